@@ -1,0 +1,82 @@
+"""The error tree: one class per kind of failure, each with the exit code its command ends with.
+
+    EdgelineError            1   anything of ours that has no better class
+    |-- UsageError           2   a flag or an argument that cannot be used
+    |-- BundleError          3   a bundle that is damaged, hostile or of another schema
+    |-- ModelError           4   a model that cannot be exported or loaded
+    |-- SourceError          5   a camera, video or image source that cannot be opened
+    |-- DataError            6   labels, calibration or evaluation data that cannot be used
+    |-- OutputError          7   a result that cannot be written (disk full, no permission)
+    |-- DependencyError      8   an optional package that is not installed
+    `-- EngineError          9   the engine failed while it ran a good model
+
+Every message says what was expected, what was found, where, and what to do next, in one line.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BundleError",
+    "DataError",
+    "DependencyError",
+    "EdgelineError",
+    "EngineError",
+    "ModelError",
+    "OutputError",
+    "SourceError",
+    "UsageError",
+]
+
+
+class EdgelineError(Exception):
+    """Base of every error that Edgeline raises on purpose; commands print it as one line."""
+
+    exit_code = 1
+
+
+class UsageError(EdgelineError):
+    """A flag or an argument that cannot be used."""
+
+    exit_code = 2
+
+
+class BundleError(EdgelineError):
+    """A bundle that is damaged, hostile or of another schema version."""
+
+    exit_code = 3
+
+
+class ModelError(EdgelineError):
+    """A model that cannot be exported or loaded."""
+
+    exit_code = 4
+
+
+class SourceError(EdgelineError):
+    """A camera, video or image source that cannot be opened."""
+
+    exit_code = 5
+
+
+class DataError(EdgelineError):
+    """Labels, calibration or evaluation data that cannot be used."""
+
+    exit_code = 6
+
+
+class OutputError(EdgelineError):
+    """A result that cannot be written."""
+
+    exit_code = 7
+
+
+class DependencyError(EdgelineError):
+    """An optional package that is not installed; the message holds the install line."""
+
+    exit_code = 8
+
+
+class EngineError(EdgelineError):
+    """The engine failed while it ran a good model."""
+
+    exit_code = 9

@@ -1,0 +1,100 @@
+"""Files that survive a power cut: temp file beside the target, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_runtime.errors import OutputError
+
+__all__ = ["new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
+
+_CHUNK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex SHA-256 of a file, read in chunks of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sync_path(path: Path) -> None:
+    """Flush a file's or a folder's data to the storage device."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into an OutputError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another --output"
+        ) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically: readers see the old content or the new, never a part of it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with writing(path):
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+            sync_path(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a sibling temp folder that becomes `target` when the block ends well, and vanishes when not.
+
+    An older `target` is replaced as a whole; it stays untouched until the new one is complete on disk.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    retired = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+    with writing(target):
+        temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        with writing(target):
+            for path in sorted(temporary.rglob("*")):
+                sync_path(path)
+            sync_path(temporary)
+            if target.exists():
+                target.rename(retired)
+            try:
+                temporary.rename(target)
+            except OSError:
+                if retired.exists():
+                    retired.rename(target)
+                raise
+            sync_path(target.parent)
+    except OSError as error:
+        with writing(target):
+            raise error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)

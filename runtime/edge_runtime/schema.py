@@ -1,0 +1,120 @@
+"""Strict JSON <-> frozen dataclasses: unknown keys, missing keys and wrong types are errors with a path.
+
+Knows what our dataclasses use and nothing more: str, int, float, bool, None, Literal, Optional, unions of
+dataclasses told apart by their `task` field, tuple[X, ...], dict[str, X] and nested dataclasses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union
+
+__all__ = ["SchemaError", "from_json", "to_json"]
+
+T = TypeVar("T")
+
+
+class SchemaError(ValueError):
+    """A JSON value that does not fit its dataclass; the message starts with the path of the value."""
+
+
+def to_json(value: Any) -> Any:
+    """Turn a tree of dataclasses into plain JSON values (tuples become lists, None fields stay)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(kind: type[T], data: Any, where: str = "$") -> T:
+    """Build `kind` (a dataclass) from parsed JSON. Raises SchemaError naming the path that is wrong."""
+    return typing.cast(T, _convert(kind, data, where))
+
+
+def _convert(kind: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(typing.cast(type, kind), data, where)
+    if origin is Literal:
+        choices = typing.get_args(kind)
+        # `True == 1` in Python, so the type must match as well as the value.
+        if any(data == choice and type(data) is type(choice) for choice in choices):
+            return data
+        raise SchemaError(f"{where}: expected one of {', '.join(map(repr, choices))}, found {_brief(data)}")
+    if origin in (Union, types.UnionType):
+        return _union(typing.get_args(kind), data, where)
+    if origin is tuple:
+        item_kind = typing.get_args(kind)[0]
+        if not isinstance(data, list):
+            raise SchemaError(f"{where}: expected a list, found {_brief(data)}")
+        return tuple(_convert(item_kind, item, f"{where}[{i}]") for i, item in enumerate(data))
+    if origin is dict:
+        item_kind = typing.get_args(kind)[1]
+        if not isinstance(data, dict):
+            raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
+        return {key: _convert(item_kind, item, f"{where}.{key}") for key, item in data.items()}
+    return _scalar(kind, data, where)
+
+
+def _scalar(kind: Any, data: Any, where: str) -> Any:
+    if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
+        if not math.isfinite(data):
+            raise SchemaError(f"{where}: expected a finite number, found {data!r}")
+        return float(data)
+    if kind is int and isinstance(data, int) and not isinstance(data, bool):
+        return data
+    if kind in (str, bool) and isinstance(data, kind):
+        return data
+    raise SchemaError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {_brief(data)}")
+
+
+def _union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
+    if data is None and type(None) in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    if len(kinds) == 1:
+        return _convert(kinds[0], data, where)
+    if all(dataclasses.is_dataclass(kind) for kind in kinds):
+        tag = data.get("task") if isinstance(data, dict) else None
+        by_tag = {field.default: kind for kind in kinds for field in dataclasses.fields(kind) if field.name == "task"}
+        if not isinstance(tag, str) or tag not in by_tag:
+            raise SchemaError(f"{where}.task: expected one of {', '.join(sorted(by_tag))}, found {_brief(tag)}")
+        return _convert(by_tag[tag], data, where)
+    for kind in kinds:
+        try:
+            return _convert(kind, data, where)
+        except SchemaError:
+            continue
+    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+    raise SchemaError(f"{where}: expected {names}, found {_brief(data)}")
+
+
+def _dataclass(kind: type, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
+    hints = typing.get_type_hints(kind)
+    fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(data) - set(fields)):
+        raise SchemaError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], f"{where}.{name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise SchemaError(f"{where}: missing key {name!r}")
+    try:
+        return kind(**values)
+    except ValueError as error:  # a dataclass's own __post_init__ check
+        raise SchemaError(f"{where}: {error}") from error
+
+
+def _brief(data: Any) -> str:
+    text = repr(data)
+    return text if len(text) <= 60 else text[:57] + "..."
