@@ -1,0 +1,83 @@
+"""How unlike the good parts an image is, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import EngineError
+from edge_runtime.manifest import Anomaly, Manifest
+from edge_runtime.placement import Placement
+from edge_runtime.postprocess.seen import Seen
+from edge_runtime.postprocess.settings import Settings
+from edge_runtime.postprocess.tensors import check_scores, floats, output_name, split
+from edge_runtime.postprocess.window import Window
+from edge_runtime.results import Prediction
+
+__all__ = ["anomaly"]
+
+
+def anomaly(
+    spec: Anomaly,
+    manifest: Manifest,
+    outputs: Mapping[str, NDArray[np.generic]],
+    placements: Sequence[Placement],
+    settings: Settings,
+) -> list[Seen]:
+    """Report the score, the heat map 0..255, and each connected region at or above the confidence threshold.
+
+    A region's confidence is its maximum. Without a score output the map's maximum over the image (not over
+    the letterbox padding) is the score.
+    """
+    name = output_name(manifest, spec.map_output)
+    maps = floats(split(outputs, name, len(placements)), name)
+    if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[3]):
+        maps = maps.squeeze(1 if maps.shape[1] == 1 else 3)
+    if maps.ndim != 3:
+        raise EngineError(
+            f"expected an anomaly map [N, 1, H, W] or [N, H, W] in output {name!r}, "
+            f"found {list(maps.shape)}; "
+            f"export again with the right --task"
+        )
+    maps = _scaled(spec, maps, name)
+    scores = None
+    if spec.score_output:
+        scores = floats(split(outputs, spec.score_output, len(placements)), spec.score_output)
+        if scores.size != len(placements):
+            raise EngineError(
+                f"expected one score per image in output {spec.score_output!r}, "
+                f"found shape {list(scores.shape)}; "
+                f"name another output when exporting"
+            )
+        scores = _scaled(spec, scores.reshape(-1), spec.score_output)
+    name = manifest.labels[-1] if manifest.labels else "anomaly"
+    return [
+        _report(name, maps[index], None if scores is None else float(scores[index]), place, settings)
+        for index, place in enumerate(placements)
+    ]
+
+
+def _scaled(spec: Anomaly, raw: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if spec.normalize:
+        raw = (raw - np.float32(spec.raw_threshold)) / np.float32(spec.maximum - spec.minimum) + np.float32(0.5)
+    else:
+        check_scores(raw, name, "none")
+    return raw.clip(0.0, 1.0)
+
+
+def _report(name: str, cells: NDArray[np.float32], score: float | None, place: Placement, settings: Settings) -> Seen:
+    window = Window(place, *cells.shape)
+    shown = cells[window.cells]
+    class_id = 1  # 0 is the good part, as in the labels ("normal", "anomalous")
+    predictions = tuple(
+        Prediction(name, class_id, float(shown[region.inside].max()), region.box, region.area)
+        for region in window.regions(shown >= settings.confidence, 0.0)[: settings.max_det]
+    )
+    return Seen(
+        predictions=predictions,
+        judged=predictions,
+        score=float(shown.max()) if score is None else score,
+        mask=window.smooth(np.rint(cells * 255).astype(np.uint8)),
+    )

@@ -1,0 +1,12 @@
+"""The names under which classes are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["class_name"]
+
+
+def class_name(labels: Sequence[str], class_id: int) -> str:
+    """The label of a class, or "class_7" for one that the manifest does not name."""
+    return labels[class_id] if 0 <= class_id < len(labels) else f"class_{class_id}"
