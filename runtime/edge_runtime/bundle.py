@@ -1,0 +1,188 @@
+"""Open a bundle the way a hostile file is read: everything is checked before anything is parsed as a graph.
+
+Order: no links and no path that leaves the folder -> the manifest's size, JSON and schema -> every file is listed
+and every listed file is there -> sizes -> SHA-256 -> ranges of the block table. Only then are graphs loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.errors import BundleError
+from edge_runtime.files import sha256_file
+from edge_runtime.manifest import SCHEMA_VERSION, Block, Manifest
+from edge_runtime.schema import SchemaError, from_json
+
+__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
+
+MANIFEST = "manifest.json"
+BLOCK_ALIGNMENT = 4096
+TENSOR_ALIGNMENT = 64
+_MAX_MANIFEST = 64 << 20
+_MAX_FILES = 4096
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_REQUIRED = ("model.onnx", "weights.bin", "golden.npz")
+_ADVICE = "copy it again, or export it again with edge-export"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are what its manifest says. `sha256` is the manifest's own, and so stands for all."""
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the bundle's files."""
+        return self.path / name
+
+
+def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
+    """Check a bundle folder completely and return it. Raises BundleError with one line that says what is wrong.
+
+    `check_hashes=False` skips only the SHA-256 of the files (sizes are still checked): for a bundle that this
+    machine has checked before.
+    """
+    folder = Path(path)
+    _check_folder(folder)
+    payload = _read_manifest(folder)
+    manifest = _parse(payload, folder)
+    _check_names(manifest, folder)
+    _check_files(manifest, folder, check_hashes)
+    _check_blocks(manifest, folder)
+    return Bundle(folder, manifest, hashlib.sha256(payload).hexdigest())
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        raise BundleError(f"no bundle at {folder}: expected a folder made by edge-export (NAME.edge)")
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is not a bundle: expected a folder made by edge-export, found a file")
+    if not (folder / MANIFEST).exists():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}; {_ADVICE}")
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / MANIFEST
+    size = _regular_size(path)
+    if size > _MAX_MANIFEST:
+        raise BundleError(f"{path} has {size} bytes; at most {_MAX_MANIFEST} are allowed; {_ADVICE}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; check the storage it lies on") from error
+
+
+def _regular_size(path: Path) -> int:
+    """Return a plain file's size; links, devices and folders are refused."""
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise BundleError(f"{path} is missing or cannot be read ({error.strerror}); {_ADVICE}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BundleError(f"{path} is not a plain file: a bundle holds no links, folders or devices; {_ADVICE}")
+    return status.st_size
+
+
+def _parse(payload: bytes, folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        data = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); {_ADVICE}") from error
+    version = data.get("schema") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema {version!r}, this version of edgeline reads {SCHEMA_VERSION}; "
+            "update edgeline on this device or export the bundle again"
+        )
+    try:
+        return from_json(Manifest, data)
+    except SchemaError as error:
+        raise BundleError(f"{path}: {error}; {_ADVICE}") from error
+
+
+def _check_names(manifest: Manifest, folder: Path) -> None:
+    if len(manifest.files) > _MAX_FILES:
+        raise BundleError(f"{folder} lists {len(manifest.files)} files; at most {_MAX_FILES} are allowed")
+    for name in (*manifest.files, *(block.file for block in manifest.blocks)):
+        if not _NAME.fullmatch(name) or name == MANIFEST:
+            raise BundleError(f"{folder / MANIFEST} names the file {name!r}: only plain names in the bundle's own "
+                              f"folder are allowed; do not use this bundle")  # fmt: skip
+    missing = [name for name in (*_REQUIRED, *(b.file for b in manifest.blocks)) if name not in manifest.files]
+    if missing:
+        raise BundleError(f"{folder / MANIFEST} does not list {missing[0]}; {_ADVICE}")
+
+
+def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
+    try:
+        present = {entry.name for entry in os.scandir(folder)}
+    except OSError as error:
+        raise BundleError(f"cannot list {folder}: {error.strerror}") from error
+    if strangers := sorted(present - set(manifest.files) - {MANIFEST}):
+        raise BundleError(f"{folder} holds {strangers[0]!r}, which its manifest does not list; remove it or {_ADVICE}")
+    for name, entry in manifest.files.items():
+        size = _regular_size(folder / name)
+        if size != entry.size:
+            raise BundleError(f"{folder / name} has {size} bytes, the manifest says {entry.size}; {_ADVICE}")
+    if not check_hashes:
+        return
+    for name, entry in manifest.files.items():
+        try:
+            found = sha256_file(folder / name)
+        except OSError as error:
+            raise BundleError(f"cannot read {folder / name}: {error.strerror}; check the storage") from error
+        if found != entry.sha256:
+            raise BundleError(
+                f"{folder / name} is damaged: SHA-256 is {found[:12]}..., the manifest says {entry.sha256[:12]}...; "
+                f"{_ADVICE}"
+            )
+
+
+def _check_blocks(manifest: Manifest, folder: Path) -> None:
+    """Check the block table: aligned, inside weights.bin, ascending without overlap, every value made before use."""
+    total = manifest.files["weights.bin"].size
+    where = folder / MANIFEST
+    if not manifest.blocks:
+        raise BundleError(f"{where} lists no blocks; {_ADVICE}")
+    if not manifest.inputs or not manifest.outputs:
+        raise BundleError(f"{where} declares no inputs or no outputs; {_ADVICE}")
+    end = 0
+    known = {spec.name for spec in manifest.inputs}
+    for block in manifest.blocks:
+        if block.offset < end or block.size < 0 or block.offset + block.size > total:
+            raise BundleError(
+                f"{where}: block {block.file} claims bytes {block.offset}..{block.offset + block.size} of "
+                f"weights.bin, allowed are {end}..{total}; {_ADVICE}"
+            )
+        if block.offset % BLOCK_ALIGNMENT:
+            raise BundleError(
+                f"{where}: block {block.file} starts at {block.offset}, not a multiple of 4096; {_ADVICE}"
+            )
+        if unknown := [name for name in block.inputs if name not in known]:
+            raise BundleError(f"{where}: block {block.file} reads {unknown[0]!r} before any block makes it; {_ADVICE}")
+        known |= set(block.outputs)
+        end = block.offset + block.size
+    _check_outputs(manifest, known, where)
+
+
+def _check_outputs(manifest: Manifest, known: set[str], where: Path) -> None:
+    if unmade := [spec.name for spec in manifest.outputs if spec.name not in known]:
+        raise BundleError(f"{where}: no block makes the output {unmade[0]!r}; {_ADVICE}")
+
+
+def block_bytes(bundle: Bundle, block: Block) -> bytes:
+    """Read one block's weights. Raises BundleError on a short read or a wrong hash."""
+    with bundle.file("weights.bin").open("rb") as stream:
+        stream.seek(block.offset)
+        data = stream.read(block.size)
+    if len(data) != block.size or hashlib.sha256(data).hexdigest() != block.sha256:
+        raise BundleError(f"block {block.file} of {bundle.path} is damaged in weights.bin; {_ADVICE}")
+    return data

@@ -1,0 +1,114 @@
+"""onnxruntime sessions as the device opens them, and the one place where onnxruntime is imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import DependencyError, EngineError, ModelError, UsageError
+
+__all__ = ["DEVICES", "OrtSession", "Session", "SessionOptions", "import_onnxruntime"]
+
+Tensors = dict[str, NDArray[np.generic]]
+
+# What `--device` takes, and the execution providers tried for it in order; the CPU always stands behind.
+DEVICES: Mapping[str, tuple[str, ...]] = {
+    "auto": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+    "cpu": (),
+    "cuda": ("CUDAExecutionProvider",),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+    "openvino": ("OpenVINOExecutionProvider",),
+    "coreml": ("CoreMLExecutionProvider",),
+}
+
+
+class Session(Protocol):
+    """What runs a graph: named tensors in, named tensors out."""
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """`device` is a key of DEVICES; `threads` None takes the cores this process may use."""
+
+    device: str = "auto"
+    threads: int | None = None
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import onnxruntime. Raises DependencyError with the install line where there is none."""
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise DependencyError(
+            "onnxruntime is not installed: on a plain CPU `pip install 'edgeline[cpu]'`, on a Jetson install "
+            f"NVIDIA's onnxruntime-gpu wheel for its JetPack ({error})"
+        ) from error
+
+
+class OrtSession:
+    """A whole graph in one onnxruntime session."""
+
+    def __init__(self, path: Path, options: SessionOptions) -> None:
+        """Load the graph at `path`. Raises ModelError when onnxruntime refuses it, UsageError for bad options."""
+        runtime = import_onnxruntime()
+        native = runtime.SessionOptions()
+        native.log_severity_level = 4
+        native.intra_op_num_threads = _threads(options.threads)
+        # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
+        native.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = _providers(runtime, options.device)
+        try:
+            self._session: Any = runtime.InferenceSession(str(path), native, providers=providers)
+        except Exception as error:  # onnxruntime's exceptions share no other base
+            raise ModelError(
+                f"onnxruntime {runtime.__version__} cannot load {path}: {' '.join(str(error).split())[:300]}"
+            ) from error
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+        """Run named arrays through the graph; returns every output by name. Raises EngineError."""
+        if self._session is None:
+            raise EngineError("the engine is closed; open the bundle again")
+        try:
+            values = self._session.run(self._outputs, dict(feeds))
+        except Exception as error:  # onnxruntime's exceptions share no other base
+            raise EngineError(f"onnxruntime failed while running: {' '.join(str(error).split())[:300]}") from error
+        return dict(zip(self._outputs, values, strict=True))
+
+    def close(self) -> None:
+        """Free the session; running again is an error."""
+        self._session = None
+
+
+def _threads(wanted: int | None) -> int:
+    if wanted is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    if wanted < 1:
+        raise UsageError(f"--threads must be at least 1, found {wanted}")
+    return wanted
+
+
+def _providers(runtime: ModuleType, device: str) -> list[str]:
+    if device not in DEVICES:
+        raise UsageError(f"--device {device!r} is not known; choose one of {', '.join(DEVICES)}")
+    present = runtime.get_available_providers()
+    found = [name for name in DEVICES[device] if name in present]
+    if DEVICES[device] and not found and device != "auto":
+        raise UsageError(
+            f"--device {device} needs {' or '.join(DEVICES[device])}, this onnxruntime has {', '.join(present)}; "
+            "install the onnxruntime build for that device, or use --device cpu"
+        )
+    return [*found, "CPUExecutionProvider"]

@@ -1,0 +1,72 @@
+"""Images through a session: pre-process, infer, interpret. Shared by the device's engine and the export's FP32 runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import EngineError, ModelError
+from edge_runtime.manifest import Manifest
+from edge_runtime.postprocess import Settings, interpret
+from edge_runtime.preprocess import Preprocessor
+from edge_runtime.results import Result
+from edge_runtime.session import Session
+
+__all__ = ["VisionRunner"]
+
+
+class VisionRunner:
+    """Runs images of any sizes through one session, in batches that the graph accepts."""
+
+    def __init__(self, manifest: Manifest, session: Session, settings: Settings) -> None:
+        """Raises ModelError when the manifest does not declare how an image becomes the model's input."""
+        if manifest.preprocess is None or len(manifest.inputs) != 1:
+            raise ModelError(
+                f"model {manifest.model.name!r} takes tensors, not images: its bundle declares no pre-processing; "
+                "export it again with --size and the other pre-processing flags, or call engine.infer"
+            )
+        self.manifest, self.settings = manifest, settings
+        self._session = session
+        self._preprocessor = Preprocessor(manifest.preprocess)
+        first = manifest.inputs[0].shape[0] if manifest.inputs[0].shape else 1
+        self._fixed_batch = first if isinstance(first, int) else None
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
+        """Return one Result for each uint8 image [height, width, 3] (BGR) or [height, width] (gray), in order."""
+        if self._fixed_batch is None:
+            return self._run(images) if images else []
+        results: list[Result] = []
+        for start in range(0, len(images), self._fixed_batch):
+            results.extend(self._run(images[start : start + self._fixed_batch]))
+        return results
+
+    def _run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
+        started = time.perf_counter()
+        size = self._fixed_batch or len(images)
+        tensor = np.empty((size, *self._preprocessor.shape), self._preprocessor.dtype)
+        placements = [self._preprocessor.write(image, out) for image, out in zip(images, tensor, strict=False)]
+        # A graph with a fixed batch gets its last image again in the places that are left over.
+        tensor[len(images) :] = tensor[len(images) - 1]
+        prepared = time.perf_counter()
+        outputs = self._session.run({self.manifest.inputs[0].name: tensor})
+        inferred = time.perf_counter()
+        if size != len(images):
+            outputs = {
+                name: values[: len(images)] if values.ndim and values.shape[0] == size else values
+                for name, values in outputs.items()
+            }
+        results = interpret(self.manifest, outputs, placements, self.settings)
+        if len(results) != len(images):
+            raise EngineError(f"{len(images)} images gave {len(results)} results; the model's batch dimension is wrong")
+        ended = time.perf_counter()
+        share = 1000.0 / len(images)
+        timing = {
+            "preprocess": (prepared - started) * share,
+            "inference": (inferred - prepared) * share,
+            "postprocess": (ended - inferred) * share,
+        }
+        return [dataclasses.replace(result, timing_ms=dict(timing)) for result in results]

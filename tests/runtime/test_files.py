@@ -1,0 +1,62 @@
+import os
+
+import pytest
+
+from edge_runtime.errors import OutputError
+from edge_runtime.files import new_folder, sha256_file, write_bytes, write_text
+
+
+def test_a_written_file_holds_the_new_content_and_leaves_no_temp_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_appears_only_when_it_is_complete(tmp_path):
+    target = tmp_path / "out"
+    with new_folder(target) as folder:
+        (folder / "one").write_text("1")
+        assert not target.exists()
+    assert (target / "one").read_text() == "1"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_failure_leaves_the_old_folder_untouched(tmp_path):
+    target = tmp_path / "out"
+    with new_folder(target) as folder:
+        (folder / "one").write_text("old")
+
+    def write_and_fail():
+        with new_folder(target) as folder:
+            (folder / "one").write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert (target / "one").read_text() == "old"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_bytes(tmp_path / "file" / "inside", b"x")
+    with pytest.raises(OutputError, match="cannot write"), new_folder(tmp_path / "file" / "inside"):
+        pass
+
+
+def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OutputError, match="No space left"):
+        write_bytes(tmp_path / "a", b"x" * 100)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_digest_is_that_of_the_whole_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a").startswith("ba7816bf")
