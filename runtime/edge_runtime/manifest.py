@@ -64,9 +64,9 @@ class Preprocess:
     # crop: the image is resized so that its short side has this many pixels, then cut from the centre. 0: as fit.
     resize_short: int = 0
     # plain names are OpenCV's kernels; pil-* are Pillow's antialiased ones (torchvision, Hugging Face), bit for bit.
-    interpolation: Literal[
-        "nearest", "linear", "cubic", "area", "pil-bilinear", "pil-bicubic", "pil-lanczos"
-    ] = "linear"
+    interpolation: Literal["nearest", "linear", "cubic", "area", "pil-bilinear", "pil-bicubic", "pil-lanczos"] = (
+        "linear"
+    )
     colour: Literal["rgb", "bgr", "gray"] = "rgb"
     scale: float = 1.0 / 255.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -87,9 +87,7 @@ class Preprocess:
         if not 0 <= self.pad_value <= 255:
             raise ValueError(f"pad_value must be 0..255, found {self.pad_value}")
         if self.resize_short < 0 or (self.resize_short and self.resize_short < max(self.width, self.height)):
-            raise ValueError(
-                f"resize_short {self.resize_short} is smaller than the crop {self.width}x{self.height}"
-            )
+            raise ValueError(f"resize_short {self.resize_short} is smaller than the crop {self.width}x{self.height}")
 
 
 @dataclass(frozen=True)
@@ -121,12 +119,8 @@ class Detect:
     """
 
     task: Literal["detect"] = "detect"
-    format: Literal["yolo", "yolo-objectness", "grid", "fastest", "boxes-scores", "final", "final-split"] = (
-        "yolo"
-    )
-    outputs: tuple[
-        str, ...
-    ] = ()  # () is the model's outputs in order; else their names in the format's order
+    format: Literal["yolo", "yolo-objectness", "grid", "fastest", "boxes-scores", "final", "final-split"] = "yolo"
+    outputs: tuple[str, ...] = ()  # () is the model's outputs in order; else their names in the format's order
     box: Literal["cxcywh", "xyxy", "yxyx"] = "cxcywh"
     normalized: bool = False  # box coordinates are 0..1 of the input instead of pixels
     axis: Literal["channels-first", "channels-last"] = "channels-first"

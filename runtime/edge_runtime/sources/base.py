@@ -1,0 +1,115 @@
+"""What a source is: a name, perhaps a length, and frames one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["FakeSource", "Frame", "Source", "SourceKind", "now_utc"]
+
+SourceKind = Literal["image", "video", "live"]
+
+
+def now_utc() -> datetime:
+    """Return the time of this machine's clock, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture, or the reason why there is none: exactly one of `image` and `error` is set.
+
+    `image` is uint8 [height, width, 3], BGR. `frame_id` counts from 0: the place in the list of images, the
+    frame's number in the video file, or the number of the frame taken from a camera. `stem` names files about
+    this frame and is unique within the run. `read_ms` is the time to read and decode it.
+    """
+
+    source: str
+    frame_id: int
+    stem: str
+    image: NDArray[np.uint8] | None = None
+    error: str | None = None
+    path: Path | None = None
+    captured: datetime = field(default_factory=now_utc)
+    read_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.image is None) == (self.error is None):
+            raise ValueError("a frame has either an image or an error")
+
+
+class Source(Protocol):
+    """Frames in order. One that cannot be read comes with its error: silence would read as "no defect"."""
+
+    @property
+    def name(self) -> str:
+        """What the user typed, without passwords."""
+        ...
+
+    @property
+    def kind(self) -> SourceKind:
+        """A `live` source does not wait: frames not taken in time are dropped."""
+        ...
+
+    @property
+    def total(self) -> int | None:
+        """How many frames there will be, as far as that is known."""
+        ...
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second that the source declares, after any stride; None if it has no time."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a live source gave and nobody took in time."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames. Raises SourceError when the source is lost for good."""
+        ...
+
+    def close(self) -> None:
+        """Free the device or file; a second call does nothing."""
+        ...
+
+
+class FakeSource:
+    """A complete source of prepared pictures for tests; a str instead of one is a frame with that error."""
+
+    def __init__(
+        self,
+        pictures: Sequence[NDArray[np.uint8] | str],
+        name: str = "fake",
+        kind: SourceKind = "image",
+        fps: float | None = None,
+    ) -> None:
+        self._pictures = pictures
+        self.name = name
+        self.kind: SourceKind = kind
+        self.total: int | None = None if kind == "live" else len(pictures)
+        self.fps = fps
+        self.dropped = 0
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield one frame for each picture."""
+        for number, picture in enumerate(self._pictures):
+            path = Path(f"{self.name}-{number}.png") if self.kind == "image" else None
+            stem = f"{self.name}-{number}"
+            if isinstance(picture, str):
+                yield Frame(self.name, number, stem, error=picture, path=path)
+            else:
+                yield Frame(self.name, number, stem, image=picture, path=path, read_ms=1.0)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True

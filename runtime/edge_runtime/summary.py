@@ -1,0 +1,97 @@
+"""What a run amounts to, in memory that does not grow with the number of frames."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+from edge_runtime.manifest import Verdict
+from edge_runtime.record import Record
+
+__all__ = ["Histogram", "Summary"]
+
+_LOWEST_MS = 0.01
+_RATIO = 1.01
+_BINS = 1 + math.ceil(math.log(1e7 / _LOWEST_MS) / math.log(_RATIO))  # to 1e7 ms, near three hours
+_FAILURES_KEPT = 5
+
+
+class Histogram:
+    """Percentiles of durations in milliseconds, each within 1 % of a value that was added (0.01 to 1e7 ms).
+
+    Bins grow by 1 %, and a bin answers with its geometric middle, so the error is at most 0.5 %; some 2100
+    counters hold any number of values.
+    """
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BINS
+        self.count = 0
+
+    def add(self, milliseconds: float) -> None:
+        """Count one duration."""
+        place = 0
+        if milliseconds > _LOWEST_MS:
+            place = min(_BINS - 1, int(math.log(milliseconds / _LOWEST_MS) / math.log(_RATIO)))
+        self._counts[place] += 1
+        self.count += 1
+
+    def percentile(self, percent: float) -> float:
+        """Return the nearest-rank percentile in milliseconds; 0 when nothing was added."""
+        rank = max(1, math.ceil(self.count * percent / 100))
+        seen = 0
+        for place, count in enumerate(self._counts):
+            seen += count
+            if seen >= rank:
+                return float(_LOWEST_MS * _RATIO ** (place + 0.5))
+        return 0.0
+
+
+class Summary:
+    """Counts verdicts, failures and latencies of a run."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[Verdict] = Counter()
+        self.latency = Histogram()
+        self.unread = 0
+        self.dropped = 0
+        self.seconds = 0.0
+        self.saved: list[tuple[str, Path]] = []
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def frames(self) -> int:
+        """Return the number of frames, unreadable ones included."""
+        return sum(self.verdicts.values())
+
+    def add(self, record: Record, read: bool = True) -> None:
+        """Count one frame. One that was not `read` does not count for the latencies."""
+        self.verdicts[record["verdict"]] += 1
+        if read:
+            self.latency.add(record["timing_ms"]["total"])
+        else:
+            self.unread += 1
+        if record["verdict"] == "NO_READ":
+            reason = ", ".join(record["reasons"]) or "no reason given"
+            if reason in self._failures or len(self._failures) < _FAILURES_KEPT:
+                self._failures[reason] += 1
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines of text."""
+        count = self.frames
+        verdicts = "  ".join(f"{verdict} {self.verdicts[verdict]}" for verdict in _ORDER)
+        rate = f"{count / self.seconds:.1f} frames/s" if self.seconds > 0 else "no time taken"
+        lines = [f"{count} frame{'s' * (count != 1)} in {self.seconds:.1f} s, {rate}   {verdicts}"]
+        if self.latency.count:
+            parts = "  ".join(f"p{percent} {self.latency.percentile(percent):.1f} ms" for percent in (50, 95, 99))
+            lines.append(f"latency  {parts}")
+        if self.dropped:
+            lines.append(f"dropped  {self.dropped} frames came faster than they could be judged")
+        lines += [f"failed   {reason}" + f"  (x{n})" * (n > 1) for reason, n in self._failures.items()]
+        if (more := self.verdicts["NO_READ"] - sum(self._failures.values())) > 0:
+            lines.append(f"failed   ... and {more} more")
+        lines += [f"saved    {what} in {place}" for what, place in self.saved if place.exists()]
+        return lines
+
+
+_ORDER: tuple[Verdict, ...] = ("OK", "NG", "NO_READ")
