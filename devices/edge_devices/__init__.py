@@ -1,0 +1,1 @@
+"""What board this is and what it can do (standard library only)."""
