@@ -101,7 +101,7 @@ def _dataclass(kind: type, data: Any, where: str) -> Any:
         raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
     hints = typing.get_type_hints(kind)
     fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(data) - set(fields)):
+    if unknown := sorted(str(key) for key in set(data) - set(fields)):
         raise SchemaError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}")
     values = {}
     for name, field in fields.items():

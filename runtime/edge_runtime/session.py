@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_devices import usable_cores
 from edge_runtime.errors import DependencyError, EngineError, ModelError, UsageError
 
 __all__ = ["DEVICES", "OrtSession", "Session", "SessionOptions", "import_onnxruntime"]
@@ -95,7 +95,7 @@ class OrtSession:
 
 def _threads(wanted: int | None) -> int:
     if wanted is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        return usable_cores()
     if wanted < 1:
         raise UsageError(f"--threads must be at least 1, found {wanted}")
     return wanted
