@@ -1,0 +1,89 @@
+"""The bundle in the making: what each pass reads and what it adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_export.data.calibration import CalibrationSet
+from edge_export.evaluate import Comparison
+from edge_export.facts import Facts
+from edge_export.options import ExportOptions
+from edge_export.quant.ranges import Histogram
+from edge_export.sources import SourceModel
+from edge_runtime.manifest import Accuracy, NodePrecision, TensorSpec
+
+__all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
+
+Feeds = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class ValueFact:
+    """A value's element type and shape as onnxruntime runs it; `nbytes` for one sample."""
+
+    dtype: str
+    shape: tuple[int | str, ...]
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One block before it is written: its nodes and the values that enter and leave it."""
+
+    nodes: tuple[onnx.NodeProto, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Real samples and the bundle's own answers to them (arrays as golden.npz stores them)."""
+
+    arrays: dict[str, NDArray[np.generic]]
+
+
+class Progress(Protocol):
+    """Where long passes report how far they are; `step` wraps an iteration of known length."""
+
+    def step(self, title: str, total: int) -> AbstractContextManager[Callable[[], None]]: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """State between two passes. `reference` is the clean FP32 graph that every answer is compared with."""
+
+    options: ExportOptions
+    source: SourceModel
+    facts: Facts
+    model: onnx.ModelProto
+    reference: onnx.ModelProto
+    calibration: CalibrationSet
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    ranges: dict[str, Histogram] | None = None
+    precision: tuple[NodePrecision, ...] = ()
+    half_weights: tuple[str, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    values: dict[str, ValueFact] = field(default_factory=dict)
+    golden: Golden | None = None
+    accuracy: tuple[Accuracy, ...] = ()
+    comparison: Comparison | None = None
+    notes: tuple[str, ...] = ()
+
+    def samples(self, count: int) -> Iterator[Feeds]:
+        """Yield at most `count` calibration samples, spread evenly over the set."""
+        step = max(1, len(self.calibration) // max(1, count))
+        given = 0
+        for index, sample in enumerate(self.calibration):
+            if index % step == 0 and given < count:
+                given += 1
+                yield sample

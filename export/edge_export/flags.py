@@ -1,0 +1,202 @@
+"""Model facts as flags: what the user says of the model, laid over what its files say, field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_export.facts import Facts, merge
+from edge_runtime.errors import DataError, UsageError
+from edge_runtime.manifest import (
+    Anomaly,
+    Classify,
+    Detect,
+    Postprocess,
+    Preprocess,
+    Raw,
+    Segment,
+    TensorSpec,
+    Thresholds,
+    VerdictRule,
+)
+from edge_runtime.schema import SchemaError, from_json, to_json
+
+__all__ = ["FactFlags", "lay_over", "read_facts_file", "read_labels"]
+
+_TASKS: dict[str, type[Any]] = {
+    "classify": Classify,
+    "detect": Detect,
+    "segment": Segment,
+    "anomaly": Anomaly,
+    "raw": Raw,
+}
+
+
+@dataclass(frozen=True)
+class FactFlags:
+    """`preprocess` and `postprocess` hold only the fields that were given, by the manifest's names.
+
+    `file` is a JSON file with any of the manifest's keys preprocess, postprocess, labels, thresholds, verdict.
+    """
+
+    file: Path | None = None
+    name: str | None = None
+    version: str | None = None
+    task: str | None = None
+    preprocess: dict[str, Any] = dataclasses.field(default_factory=dict)
+    postprocess: dict[str, Any] = dataclasses.field(default_factory=dict)
+    labels: Path | None = None
+    confidence: float | None = None
+    iou: float | None = None
+    ok_classes: tuple[str, ...] = ()
+    ng_classes: tuple[str, ...] = ()
+
+
+def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> Facts:
+    """Return `facts` with the flags' values on top. Raises UsageError or DataError for values that do not fit."""
+    if flags.file is not None:
+        facts = merge(read_facts_file(flags.file), facts)
+    preprocess = _preprocess(facts.preprocess, flags.preprocess, inputs)
+    postprocess = _postprocess(facts.postprocess, flags)
+    labels = read_labels(flags.labels) if flags.labels is not None else facts.labels
+    thresholds = facts.thresholds
+    if flags.confidence is not None or flags.iou is not None:
+        base = thresholds or Thresholds()
+        thresholds = _build(
+            Thresholds,
+            {
+                "confidence": base.confidence if flags.confidence is None else flags.confidence,
+                "iou": base.iou if flags.iou is None else flags.iou,
+            },
+            "--conf/--iou",
+        )
+    verdict = _verdict(facts.verdict, flags, postprocess, labels)
+    given = Facts(
+        name=flags.name or facts.name,
+        version=flags.version or facts.version,
+        preprocess=preprocess,
+        postprocess=postprocess,
+        labels=labels,
+        thresholds=thresholds,
+        verdict=verdict,
+        notes=facts.notes,
+    )
+    changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}
+    return dataclasses.replace(given, origin={**facts.origin, **changed})
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read class names, one on each line, in the order of their ids."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"no labels file at {path}; give a text file with one class name on each line") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the labels file {path}: {error}; it must be UTF-8 text") from error
+    labels = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not labels:
+        raise DataError(f"the labels file {path} is empty; it needs one class name on each line")
+    return labels
+
+
+def read_facts_file(path: Path) -> Facts:
+    """Read a JSON file with any of preprocess, postprocess, labels, thresholds, verdict, in the manifest's form."""
+    kinds: dict[str, Any] = {
+        "preprocess": Preprocess,
+        "postprocess": Postprocess,
+        "labels": tuple[str, ...],
+        "thresholds": Thresholds,
+        "verdict": VerdictRule,
+        "name": str,
+        "version": str,
+    }
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; --facts takes a JSON file") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(data, dict) or (unknown := sorted(set(data) - set(kinds))):
+        raise DataError(f"{path}: expected an object with the keys {', '.join(kinds)}; found {unknown or type(data)}")
+    try:
+        values = {key: from_json(kinds[key], value, f"$.{key}") for key, value in data.items()}
+    except SchemaError as error:
+        raise DataError(f"{path}: {error}") from error
+    return Facts(**values).found_in(f"file {path.name}")
+
+
+def _preprocess(known: Preprocess | None, given: dict[str, Any], inputs: tuple[TensorSpec, ...]) -> Preprocess | None:
+    if not given:
+        return known
+    values = to_json(known) if known is not None else {}
+    values.update(given)
+    if "width" not in values or "height" not in values:
+        values.update({key: size for key, size in _size_of(inputs).items() if key not in values})
+    if values.get("colour") == "gray":
+        for key, default in (("mean", 0.0), ("std", 1.0)):
+            current = values.get(key)
+            if current is None or len(current) != 1:
+                values[key] = [default] if key not in given else current
+    for key in ("mean", "std"):  # one value stands for every channel
+        if key in values and len(values[key]) == 1 and values.get("colour") != "gray":
+            values[key] = list(values[key]) * 3
+    built: Preprocess = _build(Preprocess, values, "pre-processing flags")
+    return built
+
+
+def _size_of(inputs: tuple[TensorSpec, ...]) -> dict[str, int]:
+    if len(inputs) == 1 and len(inputs[0].shape) == 4:
+        shape = inputs[0].shape
+        height, width = (shape[2], shape[3]) if shape[1] in (1, 3) else (shape[1], shape[2])
+        if isinstance(height, int) and isinstance(width, int):
+            return {"height": height, "width": width}
+    raise UsageError("the model's input size is not in its file; give --size WIDTHxHEIGHT")
+
+
+def _postprocess(known: Postprocess | None, flags: FactFlags) -> Postprocess | None:
+    task = flags.task or (known.task if known is not None else None)
+    if not flags.postprocess and (known is None or task == known.task) and flags.task is None:
+        return known
+    if task is None:
+        raise UsageError(
+            f"--{next(iter(flags.postprocess)).replace('_', '-')} needs --task: "
+            f"one of {', '.join(_TASKS)} (the model's file does not tell)"
+        )
+    values = to_json(known) if known is not None and known.task == task else {"task": task}
+    values.update(flags.postprocess)
+    built: Postprocess = _build(_TASKS[task], values, f"flags of --task {task}")
+    return built
+
+
+def _verdict(
+    known: VerdictRule | None,
+    flags: FactFlags,
+    postprocess: Postprocess | None,
+    labels: tuple[str, ...] | None,
+) -> VerdictRule | None:
+    wanted = (*flags.ok_classes, *flags.ng_classes)
+    if labels and (unknown := [name for name in wanted if name not in labels]):
+        raise UsageError(f"--ok-classes/--ng-classes: {unknown[0]!r} is not one of the labels {', '.join(labels[:12])}")
+    if flags.ok_classes:
+        if not isinstance(postprocess, Classify):
+            raise UsageError("--ok-classes is for classifiers; a detector's verdict is set with --ng-classes")
+        return VerdictRule("class", ok_classes=flags.ok_classes)
+    if flags.ng_classes:
+        return VerdictRule("any", classes=flags.ng_classes)
+    if known is not None or postprocess is None:
+        return known
+    # An object, a region or a high score is what an inspection model is trained to find.
+    by_task = {"detect": "any", "segment": "any", "anomaly": "score"}
+    rule = by_task.get(postprocess.task)
+    return VerdictRule(rule) if rule else None  # type: ignore[arg-type]
+
+
+def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    try:
+        return from_json(kind, plain, where)
+    except SchemaError as error:
+        raise UsageError(str(error)) from error

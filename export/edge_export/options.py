@@ -1,0 +1,35 @@
+"""What the user asks of an export: one frozen dataclass, every field a flag of `edge-export`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edge_export.flags import FactFlags
+
+__all__ = ["ExportOptions"]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of one export. `flags` holds what the user says of the model; it wins over what its files say.
+
+    `keep_fp16` is ("auto",), ("none",), or node names and shell patterns. `block_bytes` is the wished size of a
+    block's weights, 0 lets the cut choose. `samples` limits the calibration set, 0 takes all of it.
+    """
+
+    source: str
+    output: Path
+    flags: FactFlags = field(default_factory=FactFlags)
+    calibrate: Path | None = None
+    quantize: Literal["int8", "fp16", "fp32"] = "int8"
+    keep_fp16: tuple[str, ...] = ("auto",)
+    samples: int = 64
+    seed: int = 0
+    evaluate: Path | None = None
+    evaluate_limit: int = 0
+    input_shapes: dict[str, tuple[int | str, ...]] = field(default_factory=dict)
+    block_bytes: int = 0
+    random_calibration: bool = False
+    command: str = ""

@@ -1,0 +1,95 @@
+"""onnxruntime as the export uses it: quiet sessions, errors in our own words, values looked at from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge_export.draft import Feeds, ValueFact
+from edge_runtime.errors import ModelError
+
+__all__ = ["expose", "open_session", "optimizer_level", "run", "value_facts"]
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "str",
+    **{f"tensor({kind})": kind for kind in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")},
+}
+
+
+def optimizer_level(optimize: bool) -> Any:
+    """Return onnxruntime's name for "everything" or "nothing"."""
+    levels = onnxruntime.GraphOptimizationLevel
+    return levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+
+
+def open_session(model: onnx.ModelProto | Path, optimize: bool = True) -> onnxruntime.InferenceSession:
+    """Open a model on the CPU. Raises ModelError with onnxruntime's own reason, on one line."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = optimizer_level(optimize)
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    payload = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        return onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
+
+
+def run(session: onnxruntime.InferenceSession, feeds: Feeds) -> dict[str, NDArray[np.generic]]:
+    """Run a session on named arrays and return its outputs by name."""
+    names = [output.name for output in session.get_outputs()]
+    wanted = {value.name for value in session.get_inputs()}
+    try:
+        values = session.run(None, {name: array for name, array in feeds.items() if name in wanted})
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
+    return dict(zip(names, values, strict=True))
+
+
+def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """Return a copy of the model whose outputs are exactly `names` (onnxruntime infers their types)."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    copy.graph.output.extend(onnx.helper.make_value_info(name, onnx.TypeProto()) for name in names)
+    return copy
+
+
+def value_facts(model: onnx.ModelProto, feeds: Feeds, names: Collection[str]) -> dict[str, ValueFact]:
+    """Run the model once and return the type, symbolic shape and size of the values `names`.
+
+    Values that are not tensors (sequences, optionals) are left out.
+    """
+    session = open_session(expose(model, names), optimize=False)
+    arrays = run(session, feeds)
+    facts = {}
+    for output in session.get_outputs():
+        value = arrays[output.name]
+        if isinstance(value, np.ndarray) and output.type in _DTYPES:
+            facts[output.name] = ValueFact(_DTYPES[output.type], _symbolic(output.shape, value), value.nbytes)
+    return facts
+
+
+def _symbolic(declared: Any, value: NDArray[np.generic]) -> tuple[int | str, ...]:
+    """Take onnxruntime's inferred shape, and what was seen where it inferred nothing for a dimension but the first."""
+    if not isinstance(declared, list) or len(declared) != value.ndim:
+        return ("batch", *value.shape[1:]) if value.ndim else ()
+    shape: list[int | str] = []
+    for axis, (dim, seen) in enumerate(zip(declared, value.shape, strict=True)):
+        known = isinstance(dim, int) or (isinstance(dim, str) and dim and not dim.startswith("unk__"))
+        shape.append(dim if known else ("batch" if axis == 0 else seen))
+    return tuple(shape)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]

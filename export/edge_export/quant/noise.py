@@ -1,0 +1,66 @@
+"""How far two sets of outputs are apart: signal-to-noise ratio, per part of the outputs that means one thing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.manifest import Detect, Postprocess
+
+__all__ = ["CEILING_DB", "NoiseMeter", "decibels"]
+
+CEILING_DB = 120.0  # equal to the last bit; JSON has no infinity
+_BOX_FIRST = ("yolo", "yolo-objectness", "grid")
+
+
+def decibels(noise_to_signal: float) -> float:
+    """Return 10 log10(signal / noise), at most CEILING_DB."""
+    return CEILING_DB if noise_to_signal <= 10 ** (-CEILING_DB / 10) else -10.0 * math.log10(noise_to_signal)
+
+
+class NoiseMeter:
+    """Sums signal and noise energy over samples. A detector's boxes and scores are different parts: box
+    coordinates are hundreds of pixels and would drown the scores, which are what breaks first.
+    """
+
+    def __init__(self, postprocess: Postprocess) -> None:
+        self._postprocess = postprocess
+        self._signal: dict[str, float] = {}
+        self._noise: dict[str, float] = {}
+
+    def see(self, expected: Mapping[str, NDArray[np.generic]], found: Mapping[str, NDArray[np.generic]]) -> None:
+        """Add one sample's outputs; arrays that are not floats are skipped, wrong shapes count as all noise."""
+        for name, reference in expected.items():
+            if reference.dtype.kind != "f":
+                continue
+            for part, a, b in self._parts(name, reference, found[name]):
+                a64 = a.astype(np.float64)
+                signal = float(np.square(a64).sum())
+                noise = float(np.square(a64 - b.astype(np.float64)).sum()) if a.shape == b.shape else signal
+                self._signal[part] = self._signal.get(part, 0.0) + signal
+                self._noise[part] = self._noise.get(part, 0.0) + (noise if math.isfinite(noise) else signal * 1e6)
+
+    def ratios(self) -> dict[str, float]:
+        """Return noise / signal by part; a part whose signal is all zero counts its noise as such."""
+        return {part: self._noise[part] / (signal or 1.0) for part, signal in self._signal.items()}
+
+    @property
+    def worst(self) -> float:
+        """The largest noise / signal of all parts (0 when there is no float output)."""
+        return max(self.ratios().values(), default=0.0)
+
+    def _parts(
+        self, name: str, a: NDArray[np.generic], b: NDArray[np.generic]
+    ) -> Iterable[tuple[str, NDArray[np.generic], NDArray[np.generic]]]:
+        spec = self._postprocess
+        single = isinstance(spec, Detect) and spec.format in _BOX_FIRST and a.ndim == 3 and a.shape == b.shape
+        if not single or not isinstance(spec, Detect):
+            return [(name, a, b)]
+        axis = 1 if spec.axis == "channels-first" else 2
+        if a.shape[axis] < 5:
+            return [(name, a, b)]
+        boxes, scores = [np.s_[:, :4], np.s_[:, 4:]] if axis == 1 else [np.s_[:, :, :4], np.s_[:, :, 4:]]
+        return [(f"{name} boxes", a[boxes], b[boxes]), (f"{name} scores", a[scores], b[scores])]

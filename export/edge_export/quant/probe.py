@@ -1,0 +1,66 @@
+"""Try a precision mix on real samples: the graph is varied, the weights stay in one file on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import onnx
+
+from edge_export.draft import Draft, Feeds
+from edge_export.graph import Graph, copy_without_weights
+from edge_export.ort import open_session, run
+from edge_export.quant.noise import NoiseMeter
+from edge_export.quant.params import search_params
+from edge_export.quant.qdq import WeightCache, to_qdq
+from edge_export.quant.ranges import QuantParams
+from edge_export.quant.select import Compute, compute_nodes, plan_tensors
+from edge_runtime.manifest import Raw
+
+__all__ = ["Probe"]
+
+
+class Probe:
+    """Holds the FP32 answers to a few samples and measures how far a mix of precisions is from them."""
+
+    def __init__(self, draft: Draft, samples: int) -> None:
+        self.graph = Graph(draft.model)
+        self.candidates = compute_nodes(self.graph)
+        self.able = [item for item in self.candidates if not item.refusal]
+        self.cache = WeightCache({name: self.graph.array(name) for name in _float_weights(self.graph)})
+        self.params: dict[str, QuantParams] = search_params(self.graph, draft.ranges or {})
+        self._postprocess = draft.facts.postprocess or Raw()
+        self._folder = tempfile.TemporaryDirectory(prefix="edgeline-probe-")
+        self._slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
+        self._samples: list[Feeds] = list(draft.samples(samples))
+        session = open_session(draft.model)
+        self._expected = [run(session, sample) for sample in self._samples]
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.cleanup()
+
+    def model(self, int8: Sequence[Compute], half: Collection[str]) -> onnx.ModelProto:
+        """Return the small graph of a mix; its unchanged weights lie in the probe's folder."""
+        plan = plan_tensors(self.graph, {item.name for item in int8}, self.candidates)
+        return to_qdq(self._slim, plan, self.params, list(int8), half, self.cache)
+
+    def noise(self, int8: Sequence[Compute], half: Collection[str] = ()) -> dict[str, float]:
+        """Return noise / signal by part of the outputs for a mix, over all samples of the probe."""
+        path = Path(self._folder.name) / "probe.onnx"
+        path.write_bytes(self.model(int8, half).SerializeToString())
+        session = open_session(path)
+        meter = NoiseMeter(self._postprocess)
+        for sample, expected in zip(self._samples, self._expected, strict=True):
+            meter.see(expected, run(session, sample))
+        return meter.ratios()
+
+
+def _float_weights(graph: Graph) -> list[str]:
+    return [name for name, weight in graph.weights.items() if weight.data_type == onnx.TensorProto.FLOAT]

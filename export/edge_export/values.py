@@ -1,0 +1,94 @@
+"""Flag values with a form of their own: sizes, shapes, fractions, lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+__all__ = ["COLOUR_VALUES", "FRACTIONS", "INPUT_SHAPE", "SIZE", "SIZE_BYTES", "STRIDES"]
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "K": 1 << 10,
+    "KB": 1 << 10,
+    "M": 1 << 20,
+    "MB": 1 << 20,
+    "G": 1 << 30,
+    "GB": 1 << 30,
+}
+
+
+class _Value(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A value read by a function that raises ValueError; `example` is shown with the error."""
+
+    def __init__(self, name: str, read: Callable[[str], Any], example: str) -> None:
+        self.name, self._read, self._example = name, read, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value, or fail with an example of a good one."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value.strip())
+        except (ValueError, ZeroDivisionError, KeyError):
+            self.fail(f"expected something like {self._example}, found {value!r}", param, ctx)
+
+
+def _fraction(text: str) -> float:
+    upper, _, lower = text.partition("/")
+    return float(upper) / float(lower) if lower else float(upper)
+
+
+def _size(text: str) -> tuple[int, int]:
+    if text.isdigit():
+        return int(text), int(text)
+    width, height = re.fullmatch(r"(\d+)[x,](\d+)", text, re.IGNORECASE).groups()  # type: ignore[union-attr]
+    return int(width), int(height)
+
+
+def _safe_size(text: str) -> tuple[int, int]:
+    try:
+        return _size(text)
+    except AttributeError as error:
+        raise ValueError(text) from error
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"([\d.]+)\s*([A-Za-z]*)", text)
+    if found is None:
+        raise ValueError(text)
+    return int(
+        float(found[1]) * _UNITS[found[2].upper().removesuffix("IB") + ("B" if "IB" in found[2].upper() else "")]
+    )
+
+
+def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
+    name, colon, dims = text.rpartition(":")
+    if not colon or not name:
+        raise ValueError(text)
+    return name, tuple(int(dim) if dim.strip().isdigit() else _symbol(dim) for dim in dims.split(","))
+
+
+def _symbol(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", text.strip()):
+        raise ValueError(text)
+    return text.strip()
+
+
+def _numbers(text: str) -> list[float]:
+    values = [_fraction(part) for part in text.split(",")]
+    if len(values) not in (1, 3):
+        raise ValueError(text)
+    return values
+
+
+SIZE = _Value("WxH", _safe_size, "640x480")
+SIZE_BYTES = _Value("SIZE", _bytes, "8MB")
+INPUT_SHAPE = _Value("NAME:SHAPE", _shape, "images:1,3,224,224")
+FRACTIONS = _Value("FRACTION", _fraction, "1/255")
+COLOUR_VALUES = _Value("VALUES", _numbers, "0.485,0.456,0.406")
+STRIDES = _Value("STRIDES", lambda text: [int(part) for part in text.split(",")], "8,16,32")
