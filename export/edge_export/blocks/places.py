@@ -1,0 +1,115 @@
+"""Where to cut: blocks of about one size, at places where little crosses and no fusion of onnxruntime is split."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import onnx
+
+from edge_export.blocks.sequence import Sequence
+from edge_export.draft import ValueFact
+
+__all__ = ["choose_places", "target_bytes", "weight_sizes"]
+
+_MIN_BLOCK = 1 << 20
+_MAX_BLOCK = 16 << 20
+_BLOCKS = 24
+# A float value that leaves one of these may be fused with its first reader (bias, activation, residual, quantize).
+_FUSES_FORWARD = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Sigmoid", "Erf", "Tanh", "HardSigmoid"}
+)
+_FUSED_READERS = frozenset(
+    {
+        "Relu",
+        "Clip",
+        "LeakyRelu",
+        "QuantizeLinear",
+        "Sigmoid",
+        "Mul",
+        "Div",
+        "Erf",
+        "LayerNormalization",
+        "Softmax",
+        "Add",
+    }
+)
+
+
+def target_bytes(total: int) -> int:
+    """Return the wished weight bytes of a block: 1/24 of the model, at least 1 MiB, at most 16 MiB."""
+    return min(max(total // _BLOCKS, _MIN_BLOCK), _MAX_BLOCK)
+
+
+def weight_sizes(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the bytes of each initializer, from its shape and type."""
+    sizes = {}
+    for weight in model.graph.initializer:
+        count = 1
+        for dim in weight.dims:
+            count *= dim
+        if weight.data_type != onnx.TensorProto.STRING:
+            sizes[weight.name] = count * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize
+    return sizes
+
+
+def choose_places(
+    sequence: Sequence,
+    sizes: Mapping[str, int],
+    facts: Mapping[str, ValueFact],
+    target: int,
+    banned: Collection[int] = (),
+) -> tuple[int, ...]:
+    """Return the main-line positions before which to cut, ascending, none of them in `banned`.
+
+    Walks the main line; once a block holds 0.6 of `target` bytes of weights every position is a candidate, until
+    weights come that would take it over 1.2; the one where the least crosses is taken. A node that is bigger
+    alone makes a bigger block.
+    """
+    added = _added_bytes(sequence, sizes)
+    places: list[int] = []
+    candidates: list[tuple[float, int]] = []
+    held = 0
+    for position, size in enumerate(added):
+        if held >= 0.6 * target and position not in banned:
+            candidates.append((_cost(sequence, position, facts), -position))
+        # The cut is chosen when the next weights would be too many: what comes before them can still join.
+        # (Scales and zero points are a few bytes: they are no reason to cut before their node.)
+        if size > 0.01 * target and held + size > 1.2 * target and candidates:
+            cost, place = min(candidates)
+            candidates = []
+            if cost < float("inf"):
+                places.append(-place)
+                held = sum(added[-place:position])
+        held += size
+    # A tail with hardly any weights is not worth a block of its own.
+    if places and sum(added[places[-1] :]) < 0.15 * target:
+        places.pop()
+    return tuple(places)
+
+
+def _added_bytes(sequence: Sequence, sizes: Mapping[str, int]) -> list[int]:
+    seen: set[str] = set()
+    added = []
+    for need in sequence.needs:
+        fresh = {name for name in need if name in sizes} - seen
+        seen |= fresh
+        added.append(sum(sizes[name] for name in fresh))
+    return added
+
+
+def _cost(sequence: Sequence, position: int, facts: Mapping[str, ValueFact]) -> float:
+    """Return the bytes that cross, times ten where a fusion would be split; infinite for values that cannot cross."""
+    crossing = sequence.crossing(position)
+    if any(name not in facts for name in crossing):
+        return float("inf")
+    cost = float(sum(facts[name].nbytes for name in crossing))
+    makers = {name: node for node in sequence.main[:position] for name in node.output}
+    readers = [node for node in sequence.main[position:] if crossing & set(node.input)]
+    split = any(makers[name].op_type in _FUSES_FORWARD and facts[name].dtype == "float32" for name in crossing) or any(
+        node.op_type in _FUSED_READERS for node in readers if _reads_float(node, crossing, facts)
+    )
+    return cost * 10 if split else cost
+
+
+def _reads_float(node: onnx.NodeProto, crossing: set[str], facts: Mapping[str, ValueFact]) -> bool:
+    return any(name in crossing and facts[name].dtype == "float32" for name in node.input)

@@ -1,0 +1,101 @@
+"""Evaluate: FP32 against the bundle on labelled images that calibration did not see (`--evaluate`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge_export.data.calibration import ImageCalibration
+from edge_export.data.labelled import open_labelled
+from edge_export.data.truth import LabelledSet
+from edge_export.draft import Draft, Progress
+from edge_export.evaluate import MEASURING, Comparison, Options, compare
+from edge_export.ort import open_session, run
+from edge_export.passes.write import manifest_of
+from edge_runtime.errors import DataError, UsageError
+from edge_runtime.manifest import Detect, Manifest
+from edge_runtime.postprocess import Settings
+from edge_runtime.vision import VisionRunner
+
+__all__ = ["compare_models", "evaluate_draft"]
+
+
+class _ProtoSession:
+    """A graph in memory as the runtime's Session."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Run named arrays and return the outputs by name."""
+        return run(self._session, dict(feeds))
+
+    def close(self) -> None:
+        """Nothing to free: the session goes with its last reference."""
+
+
+def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
+    """Add task metrics to `accuracy` and the whole comparison to `comparison`, when `--evaluate` was given."""
+    if draft.options.evaluate is None:
+        return draft
+    if draft.facts.preprocess is None or draft.facts.postprocess is None or draft.facts.postprocess.task == "raw":
+        raise UsageError(
+            "--evaluate needs to know what the model's answers mean: give --task and the pre-processing flags"
+        )
+    labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed)
+    labelled = _unseen(draft, labelled)
+    comparison = compare_models(draft, labelled, progress)
+    # Figures about the same thing that labels give replace nothing: they stand beside those of `verify`.
+    return dataclasses.replace(
+        draft,
+        accuracy=(*comparison.accuracy(), *draft.accuracy),
+        comparison=comparison,
+        notes=(*draft.notes, *comparison.notes),
+    )
+
+
+def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> Comparison:
+    """Run FP32 and the finished graph over labelled images through the device's own pre- and post-processing."""
+    manifest = manifest_of(draft, (), {}, 0)
+    options = Options(manifest.labels, manifest.thresholds.confidence, seed=draft.options.seed)
+    with progress.step("evaluate", len(labelled.items)) as advance:
+        return compare(
+            _runner(draft, manifest, reference=True),
+            _runner(draft, manifest, reference=False),
+            labelled,
+            options,
+            lambda done, total: advance(),
+        )
+
+
+def _runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
+    session = _ProtoSession(open_session(draft.reference if reference else draft.model))
+    settings = Settings.of(manifest)
+    if isinstance(manifest.postprocess, Detect):
+        settings = dataclasses.replace(settings, confidence=MEASURING.confidence, iou=MEASURING.iou)
+    return VisionRunner(manifest, session, settings)
+
+
+def _unseen(draft: Draft, labelled: LabelledSet) -> LabelledSet:
+    """Leave out the images that ranges were calibrated on: a figure on those proves little."""
+    if not isinstance(draft.calibration, ImageCalibration):
+        return labelled
+    seen = {path.resolve() for path in draft.calibration.paths}
+    items = tuple(item for item in labelled.items if item.path.resolve() not in seen)
+    if not items:
+        raise DataError(
+            f"all {len(labelled.items)} images of {draft.options.evaluate} were used for calibration; "
+            "give fewer with --samples, or other images"
+        )
+    if len(items) == len(labelled.items):
+        return labelled
+    left_out = len(labelled.items) - len(items)
+    return dataclasses.replace(
+        labelled,
+        items=items,
+        description=f"{labelled.description}, less {left_out} used for calibration",
+    )

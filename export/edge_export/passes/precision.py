@@ -1,0 +1,182 @@
+"""Choose the precision of every node with weights, and say why, from measurements on the calibration set.
+
+The search rests on one observation: quantization noise of different layers is almost uncorrelated, so the noise
+to signal ratios that the layers cause alone add up (Sakr et al., ICML 2017, "Analytical guarantees on numerical
+precision of deep neural networks"). Layers are kept at FP16 worst first until the sum meets the target; then the
+mix itself is measured, and more layers are kept while the measurement misses the target.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from edge_export.draft import Draft, Progress
+from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.noise import decibels
+from edge_export.quant.probe import Probe
+from edge_export.quant.qdq import fits_fp16
+from edge_export.quant.select import Compute
+from edge_runtime.errors import UsageError
+from edge_runtime.manifest import NodePrecision, Precision
+
+__all__ = ["TARGET_DB", "choose_precision"]
+
+TARGET_DB = 20.0
+PROBE_SAMPLES = 4
+# Weights smaller than this are not worth a Cast.
+SMALL_BYTES = 4096
+# FP16 storage of other constants must be this harmless, or they stay FP32 (they may be coordinates, not weights).
+HARMLESS_DB = 50.0
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Noise / signal by part of the outputs when only `item` is int8."""
+
+    item: Compute
+    ratios: dict[str, float]
+
+    @property
+    def worst(self) -> float:
+        """The ratio of the part that suffers most."""
+        return max(self.ratios.values(), default=0.0)
+
+
+def choose_precision(draft: Draft, progress: Progress) -> Draft:
+    """Fill `precision` (every compute node) and `half_weights` (initializers to store as FP16)."""
+    if arrived := arrived_quantized(draft.model):
+        return replace(draft, precision=arrived, notes=(*draft.notes, "arrived quantized: its scales are kept"))
+    with Probe(draft, PROBE_SAMPLES) as probe:
+        if draft.options.quantize != "int8":
+            precision = tuple(_asked(item, draft.options.quantize) for item in probe.candidates)
+        else:
+            precision = _int8_mix(draft, probe, progress)
+        if draft.options.quantize == "fp32":
+            return replace(draft, precision=precision)
+        return _store_halves(replace(draft, precision=precision), probe)
+
+
+def _asked(item: Compute, precision: Precision) -> NodePrecision:
+    return NodePrecision(item.name, item.op, precision, f"asked for: --quantize {precision}")
+
+
+def _int8_mix(draft: Draft, probe: Probe, progress: Progress) -> tuple[NodePrecision, ...]:
+    refused = {item.name: item.refusal for item in probe.candidates if item.refusal}
+    measured = _measure(probe, progress) if probe.able else []
+    if draft.options.keep_fp16 == ("auto",):
+        kept, verdict = _search(probe, measured, progress)
+    elif draft.options.keep_fp16 == ("none",):
+        kept, verdict = {}, "--keep-fp16 none"
+    else:
+        kept, verdict = _matching(probe.able, draft.options.keep_fp16), "asked for"
+    progress.note(f"precision: {len(probe.able) - len(kept)} nodes int8, {len(kept) + len(refused)} FP16; {verdict}")
+    by_name = {found.item.name: decibels(found.worst) for found in measured}
+    nodes = []
+    for item in probe.candidates:
+        level = by_name.get(item.name)
+        rounded = None if level is None else round(level, 2)
+        if item.name in refused:
+            nodes.append(NodePrecision(item.name, item.op, "fp16", f"no int8 form: {item.refusal}"))
+        elif item.name in kept:
+            nodes.append(NodePrecision(item.name, item.op, "fp16", kept[item.name], rounded))
+        else:
+            reason = f"int8 here alone leaves the outputs at {level:.1f} dB" if level is not None else "int8"
+            nodes.append(NodePrecision(item.name, item.op, "int8", reason, rounded))
+    return tuple(nodes)
+
+
+def _measure(probe: Probe, progress: Progress) -> list[Sensitivity]:
+    found = []
+    with progress.step("sensitivity per layer", len(probe.able)) as advance:
+        for item in probe.able:
+            found.append(Sensitivity(item, probe.noise([item])))
+            advance()
+    return found
+
+
+def _search(probe: Probe, measured: Sequence[Sensitivity], progress: Progress) -> tuple[dict[str, str], str]:
+    """Return the nodes to keep at FP16 with the reason of each, and what the search found in words."""
+    ordered = sorted(measured, key=lambda found: -found.worst)
+    most = max(1, len(ordered) // 2)
+    tried: list[tuple[int, float]] = []
+    with progress.step("precision search", most) as advance:
+        count = _predicted_count(ordered, 10 ** (-TARGET_DB / 10))
+        while count <= most or not tried:
+            level = decibels(max(probe.noise([found.item for found in ordered[count:]]).values(), default=0.0))
+            tried.append((count, level))
+            advance()
+            if level >= TARGET_DB:
+                break
+            count += max(1, len(ordered) // 16)
+    best = max(level for _, level in tried)
+    # Where the target is out of reach, more FP16 that does not help is not worth its bytes.
+    count, level = next((count, level) for count, level in tried if level >= min(TARGET_DB, best - 0.5))
+    kept = {
+        found.item.name: f"kept at FP16: int8 here alone takes the outputs down to {decibels(found.worst):.1f} dB"
+        for found in ordered[:count]
+    }
+    words = f"outputs at {level:.1f} dB of FP32 (target {TARGET_DB:.0f})"
+    return kept, words
+
+
+def _predicted_count(ordered: Sequence[Sensitivity], target: float) -> int:
+    """Return how many of the worst layers must go until the sum of what is left meets the target."""
+    left: dict[str, float] = {}
+    for found in ordered:
+        for part, ratio in found.ratios.items():
+            left[part] = left.get(part, 0.0) + ratio
+    for count, found in enumerate(ordered):
+        if max(left.values(), default=0.0) <= target:
+            return count
+        for part, ratio in found.ratios.items():
+            left[part] -= ratio
+    return len(ordered) // 2
+
+
+def _matching(able: Sequence[Compute], patterns: Sequence[str]) -> dict[str, str]:
+    names = [item.name for item in able]
+    kept: dict[str, str] = {}
+    for pattern in patterns:
+        matches = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+        if not matches:
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3) or names[:3]
+            raise UsageError(
+                f"--keep-fp16 {pattern!r} matches none of the {len(names)} nodes that can be int8; "
+                f"names look like {', '.join(map(repr, near))}"
+            )
+        kept.update(dict.fromkeys(matches, f"kept at FP16: asked for by --keep-fp16 {pattern}"))
+    return kept
+
+
+def _store_halves(draft: Draft, probe: Probe) -> Draft:
+    """Choose the initializers stored as FP16: those of FP16 nodes, and other big ones where it is harmless."""
+    precision = {node.node: node.precision for node in draft.precision}
+    of_nodes = {item.weight: precision[item.name] for item in probe.candidates}
+    by_bytes = {name: values.nbytes for name, values in probe.cache.arrays.items()}
+    wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= SMALL_BYTES // 16]
+    others = [name for name, size in by_bytes.items() if name not in of_nodes and size >= SMALL_BYTES]
+    int8_weights = {item.weight for item in probe.candidates if precision[item.name] == "int8"}
+    fitting = [name for name in [*wanted, *others] if name not in int8_weights and fits_fp16(probe.cache.arrays[name])]
+    notes = draft.notes
+    extra = [name for name in others if name in fitting]
+    if extra and max(probe.noise([], extra).values(), default=0.0) > 10 ** (-HARMLESS_DB / 10):
+        fitting = [name for name in fitting if name not in extra]
+        notes = (*notes, f"{len(extra)} constants stay FP32: as FP16 they would move the outputs")
+    changed = tuple(
+        replace(
+            node,
+            precision="fp32",
+            reason=f"{node.reason}; its weights stay FP32: too small or outside FP16's range",
+        )
+        if node.precision == "fp16" and not _is_half(node.node, probe, fitting)
+        else node
+        for node in draft.precision
+    )
+    return replace(draft, precision=changed, half_weights=tuple(sorted(fitting)), notes=notes)
+
+
+def _is_half(name: str, probe: Probe, fitting: Sequence[str]) -> bool:
+    return any(item.name == name and item.weight in fitting for item in probe.candidates)

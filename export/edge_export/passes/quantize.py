@@ -1,0 +1,40 @@
+"""Quantize: write the chosen precision into the graph as standard ONNX (QDQ for int8, Cast for FP16 storage)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge_export.draft import Draft, Progress
+from edge_export.graph import Graph
+from edge_export.quant.params import search_params
+from edge_export.quant.qdq import WeightCache, to_qdq
+from edge_export.quant.select import compute_nodes, plan_tensors
+from edge_runtime.manifest import NodePrecision
+
+__all__ = ["quantize"]
+
+
+def quantize(draft: Draft, progress: Progress) -> Draft:
+    """Return the draft with its graph in the chosen mix; the cheap nodes that became int8 join `precision`."""
+    names = {node.node for node in draft.precision if node.precision == "int8"}
+    if not names and not draft.half_weights:
+        return draft
+    graph = Graph(draft.model)
+    candidates = compute_nodes(graph)
+    plan = plan_tensors(graph, names, candidates)
+    needed = {item.weight for item in candidates} | {item.bias for item in candidates if item.bias}
+    cache = WeightCache({name: graph.array(name) for name in needed | set(draft.half_weights)})
+    model = to_qdq(
+        draft.model,
+        plan,
+        search_params(graph, draft.ranges or {}),
+        [item for item in candidates if item.name in names],
+        draft.half_weights,
+        cache,
+    )
+    cheap = tuple(
+        NodePrecision(node.name, node.op_type, "int8", "lies between int8 nodes")
+        for node in draft.model.graph.node
+        if node.name in plan.nodes
+    )
+    return replace(draft, model=model, precision=draft.precision + cheap)

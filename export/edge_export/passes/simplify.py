@@ -1,0 +1,85 @@
+"""Constant folding, dead code, BatchNorm into Conv: onnxslim does it, and is believed only after a test
+run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import onnx
+import onnxslim
+
+from edge_export.passes.probe import Probe, one_line
+from edge_export.passes.repair import sort_nodes
+
+__all__ = ["simplify"]
+
+# Folding must not blow up a file: a constant above this size stays computed when the whole grows by more than
+# the factor below.
+_LARGE_CONSTANT = 1 << 16
+_GROWTH = 1.05
+# onnxslim's gentler half, tried when the whole changes a result.
+_STEPS: tuple[tuple[str, ...], ...] = ((), ("graph_fusion", "subexpression_elimination", "weight_tying"))
+
+
+def simplify(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, list[str]]:
+    """Return the simplified graph, or the model as it was with a note when that cannot be proved the same."""
+    problem = ""
+    for skipped in _STEPS:
+        for threshold in (None, _LARGE_CONSTANT):
+            try:
+                slim = _slim(model, skipped, threshold)
+            except Exception as error:  # noqa: BLE001 - onnxslim raises whatever its rewrites trip over
+                problem = one_line(error, 160) or type(error).__name__
+                break
+            if threshold is None and slim.ByteSize() > _GROWTH * model.ByteSize() + _LARGE_CONSTANT:
+                continue
+            _keep_interface(model, slim)
+            problem = probe.compare(slim) or ""
+            if not problem:
+                note = f"{len(model.graph.node)} nodes became {len(slim.graph.node)}"
+                if skipped:
+                    note += ", by constant folding alone"
+                return slim, [note]
+            break
+    return model, [f"the graph was not simplified: onnxslim fails on it ({problem})"]
+
+
+def _slim(model: onnx.ModelProto, skipped: tuple[str, ...], threshold: int | None) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    with _quiet():
+        return onnxslim.slim(copy, skip_optimizations=list(skipped) or None, size_threshold=threshold)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxslim writes to stdout, warns, and sets up logging of its own; all of that stays away."""
+    logger = logging.getLogger("onnxslim")
+    previous = logging.root.manager.disable
+    silence = io.StringIO()
+    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(previous)
+            logger.handlers.clear()
+
+
+def _keep_interface(original: onnx.ModelProto, slim: onnx.ModelProto) -> None:
+    """Inputs and outputs stay as they were, also those that folding left without a reader."""
+    for field in ("input", "output"):
+        values = getattr(slim.graph, field)
+        del values[:]
+        values.extend(getattr(original.graph, field))
+    if not slim.metadata_props:
+        slim.metadata_props.extend(original.metadata_props)
+    slim.ir_version = original.ir_version
+    slim.graph.name = original.graph.name or "graph"
+    sort_nodes(slim.graph)

@@ -1,0 +1,65 @@
+"""Verify: the finished graph against the FP32 one, on calibration samples that it was made with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_export.draft import Draft, Progress
+from edge_export.ort import open_session, run
+from edge_export.quant.noise import NoiseMeter, decibels
+from edge_runtime.errors import ModelError
+from edge_runtime.manifest import Accuracy, Raw
+
+__all__ = ["verify"]
+
+SAMPLES = 16
+
+
+def verify(draft: Draft, progress: Progress) -> Draft:
+    """Add the signal-to-noise ratio and the largest difference of every output to `accuracy`.
+
+    A model that answers with NaN where FP32 does not, or with another shape or type, is not written.
+    """
+    bundle, reference = open_session(draft.model), open_session(draft.reference)
+    meter = NoiseMeter(draft.facts.postprocess or Raw())
+    largest: dict[str, float] = {}
+    count = 0
+    for sample in draft.samples(SAMPLES):
+        expected, found = run(reference, sample), run(bundle, sample)
+        count += 1
+        for name, values in expected.items():
+            _check(draft, name, values, found[name])
+            if isinstance(values, np.ndarray) and values.dtype.kind in "fiub" and values.size:
+                gap = _largest_gap(values, found[name])
+                largest[name] = max(largest.get(name, 0.0), gap)
+        meter.see(expected, found)
+    data = f"{draft.calibration.description} ({count} compared)"
+    figures = [Accuracy(f"sqnr_db {part}", data, None, round(decibels(r), 2)) for part, r in meter.ratios().items()]
+    figures += [Accuracy(f"max_abs_diff {name}", data, None, gap) for name, gap in largest.items() if np.isfinite(gap)]
+    return replace(draft, accuracy=(*draft.accuracy, *figures))
+
+
+def _largest_gap(expected: NDArray[np.generic], found: NDArray[np.generic]) -> float:
+    """Return the largest absolute difference; infinity where the shapes differ (boxes after NMS may)."""
+    if expected.shape != found.shape:
+        return float("inf")
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(expected.astype(np.float64) - found.astype(np.float64))
+    return float(np.nanmax(gaps, initial=0.0))
+
+
+def _check(draft: Draft, name: str, expected: object, found: object) -> None:
+    if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
+        return
+    if expected.dtype != found.dtype or expected.ndim != found.ndim:
+        raise ModelError(
+            f"output {name!r} changed from {expected.dtype} {expected.shape} to {found.dtype} {found.shape}"
+        )
+    if expected.dtype.kind == "f" and np.isfinite(expected).all() and not np.isfinite(found).all():
+        raise ModelError(
+            f"output {name!r} holds values that are not finite after conversion; "
+            "keep its last layers at FP16 with --keep-fp16, or use --quantize fp32"
+        )

@@ -1,0 +1,181 @@
+"""Write the bundle: every file into a sibling temp folder, flushed, then renamed into place."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+import edge_export
+from edge_export.blocks.layout import Layout, lay_out
+from edge_export.blocks.models import block_models
+from edge_export.draft import Draft
+from edge_export.graph import default_opset, point_outside
+from edge_runtime.bundle import MANIFEST
+from edge_runtime.files import new_folder, sha256_file, writing
+from edge_runtime.manifest import (
+    SCHEMA_VERSION,
+    Block,
+    FileEntry,
+    Manifest,
+    ModelInfo,
+    NodePrecision,
+    Provenance,
+    Raw,
+    Thresholds,
+    VerdictRule,
+)
+from edge_runtime.schema import to_json
+
+__all__ = ["manifest_of", "precision_in_words", "render_manifest", "write_bundle"]
+
+WEIGHTS = "weights.bin"
+
+
+def write_bundle(draft: Draft) -> Manifest:
+    """Write draft.options.output as a whole or not at all, and return its manifest."""
+    target = draft.options.output
+    layout = lay_out(draft.model, draft.cuts)
+    with new_folder(target) as folder:
+        with writing(target):
+            _write_weights(draft.model, layout, folder / WEIGHTS)
+            _write_graph(draft.model, layout, folder / "model.onnx")
+            names = []
+            for index, block in enumerate(block_models(draft.model, draft.cuts, draft.values)):
+                names.append(f"block-{index:02d}.onnx")
+                _write_graph(block, layout, folder / names[-1])
+            (folder / "golden.npz").write_bytes(_npz(draft.golden.arrays if draft.golden else {}))
+        blocks = _block_table(draft, layout, names, folder / WEIGHTS)
+        files = {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in sorted(folder.iterdir())}
+        manifest = manifest_of(draft, blocks, files, layout.size)
+        with writing(target):
+            (folder / MANIFEST).write_text(render_manifest(manifest), encoding="utf-8")
+    return manifest
+
+
+def _write_weights(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
+    spots = layout.spots
+    arrays = {weight.name: weight for weight in model.graph.initializer if weight.name in spots}
+    with path.open("wb") as stream:
+        for block in layout.blocks:
+            for spot in block.spots:
+                stream.seek(spot.offset)
+                stream.write(numpy_helper.to_array(arrays[spot.name]).tobytes())
+        stream.truncate(layout.size)
+
+
+def _write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
+    """Write a graph whose large initializers point into weights.bin; inner shapes and doc strings are left out."""
+    spots = layout.spots
+    slim = onnx.ModelProto()
+    slim.ir_version = model.ir_version
+    slim.producer_name = "edgeline"
+    slim.opset_import.extend(model.opset_import)
+    slim.functions.extend(model.functions)
+    slim.graph.name = model.graph.name or "model"
+    slim.graph.input.extend(model.graph.input)
+    slim.graph.output.extend(model.graph.output)
+    slim.graph.node.extend(model.graph.node)
+    for node in slim.graph.node:
+        node.ClearField("doc_string")
+    for weight in model.graph.initializer:
+        spot = spots.get(weight.name)
+        if spot is None:
+            slim.graph.initializer.append(weight)
+            continue
+        outside = slim.graph.initializer.add()
+        outside.name, outside.data_type = weight.name, weight.data_type
+        outside.dims.extend(weight.dims)
+        point_outside(outside, WEIGHTS, spot.offset, spot.size)
+    path.write_bytes(slim.SerializeToString(deterministic=True))
+
+
+def _npz(arrays: dict[str, NDArray[np.generic]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _block_table(draft: Draft, layout: Layout, names: list[str], weights: Path) -> tuple[Block, ...]:
+    table = []
+    with weights.open("rb") as stream:
+        for cut, block, name in zip(draft.cuts, layout.blocks, names, strict=True):
+            stream.seek(block.offset)
+            digest = hashlib.sha256(stream.read(block.size)).hexdigest()
+            table.append(Block(name, cut.inputs, cut.outputs, len(cut.nodes), block.offset, block.size, digest))
+    return tuple(table)
+
+
+def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEntry], weight_bytes: int) -> Manifest:
+    """Return the manifest of a draft, as far as the draft has come."""
+    facts, options = draft.facts, draft.options
+    return Manifest(
+        schema=SCHEMA_VERSION,
+        model=ModelInfo(
+            name=facts.name or options.output.stem,
+            version=facts.version or "1",
+            sha256=draft.source.sha256,
+            opset=default_opset(draft.model),
+            precision=precision_in_words(draft.precision),
+            fp32_bytes=draft.source.fp32_bytes,
+            weight_bytes=weight_bytes,
+        ),
+        inputs=draft.inputs,
+        outputs=draft.outputs,
+        preprocess=facts.preprocess,
+        postprocess=facts.postprocess or Raw(),
+        labels=facts.labels or (),
+        thresholds=facts.thresholds or Thresholds(),
+        verdict=facts.verdict or VerdictRule(),
+        precision=draft.precision,
+        blocks=blocks,
+        accuracy=draft.accuracy,
+        provenance=Provenance(
+            created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            edgeline=edge_export.__version__,
+            onnx=onnx.__version__,
+            onnxruntime=onnxruntime.__version__,
+            source=draft.source.origin,
+            calibration=draft.calibration.description,
+            command=options.command,
+        ),
+        files=files,
+    )
+
+
+def precision_in_words(precision: tuple[NodePrecision, ...]) -> str:
+    """Return the mix of a model's nodes, such as "int8 52, fp16 4"; "fp32" where nothing was chosen."""
+    counts: dict[str, int] = {}
+    for node in precision:
+        counts[node.precision] = counts.get(node.precision, 0) + 1
+    return ", ".join(f"{kind} {counts[kind]}" for kind in ("int8", "fp16", "fp32") if kind in counts) or "fp32"
+
+
+def render_manifest(manifest: Manifest) -> str:
+    """Return the manifest as JSON that a person can read: one line for each node, block and file."""
+    data: dict[str, Any] = to_json(manifest)
+    lines = []
+    for key, value in data.items():
+        many = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+        if many:
+            rows = ",\n  ".join(_compact(item) for item in value)
+            lines.append(f' "{key}": [\n  {rows}\n ]')
+        elif key == "files" and value:
+            rows = ",\n  ".join(f"{json.dumps(name)}: {_compact(entry)}" for name, entry in value.items())
+            lines.append(f' "{key}": {{\n  {rows}\n }}')
+        else:
+            lines.append(f' "{key}": {_compact(value)}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
