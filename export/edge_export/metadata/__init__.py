@@ -1,0 +1,8 @@
+"""Facts that a model's files carry: Ultralytics, model_api, Hugging Face, our own key, and guesses from
+shapes.
+"""
+
+from edge_export.metadata.hugging_face import facts_of_folder
+from edge_export.metadata.read import complete, facts_of_onnx
+
+__all__ = ["complete", "facts_of_folder", "facts_of_onnx"]

@@ -1,0 +1,94 @@
+"""What the graph itself says of its inputs and outputs, as far as the metadata readers need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Union
+
+import onnx
+from onnx import TensorProto
+
+__all__ = ["ImageInput", "Output", "image_input", "outputs"]
+
+_DTYPES: dict[int, Literal["float32", "float16", "uint8", "int8"]] = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT8: "int8",
+}
+_MAX_SIDE = 16384
+_SEE_THROUGH = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"}
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """The first input that can be an image: rank 4, 1 or 3 channels. A size of 0 is not known."""
+
+    name: str
+    width: int
+    height: int
+    channels: int
+    layout: Literal["nchw", "nhwc"]
+    dtype: Literal["float32", "float16", "uint8", "int8"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A graph output; `shape` has None for dimensions that are not known, and is None with an unknown
+    rank.
+    """
+
+    name: str
+    shape: Union[tuple[Union[int, None], ...], None]
+    maker: str = ""
+
+
+def image_input(model: onnx.ModelProto) -> ImageInput | None:
+    """The only image among the graph's inputs; None when there is none, or there are several."""
+    found = [image for value in _inputs(model) if (image := _image(value)) is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def outputs(model: onnx.ModelProto) -> tuple[Output, ...]:
+    """The graph's outputs in order."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    return tuple(Output(value.name, _shape(value), _maker(makers, value.name)) for value in model.graph.output)
+
+
+def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in constants]
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    return tuple(dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim)
+
+
+def _image(value: onnx.ValueInfoProto) -> ImageInput | None:
+    shape, dtype = _shape(value), _DTYPES.get(value.type.tensor_type.elem_type)
+    if shape is None or len(shape) != 4 or dtype is None:
+        return None
+    layouts: tuple[tuple[Literal["nchw", "nhwc"], int, int, int], ...] = (
+        ("nchw", 1, 2, 3),
+        ("nhwc", 3, 1, 2),
+    )
+    for layout, channel, height, width in layouts:
+        if shape[channel] in (1, 3):
+            sides = [side if side and side <= _MAX_SIDE else 0 for side in (shape[width], shape[height])]
+            return ImageInput(value.name, sides[0], sides[1], shape[channel] or 3, layout, dtype)
+    return None
+
+
+def _maker(makers: Mapping[str, onnx.NodeProto], name: str) -> str:
+    """The operator that makes an output, seen through those that only reshape or convert it."""
+    for _ in range(16):
+        node = makers.get(name)
+        if node is None:
+            return ""
+        if node.op_type not in _SEE_THROUGH or not node.input:
+            return str(node.op_type)
+        name = node.input[0]
+    return ""

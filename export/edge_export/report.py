@@ -1,0 +1,113 @@
+"""What an export ends with: size, precision, accuracy before and after, and where the bytes went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from edge_export.draft import Draft
+from edge_runtime.manifest import Accuracy, Manifest
+from edge_runtime.schema import to_json
+
+__all__ = ["as_json", "bundle_bytes", "print_report"]
+
+_PARTS = (("weights", "weights.bin"), ("whole graph", "model.onnx"), ("golden inputs", "golden.npz"))
+
+
+def bundle_bytes(manifest: Manifest, draft: Draft) -> dict[str, int]:
+    """Return the bytes of each part of the written bundle; "total" is the folder's."""
+    parts = {title: manifest.files[name].size for title, name in _PARTS}
+    parts["blocks"] = sum(entry.size for name, entry in manifest.files.items() if name.startswith("block-"))
+    parts["manifest"] = (draft.options.output / "manifest.json").stat().st_size
+    parts["total"] = sum(parts.values())
+    return parts
+
+
+def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
+    """Return the report as one object for scripts."""
+    sizes = bundle_bytes(manifest, draft)
+    return {
+        "bundle": str(draft.options.output),
+        "model": to_json(manifest.model),
+        "fp32_bytes": manifest.model.fp32_bytes,
+        "bundle_bytes": sizes["total"],
+        "ratio": round(sizes["total"] / max(1, manifest.model.fp32_bytes), 4),
+        "bytes": sizes,
+        "task": manifest.postprocess.task,
+        "blocks": len(manifest.blocks),
+        "precision": _counts(manifest),
+        "kept_fp16": [to_json(node) for node in manifest.precision if node.precision != "int8"],
+        "accuracy": to_json(manifest.accuracy),
+        "notes": list(draft.notes),
+    }
+
+
+def print_report(manifest: Manifest, draft: Draft, console: Console) -> None:
+    """Print the report as tables."""
+    sizes = bundle_bytes(manifest, draft)
+    ratio = sizes["total"] / max(1, manifest.model.fp32_bytes)
+    console.print(f"[bold]{manifest.model.name}[/] {manifest.model.version} -> {draft.options.output}")
+    console.print(_sizes_table(manifest, sizes, ratio))
+    console.print(_precision_table(manifest))
+    if manifest.accuracy:
+        console.print(_accuracy_table(manifest, draft))
+    for note in draft.notes:
+        console.print(f"- {note}", highlight=False, markup=False, style="dim")
+
+
+def _sizes_table(manifest: Manifest, sizes: dict[str, int], ratio: float) -> Table:
+    table = Table("part", "bytes", "of FP32", title="Where the bytes went", title_justify="left")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    source = max(1, manifest.model.fp32_bytes)
+    table.add_row("FP32 ONNX", f"{manifest.model.fp32_bytes:,}", "1.00x")
+    for title, size in sizes.items():
+        if title == "total":
+            table.add_section()
+            table.add_row("[bold]bundle[/]", f"[bold]{size:,}[/]", f"[bold]{ratio:.3f}x[/]")
+        else:
+            name = f"blocks ({len(manifest.blocks)})" if title == "blocks" else title
+            table.add_row(name, f"{size:,}", f"{size / source:.3f}x")
+    return table
+
+
+def _counts(manifest: Manifest) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for node in manifest.precision:
+        counts[node.precision] = counts.get(node.precision, 0) + 1
+    return counts
+
+
+def _precision_table(manifest: Manifest, most: int = 8) -> Table:
+    counts = ", ".join(f"{count} {kind}" for kind, count in _counts(manifest).items()) or "no nodes with weights"
+    table = Table("layer", "op", "stored", "why", title=f"Precision: {counts}", title_justify="left")
+    other = [node for node in manifest.precision if node.precision != "int8"]
+    other.sort(key=lambda node: node.sqnr_db if node.sqnr_db is not None else 1e9)
+    for node in other[:most]:
+        table.add_row(_short(node.node), node.op, node.precision.upper(), node.reason)
+    if len(other) > most:
+        table.add_row(f"... {len(other) - most} more", "", "", "all of them are in manifest.json")
+    if not other:
+        table.add_row("all layers with weights", "", "INT8", "none needs more")
+    return table
+
+
+def _accuracy_table(manifest: Manifest, draft: Draft) -> Table:
+    table = Table("measure", "FP32", "bundle", "change (95 %)", "data", title="Accuracy", title_justify="left")
+    changes = {score.metric: score for score in draft.comparison.difference} if draft.comparison else {}
+    for row in manifest.accuracy:
+        change = changes.get(row.metric) if row.fp32 is not None else None
+        words = f"{change.value:+.4f} ({change.low:+.4f} .. {change.high:+.4f})" if change else ""
+        table.add_row(row.metric, _number(row, row.fp32), _number(row, row.bundle), words, row.data)
+    return table
+
+
+def _number(row: Accuracy, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if row.metric.startswith("sqnr") else f"{value:.4g}"
+
+
+def _short(name: str, most: int = 44) -> str:
+    return name if len(name) <= most else f"...{name[-(most - 3) :]}"
