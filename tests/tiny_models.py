@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -29,7 +31,7 @@ def convnet(channels=(3, 8, 16, 16), size=16, classes=5, seed=0, residual=True):
     rng = np.random.default_rng(seed)
     nodes, weights = [], {}
     last = "images"
-    for i, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+    for i, (before, after) in enumerate(itertools.pairwise(channels)):
         weights[f"w{i}"] = (rng.standard_normal((after, before, 3, 3)) * np.sqrt(2 / (9 * before))).astype(np.float32)
         weights[f"b{i}"] = (rng.standard_normal(after) * 0.1).astype(np.float32)
         nodes.append(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_export.facts import Facts, merge
+from edge_export.metadata import GUESSED_INPUT, GUESSED_OUTPUTS
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import (
     Anomaly,
@@ -82,10 +83,19 @@ def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> 
         labels=labels,
         thresholds=thresholds,
         verdict=verdict,
-        notes=facts.notes,
+        notes=_notes(facts, preprocess, postprocess),
     )
     changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}
     return dataclasses.replace(given, origin={**facts.origin, **changed})
+
+
+def _notes(facts: Facts, preprocess: Preprocess | None, postprocess: Postprocess | None) -> tuple[str, ...]:
+    """Return the notes less those about guesses that flags have replaced."""
+    dropped = (
+        *((GUESSED_INPUT,) if preprocess != facts.preprocess else ()),
+        *((GUESSED_OUTPUTS,) if postprocess != facts.postprocess else ()),
+    )
+    return tuple(note for note in facts.notes if not note.startswith(dropped))
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ __all__ = [
     "captured_names",
     "copy_without_weights",
     "default_opset",
-    "set_opset",
     "subgraphs",
 ]
 
@@ -57,13 +56,6 @@ def default_opset(model: onnx.ModelProto) -> int:
     """Return the version of the ai.onnx operator set that the model imports (1 where it names none)."""
     versions = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
     return max(versions, default=1)
-
-
-def set_opset(model: onnx.ModelProto, version: int) -> None:
-    """Declare another version of the ai.onnx operator set, without converting anything."""
-    for item in model.opset_import:
-        if item.domain in ("", "ai.onnx"):
-            item.version = version
 
 
 @dataclass

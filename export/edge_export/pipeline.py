@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import onnx
 
 from edge_export.data.calibration import CalibrationSet, RandomCalibration, open_calibration
-from edge_export.draft import Draft, Progress
+from edge_export.draft import Draft, Feeds, Progress
 from edge_export.facts import Facts, image_shape
 from edge_export.flags import lay_over
+from edge_export.metadata import complete
 from edge_export.options import ExportOptions
 from edge_export.ort import open_session
 from edge_export.passes.calibrate import calibrate
@@ -95,16 +96,12 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
             source = load_source(options.source, SourceOptions(options.input_shapes))
         advance()
         raw_inputs = _specs(source.proto, inputs=True)
-        facts = lay_over(source.facts, options.flags, raw_inputs)
-        shapes = dict(options.input_shapes)
-        for spec in raw_inputs:
-            filled = image_shape(facts, spec.shape) if spec.name not in shapes else None
-            if filled is not None:
-                shapes[spec.name] = filled
+        shapes = _input_shapes(options, raw_inputs, lay_over(source.facts, options.flags, raw_inputs))
         with _named("clean"):
-            cleaned = clean(source.proto, shapes)
-            _check_graph(cleaned.model)
+            cleaned = clean(source.proto, shapes, _example(options, raw_inputs))
         advance()
+    # The clean graph tells more shapes than the source did; what flags say stays on top.
+    facts = lay_over(complete(cleaned.model, source.facts), options.flags, _specs(cleaned.model, inputs=True))
     inputs, outputs = _specs(cleaned.model, inputs=True), _specs(cleaned.model, inputs=False)
     notes = (*facts.notes, *cleaned.notes)
     if options.quantize == "int8" and not cleaned.opset_ok:
@@ -125,6 +122,25 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
         outputs=outputs,
         notes=(*notes, *(calibration.notes if options.calibrate else ())),
     )
+
+
+def _input_shapes(
+    options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: Facts
+) -> dict[str, tuple[int | str, ...]]:
+    """Return what the user says of free dimensions, and what the pre-processing tells of an image input."""
+    shapes = dict(options.input_shapes)
+    for spec in inputs:
+        filled = image_shape(facts, spec.shape) if spec.name not in shapes else None
+        if filled is not None:
+            shapes[spec.name] = filled
+    return shapes
+
+
+def _example(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> Feeds | None:
+    """Return one real sample where tensors were given: some models accept few values (a length, a rate)."""
+    if options.calibrate is None or options.calibrate.suffix.lower() != ".npz":
+        return None
+    return next(iter(open_calibration(options.calibrate, inputs, None, 1, options.seed)))
 
 
 def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: Facts) -> CalibrationSet:

@@ -85,7 +85,9 @@ def _union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
         tag = data.get("task") if isinstance(data, dict) else None
         by_tag = {field.default: kind for kind in kinds for field in dataclasses.fields(kind) if field.name == "task"}
         if not isinstance(tag, str) or tag not in by_tag:
-            raise SchemaError(f"{where}.task: expected one of {', '.join(sorted(by_tag))}, found {_brief(tag)}")
+            raise SchemaError(
+                f"{where}.task: expected one of {', '.join(sorted(map(str, by_tag)))}, found {_brief(tag)}"
+            )
         return _convert(by_tag[tag], data, where)
     for kind in kinds:
         try:
@@ -101,7 +103,7 @@ def _dataclass(kind: type, data: Any, where: str) -> Any:
         raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
     hints = typing.get_type_hints(kind)
     fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := sorted(str(key) for key in set(data) - set(fields)):
+    if unknown := [key for key in data if key not in fields]:
         raise SchemaError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}")
     values = {}
     for name, field in fields.items():

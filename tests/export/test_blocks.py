@@ -1,5 +1,7 @@
 """Blocks: whatever the cut, the chain of blocks is the whole model."""
 
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -35,7 +37,7 @@ def test_any_partition_gives_the_whole_models_answer_exactly(kind, data):
     model, sequence, facts = SEQUENCES[kind]
     places = sorted(data.draw(st.sets(st.integers(1, len(sequence.main) - 1), max_size=6)))
     edges = [0, *places, len(sequence.main)]
-    cuts = [sequence.block(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    cuts = [sequence.block(a, b) for a, b in itertools.pairwise(edges)]
     whole = run(open_session(model, optimize=False), FEED)
     chained = run_chain(block_models(model, cuts, facts), FEED, list(whole), optimize=False)
     assert np.array_equal(whole["logits"], chained["logits"])
@@ -47,7 +49,7 @@ def test_every_weight_has_one_place_aligned_and_inside_its_block(kind, data):
     model, sequence, _ = SEQUENCES[kind]
     places = sorted(data.draw(st.sets(st.integers(1, len(sequence.main) - 1), max_size=6)))
     edges = [0, *places, len(sequence.main)]
-    cuts = [sequence.block(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    cuts = [sequence.block(a, b) for a, b in itertools.pairwise(edges)]
     layout = lay_out(model, cuts)
     end = 0
     names = []
@@ -115,7 +117,7 @@ def test_a_branch_of_control_flow_takes_what_it_captures_with_it():
 
 @pytest.mark.parametrize("kind", ["float", "int8"])
 def test_one_block_is_the_whole_graph(kind):
-    model, sequence, facts = SEQUENCES[kind]
+    model, sequence, _ = SEQUENCES[kind]
     cut = sequence.block(0, len(sequence.main))
     assert cut.inputs == ("images",)
     assert cut.outputs == ("logits",)

@@ -6,12 +6,16 @@ from edge_runtime.errors import OutputError
 from edge_runtime.files import new_folder, sha256_file, write_bytes, write_text
 
 
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_written_file_holds_the_new_content_and_leaves_no_temp_file(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
     write_text(path, "new")
     assert path.read_text() == "new"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names_in(tmp_path) == ["a.txt"]
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):
@@ -20,7 +24,7 @@ def test_a_folder_appears_only_when_it_is_complete(tmp_path):
         (folder / "one").write_text("1")
         assert not target.exists()
     assert (target / "one").read_text() == "1"
-    assert os.listdir(tmp_path) == ["out"]
+    assert names_in(tmp_path) == ["out"]
 
 
 def test_a_failure_leaves_the_old_folder_untouched(tmp_path):
@@ -36,7 +40,7 @@ def test_a_failure_leaves_the_old_folder_untouched(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_and_fail()
     assert (target / "one").read_text() == "old"
-    assert os.listdir(tmp_path) == ["out"]
+    assert names_in(tmp_path) == ["out"]
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
@@ -54,7 +58,7 @@ def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OutputError, match="No space left"):
         write_bytes(tmp_path / "a", b"x" * 100)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_the_digest_is_that_of_the_whole_file(tmp_path):

@@ -11,8 +11,11 @@ from edge_export.metadata.graph_io import ImageInput, Output
 from edge_export.metadata.parse import label_list
 from edge_runtime.manifest import Anomaly, Classify, Detect, Postprocess, Preprocess, Segment
 
-__all__ = ["guess"]
+__all__ = ["GUESSED_INPUT", "GUESSED_OUTPUTS", "guess"]
 
+# How the notes of guesses begin, so that they can be dropped where flags say better.
+GUESSED_INPUT = "guess: the input is"
+GUESSED_OUTPUTS = "guess: the outputs are"
 _ORIGIN = "guess from shapes"
 _STRIDES = (8, 16, 32)
 _TF_NAMES = ("boxes", "classes", "scores")
@@ -25,12 +28,12 @@ def guess(model: onnx.ModelProto, image: ImageInput | None, outputs: tuple[Outpu
     notes = []
     if pre and not known.preprocess:
         notes.append(
-            f"guess: {pre.colour} pixels {'0..255' if pre.scale == 1.0 else '0..1'}, stretched to "
+            f"{GUESSED_INPUT} {pre.colour} pixels {'0..255' if pre.scale == 1.0 else '0..1'}, stretched to "
             f"{pre.width}x{pre.height};"
             f" say it with flags if the model was trained otherwise"
         )
     if post and not known.postprocess:
-        notes.append(f"guess: the outputs are read as {post.task}{_detail(post)}; say it with flags if they are not")
+        notes.append(f"{GUESSED_OUTPUTS} read as {post.task}{_detail(post)}; say it with flags if they are not")
     facts = Facts(preprocess=pre, postprocess=post, notes=tuple(notes)).found_in(_ORIGIN)
     return merge(facts, Facts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
 

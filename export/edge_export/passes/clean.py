@@ -21,6 +21,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from edge_export.graph import default_opset
 from edge_export.passes import repair
 from edge_export.passes.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
 from edge_export.passes.probe import (
@@ -85,6 +86,17 @@ def clean(
     Raises ModelError when plain onnxruntime cannot load the model, when its inputs or outputs are not
     tensors, or when a free dimension has no number; UsageError when `input_shapes` contradicts the file.
     """
+    try:
+        return _clean(model, input_shapes, example)
+    except UnicodeDecodeError as error:  # protobuf decodes text only when it is looked at
+        raise ModelError(f"the ONNX file holds text that is not UTF-8 ({error.reason}): it is damaged") from error
+
+
+def _clean(
+    model: onnx.ModelProto,
+    input_shapes: Mapping[str, tuple[Union[int, str], ...]],
+    example: Mapping[str, NDArray[Any]] | None,
+) -> Cleaned:
     if not model.graph.node:
         raise ModelError("the ONNX graph has no nodes: nothing to export; check that the file is a whole model")
     if model.ByteSize() > PROTO_LIMIT:
@@ -111,7 +123,7 @@ def clean(
     notes += more
     _declare_outputs(work, declared, shapes, probe)
     notes += _check(work)
-    return Cleaned(work, tuple(notes), probe, repair.default_opset(work) >= MINIMUM_OPSET)
+    return Cleaned(work, tuple(notes), probe, default_opset(work) >= MINIMUM_OPSET)
 
 
 def _repair(model: onnx.ModelProto) -> list[str]:
@@ -164,7 +176,7 @@ def _why(model: onnx.ModelProto, reason: str) -> str:
         for node in graph.node:
             if node.domain not in _KNOWN_DOMAINS and (node.domain, node.op_type) not in own:
                 return f"operator {node.op_type} of {node.domain!r} is a custom one"
-    newest, version = onnx.defs.onnx_opset_version(), repair.default_opset(model)
+    newest, version = onnx.defs.onnx_opset_version(), default_opset(model)
     if "under development" in reason and version > newest:
         return f"its opset {version} is newer than {newest}, the newest there is"
     return reason

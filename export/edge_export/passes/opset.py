@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper, version_converter
 
+from edge_export.graph import default_opset
 from edge_export.passes.probe import Probe, one_line
-from edge_export.passes.repair import default_opset
 
 __all__ = ["MINIMUM_OPSET", "STANDARD_OPERATORS", "upgrade_opset"]
 

@@ -16,16 +16,16 @@ from dataclasses import dataclass, replace
 from edge_export.draft import Draft, Progress
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import decibels
-from edge_export.quant.probe import Probe
 from edge_export.quant.qdq import fits_fp16
 from edge_export.quant.select import Compute
+from edge_export.quant.trial import Trial
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import NodePrecision, Precision
 
 __all__ = ["TARGET_DB", "choose_precision"]
 
 TARGET_DB = 20.0
-PROBE_SAMPLES = 4
+TRIAL_SAMPLES = 4
 # Weights smaller than this are not worth a Cast.
 SMALL_BYTES = 4096
 # FP16 storage of other constants must be this harmless, or they stay FP32 (they may be coordinates, not weights).
@@ -49,33 +49,33 @@ def choose_precision(draft: Draft, progress: Progress) -> Draft:
     """Fill `precision` (every compute node) and `half_weights` (initializers to store as FP16)."""
     if arrived := arrived_quantized(draft.model):
         return replace(draft, precision=arrived, notes=(*draft.notes, "arrived quantized: its scales are kept"))
-    with Probe(draft, PROBE_SAMPLES) as probe:
+    with Trial(draft, TRIAL_SAMPLES) as trial:
         if draft.options.quantize != "int8":
-            precision = tuple(_asked(item, draft.options.quantize) for item in probe.candidates)
+            precision = tuple(_asked(item, draft.options.quantize) for item in trial.candidates)
         else:
-            precision = _int8_mix(draft, probe, progress)
+            precision = _int8_mix(draft, trial, progress)
         if draft.options.quantize == "fp32":
             return replace(draft, precision=precision)
-        return _store_halves(replace(draft, precision=precision), probe)
+        return _store_halves(replace(draft, precision=precision), trial)
 
 
 def _asked(item: Compute, precision: Precision) -> NodePrecision:
     return NodePrecision(item.name, item.op, precision, f"asked for: --quantize {precision}")
 
 
-def _int8_mix(draft: Draft, probe: Probe, progress: Progress) -> tuple[NodePrecision, ...]:
-    refused = {item.name: item.refusal for item in probe.candidates if item.refusal}
-    measured = _measure(probe, progress) if probe.able else []
+def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> tuple[NodePrecision, ...]:
+    refused = {item.name: item.refusal for item in trial.candidates if item.refusal}
+    measured = _measure(trial, progress) if trial.able else []
     if draft.options.keep_fp16 == ("auto",):
-        kept, verdict = _search(probe, measured, progress)
+        kept, verdict = _search(trial, measured, progress)
     elif draft.options.keep_fp16 == ("none",):
         kept, verdict = {}, "--keep-fp16 none"
     else:
-        kept, verdict = _matching(probe.able, draft.options.keep_fp16), "asked for"
-    progress.note(f"precision: {len(probe.able) - len(kept)} nodes int8, {len(kept) + len(refused)} FP16; {verdict}")
+        kept, verdict = _matching(trial.able, draft.options.keep_fp16), "asked for"
+    progress.note(f"precision: {len(trial.able) - len(kept)} nodes int8, {len(kept) + len(refused)} FP16; {verdict}")
     by_name = {found.item.name: decibels(found.worst) for found in measured}
     nodes = []
-    for item in probe.candidates:
+    for item in trial.candidates:
         level = by_name.get(item.name)
         rounded = None if level is None else round(level, 2)
         if item.name in refused:
@@ -88,16 +88,16 @@ def _int8_mix(draft: Draft, probe: Probe, progress: Progress) -> tuple[NodePreci
     return tuple(nodes)
 
 
-def _measure(probe: Probe, progress: Progress) -> list[Sensitivity]:
+def _measure(trial: Trial, progress: Progress) -> list[Sensitivity]:
     found = []
-    with progress.step("sensitivity per layer", len(probe.able)) as advance:
-        for item in probe.able:
-            found.append(Sensitivity(item, probe.noise([item])))
+    with progress.step("sensitivity per layer", len(trial.able)) as advance:
+        for item in trial.able:
+            found.append(Sensitivity(item, trial.noise([item])))
             advance()
     return found
 
 
-def _search(probe: Probe, measured: Sequence[Sensitivity], progress: Progress) -> tuple[dict[str, str], str]:
+def _search(trial: Trial, measured: Sequence[Sensitivity], progress: Progress) -> tuple[dict[str, str], str]:
     """Return the nodes to keep at FP16 with the reason of each, and what the search found in words."""
     ordered = sorted(measured, key=lambda found: -found.worst)
     most = max(1, len(ordered) // 2)
@@ -105,7 +105,7 @@ def _search(probe: Probe, measured: Sequence[Sensitivity], progress: Progress) -
     with progress.step("precision search", most) as advance:
         count = _predicted_count(ordered, 10 ** (-TARGET_DB / 10))
         while count <= most or not tried:
-            level = decibels(max(probe.noise([found.item for found in ordered[count:]]).values(), default=0.0))
+            level = decibels(max(trial.noise([found.item for found in ordered[count:]]).values(), default=0.0))
             tried.append((count, level))
             advance()
             if level >= TARGET_DB:
@@ -151,18 +151,18 @@ def _matching(able: Sequence[Compute], patterns: Sequence[str]) -> dict[str, str
     return kept
 
 
-def _store_halves(draft: Draft, probe: Probe) -> Draft:
+def _store_halves(draft: Draft, trial: Trial) -> Draft:
     """Choose the initializers stored as FP16: those of FP16 nodes, and other big ones where it is harmless."""
     precision = {node.node: node.precision for node in draft.precision}
-    of_nodes = {item.weight: precision[item.name] for item in probe.candidates}
-    by_bytes = {name: values.nbytes for name, values in probe.cache.arrays.items()}
+    of_nodes = {item.weight: precision[item.name] for item in trial.candidates}
+    by_bytes = {name: values.nbytes for name, values in trial.cache.arrays.items()}
     wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= SMALL_BYTES // 16]
     others = [name for name, size in by_bytes.items() if name not in of_nodes and size >= SMALL_BYTES]
-    int8_weights = {item.weight for item in probe.candidates if precision[item.name] == "int8"}
-    fitting = [name for name in [*wanted, *others] if name not in int8_weights and fits_fp16(probe.cache.arrays[name])]
+    int8_weights = {item.weight for item in trial.candidates if precision[item.name] == "int8"}
+    fitting = [name for name in [*wanted, *others] if name not in int8_weights and fits_fp16(trial.cache.arrays[name])]
     notes = draft.notes
     extra = [name for name in others if name in fitting]
-    if extra and max(probe.noise([], extra).values(), default=0.0) > 10 ** (-HARMLESS_DB / 10):
+    if extra and max(trial.noise([], extra).values(), default=0.0) > 10 ** (-HARMLESS_DB / 10):
         fitting = [name for name in fitting if name not in extra]
         notes = (*notes, f"{len(extra)} constants stay FP32: as FP16 they would move the outputs")
     changed = tuple(
@@ -171,12 +171,12 @@ def _store_halves(draft: Draft, probe: Probe) -> Draft:
             precision="fp32",
             reason=f"{node.reason}; its weights stay FP32: too small or outside FP16's range",
         )
-        if node.precision == "fp16" and not _is_half(node.node, probe, fitting)
+        if node.precision == "fp16" and not _is_half(node.node, trial, fitting)
         else node
         for node in draft.precision
     )
     return replace(draft, precision=changed, half_weights=tuple(sorted(fitting)), notes=notes)
 
 
-def _is_half(name: str, probe: Probe, fitting: Sequence[str]) -> bool:
-    return any(item.name == name and item.weight in fitting for item in probe.candidates)
+def _is_half(name: str, trial: Trial, fitting: Sequence[str]) -> bool:
+    return any(item.name == name and item.weight in fitting for item in trial.candidates)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import onnx
 from onnx import AttributeProto, TensorProto
 
+from edge_export.graph import default_opset, subgraphs
+
 __all__ = [
     "all_graphs",
-    "default_opset",
     "drop_dead_nodes",
     "drop_overridable_inputs",
     "fix_imports",
@@ -32,17 +33,8 @@ def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """The graph and every graph inside its nodes' attributes, outer ones first."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH:
-                yield from all_graphs(attribute.g)
-            elif attribute.type == AttributeProto.GRAPHS:
-                for inner in attribute.graphs:
-                    yield from all_graphs(inner)
-
-
-def default_opset(model: onnx.ModelProto) -> int:
-    """Version of the default operator set; 1 when the file imports none, as the ONNX specification says."""
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+        for body in subgraphs(node):
+            yield from all_graphs(body)
 
 
 def fix_ir_version(model: onnx.ModelProto) -> list[str]:

@@ -19,10 +19,10 @@ from edge_export.quant.ranges import QuantParams
 from edge_export.quant.select import Compute, compute_nodes, plan_tensors
 from edge_runtime.manifest import Raw
 
-__all__ = ["Probe"]
+__all__ = ["Trial"]
 
 
-class Probe:
+class Trial:
     """Holds the FP32 answers to a few samples and measures how far a mix of precisions is from them."""
 
     def __init__(self, draft: Draft, samples: int) -> None:
@@ -32,13 +32,13 @@ class Probe:
         self.cache = WeightCache({name: self.graph.array(name) for name in _float_weights(self.graph)})
         self.params: dict[str, QuantParams] = search_params(self.graph, draft.ranges or {})
         self._postprocess = draft.facts.postprocess or Raw()
-        self._folder = tempfile.TemporaryDirectory(prefix="edgeline-probe-")
+        self._folder = tempfile.TemporaryDirectory(prefix="edgeline-trial-")
         self._slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
         self._samples: list[Feeds] = list(draft.samples(samples))
         session = open_session(draft.model)
         self._expected = [run(session, sample) for sample in self._samples]
 
-    def __enter__(self) -> Probe:
+    def __enter__(self) -> Trial:
         return self
 
     def __exit__(
@@ -47,13 +47,13 @@ class Probe:
         self._folder.cleanup()
 
     def model(self, int8: Sequence[Compute], half: Collection[str]) -> onnx.ModelProto:
-        """Return the small graph of a mix; its unchanged weights lie in the probe's folder."""
+        """Return the small graph of a mix; its unchanged weights lie in the trial's folder."""
         plan = plan_tensors(self.graph, {item.name for item in int8}, self.candidates)
         return to_qdq(self._slim, plan, self.params, list(int8), half, self.cache)
 
     def noise(self, int8: Sequence[Compute], half: Collection[str] = ()) -> dict[str, float]:
-        """Return noise / signal by part of the outputs for a mix, over all samples of the probe."""
-        path = Path(self._folder.name) / "probe.onnx"
+        """Return noise / signal by part of the outputs for a mix, over all samples of the trial."""
+        path = Path(self._folder.name) / "trial.onnx"
         path.write_bytes(self.model(int8, half).SerializeToString())
         session = open_session(path)
         meter = NoiseMeter(self._postprocess)
