@@ -22,6 +22,7 @@ from edge_export.passes.evaluate import evaluate_draft
 from edge_export.passes.golden import make_golden
 from edge_export.passes.names import shorten_names
 from edge_export.passes.precision import choose_precision
+from edge_export.passes.promote import promote_half
 from edge_export.passes.quantize import quantize
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
@@ -99,11 +100,15 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
         shapes = _input_shapes(options, raw_inputs, lay_over(source.facts, options.flags, raw_inputs))
         with _named("clean"):
             cleaned = clean(source.proto, shapes, _example(options, raw_inputs))
+            model, promoted = promote_half(cleaned.model)
+            _check_optimizes(model)
         advance()
     # The clean graph tells more shapes than the source did; what flags say stays on top.
-    facts = lay_over(complete(cleaned.model, source.facts), options.flags, _specs(cleaned.model, inputs=True))
-    inputs, outputs = _specs(cleaned.model, inputs=True), _specs(cleaned.model, inputs=False)
-    notes = (*facts.notes, *cleaned.notes)
+    facts = lay_over(complete(model, source.facts), options.flags, _specs(model, inputs=True))
+    if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
+        facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
+    inputs, outputs = _specs(model, inputs=True), _specs(model, inputs=False)
+    notes = (*facts.notes, *cleaned.notes, *promoted)
     if options.quantize == "int8" and not cleaned.opset_ok:
         notes = (
             *notes,
@@ -115,8 +120,8 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
         options=options,
         source=source,
         facts=facts,
-        model=cleaned.model,
-        reference=cleaned.model,
+        model=model,
+        reference=model,
         calibration=calibration,
         inputs=inputs,
         outputs=outputs,
@@ -167,6 +172,17 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
         for axis, dim in enumerate(tensor.shape.dim)
     )
     return TensorSpec(value.name, dtype, shape)
+
+
+def _check_optimizes(model: onnx.ModelProto) -> None:
+    """A device runs the graph through onnxruntime's optimizer, which fails on some graphs that load without it."""
+    try:
+        open_session(model)
+    except ModelError as error:
+        raise ModelError(
+            f"with its input shapes fixed, onnxruntime's own optimizer fails on the graph ({error}); "
+            "export the model again with another opset or exporter"
+        ) from error
 
 
 def _check_graph(model: onnx.ModelProto) -> None:

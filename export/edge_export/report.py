@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich.console import Console
@@ -40,6 +41,11 @@ def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
         "precision": _counts(manifest),
         "kept_fp16": [to_json(node) for node in manifest.precision if node.precision != "int8"],
         "accuracy": to_json(manifest.accuracy),
+        "change": {
+            score.metric: {"value": score.value, "low": score.low, "high": score.high, "images": score.images}
+            for score in (draft.comparison.difference if draft.comparison else ())
+            if math.isfinite(score.value) and math.isfinite(score.low) and math.isfinite(score.high)
+        },
         "notes": list(draft.notes),
     }
 

@@ -61,7 +61,12 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
 def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> Comparison:
     """Run FP32 and the finished graph over labelled images through the device's own pre- and post-processing."""
     manifest = manifest_of(draft, (), {}, 0)
-    options = Options(manifest.labels, manifest.thresholds.confidence, seed=draft.options.seed)
+    options = Options(
+        manifest.labels,
+        manifest.thresholds.confidence,
+        seed=draft.options.seed,
+        task=manifest.postprocess.task,
+    )
     with progress.step("evaluate", len(labelled.items)) as advance:
         return compare(
             _runner(draft, manifest, reference=True),

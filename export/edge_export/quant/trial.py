@@ -51,13 +51,13 @@ class Trial:
         plan = plan_tensors(self.graph, {item.name for item in int8}, self.candidates)
         return to_qdq(self._slim, plan, self.params, list(int8), half, self.cache)
 
-    def noise(self, int8: Sequence[Compute], half: Collection[str] = ()) -> dict[str, float]:
-        """Return noise / signal by part of the outputs for a mix, over all samples of the trial."""
+    def noise(self, int8: Sequence[Compute], half: Collection[str] = (), every: int = 1) -> dict[str, float]:
+        """Return noise / signal by part of the outputs for a mix, over each `every`-th sample of the trial."""
         path = Path(self._folder.name) / "trial.onnx"
         path.write_bytes(self.model(int8, half).SerializeToString())
         session = open_session(path)
         meter = NoiseMeter(self._postprocess)
-        for sample, expected in zip(self._samples, self._expected, strict=True):
+        for sample, expected in zip(self._samples[::every], self._expected[::every], strict=True):
             meter.see(expected, run(session, sample))
         return meter.ratios()
 
