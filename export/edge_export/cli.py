@@ -70,7 +70,7 @@ class ExportCommand(SectionedCommand):
 )  # fmt: skip
 @click.option(
     "--keep-fp16", multiple=True, default=("auto",), metavar="auto|none|PATTERN",
-    help="Layers that stay FP16: auto measures each layer; or names and patterns (repeatable).",
+    help="Layers that stay FP16: auto measures each; names and patterns add to it or replace it (repeatable).",
 )  # fmt: skip
 @click.option(
     "--calibrate", type=click.Path(path_type=Path), metavar="PATH",

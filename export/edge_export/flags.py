@@ -75,6 +75,9 @@ def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> 
             "--conf/--iou",
         )
     verdict = _verdict(facts.verdict, flags, postprocess, labels)
+    if thresholds is None and verdict is not None and verdict.rule == "class":
+        # A part is passed on the word of its best class: that word should be more likely than not.
+        thresholds = Thresholds(confidence=0.5)
     given = Facts(
         name=flags.name or facts.name,
         version=flags.version or facts.version,

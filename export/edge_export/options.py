@@ -15,8 +15,9 @@ __all__ = ["ExportOptions"]
 class ExportOptions:
     """Options of one export. `flags` holds what the user says of the model; it wins over what its files say.
 
-    `keep_fp16` is ("auto",), ("none",), or node names and shell patterns. `block_bytes` is the wished size of a
-    block's weights, 0 lets the cut choose. `samples` limits the calibration set, 0 takes all of it.
+    `keep_fp16` is ("none",), or any of "auto" (chosen by measurement), node names and shell patterns.
+    `block_bytes` is the wished size of a block's weights, 0 lets the cut choose. `samples` limits the calibration
+    set, 0 takes all of it.
     """
 
     source: str

@@ -69,12 +69,14 @@ def _asked(item: Compute, precision: Precision) -> NodePrecision:
 def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> tuple[NodePrecision, ...]:
     refused = {item.name: item.refusal for item in trial.candidates if item.refusal}
     measured = _measure(trial, progress) if trial.able else []
-    if draft.options.keep_fp16 == ("auto",):
-        kept, verdict = _search(trial, measured, progress)
-    elif draft.options.keep_fp16 == ("none",):
-        kept, verdict = {}, "--keep-fp16 none"
-    else:
-        kept, verdict = _matching(trial.able, draft.options.keep_fp16), "asked for"
+    wanted = draft.options.keep_fp16
+    if "none" in wanted and len(wanted) > 1:
+        raise UsageError(f"--keep-fp16 none goes with nothing else, found also {', '.join(set(wanted) - {'none'})}")
+    kept = _matching(trial.able, [pattern for pattern in wanted if pattern not in ("auto", "none")])
+    verdict = "as asked for"
+    if "auto" in wanted:
+        found, verdict = _search(trial, [one for one in measured if one.item.name not in kept], progress)
+        kept |= found
     progress.note(f"precision: {len(trial.able) - len(kept)} nodes int8, {len(kept) + len(refused)} FP16; {verdict}")
     by_name = {found.item.name: decibels(found.worst) for found in measured}
     nodes = []
