@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from edge_runtime.errors import BundleError
 from edge_runtime.manifest import Verdict, VerdictRule
 from edge_runtime.results import Prediction
-
-if TYPE_CHECKING:
-    from edge_runtime.postprocess.settings import Settings
 
 __all__ = ["check_rule", "judge"]
 
@@ -20,24 +16,24 @@ _NO_RULE = "no verdict rule: this model does not judge; export it with --ok-clas
 
 def judge(
     rule: VerdictRule,
-    settings: Settings,
+    threshold: float,
     predictions: Sequence[Prediction] | None,
     score: float | None = None,
     exclusive: bool = False,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Judge one image by `rule`; the reasons of OK are (). Never OK for what was not judged.
+    """Judge one image by `rule`, counting what reaches `threshold` (0..1); the reasons of OK are ().
 
-    `predictions` are best first; None means that the task yields none (raw tensors). `exclusive` ones are classes of
+    Never OK for what was not judged. `predictions` are best first; None means that the task yields none (raw tensors). `exclusive` ones are classes of
     which one must be true, so that a best one below the threshold decides nothing.
     """
     if rule.rule == "none":
         return "NO_READ", (_NO_RULE,)
     if rule.rule == "score":
-        return _by_score(settings, score)
+        return _by_score(threshold, score)
     if predictions is None:
         return "NO_READ", (f"verdict rule {rule.rule!r} needs predictions: this model gives raw tensors",)
     if rule.rule == "class" or exclusive:
-        undecided = _undecided(settings, predictions)
+        undecided = _undecided(threshold, predictions)
         if undecided:
             return "NO_READ", (undecided,)
     if rule.rule == "class":
@@ -46,7 +42,7 @@ def judge(
     counts = Counter(
         prediction.name
         for prediction in predictions
-        if prediction.confidence >= settings.confidence and (not rule.classes or prediction.name in rule.classes)
+        if prediction.confidence >= threshold and (not rule.classes or prediction.name in rule.classes)
     )
     if not counts:
         return "OK", ()
@@ -65,19 +61,19 @@ def check_rule(rule: VerdictRule, labels: Sequence[str]) -> None:
         )
 
 
-def _by_score(settings: Settings, score: float | None) -> tuple[Verdict, tuple[str, ...]]:
+def _by_score(threshold: float, score: float | None) -> tuple[Verdict, tuple[str, ...]]:
     if score is None:
         return "NO_READ", ("verdict rule 'score' needs an anomaly score: this model gives none",)
-    if score >= settings.confidence:
-        return "NG", (f"anomaly score {score:.2f} >= {settings.confidence:.2f}",)
+    if score >= threshold:
+        return "NG", (f"anomaly score {score:.2f} >= {threshold:.2f}",)
     return "OK", ()
 
 
-def _undecided(settings: Settings, predictions: Sequence[Prediction]) -> str:
+def _undecided(threshold: float, predictions: Sequence[Prediction]) -> str:
     """Why the best class does not count, or ""."""
     if not predictions:
         return "undecided: no class was predicted"
     best = predictions[0]
-    if best.confidence < settings.confidence:
-        return f"undecided: best class {best.name} {best.confidence:.2f} < {settings.confidence:.2f}"
+    if best.confidence < threshold:
+        return f"undecided: best class {best.name} {best.confidence:.2f} < {threshold:.2f}"
     return ""

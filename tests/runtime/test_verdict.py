@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import BundleError
 from edge_runtime.manifest import VerdictRule
-from edge_runtime.postprocess import Settings
 from edge_runtime.results import Prediction
 from edge_runtime.verdict import check_rule, judge
 
-HALF = Settings(confidence=0.5)
+HALF = 0.5
 
 
 def seen(*named: tuple[str, float]) -> tuple[Prediction, ...]:

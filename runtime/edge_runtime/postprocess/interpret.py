@@ -34,7 +34,7 @@ def interpret(
     """
     results = []
     for seen in _look(manifest, outputs, placements, settings):
-        verdict, reasons = judge(manifest.verdict, settings, seen.judged, seen.score, seen.exclusive)
+        verdict, reasons = judge(manifest.verdict, settings.confidence, seen.judged, seen.score, seen.exclusive)
         results.append(
             Result(
                 verdict=verdict,
