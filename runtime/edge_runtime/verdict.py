@@ -23,8 +23,9 @@ def judge(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Judge one image by `rule`, counting what reaches `threshold` (0..1); the reasons of OK are ().
 
-    Never OK for what was not judged. `predictions` are best first; None means that the task yields none (raw tensors). `exclusive` ones are classes of
-    which one must be true, so that a best one below the threshold decides nothing.
+    Never OK for what was not judged. `predictions` are best first; None means that the task yields none (raw
+    tensors). `exclusive` ones are classes of which one must be true, so that a best one below the threshold
+    decides nothing.
     """
     if rule.rule == "none":
         return "NO_READ", (_NO_RULE,)
