@@ -1,7 +1,7 @@
 """Accuracy on labelled images, fidelity to FP32 without labels, each with a 95 % interval.
 
 mAP is a property of the model, not of the threshold it is shown with: the runners given here must report
-boxes from `MEASURING.confidence` (0.001) and suppress at `MEASURING.iou` (0.65), as COCO's leaderboards do.
+boxes from MEASURING_CONFIDENCE (0.001) on. They suppress overlaps as the bundle declares: what runs is measured.
 Precision, recall and F1 are then taken at the threshold the device reports from, `Options.confidence`.
 
 Two models are compared in one pass over the very same images, and their difference is bootstrapped in pairs.
@@ -27,11 +27,11 @@ from edge_export.metrics.bootstrap import Statistic, interval, ones
 from edge_export.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.metrics.judges import Judge, Measure, judge_for
 from edge_runtime.errors import DataError
-from edge_runtime.manifest import Accuracy, Thresholds
+from edge_runtime.manifest import Accuracy
 from edge_runtime.results import Result
 
 __all__ = [
-    "MEASURING",
+    "MEASURING_CONFIDENCE",
     "Comparison",
     "Evaluation",
     "Image",
@@ -54,7 +54,7 @@ Runner = Callable[[list[Image]], list[Result]]
 TensorRunner = Callable[[Sample], dict[str, NDArray[np.generic]]]
 Progress = Callable[[int, int], None]  # images done, images in all
 
-MEASURING = Thresholds(confidence=0.001, iou=0.65)
+MEASURING_CONFIDENCE = 0.001
 
 
 @dataclass(frozen=True)

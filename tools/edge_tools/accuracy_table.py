@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from edge_export.data import open_labelled
-from edge_export.evaluate import MEASURING, Comparison, Options, Progress, Score, compare
+from edge_export.evaluate import MEASURING_CONFIDENCE, Comparison, Options, Progress, Score, compare
 from edge_export.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
@@ -137,7 +137,7 @@ def as_markdown(lines: Sequence[Line], command: str) -> str:
 
 
 def _runner(manifest: Manifest, session: OrtSession) -> VisionRunner:
-    settings = dataclasses.replace(Settings.of(manifest), confidence=MEASURING.confidence, iou=MEASURING.iou)
+    settings = dataclasses.replace(Settings.of(manifest), confidence=MEASURING_CONFIDENCE)
     return VisionRunner(manifest, session, settings)
 
 

@@ -13,7 +13,7 @@ from edge_export.data.calibration import ImageCalibration
 from edge_export.data.labelled import open_labelled
 from edge_export.data.truth import LabelledSet
 from edge_export.draft import Draft, Progress
-from edge_export.evaluate import MEASURING, Comparison, Options, compare
+from edge_export.evaluate import MEASURING_CONFIDENCE, Comparison, Options, compare
 from edge_export.ort import open_session, run
 from edge_export.passes.write import manifest_of
 from edge_runtime.errors import DataError, UsageError
@@ -81,7 +81,7 @@ def _runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
     session = _ProtoSession(open_session(draft.reference if reference else draft.model))
     settings = Settings.of(manifest)
     if isinstance(manifest.postprocess, Detect):
-        settings = dataclasses.replace(settings, confidence=MEASURING.confidence, iou=MEASURING.iou)
+        settings = dataclasses.replace(settings, confidence=MEASURING_CONFIDENCE)
     return VisionRunner(manifest, session, settings)
 
 

@@ -18,6 +18,8 @@ from edge_runtime.preprocess import Preprocessor
 __all__ = ["make_golden"]
 
 SAMPLES = 2
+# Raw tensors hardly compress: beyond this, one sample has to do.
+LARGE_BYTES = 1 << 20
 
 
 def make_golden(draft: Draft, progress: Progress) -> Draft:
@@ -80,6 +82,8 @@ def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
 def _tensor_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
     # Noise proves as much with one sample, and it does not compress.
     feeds = list(draft.samples(SAMPLES if draft.options.calibrate else 1))
+    if sum(array.nbytes for feed in feeds for array in feed.values()) > LARGE_BYTES:
+        feeds = feeds[:1]
     for spec in draft.inputs:
         values = [feed[spec.name] for feed in feeds]
         # One sample when their shapes differ: the file stacks them.
