@@ -17,20 +17,10 @@ from edge_export.facts import Facts
 from edge_export.options import ExportOptions
 from edge_export.quant.ranges import Histogram
 from edge_export.sources import SourceModel
+from edge_export.tensors import Feeds, ValueFact
 from edge_runtime.manifest import Accuracy, NodePrecision, TensorSpec
 
 __all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
-
-Feeds = dict[str, NDArray[np.generic]]
-
-
-@dataclass(frozen=True)
-class ValueFact:
-    """A value's element type and shape as onnxruntime runs it; `nbytes` for one sample."""
-
-    dtype: str
-    shape: tuple[int | str, ...]
-    nbytes: int
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,9 @@ __all__ = [
     "captured_names",
     "copy_without_weights",
     "default_opset",
+    "point_outside",
     "subgraphs",
 ]
-
-Weights = Mapping[str, NDArray[np.generic]]
 
 
 def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
@@ -130,8 +129,3 @@ def point_outside(weight: onnx.TensorProto, location: str, offset: int, length: 
     weight.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
         weight.external_data.add(key=key, value=value)
-
-
-def used_names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """Return every value that some of the nodes read."""
-    return {name for node in nodes for name in Graph.reads(node)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_export.draft import Feeds, ValueFact
+from edge_devices import usable_cores
+from edge_export.tensors import Feeds, ValueFact
 from edge_runtime.errors import ModelError
 
-__all__ = ["expose", "open_session", "optimizer_level", "run", "value_facts"]
+__all__ = ["OrtError", "expose", "one_line", "open_session", "run", "value_facts"]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -26,33 +28,52 @@ _DTYPES = {
 }
 
 
-def optimizer_level(optimize: bool) -> Any:
-    """Return onnxruntime's name for "everything" or "nothing"."""
-    levels = onnxruntime.GraphOptimizationLevel
-    return levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+class OrtError(ModelError):
+    """onnxruntime refused to load or run a graph; `reason` is its own word, on one line."""
+
+    def __init__(self, doing: str, error: BaseException) -> None:
+        self.reason = one_line(error)
+        super().__init__(f"onnxruntime cannot {doing} the model: {self.reason}")
+
+
+def one_line(error: BaseException | str, limit: int = 300) -> str:
+    """Return onnxruntime's message without its prefix, source locations and line breaks."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    # "/onnxruntime_src/....cc:123 void f(...) " tells a user nothing
+    text = re.sub(r"/onnxruntime_src/\S+?:\d+\s+.*?\)(?: const)?(?: \[with [^\]]*\])?\s+", "", text)
+    text = re.sub(r"^Exception during (?:initialization|loading): ", "", text)
+    # a failure inside If or Loop is wrapped once per level; the innermost is the reason
+    text = text.rsplit("Status Message: ", 1)[-1].strip()
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def open_session(model: onnx.ModelProto | Path, optimize: bool = True) -> onnxruntime.InferenceSession:
-    """Open a model on the CPU. Raises ModelError with onnxruntime's own reason, on one line."""
+    """Open a model on the CPU; `optimize` False runs it as the file says. Raises OrtError."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = optimizer_level(optimize)
+    options.intra_op_num_threads = usable_cores()
+    options.inter_op_num_threads = 1
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     payload = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         return onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no other base
-        raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
+        raise OrtError("load", error) from error
 
 
-def run(session: onnxruntime.InferenceSession, feeds: Feeds) -> dict[str, NDArray[np.generic]]:
-    """Run a session on named arrays and return its outputs by name."""
+def run(session: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[np.generic]]) -> Feeds:
+    """Run a session on named arrays (those it does not take are ignored) and return its outputs by name."""
     names = [output.name for output in session.get_outputs()]
     wanted = {value.name for value in session.get_inputs()}
+    quiet = onnxruntime.RunOptions()
+    quiet.log_severity_level = 4
     try:
-        values = session.run(None, {name: array for name, array in feeds.items() if name in wanted})
+        values = session.run(None, {name: array for name, array in feeds.items() if name in wanted}, quiet)
     except Exception as error:  # onnxruntime's exceptions share no other base
-        raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
+        raise OrtError("run", error) from error
     return dict(zip(names, values, strict=True))
 
 
@@ -89,7 +110,3 @@ def _symbolic(declared: Any, value: NDArray[np.generic]) -> tuple[int | str, ...
         known = isinstance(dim, int) or (isinstance(dim, str) and dim and not dim.startswith("unk__"))
         shape.append(dim if known else ("batch" if axis == 0 else seen))
     return tuple(shape)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]

@@ -11,8 +11,9 @@ from onnx import helper
 from quantize_tiny import quantized
 from tiny_models import convnet, make, samples
 
+from edge_export.blocks.chain import run_sessions
 from edge_export.blocks.layout import lay_out
-from edge_export.blocks.models import block_models, run_chain
+from edge_export.blocks.models import block_models
 from edge_export.blocks.places import choose_places, target_bytes, weight_sizes
 from edge_export.blocks.sequence import make_sequence
 from edge_export.ort import open_session, run, value_facts
@@ -20,6 +21,10 @@ from edge_export.ort import open_session, run, value_facts
 FEED = {"images": samples(1)}
 FLOAT = convnet((3, 8, 16, 16, 24, 24, 32))
 INT8 = quantized(FLOAT, [{"images": sample[None]} for sample in samples()])[0]
+
+
+def run_chain(blocks, feed, optimize):
+    return run_sessions([open_session(block, optimize) for block in blocks], feed)
 
 
 def facts_of(model):
@@ -39,7 +44,7 @@ def test_any_partition_gives_the_whole_models_answer_exactly(kind, data):
     edges = [0, *places, len(sequence.main)]
     cuts = [sequence.block(a, b) for a, b in itertools.pairwise(edges)]
     whole = run(open_session(model, optimize=False), FEED)
-    chained = run_chain(block_models(model, cuts, facts), FEED, list(whole), optimize=False)
+    chained = run_chain(block_models(model, cuts, facts), FEED, optimize=False)
     assert np.array_equal(whole["logits"], chained["logits"])
 
 
@@ -79,12 +84,32 @@ def test_chosen_places_are_ascending_inside_and_not_banned(kind, target, banned)
     assert not set(places) & banned
 
 
+def crossing(sequence, position):
+    """What a cut before `position` makes cross, by its definition."""
+    made = {name for node in sequence.main[:position] for name in node.output if name}
+    return made & {name for need in sequence.needs[position:] for name in need}
+
+
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_the_sweep_finds_what_crosses_every_place(kind):
+    sequence = SEQUENCES[kind][1]
+    found = list(sequence.crossings())
+    assert found == [crossing(sequence, position) for position in range(len(sequence.main))]
+
+
+def test_many_small_layers_are_cut_too():
+    model = convnet((3, *[12] * 60), residual=False)
+    sequence, facts = facts_of(model)
+    places = choose_places(sequence, weight_sizes(model), facts, 60_000)
+    assert 4 <= len(places) <= 8
+
+
 def test_int8_blocks_hand_int8_values_to_each_other():
     model, sequence, facts = SEQUENCES["int8"]
     places = choose_places(sequence, weight_sizes(model), facts, 4000)
     assert len(places) >= 2
     for place in places:
-        assert {facts[name].dtype for name in sequence.crossing(place)} == {"uint8"}
+        assert {facts[name].dtype for name in crossing(sequence, place)} == {"uint8"}
 
 
 def test_a_bigger_model_gets_bigger_blocks_within_bounds():
@@ -112,7 +137,7 @@ def test_a_branch_of_control_flow_takes_what_it_captures_with_it():
     cuts = [sequence.block(0, 1), sequence.block(1, 3), sequence.block(3, 4)]
     assert set(cuts[2].inputs) == {"hidden", "flag"}
     whole = run(open_session(model), FEED)
-    assert np.array_equal(whole["y"], run_chain(block_models(model, cuts, facts), FEED, ["y"], True)["y"])
+    assert np.array_equal(whole["y"], run_chain(block_models(model, cuts, facts), FEED, True)["y"])
 
 
 @pytest.mark.parametrize("kind", ["float", "int8"])

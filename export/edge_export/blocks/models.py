@@ -1,4 +1,4 @@
-"""Blocks as ONNX models, and the chain of them that stands for the whole."""
+"""Blocks as ONNX models."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from edge_export.draft import Cut, Feeds, ValueFact
+from edge_export.draft import Cut
 from edge_export.graph import Graph
-from edge_export.ort import open_session, run
+from edge_export.tensors import ValueFact
 
-__all__ = ["block_model", "block_models", "run_chain"]
+__all__ = ["block_model", "block_models"]
 
 
 def block_models(model: onnx.ModelProto, cuts: Sequence[Cut], facts: Mapping[str, ValueFact]) -> list[onnx.ModelProto]:
@@ -43,11 +43,3 @@ def _value(
         return declared[name]
     fact = facts[name]
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(fact.dtype)), fact.shape)
-
-
-def run_chain(blocks: Sequence[onnx.ModelProto], feeds: Feeds, outputs: Sequence[str], optimize: bool) -> Feeds:
-    """Run the blocks one after another with plain onnxruntime and return the model's outputs."""
-    values = dict(feeds)
-    for block in blocks:
-        values.update(run(open_session(block, optimize), values))
-    return {name: values[name] for name in outputs}

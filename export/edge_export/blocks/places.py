@@ -14,6 +14,7 @@ __all__ = ["choose_places", "target_bytes", "weight_sizes"]
 _MIN_BLOCK = 1 << 20
 _MAX_BLOCK = 16 << 20
 _BLOCKS = 24
+_SMALL_BYTES = 1024
 # A float value that leaves one of these may be fused with its first reader (bias, activation, residual, quantize).
 _FUSES_FORWARD = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Sigmoid", "Erf", "Tanh", "HardSigmoid"}
@@ -69,12 +70,13 @@ def choose_places(
     places: list[int] = []
     candidates: list[tuple[float, int]] = []
     held = 0
-    for position, size in enumerate(added):
+    for position, (size, crossing) in enumerate(zip(added, sequence.crossings(), strict=True)):
         if held >= 0.6 * target and position not in banned:
-            candidates.append((_cost(sequence, position, facts), -position))
-        # The cut is chosen when the next weights would be too many: what comes before them can still join.
-        # (Scales and zero points are a few bytes: they are no reason to cut before their node.)
-        if size > 0.01 * target and held + size > 1.2 * target and candidates:
+            candidates.append((_cost(sequence, position, crossing, facts), -position))
+        # The cut is chosen when the next weights would be too many: what comes before them can still join. Scales
+        # and zero points are a few bytes and no reason to cut before their node.
+        full = held + size > 1.2 * target and (size >= _SMALL_BYTES or held > 2 * target)
+        if full and candidates:
             cost, place = min(candidates)
             candidates = []
             if cost < float("inf"):
@@ -97,19 +99,18 @@ def _added_bytes(sequence: Sequence, sizes: Mapping[str, int]) -> list[int]:
     return added
 
 
-def _cost(sequence: Sequence, position: int, facts: Mapping[str, ValueFact]) -> float:
+def _cost(sequence: Sequence, position: int, crossing: set[str], facts: Mapping[str, ValueFact]) -> float:
     """Return the bytes that cross, times ten where a fusion would be split; infinite for values that cannot cross."""
-    crossing = sequence.crossing(position)
     if any(name not in facts for name in crossing):
         return float("inf")
     cost = float(sum(facts[name].nbytes for name in crossing))
-    makers = {name: node for node in sequence.main[:position] for name in node.output}
-    readers = [node for node in sequence.main[position:] if crossing & set(node.input)]
-    split = any(makers[name].op_type in _FUSES_FORWARD and facts[name].dtype == "float32" for name in crossing) or any(
-        node.op_type in _FUSED_READERS for node in readers if _reads_float(node, crossing, facts)
-    )
-    return cost * 10 if split else cost
+    return cost * 10 if any(_splits_fusion(sequence, position, name, facts) for name in crossing) else cost
 
 
-def _reads_float(node: onnx.NodeProto, crossing: set[str], facts: Mapping[str, ValueFact]) -> bool:
-    return any(name in crossing and facts[name].dtype == "float32" for name in node.input)
+def _splits_fusion(sequence: Sequence, position: int, name: str, facts: Mapping[str, ValueFact]) -> bool:
+    if facts[name].dtype != "float32":
+        return False
+    if sequence.main[sequence.made_at[name]].op_type in _FUSES_FORWARD:
+        return True
+    later = (reader for reader in sequence.readers_at[name] if reader >= position)
+    return any(sequence.main[reader].op_type in _FUSED_READERS for reader in later)

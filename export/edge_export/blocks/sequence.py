@@ -7,7 +7,9 @@ whole DQ -> op -> Q group that onnxruntime fuses.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import onnx
 
@@ -21,8 +23,7 @@ __all__ = ["Sequence", "make_sequence"]
 class Sequence:
     """`main` in topological order; `copied` are the repeatable nodes by the value they make.
 
-    `needs[i]` are the main-line values, graph inputs and initializers that main node i reads, copies included.
-    `outputs` maps each graph output to the main-line value (or input) that it comes from.
+    `needs[i]` are the main-line values, graph inputs and initializers that main node i reads, through copies or not.
     """
 
     main: tuple[onnx.NodeProto, ...]
@@ -31,6 +32,20 @@ class Sequence:
     weights: frozenset[str]
     graph_inputs: tuple[str, ...]
     graph_outputs: tuple[str, ...]
+
+    @cached_property
+    def made_at(self) -> dict[str, int]:
+        """The position of the main node that makes each value."""
+        return {name: i for i, node in enumerate(self.main) for name in node.output if name}
+
+    @cached_property
+    def readers_at(self) -> dict[str, list[int]]:
+        """The positions of the main nodes that read each value, ascending."""
+        readers: dict[str, list[int]] = {}
+        for i, need in enumerate(self.needs):
+            for name in need:
+                readers.setdefault(name, []).append(i)
+        return readers
 
     def copies_for(self, name: str) -> list[onnx.NodeProto]:
         """Return the repeatable nodes that make `name` from the main line, in order; [] when it is on it."""
@@ -42,14 +57,12 @@ class Sequence:
 
     def roots(self, name: str) -> set[str]:
         """Return the main-line values, inputs and initializers behind `name`."""
-        node = self.copied.get(name)
-        return {name} if node is None else set().union(*(self.roots(source) for source in node.input if source))
+        return _roots(self.copied, name)
 
     def block(self, start: int, stop: int) -> Cut:
         """Return the block of main nodes start..stop-1 with what enters and leaves it."""
         nodes: list[onnx.NodeProto] = []
         have: set[int] = set()
-        made = {name for node in self.main[start:stop] for name in node.output if name}
 
         def add(items: list[onnx.NodeProto]) -> None:
             nodes.extend(item for item in items if id(item) not in have)
@@ -59,37 +72,37 @@ class Sequence:
             for name in Graph.reads(node):
                 add(self.copies_for(name))
             add([node])
+        made = {name for node in self.main[start:stop] for name in node.output if name}
         needed = {name for need in self.needs[start:stop] for name in need}
-        last = stop == len(self.main)
         outputs: list[str] = []
         for name in self.graph_outputs:
-            roots = self.roots(name) - self.weights
-            home = name in made or (name in self.copied and bool(roots) and roots <= made)
-            # An output made of constants or inputs alone belongs to no block in particular: the last one gives it.
-            stray = last and name in self.copied and (not roots or not roots <= self._all_made)
-            if home or stray:
+            if self._belongs(name, start, stop):
                 add(self.copies_for(name))
                 needed |= self.roots(name)
                 outputs.append(name)
-        later = {name for need in self.needs[stop:] for name in need}
-        outputs += sorted((made & later) - set(outputs), key=self._order)
+        later = {name for name in made if self.readers_at.get(name, [-1])[-1] >= stop}
+        outputs += sorted(later - set(outputs), key=self._order)
         inputs = sorted(needed - made - self.weights, key=self._order)
         return Cut(tuple(nodes), tuple(inputs), tuple(outputs))
 
-    @property
-    def _all_made(self) -> set[str]:
-        return {name for node in self.main for name in node.output if name}
+    def crossings(self) -> Iterator[set[str]]:
+        """Yield, for each main position, the values that a cut before it makes cross from block to block."""
+        live: set[str] = set()
+        for position, node in enumerate(self.main):
+            yield {name for name in live if self.readers_at[name][-1] >= position}
+            live = {name for name in live if self.readers_at[name][-1] > position}
+            live |= {name for name in node.output if name and name in self.readers_at}
+
+    def _belongs(self, name: str, start: int, stop: int) -> bool:
+        """Tell whether the block start..stop gives the graph output `name`."""
+        if name not in self.copied:
+            return start <= self.made_at.get(name, -1) < stop
+        places = [self.made_at[root] for root in self.roots(name) if root in self.made_at]
+        # An output made of constants or inputs alone belongs to no block in particular: the last one gives it.
+        return start <= max(places) < stop if places else stop == len(self.main)
 
     def _order(self, name: str) -> tuple[int, str]:
-        for i, node in enumerate(self.main):
-            if name in node.output:
-                return i, name
-        return -1, name
-
-    def crossing(self, position: int) -> set[str]:
-        """Return the main-line values that a cut before main node `position` makes cross from block to block."""
-        made = {name for node in self.main[:position] for name in node.output if name}
-        return made & {name for need in self.needs[position:] for name in need}
+        return self.made_at.get(name, -1), name
 
 
 def make_sequence(model: onnx.ModelProto) -> Sequence:
@@ -104,6 +117,10 @@ def make_sequence(model: onnx.ModelProto) -> Sequence:
             copied[node.output[0]] = node
         else:
             main.append(node)
-    sequence = Sequence(tuple(main), copied, (), frozenset(graph.weights), graph.inputs, graph.outputs)
-    needs = tuple(frozenset(root for name in Graph.reads(node) for root in sequence.roots(name)) for node in main)
-    return Sequence(tuple(main), copied, needs, sequence.weights, graph.inputs, graph.outputs)
+    needs = tuple(frozenset(root for name in Graph.reads(node) for root in _roots(copied, name)) for node in main)
+    return Sequence(tuple(main), copied, needs, frozenset(graph.weights), graph.inputs, graph.outputs)
+
+
+def _roots(copied: dict[str, onnx.NodeProto], name: str) -> set[str]:
+    node = copied.get(name)
+    return {name} if node is None else set().union(*(_roots(copied, source) for source in node.input if source))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edge_export.graph import default_opset
+from edge_export.ort import one_line
 from edge_export.passes import repair
 from edge_export.passes.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
 from edge_export.passes.probe import (
@@ -29,7 +30,6 @@ from edge_export.passes.probe import (
     PROTO_LIMIT,
     Probe,
     ProbeError,
-    one_line,
     open_session,
     seeded_feed,
 )

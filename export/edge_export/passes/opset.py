@@ -9,7 +9,8 @@ import onnx
 from onnx import TensorProto, numpy_helper, version_converter
 
 from edge_export.graph import default_opset
-from edge_export.passes.probe import Probe, one_line
+from edge_export.ort import one_line
+from edge_export.passes.probe import Probe
 
 __all__ = ["MINIMUM_OPSET", "STANDARD_OPERATORS", "upgrade_opset"]
 

@@ -5,17 +5,17 @@ Nothing here optimizes: sessions are made with graph optimizations off, so what 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
 import onnx
-import onnxruntime as ort
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from edge_export import ort
 from edge_runtime.errors import ModelError
 
 __all__ = [
@@ -50,40 +50,20 @@ class ProbeError(Exception):
     """onnxruntime refused to load or run the graph; the message is its reason on one line."""
 
 
-def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
-    """Load the graph as it is, CPU provider, no optimization. Raises ProbeError with onnxruntime's reason."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 2
-    options.inter_op_num_threads = 1
+def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Load the graph as it is, without optimization. Raises ProbeError with onnxruntime's reason."""
     try:
-        # graph inputs that the file leaves nameless and other oddities surface as any of these types
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ProbeError(one_line(error)) from error
+        return ort.open_session(model, optimize=False)
+    except ort.OrtError as error:
+        raise ProbeError(error.reason) from error
 
 
-def run_session(session: ort.InferenceSession, feed: Mapping[str, Array]) -> list[Any]:
-    """Run once; raises ProbeError with onnxruntime's reason."""
-    run_options = ort.RunOptions()
-    run_options.log_severity_level = 4
+def run_session(session: onnxruntime.InferenceSession, feed: Mapping[str, Array]) -> list[Any]:
+    """Run once and return the outputs in order; raises ProbeError with onnxruntime's reason."""
     try:
-        return list(session.run(None, dict(feed), run_options))
-    except Exception as error:
-        raise ProbeError(one_line(error)) from error
-
-
-def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """onnxruntime's message without its prefix, source locations and line breaks."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    # "/onnxruntime_src/....cc:123 void f(...) " tells a user nothing
-    text = re.sub(r"/onnxruntime_src/\S+?:\d+\s+.*?\)(?: const)?(?: \[with [^\]]*\])?\s+", "", text)
-    text = re.sub(r"^Exception during (?:initialization|loading): ", "", text)
-    # a failure inside If or Loop is wrapped once per level; the innermost is the reason
-    text = text.rsplit("Status Message: ", 1)[-1].strip()
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+        return list(ort.run(session, feed).values())
+    except ort.OrtError as error:
+        raise ProbeError(error.reason) from error
 
 
 def seeded_feed(

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import onnx
 import onnxslim
 
-from edge_export.passes.probe import Probe, one_line
+from edge_export.ort import one_line
+from edge_export.passes.probe import Probe
 from edge_export.passes.repair import sort_nodes
 
 __all__ = ["simplify"]

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 import edge_export
+from edge_export.blocks.chain import run_sessions, same_bits
 from edge_export.blocks.layout import Layout, lay_out
 from edge_export.blocks.models import block_models
 from edge_export.draft import Draft
 from edge_export.graph import default_opset, point_outside
+from edge_export.ort import open_session, run
 from edge_runtime.bundle import MANIFEST
+from edge_runtime.errors import ModelError
 from edge_runtime.files import new_folder, sha256_file, writing
 from edge_runtime.manifest import (
     SCHEMA_VERSION,
@@ -54,6 +57,7 @@ def write_bundle(draft: Draft) -> Manifest:
                 names.append(f"block-{index:02d}.onnx")
                 _write_graph(block, layout, folder / names[-1])
             (folder / "golden.npz").write_bytes(_npz(draft.golden.arrays if draft.golden else {}))
+        _check_files(draft, folder, names)
         blocks = _block_table(draft, layout, names, folder / WEIGHTS)
         files = {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in sorted(folder.iterdir())}
         manifest = manifest_of(draft, blocks, files, layout.size)
@@ -97,6 +101,16 @@ def _write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
         outside.dims.extend(weight.dims)
         point_outside(outside, WEIGHTS, spot.offset, spot.size)
     path.write_bytes(slim.SerializeToString(deterministic=True))
+
+
+def _check_files(draft: Draft, folder: Path, names: list[str]) -> None:
+    """Run what was written, from where it was written: the blocks' files must give the whole graph's answer."""
+    feed = next(draft.samples(1), None)
+    if feed is None:
+        return
+    whole = run(open_session(folder / "model.onnx"), feed)
+    if not same_bits(whole, run_sessions([open_session(folder / name) for name in names], feed)):
+        raise ModelError(f"the written blocks do not give the answer of {folder / 'model.onnx'}: check the disk")
 
 
 def _npz(arrays: dict[str, NDArray[np.generic]]) -> bytes:

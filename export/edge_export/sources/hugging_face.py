@@ -19,7 +19,7 @@ from edge_export.facts import Facts
 from edge_export.metadata import facts_of_folder, facts_of_onnx
 from edge_export.metadata.hugging_face import task_of
 from edge_export.metadata.parse import read_json
-from edge_export.passes.probe import one_line
+from edge_export.ort import one_line
 from edge_export.sources.model import SourceModel, SourceOptions
 from edge_export.sources.onnx_file import joined_sha256, load_onnx, read_onnx
 from edge_export.sources.quiet import quiet

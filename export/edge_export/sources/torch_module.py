@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 
 from edge_export.metadata import facts_of_onnx
-from edge_export.passes.probe import ProbeError, difference, one_line, open_session, run_session
+from edge_export.ort import one_line
+from edge_export.passes.probe import ProbeError, difference, open_session, run_session
 from edge_export.sources.model import SourceModel, SourceOptions
 from edge_export.sources.onnx_file import joined_sha256, read_onnx
 from edge_export.sources.quiet import quiet

@@ -1,0 +1,63 @@
+"""The chain of blocks beside the whole graph: does running them one after another give the same answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from edge_export.blocks.models import block_models
+from edge_export.draft import Cut
+from edge_export.graph import copy_without_weights
+from edge_export.ort import open_session, run
+from edge_export.tensors import Feeds, ValueFact
+
+__all__ = ["ChainCheck", "run_sessions", "same_bits"]
+
+
+class ChainCheck:
+    """Compares chains with the whole graph on a few feeds; weights lie once in `folder`, however many cuts are tried.
+
+    `optimize`: with onnxruntime's full optimizer, or as the graphs say.
+    """
+
+    def __init__(self, model: onnx.ModelProto, feeds: Sequence[Feeds], folder: Path, optimize: bool) -> None:
+        self._slim = copy_without_weights(model, folder, "chain.bin")
+        self._folder, self._feeds, self._optimize = folder, feeds, optimize
+        whole = self._open(self._slim)
+        self._expected = [run(whole, feed) for feed in feeds]
+
+    def exact(self, cuts: Sequence[Cut], facts: Mapping[str, ValueFact]) -> bool:
+        """Tell whether the blocks of `cuts` give every output to the last bit, on every feed."""
+        sessions = [self._open(block) for block in block_models(self._slim, cuts, facts)]
+        return all(
+            same_bits(expected, run_sessions(sessions, feed))
+            for feed, expected in zip(self._feeds, self._expected, strict=True)
+        )
+
+    def _open(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+        path = self._folder / "chain.onnx"
+        path.write_bytes(model.SerializeToString())
+        return open_session(path, self._optimize)
+
+
+def run_sessions(sessions: Sequence[onnxruntime.InferenceSession], feeds: Feeds) -> Feeds:
+    """Run sessions one after another, each on what came before, and return every value that was made."""
+    values = dict(feeds)
+    for session in sessions:
+        values.update(run(session, values))
+    return values
+
+
+def same_bits(expected: Feeds, found: Feeds) -> bool:
+    """Tell whether every expected output was found with the same type, shape and bytes."""
+    return all(_same(value, found[name]) for name, value in expected.items())
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    return str(a) == str(b)
