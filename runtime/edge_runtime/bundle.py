@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import BundleError
+from edge_runtime.external_data import check_external_data
 from edge_runtime.files import sha256_file
 from edge_runtime.manifest import SCHEMA_VERSION, Block, Manifest
+from edge_runtime.preprocess import Preprocessor
 from edge_runtime.schema import SchemaError, from_json
 
 __all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
@@ -24,8 +29,15 @@ __all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "TENSOR_ALIGNMENT", "Bundle", "read_bu
 MANIFEST = "manifest.json"
 BLOCK_ALIGNMENT = 4096
 TENSOR_ALIGNMENT = 64
-_MAX_MANIFEST = 64 << 20
+_MAX_MANIFEST = 8 << 20
+_MAX_GRAPH = 64 << 20  # weights lie in weights.bin, a graph is small
+_MAX_ELEMENTS = 1 << 31
+_MAX_DIMENSION = 1 << 24
 _MAX_FILES = 4096
+_DTYPES = (
+    *("bool", "float16", "float32", "float64", "complex64", "complex128"),
+    *(f"{sign}int{bits}" for bits in (8, 16, 32, 64) for sign in ("", "u")),
+)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REQUIRED = ("model.onnx", "weights.bin", "golden.npz")
 _ADVICE = "copy it again, or export it again with edge-export"
@@ -55,18 +67,23 @@ def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
     payload = _read_manifest(folder)
     manifest = _parse(payload, folder)
     _check_names(manifest, folder)
+    _check_tensors(manifest, folder)
     _check_files(manifest, folder, check_hashes)
     _check_blocks(manifest, folder)
+    _check_graphs(manifest, folder)
     return Bundle(folder, manifest, hashlib.sha256(payload).hexdigest())
 
 
 def _check_folder(folder: Path) -> None:
-    if not folder.exists():
-        raise BundleError(f"no bundle at {folder}: expected a folder made by edge-export (NAME.edge)")
-    if not folder.is_dir():
+    try:
+        mode = folder.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte
+        reason = getattr(error, "strerror", None) or error
+        raise BundleError(
+            f"no bundle at {folder} ({reason}): expected a folder made by edge-export (NAME.edge)"
+        ) from error
+    if not stat.S_ISDIR(mode):
         raise BundleError(f"{folder} is not a bundle: expected a folder made by edge-export, found a file")
-    if not (folder / MANIFEST).exists():
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}; {_ADVICE}")
 
 
 def _read_manifest(folder: Path) -> bytes:
@@ -85,7 +102,7 @@ def _regular_size(path: Path) -> int:
     try:
         status = path.lstat()
     except OSError as error:
-        raise BundleError(f"{path} is missing or cannot be read ({error.strerror}); {_ADVICE}") from error
+        raise BundleError(f"no bundle: {path} is missing or cannot be read ({error.strerror}); {_ADVICE}") from error
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path} is not a plain file: a bundle holds no links, folders or devices; {_ADVICE}")
     return status.st_size
@@ -94,7 +111,7 @@ def _regular_size(path: Path) -> int:
 def _parse(payload: bytes, folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        data = json.loads(payload)
+        data = json.loads(payload, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not valid JSON ({error}); {_ADVICE}") from error
     version = data.get("schema") if isinstance(data, dict) else None
@@ -109,6 +126,15 @@ def _parse(payload: bytes, folder: Path) -> Manifest:
         raise BundleError(f"{path}: {error}; {_ADVICE}") from error
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers of one JSON text may take different ones of two equal keys."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} occurs twice")
+    return found
+
+
 def _check_names(manifest: Manifest, folder: Path) -> None:
     if len(manifest.files) > _MAX_FILES:
         raise BundleError(f"{folder} lists {len(manifest.files)} files; at most {_MAX_FILES} are allowed")
@@ -116,6 +142,11 @@ def _check_names(manifest: Manifest, folder: Path) -> None:
         if not _NAME.fullmatch(name) or name == MANIFEST:
             raise BundleError(f"{folder / MANIFEST} names the file {name!r}: only plain names in the bundle's own "
                               f"folder are allowed; do not use this bundle")  # fmt: skip
+    folded = Counter(name.lower() for name in (*manifest.files, MANIFEST))
+    if twins := [name for name in manifest.files if folded[name.lower()] > 1]:
+        raise BundleError(
+            f"{folder / MANIFEST} names {twins[0]!r} and another file that differs only by case; {_ADVICE}"
+        )
     missing = [name for name in (*_REQUIRED, *(b.file for b in manifest.blocks)) if name not in manifest.files]
     if missing:
         raise BundleError(f"{folder / MANIFEST} does not list {missing[0]}; {_ADVICE}")
@@ -144,6 +175,46 @@ def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
                 f"{folder / name} is damaged: SHA-256 is {found[:12]}..., the manifest says {entry.sha256[:12]}...; "
                 f"{_ADVICE}"
             )
+
+
+def _check_tensors(manifest: Manifest, folder: Path) -> None:
+    """Check the inputs and outputs: known types, sizes that can be allocated, an input that fits the pre-processing."""
+    where = folder / MANIFEST
+    for spec in (*manifest.inputs, *manifest.outputs):
+        sizes = [dim for dim in spec.shape if isinstance(dim, int)]
+        if any(not 1 <= size <= _MAX_DIMENSION for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
+            raise BundleError(
+                f"{where}: {spec.name!r} has the shape {list(spec.shape)}, allowed are sizes of 1..{_MAX_DIMENSION} "
+                f"and {_MAX_ELEMENTS} elements; {_ADVICE}"
+            )
+        if spec.dtype not in _DTYPES:
+            raise BundleError(f"{where}: {spec.name!r} has the type {spec.dtype!r}, known are {', '.join(_DTYPES)}")
+    if manifest.preprocess is None or not manifest.inputs or not manifest.inputs[0].shape:
+        return
+    made: tuple[int, ...] = Preprocessor.shape_of(manifest.preprocess)
+    wanted = manifest.inputs[0].shape[1:]
+    if len(wanted) != 3 or any(isinstance(dim, int) and dim != size for dim, size in zip(wanted, made, strict=True)):
+        raise BundleError(
+            f"{where}: the pre-processing makes images {list(made)}, the input {manifest.inputs[0].name!r} takes "
+            f"{list(manifest.inputs[0].shape)}; {_ADVICE}"
+        )
+
+
+def _check_graphs(manifest: Manifest, folder: Path) -> None:
+    """Check that no graph reads another file than weights.bin, before onnxruntime opens what it names."""
+    total = manifest.files["weights.bin"].size
+    for name in dict.fromkeys(("model.onnx", *(block.file for block in manifest.blocks))):
+        path = folder / name
+        if manifest.files[name].size > _MAX_GRAPH:
+            raise BundleError(
+                f"{path} has {manifest.files[name].size} bytes; at most {_MAX_GRAPH} are allowed; {_ADVICE}"
+            )
+        try:
+            check_external_data(path.read_bytes(), "weights.bin", total)
+        except OSError as error:
+            raise BundleError(f"cannot read {path}: {error.strerror}; check the storage it lies on") from error
+        except ValueError as error:
+            raise BundleError(f"{path}: {error}; do not use this bundle") from error
 
 
 def _check_blocks(manifest: Manifest, folder: Path) -> None:

@@ -80,9 +80,13 @@ class _EdgeRun(SectionedCommand):
     "--max-det",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Most boxes per frame.  [default: the bundle's]",
+    help="Most objects reported per frame; the verdict is about all.  [default: the bundle's]",
 )
-@click.option("--classes", metavar="A,B", help="Report only these classes, by name or number.  [default: all]")
+@click.option(
+    "--classes",
+    metavar="A,B",
+    help="Report and draw only these classes, by name or number; the verdict is about all.  [default: all]",
+)
 @click.option(
     "--json/--no-json",
     "as_json",
@@ -119,7 +123,7 @@ class _EdgeRun(SectionedCommand):
     metavar="NAME",
     default="auto",
     show_default=True,
-    help=f"Where to compute: {', '.join(DEVICES)}.",
+    help=f"Where to compute: {', '.join(DEVICES)}; 0 or cuda:0 is the first GPU.",
 )
 @click.option(
     "--threads",
@@ -230,7 +234,7 @@ def _what_to_run(arguments: Sequence[str], source: str | None) -> tuple[Path, st
         sample = find_sample()
         return sample.bundle, str(sample.images) if source is None else source
     bundle = Path(arguments[0])
-    with contextlib.suppress(EdgelineError):  # no sample here: then it is an own bundle
+    with contextlib.suppress(EdgelineError, OSError, RuntimeError):  # no sample, a loop of links: an own bundle
         sample = find_sample()
         if bundle.resolve() == sample.bundle.resolve():
             return bundle, str(sample.images)

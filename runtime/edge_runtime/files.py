@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from edge_runtime.errors import OutputError
 __all__ = ["new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
 
 _CHUNK = 1 << 20
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 def sha256_file(path: Path) -> str:
@@ -73,6 +76,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     An older `target` is replaced as a whole; it stays untouched until the new one is complete on disk.
     """
+    target = target.absolute()  # "." has no name of its own
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     retired = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
     with writing(target):
@@ -83,18 +87,26 @@ def new_folder(target: Path) -> Iterator[Path]:
             for path in sorted(temporary.rglob("*")):
                 sync_path(path)
             sync_path(temporary)
-            if target.exists():
-                target.rename(retired)
-            try:
+            if not _exchange(temporary, target):
+                if target.exists():
+                    target.rename(retired)
                 temporary.rename(target)
-            except OSError:
-                if retired.exists():
-                    retired.rename(target)
-                raise
             sync_path(target.parent)
     except OSError as error:
         with writing(target):
             raise error
     finally:
+        # Whatever came between the two renames, Ctrl-C included, the older folder goes back before anything is removed.
+        if retired.exists() and not target.exists():
+            retired.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step, so that no power cut comes between; False where the system cannot (renameat2(2))."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:  # not Linux, or a C library that does not know the call
+        return False
+    done: int = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    return done == 0

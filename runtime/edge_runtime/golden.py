@@ -10,15 +10,19 @@ Arrays in the file:
 from __future__ import annotations
 
 import dataclasses
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import BundleError
-from edge_runtime.manifest import Preprocess
+from edge_runtime.manifest import Preprocess, TensorSpec
 from edge_runtime.preprocess import Preprocessor
 
 __all__ = [
@@ -27,11 +31,27 @@ __all__ = [
     "compare",
     "decode_feeds",
     "encode_image",
+    "load_golden",
     "read_golden",
     "sampled_index",
 ]
 
 Arrays = Mapping[str, NDArray[np.generic]]
+_MAX_BYTES = 256 << 20
+_MAX_ARRAYS = 4096
+# What a damaged archive or array header makes zipfile and numpy raise.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 # Outputs larger than this are represented by this many of their values.
 MAX_VALUES = 2048
 
@@ -52,6 +72,23 @@ def encode_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(png if png.size < jpeg.size else jpeg, np.uint8).reshape(-1)
 
 
+def load_golden(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Read every array of a golden.npz; BundleError for one that is damaged or unpacks to more than 256 MiB."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > _MAX_BYTES or len(members) > _MAX_ARRAYS:
+                raise BundleError(
+                    f"{path} unpacks to {len(members)} arrays of {size} bytes, allowed are {_MAX_ARRAYS} and "
+                    f"{_MAX_BYTES}; do not use this bundle"
+                )
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
+    except _UNREADABLE as error:
+        raise BundleError(f"{path} is no readable .npz file ({error}); copy the bundle again") from error
+
+
 def decode_feeds(encoded: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np.generic]:
     """Return the input tensor [1, ...] of an encoded, already fitted image."""
     image = cv2.imdecode(np.asarray(encoded, np.uint8), cv2.IMREAD_COLOR)
@@ -69,8 +106,9 @@ def sampled_index(size: int, seed: int = 0) -> NDArray[np.int64] | None:
     return np.sort(np.random.default_rng(seed).choice(size, MAX_VALUES, replace=False)).astype(np.int64)
 
 
-def read_golden(arrays: Arrays, image_input: str, preprocess: Preprocess | None) -> Iterator[GoldenSample]:
-    """Yield the samples of a golden.npz that was loaded with allow_pickle=False."""
+def read_golden(arrays: Arrays, image_input: TensorSpec, preprocess: Preprocess | None) -> Iterator[GoldenSample]:
+    """Yield the samples of a golden.npz; a graph whose batch is fixed gets its image in every place."""
+    batch = image_input.shape[0] if image_input.shape else 1
     outputs = {name.removeprefix("output_"): values for name, values in arrays.items() if name.startswith("output_")}
     count = min((len(values) for values in outputs.values()), default=0)
     for sample in range(count):
@@ -80,7 +118,8 @@ def read_golden(arrays: Arrays, image_input: str, preprocess: Preprocess | None)
         if (key := f"image_{sample:02d}") in arrays:
             if preprocess is None:
                 raise BundleError("golden.npz holds images, but the manifest declares no pre-processing")
-            feeds[image_input] = decode_feeds(arrays[key], preprocess)
+            image = decode_feeds(arrays[key], preprocess)
+            feeds[image_input.name] = np.repeat(image, batch, axis=0) if isinstance(batch, int) else image
         yield GoldenSample(
             feeds,
             {name: values[sample] for name, values in outputs.items()},

@@ -34,6 +34,8 @@ __all__ = [
 
 SCHEMA_VERSION: Literal[1] = 1
 
+_FLOAT32_MAX = 3.4e38
+
 Precision = Literal["int8", "fp16", "fp32"]
 Verdict = Literal["OK", "NG", "NO_READ"]
 
@@ -84,10 +86,16 @@ class Preprocess:
             )
         if any(value == 0 for value in self.std) or self.scale == 0:
             raise ValueError("std and scale must not be zero")
+        ends = [(p * self.scale - m) / s for m, s in zip(self.mean, self.std, strict=True) for p in (0, 255)]
+        if not all(abs(end) <= _FLOAT32_MAX for end in ends):
+            raise ValueError("scale, mean and std make values that float32 cannot hold")
         if not 0 <= self.pad_value <= 255:
             raise ValueError(f"pad_value must be 0..255, found {self.pad_value}")
-        if self.resize_short < 0 or (self.resize_short and self.resize_short < max(self.width, self.height)):
-            raise ValueError(f"resize_short {self.resize_short} is smaller than the crop {self.width}x{self.height}")
+        if self.resize_short and not max(self.width, self.height) <= self.resize_short <= 16384:
+            raise ValueError(
+                f"resize_short must be 0, or from the crop's {self.width}x{self.height} to 16384 pixels, "
+                f"found {self.resize_short}"
+            )
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,12 @@ class Classify:
     top_k: int = 5
     # output[C] is "nothing": some ImageNet models have 1001 classes, the first meaning background.
     first_class: int = 0
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1 or self.first_class < 0:
+            raise ValueError(
+                f"top_k must be at least 1 and first_class at least 0, found {self.top_k} and {self.first_class}"
+            )
 
 
 @dataclass(frozen=True)
@@ -133,6 +147,12 @@ class Detect:
     class_agnostic: bool = False
     max_det: int = 300
 
+    def __post_init__(self) -> None:
+        if any(not 1 <= stride <= 1024 for stride in self.strides):
+            raise ValueError(f"strides must be 1..1024 pixels, found {', '.join(map(str, self.strides))}")
+        if not 1 <= self.max_det <= 10_000:
+            raise ValueError(f"max_det must be 1..10000, found {self.max_det}")
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -144,6 +164,11 @@ class Segment:
     activation: Literal["none", "softmax", "sigmoid"] = "none"
     background: int = 0  # the class that is not reported; -1: report all
     min_area: float = 0.0005  # fraction of the image; smaller regions are not reported
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.background <= 254:
+            raise ValueError(f"background must be a class 0..254, or -1 for none, found {self.background}")
+        _check_area(self.min_area)
 
 
 @dataclass(frozen=True)
@@ -161,6 +186,17 @@ class Anomaly:
     minimum: float = 0.0
     maximum: float = 1.0
     raw_threshold: float = 0.5
+    min_area: float = 0.0  # fraction of the image; smaller regions are not reported
+
+    def __post_init__(self) -> None:
+        if self.normalize and not self.maximum > self.minimum:
+            raise ValueError(f"maximum must be above minimum, found {self.minimum}..{self.maximum}")
+        _check_area(self.min_area)
+
+
+def _check_area(fraction: float) -> None:
+    if not 0.0 <= fraction <= 1.0:
+        raise ValueError(f"min_area must be a fraction 0..1 of the image, found {fraction}")
 
 
 @dataclass(frozen=True)
@@ -272,7 +308,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole manifest.json. `extra_inputs` of a Raw model have no pre-processing."""
+    """The whole manifest.json. `preprocess` is None when the inputs are tensors that only the caller can make."""
 
     schema: Literal[1]
     model: ModelInfo

@@ -47,11 +47,14 @@ class Preprocessor:
     def __init__(self, spec: Preprocess) -> None:
         self.spec = spec
         self.dtype: np.dtype[np.generic] = np.dtype(spec.dtype)
-        channels = len(spec.mean)
-        self.shape: tuple[int, int, int] = (
-            (channels, spec.height, spec.width) if spec.layout == "nchw" else (spec.height, spec.width, channels)
-        )
+        self.shape = self.shape_of(spec)
         self._tables = _tables(spec, self.dtype)  # [channels, 256]
+
+    @staticmethod
+    def shape_of(spec: Preprocess) -> tuple[int, int, int]:
+        """The shape of one image in the model's input, without the batch."""
+        channels = len(spec.mean)
+        return (channels, spec.height, spec.width) if spec.layout == "nchw" else (spec.height, spec.width, channels)
 
     def place(self, height: int, width: int) -> Placement:
         """Where an image of this size (pixels) lands in the input."""

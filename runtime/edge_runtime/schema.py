@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from typing import Any, Literal, TypeVar, Union
 __all__ = ["SchemaError", "from_json", "to_json"]
 
 T = TypeVar("T")
+
+# Control characters rewrite a terminal's lines, lone surrogates cannot be written as UTF-8.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class SchemaError(ValueError):
@@ -59,18 +63,26 @@ def _convert(kind: Any, data: Any, where: str) -> Any:
         item_kind = typing.get_args(kind)[1]
         if not isinstance(data, dict):
             raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
-        return {key: _convert(item_kind, item, f"{where}.{key}") for key, item in data.items()}
+        return {_scalar(str, key, where): _convert(item_kind, item, f"{where}.{key}") for key, item in data.items()}
     return _scalar(kind, data, where)
 
 
 def _scalar(kind: Any, data: Any, where: str) -> Any:
     if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
-        if not math.isfinite(data):
-            raise SchemaError(f"{where}: expected a finite number, found {data!r}")
-        return float(data)
+        try:
+            number = float(data)
+        except OverflowError:  # an integer beyond 1.8e308
+            number = math.inf
+        if not math.isfinite(number):
+            raise SchemaError(f"{where}: expected a finite number, found {_brief(data)}")
+        return number
     if kind is int and isinstance(data, int) and not isinstance(data, bool):
         return data
-    if kind in (str, bool) and isinstance(data, kind):
+    if kind is str and isinstance(data, str):
+        if found := _UNPRINTABLE.search(data):
+            raise SchemaError(f"{where}: expected text, found the character U+{ord(found[0]):04X} in {_brief(data)}")
+        return data
+    if kind is bool and isinstance(data, bool):
         return data
     raise SchemaError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {_brief(data)}")
 

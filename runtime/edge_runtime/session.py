@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 
 from edge_devices import usable_cores
 from edge_runtime.errors import DependencyError, EngineError, ModelError, UsageError
+from edge_runtime.manifest import TensorSpec
 
 __all__ = ["DEVICES", "OrtSession", "Session", "SessionOptions", "import_onnxruntime"]
 
 Tensors = dict[str, NDArray[np.generic]]
 
-# What `--device` takes, and the execution providers tried for it in order; the CPU always stands behind.
+# What `--device` takes beside cuda:N, and the providers tried for it in order; the CPU always stands behind.
 DEVICES: Mapping[str, tuple[str, ...]] = {
     "auto": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
     "cpu": (),
@@ -28,6 +30,10 @@ DEVICES: Mapping[str, tuple[str, ...]] = {
     "openvino": ("OpenVINOExecutionProvider",),
     "coreml": ("CoreMLExecutionProvider",),
 }
+
+_GPU = re.compile(r"(?:cuda:)?([0-9]{1,3})")
+# onnxruntime's names of element types that differ from numpy's.
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 class Session(Protocol):
@@ -40,7 +46,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """`device` is a key of DEVICES; `threads` None takes the cores this process may use."""
+    """`device` is a key of DEVICES or a GPU ("cuda:1" or "1"); `threads` None takes the cores this process may use."""
 
     device: str = "auto"
     threads: int | None = None
@@ -77,6 +83,8 @@ class OrtSession:
             ) from error
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
+        self.outputs: tuple[TensorSpec, ...] = _specs(self._session.get_outputs())
 
     def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
         """Run named arrays through the graph; returns every output by name. Raises EngineError."""
@@ -93,6 +101,15 @@ class OrtSession:
         self._session = None
 
 
+def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for value in values:
+        element = value.type.removeprefix("tensor(").removesuffix(")")
+        shape = tuple(dim if isinstance(dim, int) else str(dim) for dim in value.shape or ())
+        specs.append(TensorSpec(value.name, _NUMPY_NAMES.get(element, element), shape))
+    return tuple(specs)
+
+
 def _threads(wanted: int | None) -> int:
     if wanted is None:
         return usable_cores()
@@ -101,14 +118,20 @@ def _threads(wanted: int | None) -> int:
     return wanted
 
 
-def _providers(runtime: ModuleType, device: str) -> list[str]:
-    if device not in DEVICES:
-        raise UsageError(f"--device {device!r} is not known; choose one of {', '.join(DEVICES)}")
+def _providers(runtime: ModuleType, device: str) -> list[str | tuple[str, dict[str, str]]]:
+    name = device.strip().lower()
+    gpu = _GPU.fullmatch(name)
+    if gpu:  # "0" and "cuda:0", as detectors' own tools call it
+        name = "cuda"
+    if name not in DEVICES:
+        raise UsageError(f"--device {device!r} is not known; choose one of {', '.join(DEVICES)}, cuda:0, cuda:1, ...")
     present = runtime.get_available_providers()
-    found = [name for name in DEVICES[device] if name in present]
-    if DEVICES[device] and not found and device != "auto":
+    found = [provider for provider in DEVICES[name] if provider in present]
+    if DEVICES[name] and not found and name != "auto":
         raise UsageError(
-            f"--device {device} needs {' or '.join(DEVICES[device])}, this onnxruntime has {', '.join(present)}; "
+            f"--device {device} needs {' or '.join(DEVICES[name])}, this onnxruntime has {', '.join(present)}; "
             "install the onnxruntime build for that device, or use --device cpu"
         )
+    if gpu:
+        return [*((provider, {"device_id": gpu[1]}) for provider in found), "CPUExecutionProvider"]
     return [*found, "CPUExecutionProvider"]

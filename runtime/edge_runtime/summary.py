@@ -14,7 +14,7 @@ __all__ = ["Histogram", "Summary"]
 _LOWEST_MS = 0.01
 _RATIO = 1.01
 _BINS = 1 + math.ceil(math.log(1e7 / _LOWEST_MS) / math.log(_RATIO))  # to 1e7 ms, near three hours
-_FAILURES_KEPT = 5
+_REASONS_KEPT = 5
 
 
 class Histogram:
@@ -58,6 +58,7 @@ class Summary:
         self.seconds = 0.0
         self.saved: list[tuple[str, Path]] = []
         self._failures: Counter[str] = Counter()
+        self._unjudged: Counter[str] = Counter()
 
     @property
     def frames(self) -> int:
@@ -65,7 +66,7 @@ class Summary:
         return sum(self.verdicts.values())
 
     def add(self, record: Record, read: bool = True) -> None:
-        """Count one frame. One that was not `read` does not count for the latencies."""
+        """Count one frame. One that was not `read` has failed and does not count for the latencies."""
         self.verdicts[record["verdict"]] += 1
         if read:
             self.latency.add(record["timing_ms"]["total"])
@@ -73,8 +74,9 @@ class Summary:
             self.unread += 1
         if record["verdict"] == "NO_READ":
             reason = ", ".join(record["reasons"]) or "no reason given"
-            if reason in self._failures or len(self._failures) < _FAILURES_KEPT:
-                self._failures[reason] += 1
+            reasons = self._unjudged if read else self._failures
+            if reason in reasons or len(reasons) < _REASONS_KEPT:
+                reasons[reason] += 1
 
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
@@ -87,11 +89,16 @@ class Summary:
             lines.append(f"latency  {parts}")
         if self.dropped:
             lines.append(f"dropped  {self.dropped} frames came faster than they could be judged")
-        lines += [f"failed   {reason}" + f"  (x{n})" * (n > 1) for reason, n in self._failures.items()]
-        if (more := self.verdicts["NO_READ"] - sum(self._failures.values())) > 0:
-            lines.append(f"failed   ... and {more} more")
+        lines += _counted("failed   ", self._failures, self.unread)
+        lines += _counted("not judged  ", self._unjudged, self.verdicts["NO_READ"] - self.unread)
         lines += [f"saved    {what} in {place}" for what, place in self.saved if place.exists()]
         return lines
+
+
+def _counted(label: str, reasons: Counter[str], frames: int) -> list[str]:
+    lines = [f"{label}{reason}" + f"  (x{n})" * (n > 1) for reason, n in reasons.items()]
+    more = frames - sum(reasons.values())
+    return [*lines, f"{label}... and {more} more"] if more > 0 else lines
 
 
 _ORDER: tuple[Verdict, ...] = ("OK", "NG", "NO_READ")

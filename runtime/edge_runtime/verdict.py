@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +14,8 @@ from edge_runtime.results import Prediction
 __all__ = ["check_rule", "judge"]
 
 _NO_RULE = "no verdict rule: this model does not judge; export it with --ok-classes or --ng-classes"
+
+_NUMBERED = re.compile(r"class_(0|[1-9][0-9]{0,5})")
 
 
 def judge(
@@ -53,18 +57,27 @@ def judge(
 
 
 def check_rule(rule: VerdictRule, labels: Sequence[str]) -> None:
-    """Raise BundleError if the rule names a class that is not among the labels: it would never be found."""
-    unknown = [name for name in (*rule.classes, *rule.ok_classes) if labels and name not in labels]
+    """Raise BundleError if the rule names a class that the model never reports: every frame would be OK.
+
+    Without labels the classes are called class_0, class_1, ...
+    """
+    named = (*rule.classes, *rule.ok_classes)
+    unknown = [name for name in named if (name not in labels if labels else not _NUMBERED.fullmatch(name))]
     if unknown:
+        known = (
+            f"one of the labels {', '.join(labels[:10])}" if labels else "class_0, class_1, ...: there are no labels"
+        )
         raise BundleError(
-            f"the verdict rule {rule.rule!r} names the class {unknown[0]!r}, which is not among the labels "
-            f"{', '.join(labels[:10])}; export the model again with the right name"
+            f"the verdict rule {rule.rule!r} names the class {unknown[0]!r}, expected {known}; "
+            "export the model again with the right name"
         )
 
 
 def _by_score(threshold: float, score: float | None) -> tuple[Verdict, tuple[str, ...]]:
     if score is None:
         return "NO_READ", ("verdict rule 'score' needs an anomaly score: this model gives none",)
+    if not math.isfinite(score):
+        return "NO_READ", (f"the anomaly score is {score}: the image was not judged",)
     if score >= threshold:
         return "NG", (f"anomaly score {score:.2f} >= {threshold:.2f}",)
     return "OK", ()

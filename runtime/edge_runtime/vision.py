@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import EngineError, ModelError
+from edge_runtime.errors import DataError, EngineError, ModelError
 from edge_runtime.manifest import Manifest
 from edge_runtime.postprocess import Settings, interpret
 from edge_runtime.preprocess import Preprocessor
@@ -36,7 +36,11 @@ class VisionRunner:
         self._fixed_batch = first if isinstance(first, int) else None
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
-        """Return one Result for each uint8 image [height, width, 3] (BGR) or [height, width] (gray), in order."""
+        """Return one Result for each uint8 image [height, width, 3] (BGR) or [height, width] (gray), in order.
+
+        One array [N, height, width, 3] is N images. Raises DataError for anything else, a single image among them.
+        """
+        images = _listed(images)
         if self._fixed_batch is None:
             return self._run(images) if images else []
         results: list[Result] = []
@@ -70,3 +74,12 @@ class VisionRunner:
             "postprocess": (ended - inferred) * share,
         }
         return [dataclasses.replace(result, timing_ms=dict(timing)) for result in results]
+
+
+def _listed(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    found = f"an array {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
+    if isinstance(images, np.ndarray) and images.ndim > 3:
+        return list(images)
+    if not isinstance(images, Sequence) or isinstance(images, (str, bytes)):
+        raise DataError(f"expected a list of images, found {found}; for one image write engine.run([image])")
+    return list(images)

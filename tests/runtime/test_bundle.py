@@ -78,7 +78,7 @@ def test_a_manifest_with_any_flipped_byte_gives_a_bundle_or_a_bundle_error(prist
         path.write_bytes(original)
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b.onnx", "..", ".hidden", "block\x00.onnx", ""])
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b.onnx", "..", ".hidden", "block .onnx", ""])
 def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
     edit(bundle, lambda data: data["files"].update({name: {"size": 1, "sha256": "0" * 64}}))
     with pytest.raises(BundleError, match="only plain names"):
@@ -124,6 +124,31 @@ def test_a_file_that_the_manifest_does_not_list_is_refused(bundle):
         (lambda d: d["postprocess"].update(task="paint"), "expected one of"),
         (lambda d: d["model"].update(name=5), "expected str"),
         (lambda d: d["inputs"][0].update(shape=[1.5]), "expected"),
+        (lambda d: d["inputs"][0].update(shape=[0, 3, 16, 16]), "allowed are sizes"),
+        (lambda d: d["inputs"][0].update(shape=[-1, 3, 16, 16]), "allowed are sizes"),
+        (lambda d: d["inputs"][0].update(shape=[10**9, 3, 16, 16]), "allowed are sizes"),
+        (lambda d: d["inputs"][0].update(shape=[1 << 24, 3, 16, 16]), "elements"),
+        (lambda d: d["inputs"][0].update(dtype="object"), "type 'object'"),
+        (lambda d: d["outputs"][0].update(dtype="str"), "type 'str'"),
+        (lambda d: d["inputs"][0].update(shape=["batch", 3, 32, 16]), "the pre-processing makes"),
+        (lambda d: d["inputs"][0].update(shape=["batch", 3]), "the pre-processing makes"),
+        (lambda d: d["preprocess"].update(scale=10**400), "finite"),
+        (lambda d: d["preprocess"].update(scale=1e308), "float32 cannot hold"),
+        (lambda d: d["preprocess"].update(std=[1e-300, 1.0, 1.0]), "float32 cannot hold"),
+        (lambda d: d["preprocess"].update(fit="crop", resize_short=10**9), "resize_short"),
+        (lambda d: d.update(postprocess={"task": "detect", "max_det": -5}), "max_det must be"),
+        (lambda d: d.update(postprocess={"task": "detect", "format": "grid", "strides": [0]}), "strides must be"),
+        (lambda d: d.update(postprocess={"task": "detect", "format": "grid", "strides": [-8]}), "strides must be"),
+        (lambda d: d["postprocess"].update(top_k=0), "top_k"),
+        (lambda d: d["postprocess"].update(first_class=-1), "first_class"),
+        (lambda d: d.update(postprocess={"task": "segment", "background": 300}), "background must be"),
+        (lambda d: d.update(postprocess={"task": "anomaly", "min_area": -0.1}), "min_area"),
+        (lambda d: d.update(postprocess={"task": "anomaly", "normalize": True, "maximum": 0.0}), "above minimum"),
+        (lambda d: d["labels"].append("a\ud800"), "U\\+D800"),
+        (lambda d: d["model"].update(name="\ud800"), "U\\+D800"),
+        (lambda d: d["files"].update({"block\x00.onnx": {"size": 1, "sha256": ""}}), "U\\+0000"),
+        (lambda d: d["files"].update({"Weights.bin": d["files"]["weights.bin"]}), "only by case"),
+        (lambda d: d["files"].update({"MANIFEST.json": d["files"]["weights.bin"]}), "only by case"),
     ],
 )
 def test_a_manifest_that_lies_is_refused_with_the_reason(bundle, change, words):
@@ -167,3 +192,38 @@ def test_damage_between_the_check_and_the_read_is_found_by_the_block_hash(bundle
     os.truncate(bundle / "weights.bin", block.offset + 1)
     with pytest.raises(BundleError, match=block.file):
         block_bytes(opened, dataclasses.replace(block))
+
+
+def test_a_key_that_occurs_twice_is_refused(bundle):
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace("{", '{"schema": 1,', 1))
+    with pytest.raises(BundleError, match="'schema' occurs twice"):
+        read_bundle(bundle)
+
+
+def test_a_path_that_is_too_long_is_a_bundle_error():
+    with pytest.raises(BundleError, match="no bundle at"):
+        read_bundle("x" * 5000)
+    with pytest.raises(BundleError, match="no bundle at"):
+        read_bundle("x\0y")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d["outputs"][0].update(dtype="float64"), "model.onnx has float32"),
+        (lambda d: d["outputs"][0].update(shape=["batch", 7]), "model.onnx has float32"),
+        (lambda d: d["outputs"][0].update(shape=[5]), "model.onnx has float32"),
+        (lambda d: d["inputs"][0].update(dtype="uint8"), "model.onnx has float32"),
+        (lambda d: d["inputs"].append({**d["inputs"][0], "name": "more"}), "declares the inputs images, more"),
+        (lambda d: d["outputs"][0].update(name="r0"), "declares the outputs r0"),
+    ],
+)
+def test_inputs_and_outputs_that_are_not_the_graphs_are_refused(bundle, change, words):
+    def with_every_value(data):
+        change(data)
+        data["blocks"][-1]["outputs"] += [spec["name"] for spec in data["outputs"]]
+
+    edit(bundle, with_every_value)
+    with pytest.raises(BundleError, match=words):
+        open_bundle(bundle, device="cpu", threads=1)

@@ -317,3 +317,20 @@ def test_a_full_disk_behind_stdout_is_code_7_and_no_traceback(boards: Path, mode
     assert done.returncode == 7
     assert done.stderr.splitlines()[-1].startswith("error: cannot write standard output")
     assert "Traceback" not in done.stderr
+
+
+def test_a_source_whose_name_is_too_long_is_a_source_error(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edge_run("my.edge", "--source", "x" * 5000) == 5
+    assert capsys.readouterr().err.startswith("error: cannot look at")
+
+
+def test_a_bundle_whose_name_is_too_long_is_a_bundle_error(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edge_run("x" * 5000, "--source", boards) == 3
+    assert capsys.readouterr().err.startswith("error: no bundle at")
+    assert edge_run("x" * 5000) == 2
+
+
+def test_a_bundle_that_is_a_link_to_itself_is_a_bundle_error(boards: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop.edge").symlink_to(tmp_path / "loop.edge")
+    assert edge_run(tmp_path / "loop.edge", "--source", boards) == 3
+    assert edge_run(tmp_path / "loop.edge") == 2

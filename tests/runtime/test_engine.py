@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from tiny_bundle import make_bundle
 
 from edge_runtime import open_bundle
 from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
+from edge_runtime.session import _providers
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,42 @@ def test_tensors_of_the_wrong_shape_or_name_are_refused(engine):
 def test_a_folder_that_is_no_bundle_is_a_bundle_error(tmp_path):
     with pytest.raises(BundleError):
         open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("images", [IMAGE, IMAGE[:, :, 0], "photo.png", b"photo", 3, iter([IMAGE]), None])
+def test_what_is_no_list_of_images_is_refused_with_the_right_call(engine, images):
+    with pytest.raises(DataError, match=r"engine\.run\(\[image\]\)"):
+        engine.run(images)
+
+
+def test_one_array_may_hold_a_batch(engine):
+    assert len(engine.run(np.stack([IMAGE, IMAGE, IMAGE]))) == 3
+    assert len(engine.run((IMAGE, IMAGE))) == 2
+
+
+@pytest.mark.parametrize("tensors", [{"images": [1, 2]}, {"images": 3.0}, [IMAGE], IMAGE])
+def test_tensors_that_are_no_arrays_by_name_are_refused(engine, tensors):
+    with pytest.raises(DataError, match="expected"):
+        engine.infer(tensors)
+
+
+@pytest.mark.parametrize("device", ["CPU", " cpu "])
+def test_the_case_of_a_device_does_not_matter(bundle, device):
+    with open_bundle(bundle, device=device) as engine:
+        assert engine.providers == ("CPUExecutionProvider",)
+
+
+def test_a_gpu_may_be_named_as_detectors_name_it():
+    runtime = SimpleNamespace(get_available_providers=lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    cpu = "CPUExecutionProvider"
+    assert _providers(runtime, "0") == [("CUDAExecutionProvider", {"device_id": "0"}), cpu]
+    assert _providers(runtime, "CUDA:2") == [("CUDAExecutionProvider", {"device_id": "2"}), cpu]
+    assert _providers(runtime, "cuda") == ["CUDAExecutionProvider", cpu]
+    for unknown in ("cuda:", "cuda:x", "-1", "cpu:0"):
+        with pytest.raises(UsageError, match="cuda:1"):
+            _providers(runtime, unknown)
+
+
+def test_a_gpu_that_is_not_there_is_named(bundle):
+    with pytest.raises(UsageError, match="--device 0 needs CUDAExecutionProvider"):
+        open_bundle(bundle, device="0")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.placement import Placement
-from edge_runtime.postprocess.boxes import corners, iou, nms, to_original
+from edge_runtime.postprocess.boxes import MOST_CANDIDATES, corners, iou, nms, to_original
 
 Floats = NDArray[np.float32]
 
@@ -62,10 +62,11 @@ def test_nms_keeps_a_box_at_exactly_the_threshold() -> None:
     assert nms(boxes, scores, classes, third - 1e-3).tolist() == [0]
 
 
-def test_nms_stops_at_the_number_asked_for() -> None:
-    boxes = np.array([[i * 10, 0, i * 10 + 5, 5] for i in range(9)], np.float32)
-    scores, classes = np.linspace(0.1, 0.9, 9).astype(np.float32), np.zeros(9, np.int64)
-    assert nms(boxes, scores, classes, 0.5, most=3).tolist() == [8, 7, 6]
+def test_nms_looks_at_the_best_candidates_only() -> None:
+    count = MOST_CANDIDATES + 10
+    boxes = np.array([[i * 10, 0, i * 10 + 5, 5] for i in range(count)], np.float32)
+    found = nms(boxes, np.linspace(0.1, 0.9, count).astype(np.float32), np.arange(count) % 80, 0.5)
+    assert found.tolist() == list(range(count - 1, 9, -1))
 
 
 def test_every_order_of_coordinates_means_the_same_box() -> None:

@@ -303,3 +303,10 @@ def test_outputs_of_another_shape_are_refused_in_one_line(spec: Detect, shapes: 
     with pytest.raises(EngineError, match="expected") as caught:
         look(spec, *(np.zeros(shape) for shape in shapes))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limits", [{"classes": ["spur"]}, {"max_det": 1}])
+def test_limits_on_reported_objects_do_not_turn_the_verdict(limits: dict[str, Any]) -> None:
+    result = look(Detect(), rows(20).T[None], **limits)
+    assert [p.name for p in result.predictions] == ["spur"]
+    assert result.reasons == ("open x1", "short x1", "spur x1")

@@ -27,7 +27,7 @@ from edge_runtime.manifest import (
 )
 from edge_runtime.placement import Placement
 from edge_runtime.postprocess import Settings, interpret
-from edge_runtime.postprocess.window import Window
+from edge_runtime.postprocess.window import MOST_REGIONS, Window
 from edge_runtime.results import Box, Result
 
 WHOLE = Placement(40, 20, 40, 20, 1.0, 1.0, 0.0, 0.0)
@@ -297,6 +297,7 @@ def test_maps_of_any_size_fit_any_image(
     assert window.nearest(np.ones(cells, np.uint8), 9).shape == (height, width)
     assert window.smooth(np.ones(cells, np.uint8)).shape == (height, width)
     (region,) = window.regions(chosen, 0.0)
+    assert region.inside.all()
     assert 0 <= region.box.x1 <= region.box.x2 <= width
     assert 0 <= region.box.y1 <= region.box.y2 <= height
     assert 0 < region.area <= 1
@@ -329,3 +330,72 @@ def test_a_verdict_about_an_unknown_class_is_refused_before_the_first_frame() ->
     manifest = manifest_of(Detect(), labels=("open",), verdict=VerdictRule("any", classes=("opne",)))
     with pytest.raises(BundleError, match="opne"):
         Settings.of(manifest)
+
+
+def test_an_anomaly_range_without_extent_is_refused() -> None:
+    with pytest.raises(ValueError, match="maximum must be above minimum"):
+        Anomaly(normalize=True, minimum=3.0, maximum=3.0)
+    Anomaly(minimum=3.0, maximum=3.0)  # not used
+
+
+@pytest.mark.parametrize("limits", [(0.0, 1e-300), (-1e300, 1e300)])
+def test_an_anomaly_range_that_float32_cannot_hold_is_an_error(limits: tuple[float, float]) -> None:
+    spec = Anomaly(normalize=True, minimum=limits[0], maximum=limits[1], raw_threshold=1e300)
+    with pytest.raises(EngineError, match="NaN or infinity"):
+        look(manifest_of(spec), heat_with_spot(WHOLE))
+
+
+def test_an_anomaly_rule_names_what_the_model_reports() -> None:
+    rule = VerdictRule("any", classes=("anomaly",))
+    assert look(manifest_of(Anomaly(), verdict=rule), heat_with_spot(WHOLE)).reasons == ("anomaly x1",)
+    never = manifest_of(Anomaly(), labels=("normal", "anomalous"), verdict=VerdictRule("any", classes=("normal",)))
+    with pytest.raises(BundleError, match="normal"):
+        Settings.of(never)
+
+
+def three_holes_and_a_scratch() -> NDArray[np.int64]:
+    indices = np.zeros((1, 20, 40), np.int64)
+    indices[0, 0:3, 0:3] = indices[0, 5:9, 5:9] = indices[0, 10:15, 10:15] = 2
+    indices[0, 16:18, 30:32] = 1
+    return indices
+
+
+@pytest.mark.parametrize("limits", [{"classes": ["hole"]}, {"max_det": 1}])
+def test_limits_on_reported_regions_do_not_turn_the_verdict(limits: dict[str, Any]) -> None:
+    rule = VerdictRule("any", classes=("scratch",))
+    manifest = manifest_of(Segment(), labels=("board", "scratch", "hole"), verdict=rule)
+    result = look(manifest, three_holes_and_a_scratch(), **limits)
+    assert {p.name for p in result.predictions} == {"hole"}
+    assert (result.verdict, result.reasons) == ("NG", ("scratch x1",))
+
+
+def test_a_limit_on_anomalous_regions_does_not_change_the_verdict() -> None:
+    heat = f32(np.where(three_holes_and_a_scratch(), 0.9, 0.1))
+    result = look(manifest_of(Anomaly(), verdict=VerdictRule("any")), heat, max_det=1)
+    assert len(result.predictions) == 1
+    assert result.reasons == ("anomaly x4",)
+
+
+def test_anomalous_specks_below_the_least_area_are_left_out() -> None:
+    heat = f32(np.where(three_holes_and_a_scratch(), 0.9, 0.1))
+    assert len(look(manifest_of(Anomaly(min_area=9 / 800)), heat).predictions) == 3
+
+
+def test_a_noisy_map_gives_the_largest_regions_one_at_a_time() -> None:
+    chosen = np.zeros((200, 200), np.bool_)
+    chosen[::2, ::2] = True  # 10,000 specks
+    chosen[100:110, 100:120] = True
+    window = Window(Placement(200, 200, 200, 200, 1.0, 1.0, 0.0, 0.0), 200, 200)
+    regions = window.regions(chosen, 0.0)
+    assert iter(regions) is regions
+    found = list(regions)
+    assert len(found) == MOST_REGIONS
+    assert found[0].inside.sum() >= 200
+    assert all(region.inside.size <= 300 for region in found)
+    assert [region.area for region in found] == sorted((region.area for region in found), reverse=True)
+
+
+def test_leading_scores_that_mean_nothing_leave_a_class() -> None:
+    manifest = manifest_of(Classify(activation="sigmoid", first_class=2), verdict=VerdictRule("any"))
+    with pytest.raises(EngineError, match="first_class"):
+        look(manifest, f32([[0.1, 0.3]]))

@@ -40,6 +40,7 @@ BOX = Box(0, 0, 1, 1)
             "image 3/12 board-03.png: NG  open x1, spur x2  14.2 ms",
         ),
         (Result("OK", (), (found("cat"),)), "image 3/12 board-03.png: OK  cat 0.93  14.2 ms"),
+        (Result("NG", ("spur x2",), ()), "image 3/12 board-03.png: NG  spur x2  14.2 ms"),
         (Result("NG", (), (found("rust", BOX, 0.12),)), "image 3/12 board-03.png: NG  rust 12.0%  14.2 ms"),
         (Result("NG", (), (), score=0.9), "image 3/12 board-03.png: NG  score 0.900  14.2 ms"),
         (

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edge_export.data import images as export_images
 from edge_runtime.errors import DataError
-from edge_runtime.sources import FakeSource, Frame, ImageSource, read_image
+from edge_runtime.sources import IMAGE_SUFFIXES, FakeSource, Frame, ImageSource, read_image
 from edge_runtime.sources.images import images_in, natural_key
 
 PICTURE = np.random.default_rng(7).integers(0, 256, (48, 64, 3)).astype(np.uint8)
@@ -157,3 +158,15 @@ def test_the_fake_source_yields_pictures_and_errors() -> None:
     assert [frame.error for frame in with_error] == [None, "gone"]
     with_error.close()
     assert with_error.closed
+
+
+def test_the_export_half_reads_images_as_the_device_does(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg")
+    whole = path.read_bytes()
+    found = export_images.read_image(path)
+    assert found is not None
+    np.testing.assert_array_equal(found, read_image(path))
+    path.write_bytes(whole[: len(whole) // 2])
+    assert export_images.read_image(path) is None
+    assert export_images.read_image(tmp_path / "nothing.png") is None
+    assert export_images.IMAGE_SUFFIXES is IMAGE_SUFFIXES

@@ -82,3 +82,21 @@ def test_what_was_not_written_is_not_said_to_be_saved(tmp_path: Path) -> None:
     summary = Summary()
     summary.saved = [("labels", tmp_path), ("annotated video", tmp_path / "none.mp4")]
     assert summary.lines()[-1] == f"saved    labels in {tmp_path}"
+
+
+def test_frames_that_were_read_but_not_judged_are_no_failures() -> None:
+    summary = Summary()
+    for _ in range(3):
+        summary.add(record("NO_READ", 10.0, "no verdict rule"))
+    summary.add(record("NO_READ", 0.1, "cannot decode: 4.jpg"), read=False)
+    assert summary.lines()[2:] == ["failed   cannot decode: 4.jpg", "not judged  no verdict rule  (x3)"]
+
+
+def test_many_reasons_for_not_judging_do_not_hide_a_failure() -> None:
+    summary = Summary()
+    for number in range(9):
+        summary.add(record("NO_READ", 10.0, f"undecided: {number}"))
+    summary.add(record("NO_READ", 0.1, "cannot decode: 4.jpg"), read=False)
+    lines = summary.lines()
+    assert "failed   cannot decode: 4.jpg" in lines
+    assert lines[-1] == "not judged  ... and 4 more"

@@ -101,3 +101,17 @@ def test_a_rule_about_an_unknown_class_is_refused() -> None:
     check_rule(VerdictRule("any", classes=("class_3",)), ())
     with pytest.raises(BundleError, match="opne"):
         check_rule(VerdictRule("any", classes=("opne",)), ("open", "short"))
+
+
+@pytest.mark.parametrize("name", ["scratch", "class_", "class_x", "class_01", "class_1 ", ""])
+def test_without_labels_a_rule_can_only_name_numbered_classes(name: str) -> None:
+    check_rule(VerdictRule("class", ok_classes=("class_0", "class_12")), ())
+    with pytest.raises(BundleError, match="there are no labels"):
+        check_rule(VerdictRule("any", classes=("class_1", name)), ())
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_not_read(score: float) -> None:
+    verdict, reasons = judge(VerdictRule("score"), HALF, (), score)
+    assert verdict == "NO_READ"
+    assert "not judged" in reasons[0]

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime import sources
 from edge_runtime.errors import DataError
+from edge_runtime.sources import IMAGE_SUFFIXES
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -21,8 +22,6 @@ __all__ = [
     "read_text",
     "spread",
 ]
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -37,13 +36,11 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
-    """Return an image as uint8 [height, width, 3], BGR, turned as its EXIF tag says; None if unreadable."""
+    """Return an image as the device reads it, uint8 [height, width, 3], BGR, upright; None if unreadable."""
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, cv2.error):
+        return sources.read_image(path)
+    except DataError:
         return None
-    return None if image is None else np.asarray(image, dtype=np.uint8)
 
 
 def spread(count: int, limit: int, seed: int) -> list[int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.data.calibration import ImageCalibration
-from edge_export.data.images import read_image
+from edge_export.data.calibration import ImageCalibration, SmoothImages
 from edge_export.draft import Draft, Feeds, Golden, Progress
 from edge_export.ort import open_session, run
 from edge_runtime.golden import decode_feeds, encode_image, sampled_index
@@ -49,7 +49,7 @@ def make_golden(draft: Draft, progress: Progress) -> Draft:
 
 def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
     calibration, preprocess = draft.calibration, draft.facts.preprocess
-    if not isinstance(calibration, ImageCalibration) or preprocess is None:
+    if not isinstance(calibration, (ImageCalibration, SmoothImages)) or preprocess is None:
         return []
     gray = preprocess.colour == "gray"
     channels = 1 if gray else 3
@@ -66,10 +66,7 @@ def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
     )
     feeds: list[Feeds] = []
     batch = draft.inputs[0].shape[0]
-    for path in calibration.paths[:SAMPLES]:
-        image = read_image(path)
-        if image is None:
-            continue
+    for image in itertools.islice(calibration.images(), SAMPLES):
         fitted: NDArray[np.uint8] = np.empty(canvas.shape, np.uint8)
         canvas.write(image, fitted)
         encoded = encode_image(fitted)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Anomaly, Manifest
 from edge_runtime.placement import Placement
+from edge_runtime.postprocess.names import anomaly_name
 from edge_runtime.postprocess.seen import Seen
 from edge_runtime.postprocess.settings import Settings
-from edge_runtime.postprocess.tensors import check_scores, floats, output_name, split
+from edge_runtime.postprocess.tensors import check_finite, check_scores, floats, output_name, split
 from edge_runtime.postprocess.window import Window
 from edge_runtime.results import Prediction
 
@@ -52,32 +53,44 @@ def anomaly(
                 f"name another output when exporting"
             )
         scores = _scaled(spec, scores.reshape(-1), spec.score_output)
-    name = manifest.labels[-1] if manifest.labels else "anomaly"
+    name = anomaly_name(manifest.labels)
     return [
-        _report(name, maps[index], None if scores is None else float(scores[index]), place, settings)
+        _report(spec, name, maps[index], None if scores is None else float(scores[index]), place, settings)
         for index, place in enumerate(placements)
     ]
 
 
 def _scaled(spec: Anomaly, raw: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     if spec.normalize:
-        raw = (raw - np.float32(spec.raw_threshold)) / np.float32(spec.maximum - spec.minimum) + np.float32(0.5)
+        with np.errstate(all="ignore"):  # limits that float32 cannot hold give NaN or infinity
+            span = np.float32(spec.maximum - spec.minimum)
+            raw = (raw - np.float32(spec.raw_threshold)) / span + np.float32(0.5)
+        check_finite(raw, name)
     else:
         check_scores(raw, name, "none")
     return raw.clip(0.0, 1.0)
 
 
-def _report(name: str, cells: NDArray[np.float32], score: float | None, place: Placement, settings: Settings) -> Seen:
+def _report(
+    spec: Anomaly,
+    name: str,
+    cells: NDArray[np.float32],
+    score: float | None,
+    place: Placement,
+    settings: Settings,
+) -> Seen:
     window = Window(place, *cells.shape)
     shown = cells[window.cells]
     class_id = 1  # 0 is the good part, as in the labels ("normal", "anomalous")
-    predictions = tuple(
-        Prediction(name, class_id, float(shown[region.inside].max()), region.box, region.area)
-        for region in window.regions(shown >= settings.confidence, 0.0)[: settings.max_det]
+    judged = tuple(
+        Prediction(
+            name, class_id, float(shown[region.rows, region.columns][region.inside].max()), region.box, region.area
+        )
+        for region in window.regions(shown >= settings.confidence, spec.min_area)
     )
     return Seen(
-        predictions=predictions,
-        judged=predictions,
+        predictions=judged[: settings.max_det],
+        judged=judged,
         score=float(shown.max()) if score is None else score,
         mask=window.smooth(np.rint(cells * 255).astype(np.uint8)),
     )

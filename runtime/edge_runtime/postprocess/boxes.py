@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from edge_runtime.placement import Placement
 
-__all__ = ["corners", "iou", "nms", "to_original"]
+__all__ = ["MOST_CANDIDATES", "corners", "iou", "nms", "to_original"]
 
 Floats = NDArray[np.float32]
 
-# Candidates beyond these many best ones cannot matter to a few hundred reported boxes, but would cost time.
-_MOST_CANDIDATES = 3000
+# Candidates beyond these many best ones are noise, and would only cost time.
+MOST_CANDIDATES = 3000
 
 
 def corners(boxes: Floats, order: Literal["cxcywh", "xyxy", "yxyx"]) -> Floats:
@@ -47,28 +47,22 @@ def nms(
     classes: NDArray[np.int64],
     threshold: float,
     class_agnostic: bool = False,
-    most: int = 300,
 ) -> NDArray[np.int64]:
-    """Indices of at most `most` kept boxes, best first (equal scores: in their order).
+    """Indices of the kept boxes among the MOST_CANDIDATES best, best first (equal scores: in their order).
 
     torchvision's rule: a box goes when its IoU with a better one that is kept is greater than `threshold`;
     boxes of different classes do not suppress each other unless `class_agnostic`.
     """
-    order = np.argsort(-scores, kind="stable")[:_MOST_CANDIDATES]
-    boxes, classes = boxes[order], classes[order]
-    alive = np.ones(len(order), np.bool_)
+    order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
+    boxes, groups = boxes[order], classes[order] * (not class_agnostic)
     kept: list[int] = []
-    for index in range(len(order)):
-        if not alive[index]:
-            continue
-        kept.append(index)
-        if len(kept) == most:
-            break
-        goes = iou(boxes[index], boxes[index + 1 :]) > threshold
-        if not class_agnostic:
-            goes &= classes[index + 1 :] == classes[index]
-        alive[index + 1 :] &= ~goes
-    return np.asarray(order[kept], np.int64)
+    for group in np.unique(groups):
+        waiting = np.flatnonzero(groups == group)
+        while len(waiting):
+            best, waiting = waiting[0], waiting[1:]
+            kept.append(int(best))
+            waiting = waiting[~(iou(boxes[best], boxes[waiting]) > threshold)]
+    return np.asarray(order[sorted(kept)], np.int64)
 
 
 def to_original(boxes: Floats, place: Placement) -> tuple[Floats, NDArray[np.bool_]]:

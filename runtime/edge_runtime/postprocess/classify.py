@@ -39,6 +39,11 @@ def classify(
             f"export again with the right --task"
         )
     scores = activate(scores.reshape(len(placements), -1), spec.activation, axis=1)
+    if spec.first_class >= scores.shape[1]:
+        raise EngineError(
+            f"expected more than first_class = {spec.first_class} scores in output {name!r}, found {scores.shape[1]}; "
+            f"export again with the right --first-class"
+        )
     check_scores(scores, name, spec.activation)
     return [_rank(row[spec.first_class :], spec, manifest, settings) for row in scores]
 

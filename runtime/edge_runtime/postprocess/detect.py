@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Detect, Manifest
 from edge_runtime.placement import Placement
-from edge_runtime.postprocess.boxes import nms, to_original
+from edge_runtime.postprocess.boxes import MOST_CANDIDATES, nms, to_original
 from edge_runtime.postprocess.candidates import READERS, Candidates, Question
 from edge_runtime.postprocess.names import class_name
-from edge_runtime.postprocess.seen import Seen
+from edge_runtime.postprocess.seen import Seen, reported
 from edge_runtime.postprocess.settings import Settings
 from edge_runtime.postprocess.tensors import check_finite, floats, split
 from edge_runtime.results import Box, Prediction
@@ -46,8 +46,8 @@ def detect(
     for index, place in enumerate(placements):
         ask = Question(spec, names, len(manifest.labels), settings.confidence, place)
         found = READERS[spec.format](ask, [tensor[index] for tensor in tensors])
-        predictions = _report(_select(found, spec, settings), place, manifest.labels)
-        seen.append(Seen(predictions=predictions, judged=predictions))
+        judged = _report(_select(found, spec, settings), place, manifest.labels)
+        seen.append(Seen(predictions=reported(judged, settings), judged=judged))
     return seen
 
 
@@ -57,16 +57,11 @@ def _floats(array: NDArray[np.generic], name: str) -> NDArray[np.float32]:
 
 
 def _select(found: Candidates, spec: Detect, settings: Settings) -> Candidates:
-    """The best candidates of the wanted classes, without duplicates unless the model removed them itself."""
+    """The candidates, best first, without duplicates unless the model removed them itself."""
     check_finite(found.boxes, "boxes, decoded")
-    if settings.classes:
-        found = _take(found, np.flatnonzero(np.isin(found.classes, settings.classes)))
     if spec.nms and spec.format not in ("final", "final-split"):
-        return _take(
-            found,
-            nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic, settings.max_det),
-        )
-    return _take(found, np.argsort(-found.scores, kind="stable")[: settings.max_det])
+        return _take(found, nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic))
+    return _take(found, np.argsort(-found.scores, kind="stable")[:MOST_CANDIDATES])
 
 
 def _take(found: Candidates, indices: NDArray[np.int64]) -> Candidates:

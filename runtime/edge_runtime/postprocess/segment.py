@@ -12,7 +12,7 @@ from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Manifest, Segment
 from edge_runtime.placement import Placement
 from edge_runtime.postprocess.names import class_name
-from edge_runtime.postprocess.seen import Seen
+from edge_runtime.postprocess.seen import Seen, reported
 from edge_runtime.postprocess.settings import Settings
 from edge_runtime.postprocess.tensors import activate, check_scores, floats, output_name, split
 from edge_runtime.postprocess.window import Window
@@ -105,17 +105,16 @@ def _report(
     shown = cells[rows, columns]
     found = []
     for class_id in np.unique(shown).tolist():
-        if class_id == spec.background or (settings.classes and class_id not in settings.classes):
+        if class_id == spec.background:
             continue
         for region in window.regions(shown == class_id, spec.min_area):
             mean = 1.0
             if planes is not None:
-                inside = planes[:, rows, columns][:, region.inside]  # [C, pixels]
+                inside = planes[:, rows, columns][:, region.rows, region.columns][:, region.inside]  # [C, pixels]
                 mean = float(activate(inside, spec.activation, axis=0)[class_id].mean())
             if mean >= settings.confidence:
                 name = class_name(labels, class_id)
                 found.append(Prediction(name, class_id, min(mean, 1.0), region.box, region.area))
     found.sort(key=lambda prediction: -(prediction.area or 0.0))
-    predictions = tuple(found[: settings.max_det])
     outside = spec.background if spec.background >= 0 else _VOID
-    return Seen(predictions=predictions, judged=predictions, mask=window.nearest(cells, outside))
+    return Seen(predictions=reported(found, settings), judged=tuple(found), mask=window.nearest(cells, outside))

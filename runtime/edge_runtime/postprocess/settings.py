@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_runtime.errors import UsageError
-from edge_runtime.manifest import Detect, Manifest
-from edge_runtime.postprocess.names import class_name
+from edge_runtime.manifest import Anomaly, Detect, Manifest
+from edge_runtime.postprocess.names import anomaly_name, class_name
 from edge_runtime.verdict import check_rule
 
 __all__ = ["Settings"]
@@ -15,7 +15,10 @@ __all__ = ["Settings"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Thresholds in 0..1, the most objects per image, and the class ids reported (all when empty)."""
+    """Thresholds in 0..1, the most objects reported per image, and the class ids reported (all when empty).
+
+    `max_det` and `classes` limit what is reported; the verdict is about everything that was seen.
+    """
 
     confidence: float = 0.25
     iou: float = 0.45
@@ -42,8 +45,8 @@ class Settings:
         Raises UsageError for a value out of range or an unknown class, and BundleError for a manifest whose
         verdict rule names a class that the model cannot report.
         """
-        check_rule(manifest.verdict, manifest.labels)
         spec = manifest.postprocess
+        check_rule(manifest.verdict, (anomaly_name(manifest.labels),) if isinstance(spec, Anomaly) else manifest.labels)
         if max_det is None:
             max_det = spec.max_det if isinstance(spec, Detect) else 300
         return Settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -12,15 +13,22 @@ from numpy.typing import NDArray
 from edge_runtime.placement import Placement
 from edge_runtime.results import Box
 
-__all__ = ["Region", "Window"]
+__all__ = ["MOST_REGIONS", "Region", "Window"]
+
+MOST_REGIONS = 1000
 
 
 @dataclass(frozen=True)
 class Region:
-    """A connected part of a map: its box in original pixels, its fraction of the image, its map cells."""
+    """A connected part of a map: its box in original pixels and its fraction of the image.
+
+    `rows` and `columns` are its bounding box in the mask that was searched, `inside` its cells in there.
+    """
 
     box: Box
     area: float
+    rows: slice
+    columns: slice
     inside: NDArray[np.bool_]
 
 
@@ -85,20 +93,22 @@ class Window:
         result = cv2.warpAffine(cells, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return self._outside(np.asarray(result, np.uint8), 0)
 
-    def regions(self, chosen: NDArray[np.bool_], min_area: float) -> list[Region]:
+    def regions(self, chosen: NDArray[np.bool_], min_area: float) -> Iterator[Region]:
         """The connected parts (8 neighbours) of `chosen`, a mask of `cells`' size, largest first.
 
-        Parts below `min_area`, a fraction of the original image, are left out.
+        Parts below `min_area`, a fraction of the original image, are left out, and so are those beyond the
+        largest MOST_REGIONS: noise has a hundred thousand of them. One part's cells are held at a time.
         """
-        count, numbers, stats, _ = cv2.connectedComponentsWithStats(chosen.astype(np.uint8), connectivity=8)
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats(chosen.astype(np.uint8), connectivity=8)
         (step_x, step_y), (start_x, start_y), (rows, columns) = self.step, self.start, self.cells
         width, height = self.place.width, self.place.height
-        regions = []
-        for number in range(1, count):
+        largest = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MOST_REGIONS] + 1
+        for number in largest.tolist():
             left, top, across, down, size = (int(value) for value in stats[number])
             area = min(size / (step_x * step_y * width * height), 1.0)
             if area < min_area:
-                continue
+                return
+            inside_rows, inside_columns = slice(top, top + down), slice(left, left + across)
             left, top = left + columns.start, top + rows.start
             box = Box(
                 x1=min(max((left - start_x) / step_x, 0.0), width),
@@ -106,8 +116,8 @@ class Window:
                 x2=min(max((left + across - start_x) / step_x, 0.0), width),
                 y2=min(max((top + down - start_y) / step_y, 0.0), height),
             )
-            regions.append(Region(box, area, np.asarray(numbers == number)))
-        return sorted(regions, key=lambda region: -region.area)
+            inside = np.asarray(numbers[inside_rows, inside_columns] == number)
+            yield Region(box, area, inside_rows, inside_columns, inside)
 
     def _indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         (step_x, step_y), (start_x, start_y) = self.step, self.start

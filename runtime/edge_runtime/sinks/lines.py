@@ -100,4 +100,5 @@ def _seen(result: Result) -> str:
     counts: dict[str, int] = {}
     for prediction in result.predictions:
         counts[prediction.name] = counts.get(prediction.name, 0) + 1
-    return ", ".join(f"{name} x{count}" for name, count in counts.items())
+    # --classes may leave nothing to report of what made the verdict.
+    return ", ".join(f"{name} x{count}" for name, count in counts.items()) or ", ".join(result.reasons)

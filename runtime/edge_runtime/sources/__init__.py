@@ -1,12 +1,13 @@
 """Where frames come from."""
 
 from edge_runtime.sources.base import FakeSource, Frame, Source, SourceKind
-from edge_runtime.sources.images import ImageSource, read_image
+from edge_runtime.sources.images import IMAGE_SUFFIXES, ImageSource, read_image
 from edge_runtime.sources.live import LiveOptions, LiveSource
 from edge_runtime.sources.open import SourceOptions, looks_like_source, open_source
 from edge_runtime.sources.video import VideoSource
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "FakeSource",
     "Frame",
     "ImageSource",

@@ -40,6 +40,14 @@ def open_source(
 
     `stop` tells a live source that is waiting for a frame to end.
     """
+    try:
+        return _open(text, options, stop)
+    except (OSError, ValueError, RuntimeError) as error:  # a path too long, a bad URL, the home of an unknown user
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"cannot look at {without_password(text)}: {reason}; check --source") from error
+
+
+def _open(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     if text.isdigit() or text.startswith("/dev/"):
         name = f"camera {text}" if text.isdigit() else text
         return LiveSource(name, safe_stem(name), lambda: open_camera(text), _camera_hint(text), options.live, stop)
@@ -63,9 +71,12 @@ def looks_like_source(text: str) -> bool:
     path = Path(text)
     if "://" in text or text.isdigit() or text.startswith("/dev/"):
         return True
-    if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-        return not path.is_dir()
-    return path.is_dir() and not (path / "manifest.json").exists() and bool(images_in(path.iterdir()))
+    try:
+        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            return not path.is_dir()
+        return path.is_dir() and not (path / "manifest.json").exists() and bool(images_in(path.iterdir()))
+    except OSError:  # too long a name, no permission: whoever opens it says why
+        return False
 
 
 def without_password(url: str) -> str:

@@ -1,0 +1,113 @@
+"""Which file a graph's external tensors lie in, read from the protobuf bytes before onnxruntime opens that file.
+
+Walks only where an ONNX ModelProto can hold a TensorProto (onnx.proto3's field numbers) and skips the rest.
+Wire format: https://protobuf.dev/programming-guides/encoding
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+__all__ = ["check_external_data"]
+
+_MAX_DEPTH = 100  # protobuf's own limit
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_EXTERNAL = 1
+
+# message -> field number -> the message in that field
+_CHILDREN: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+
+def check_external_data(model: bytes, location: str, size: int) -> None:
+    """Check that every external tensor of a serialized ModelProto lies within the `size` bytes of file `location`.
+
+    Raises ValueError, also for bytes that are no ModelProto.
+    """
+    _walk(memoryview(model), "model", location, size, 0)
+
+
+def _walk(view: memoryview, kind: str, location: str, size: int, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"the graph is nested deeper than {_MAX_DEPTH} levels")
+    if kind == "tensor":
+        _check_tensor(view, location, size)
+        return
+    children = _CHILDREN[kind]
+    for number, value in _fields(view):
+        child = children.get(number)
+        if child is None:
+            continue
+        if not isinstance(value, memoryview):
+            raise ValueError(f"the graph is damaged: field {number} of a {kind} is no message")
+        _walk(value, child, location, size, depth + 1)
+
+
+def _check_tensor(view: memoryview, location: str, size: int) -> None:
+    entries: list[tuple[bytes, bytes]] = []
+    external = False
+    for number, value in _fields(view):
+        if number == _TENSOR_EXTERNAL_DATA and isinstance(value, memoryview):
+            texts = {key: bytes(text) for key, text in _fields(value) if isinstance(text, memoryview)}
+            entries.append((texts.get(_ENTRY_KEY, b""), texts.get(_ENTRY_VALUE, b"")))
+        elif number == _TENSOR_DATA_LOCATION:
+            external = value == _EXTERNAL
+    if not entries and not external:
+        return
+    told = dict(entries)
+    if len(told) != len(entries) or told.get(b"location") != location.encode():
+        found = [value.decode("utf-8", "backslashreplace") for key, value in entries if key == b"location"]
+        raise ValueError(f"a tensor lies in {', '.join(map(repr, found)) or 'no named file'}, expected {location!r}")
+    offset, length = _number(told.get(b"offset", b"0")), _number(told.get(b"length", b""))
+    if offset + length > size:
+        raise ValueError(f"a tensor takes bytes {offset}..{offset + length} of {location}, which has {size}")
+
+
+def _number(text: bytes) -> int:
+    if not text.isdigit() or len(text) > 19:
+        raise ValueError(f"a tensor's offset or length is {text[:30]!r}, expected a number")
+    return int(text)
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of one message: number and value, an int of a varint, else the bytes."""
+    position = 0
+    while position < len(view):
+        key, position = _varint(view, position)
+        wire = key & 7
+        if wire == _VARINT:
+            value, position = _varint(view, position)
+            yield key >> 3, value
+            continue
+        if wire == _BYTES:
+            length, position = _varint(view, position)
+        elif wire in (_FIXED32, _FIXED64):
+            length = 4 if wire == _FIXED32 else 8
+        else:
+            raise ValueError(f"the graph is damaged: unknown wire type {wire}")
+        if length > len(view) - position:
+            raise ValueError(f"the graph is damaged: a field of {length} bytes in {len(view) - position}")
+        yield key >> 3, view[position : position + length]
+        position += length
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(view):
+            break
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("the graph is damaged: a number does not end")
