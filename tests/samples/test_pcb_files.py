@@ -12,7 +12,7 @@ import pytest
 from pcb.belt import Belt, frames
 from pcb.defects import NAMES
 from pcb.detect import decode
-from pcb.folder import pictures
+from pcb.folder import Real, pictures
 
 HERE = Path(__file__).resolve().parents[2] / "samples/pcb"
 
@@ -59,3 +59,13 @@ def test_the_network_finds_the_defects_in_the_pictures() -> None:
         wanted += len(item.boxes)
         found += sum(int(label in seen.labels) for label in item.labels)
     assert found >= 0.8 * wanted
+
+
+def test_a_real_folder_gives_batches_with_boxes_inside_the_crops() -> None:
+    batch = Real(HERE / "images", seed=0, batch=8, crop=320)[0]
+    assert batch.images.shape == (8, 320, 320)
+    assert (batch.labels >= 0).any()
+    assert batch.boxes.min() >= 0
+    assert batch.boxes.max() <= 320
+    again = Real(HERE / "images", seed=0, batch=8, crop=320)[0]
+    assert np.array_equal(batch.images, again.images)
