@@ -18,8 +18,19 @@ from edge_export.options import ExportOptions
 from edge_export.pipeline import QuietProgress, export_bundle
 from edge_export.progress import TerminalProgress
 from edge_export.report import as_json, print_report
-from edge_export.values import COLOUR_VALUES, FRACTIONS, INPUT_SHAPE, SIZE, SIZE_BYTES, STRIDES
+from edge_export.text import printable
+from edge_export.values import (
+    ANOMALY_RANGE,
+    COLOUR_VALUES,
+    FRACTIONS,
+    INPUT_SHAPE,
+    NAMES,
+    SIZE,
+    SIZE_BYTES,
+    STRIDES,
+)
 from edge_runtime.console import SectionedCommand, run_command
+from edge_runtime.errors import UsageError
 
 __all__ = ["edge_export_command", "main"]
 
@@ -46,8 +57,9 @@ class ExportCommand(SectionedCommand):
             "std", "layout", "dtype",
         ),
         "Post-processing": (
-            "format", "box", "axis", "normalized", "strides", "objectness", "activation", "background", "nms",
-            "class_agnostic", "max_det", "top_k", "first_class",
+            "format", "outputs", "box", "axis", "normalized", "strides", "objectness", "activation", "background",
+            "nms", "class_agnostic", "max_det", "top_k", "first_class", "min_area", "map_output", "score_output",
+            "anomaly_range",
         ),
         "Verdict": ("conf", "iou", "ok_classes", "ng_classes"),
     }  # fmt: skip
@@ -113,6 +125,9 @@ class ExportCommand(SectionedCommand):
     type=click.Choice(["yolo", "yolo-objectness", "grid", "fastest", "boxes-scores", "final", "final-split"]),
     help="What a detector's outputs hold.",
 )
+@click.option(
+    "--outputs", type=NAMES, metavar="A,B", help="Outputs to read, in the order of --format; default: the model's."
+)
 @click.option("--box", type=click.Choice(["cxcywh", "xyxy", "yxyx"]), help="Coordinates of a box.")
 @click.option("--axis", type=click.Choice(["channels-first", "channels-last"]), help="Where channels lie in outputs.")
 @click.option("--normalized/--pixels", default=None, help="Boxes are 0..1, or in pixels of the input.")
@@ -125,6 +140,15 @@ class ExportCommand(SectionedCommand):
 @click.option("--max-det", type=click.IntRange(min=1), help="Most objects for an image.")
 @click.option("--top-k", type=click.IntRange(min=1), help="classify: classes reported.")
 @click.option("--first-class", type=click.IntRange(min=0), help="classify: index of class 0 among the outputs.")
+@click.option(
+    "--min-area", type=click.FloatRange(0, 1), help="segment, anomaly: fraction of the image; smaller is not reported."
+)
+@click.option("--map-output", metavar="NAME", help="anomaly: the output with the map; default: the first.")
+@click.option("--score-output", metavar="NAME", help="anomaly: the output with the score; default: the map's maximum.")
+@click.option(
+    "--anomaly-range", type=ANOMALY_RANGE, metavar="MIN,MAX,THRESHOLD",
+    help="anomaly: raw scores are scaled to 0..1 by these, as anomalib's min-max normalization does.",
+)  # fmt: skip
 @click.option("--conf", type=click.FloatRange(0, 1), help="Confidence from which something is reported.")
 @click.option("--iou", type=click.FloatRange(0, 1), help="Overlap from which boxes are one.")
 @click.option("--ok-classes", multiple=True, metavar="NAME", help="classify: classes that mean OK (repeatable).")
@@ -149,15 +173,18 @@ def edge_export_command(source: str, output: Path | None, json_output: bool, qui
 def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportOptions:
     preprocess_keys = ("fit", "anchor", "pad_value", "resize_short", "interpolation", "colour", "scale", "mean",
                        "std", "layout", "dtype")  # fmt: skip
-    postprocess_keys = ("format", "box", "axis", "normalized", "strides", "objectness", "activation", "background",
-                        "nms", "class_agnostic", "max_det", "top_k", "first_class")  # fmt: skip
+    postprocess_keys = ("format", "outputs", "box", "axis", "normalized", "strides", "objectness", "activation",
+                        "background", "nms", "class_agnostic", "max_det", "top_k", "first_class", "min_area",
+                        "map_output", "score_output")  # fmt: skip
     preprocess = {key: flags[key] for key in preprocess_keys if flags[key] is not None}
     if flags["size"] is not None:
         preprocess["width"], preprocess["height"] = flags["size"]
     postprocess = {key: flags[key] for key in postprocess_keys if flags[key] is not None}
     if flags["task"] == "segment" and str(postprocess.get("background", "")).lstrip("-").isdigit():
         postprocess["background"] = int(postprocess["background"])
-    stem = Path(source.split(":")[-1] if not Path(source).exists() else source).stem
+    if flags["anomaly_range"] is not None:
+        minimum, maximum, threshold = flags["anomaly_range"]
+        postprocess.update(normalize=True, minimum=minimum, maximum=maximum, raw_threshold=threshold)
     facts = FactFlags(
         file=flags["facts"],
         name=flags["name"],
@@ -173,7 +200,7 @@ def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportO
     )
     return ExportOptions(
         source=source,
-        output=output or Path(f"{stem}.edge"),
+        output=output or _default_output(source),
         flags=facts,
         calibrate=flags["calibrate"],
         quantize=flags["quantize"],
@@ -184,8 +211,20 @@ def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportO
         evaluate_limit=flags["evaluate_limit"],
         input_shapes=dict(flags["input_shape"]),
         block_bytes=flags["block_size"],
-        command=shlex.join(["edge-export", *sys.argv[1:]]),
+        command=printable(shlex.join(["edge-export", *sys.argv[1:]])),
     )
+
+
+def _default_output(source: str) -> Path:
+    """NAME.edge in the current folder; for package.module:factory NAME is the factory's."""
+    path = Path(source)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise UsageError(f"{source[:80]}: cannot be looked at: {error.strerror}; check the path") from error
+    # A folder may be given as "." or "..": its own name is meant.
+    name = (path if path.stem.strip(".") else path.resolve()).stem if there else Path(source.split(":")[-1]).stem
+    return Path(f"{name}.edge")
 
 
 def main() -> None:

@@ -49,7 +49,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Draft:
-    """State between two passes. `reference` is the clean FP32 graph that every answer is compared with."""
+    """State between two passes. `reference` is the clean FP32 graph that every answer is compared with.
+
+    `mix_db` is the outputs' signal-to-noise ratio with every node in its chosen precision, None where nothing was
+    quantized here. `notes` say what was chosen, `warnings` what makes the bundle doubtful.
+    """
 
     options: ExportOptions
     source: SourceModel
@@ -61,6 +65,7 @@ class Draft:
     outputs: tuple[TensorSpec, ...] = ()
     ranges: dict[str, Histogram] | None = None
     precision: tuple[NodePrecision, ...] = ()
+    mix_db: float | None = None
     half_weights: tuple[str, ...] = ()
     cuts: tuple[Cut, ...] = ()
     values: dict[str, ValueFact] = field(default_factory=dict)
@@ -68,6 +73,7 @@ class Draft:
     accuracy: tuple[Accuracy, ...] = ()
     comparison: Comparison | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def samples(self, count: int) -> Iterator[Feeds]:
         """Yield at most `count` calibration samples, spread evenly over the set."""

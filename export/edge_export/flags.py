@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge_export.facts import Facts, merge
-from edge_export.metadata import GUESSED_INPUT, GUESSED_OUTPUTS
+from edge_export.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import (
     Anomaly,
@@ -25,8 +26,10 @@ from edge_runtime.manifest import (
 )
 from edge_runtime.schema import SchemaError, from_json, to_json
 
-__all__ = ["FactFlags", "lay_over", "read_facts_file", "read_labels"]
+__all__ = ["NO_VERDICT", "FactFlags", "lay_over", "read_facts_file", "read_labels"]
 
+# How the note begins that says why a guess brings no verdict.
+NO_VERDICT = "no verdict:"
 _TASKS: dict[str, type[Any]] = {
     "classify": Classify,
     "detect": Detect,
@@ -34,6 +37,10 @@ _TASKS: dict[str, type[Any]] = {
     "anomaly": Anomaly,
     "raw": Raw,
 }
+
+
+# An object, a region or a high score is what an inspection model is trained to find.
+_RULES: dict[str, Literal["any", "score"]] = {"detect": "any", "segment": "any", "anomaly": "score"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,9 @@ def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> 
             },
             "--conf/--iou",
         )
-    verdict = _verdict(facts.verdict, flags, postprocess, labels)
+    origin = {**facts.origin, **_said(facts, flags)}
+    guessed = [name for name in ("preprocess", "postprocess") if origin.get(name) == GUESS]
+    verdict = _verdict(facts.verdict, flags, postprocess, labels, guessed)
     if thresholds is None and verdict is not None and verdict.rule == "class":
         # A part is passed on the word of its best class: that word should be more likely than not.
         thresholds = Thresholds(confidence=0.5)
@@ -86,32 +95,64 @@ def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> 
         labels=labels,
         thresholds=thresholds,
         verdict=verdict,
-        notes=_notes(facts, preprocess, postprocess),
+        notes=_notes(facts, origin, postprocess if verdict is None else None),
     )
     changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}
-    return dataclasses.replace(given, origin={**facts.origin, **changed})
+    found: dict[str, str] = {name: origin[name] for name in ("preprocess", "postprocess") if name in origin}
+    return dataclasses.replace(given, origin={**facts.origin, **changed, **found})
 
 
-def _notes(facts: Facts, preprocess: Preprocess | None, postprocess: Postprocess | None) -> tuple[str, ...]:
-    """Return the notes less those about guesses that flags have replaced."""
-    dropped = (
-        *((GUESSED_INPUT,) if preprocess != facts.preprocess else ()),
-        *((GUESSED_OUTPUTS,) if postprocess != facts.postprocess else ()),
+def _said(facts: Facts, flags: FactFlags) -> dict[str, str]:
+    """Where pre- and post-processing come from, flags counted. A size alone says nothing of what pixels mean."""
+    origin = {}
+    if set(flags.preprocess) - {"width", "height"}:
+        origin["preprocess"] = "flag"
+    elif flags.preprocess and facts.preprocess is None:
+        origin["preprocess"] = GUESS
+    if flags.task is not None or flags.postprocess:
+        origin["postprocess"] = "flag"
+    return origin
+
+
+def _notes(facts: Facts, origin: dict[str, str], unjudged: Postprocess | None) -> tuple[str, ...]:
+    """Return the notes less those about guesses that flags have replaced; say why there is no verdict."""
+    begins = {"preprocess": GUESSED_INPUT, "postprocess": GUESSED_OUTPUTS}
+    dropped = tuple(start for name, start in begins.items() if origin.get(name) != GUESS)
+    notes = tuple(note for note in facts.notes if not note.startswith(dropped))
+    guessed = [name for name in begins if origin.get(name) == GUESS]
+    if not guessed or unjudged is None or unjudged.task not in _RULES:
+        return notes
+    family = {"preprocess": "--colour, --scale, --mean, --std, --fit", "postprocess": "--task, --format"}
+    return (
+        *notes,
+        f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "
+        f"{' and '.join(family[name] for name in guessed)}, or set a verdict with --ng-classes or --facts",
     )
-    return tuple(note for note in facts.notes if not note.startswith(dropped))
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read class names, one on each line, in the order of their ids."""
+    """Read class names, one on each line, in the order of their ids; no two may be equal."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise DataError(f"{path} is no regular file; give a text file with one class name on each line")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"no labels file at {path}; give a text file with one class name on each line") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the labels file {path}: {error}; it must be UTF-8 text") from error
+        raise DataError(f"cannot read the labels file {str(path)[:80]}: {error}; it must be UTF-8 text") from error
     labels = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not labels:
         raise DataError(f"the labels file {path} is empty; it needs one class name on each line")
+    return _unique(labels, f"the labels file {path}")
+
+
+def _unique(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
+    first: dict[str, int] = {}
+    for index, label in enumerate(labels):
+        if first.setdefault(label, index) != index:
+            raise UsageError(
+                f"{where} names {label!r} twice (classes {first[label]} and {index}); give each class a name of its own"
+            )
     return labels
 
 
@@ -127,24 +168,30 @@ def read_facts_file(path: Path) -> Facts:
         "version": str,
     }
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise DataError(f"{path} is no regular file; --facts takes a JSON file")
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; --facts takes a JSON file") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict) or (unknown := sorted(set(data) - set(kinds))):
-        raise DataError(f"{path}: expected an object with the keys {', '.join(kinds)}; found {unknown or type(data)}")
+        raise DataError(f"cannot read {str(path)[:80]}: {error.strerror}; --facts takes a JSON file") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not valid JSON: {error}; mend the file") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: expected an object with the keys {', '.join(kinds)}; found a {type(data).__name__}")
+    if unknown := sorted(set(data) - set(kinds)):
+        raise DataError(f"{path}: unknown key {unknown[0]!r}; known keys: {', '.join(kinds)}")
     try:
         values = {key: from_json(kinds[key], value, f"$.{key}") for key, value in data.items()}
     except SchemaError as error:
         raise DataError(f"{path}: {error}") from error
+    if "labels" in values:
+        _unique(values["labels"], str(path))
     return Facts(**values).found_in(f"file {path.name}")
 
 
 def _preprocess(known: Preprocess | None, given: dict[str, Any], inputs: tuple[TensorSpec, ...]) -> Preprocess | None:
     if not given:
         return known
-    values = to_json(known) if known is not None else {}
+    values = to_json(known) if known is not None else _form_of(inputs)
     values.update(given)
     if "width" not in values or "height" not in values:
         values.update({key: size for key, size in _size_of(inputs).items() if key not in values})
@@ -158,6 +205,19 @@ def _preprocess(known: Preprocess | None, given: dict[str, Any], inputs: tuple[T
             values[key] = list(values[key]) * 3
     built: Preprocess = _build(Preprocess, values, "pre-processing flags")
     return built
+
+
+def _form_of(inputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
+    """Layout, channels and type of the only input, where its shape tells them; its size may be free."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        return {}
+    shape, dtype = inputs[0].shape, inputs[0].dtype
+    last = shape[1] not in (1, 3) and shape[3] in (1, 3)
+    form: dict[str, Any] = {"layout": "nhwc"} if last else {}
+    if shape[3 if last else 1] == 1:
+        form["colour"] = "gray"
+    # Pixels stay what they are in a model that takes bytes.
+    return form | ({"dtype": dtype, "scale": 1.0} if dtype == "uint8" else {})
 
 
 def _size_of(inputs: tuple[TensorSpec, ...]) -> dict[str, int]:
@@ -180,6 +240,11 @@ def _postprocess(known: Postprocess | None, flags: FactFlags) -> Postprocess | N
         )
     values = to_json(known) if known is not None and known.task == task else {"task": task}
     values.update(flags.postprocess)
+    if task in ("classify", "segment") and "outputs" in values:
+        names = values.pop("outputs")
+        if len(names) != 1:
+            raise UsageError(f"--outputs: --task {task} reads one output, found {', '.join(names)}")
+        values["output"] = names[0]
     built: Postprocess = _build(_TASKS[task], values, f"flags of --task {task}")
     return built
 
@@ -189,22 +254,34 @@ def _verdict(
     flags: FactFlags,
     postprocess: Postprocess | None,
     labels: tuple[str, ...] | None,
+    guessed: list[str],
 ) -> VerdictRule | None:
-    wanted = (*flags.ok_classes, *flags.ng_classes)
-    if labels and (unknown := [name for name in wanted if name not in labels]):
-        raise UsageError(f"--ok-classes/--ng-classes: {unknown[0]!r} is not one of the labels {', '.join(labels[:12])}")
+    _check_classes("--ok-classes", flags.ok_classes, labels)
+    _check_classes("--ng-classes", flags.ng_classes, labels)
     if flags.ok_classes:
         if not isinstance(postprocess, Classify):
             raise UsageError("--ok-classes is for classifiers; a detector's verdict is set with --ng-classes")
         return VerdictRule("class", ok_classes=flags.ok_classes)
     if flags.ng_classes:
         return VerdictRule("any", classes=flags.ng_classes)
-    if known is not None or postprocess is None:
+    # A verdict on a guess would be OK for the wrong reason.
+    if known is not None:
+        _check_classes("the verdict rule", (*known.classes, *known.ok_classes), labels)
+    if known is not None or postprocess is None or guessed or postprocess.task not in _RULES:
         return known
-    # An object, a region or a high score is what an inspection model is trained to find.
-    by_task = {"detect": "any", "segment": "any", "anomaly": "score"}
-    rule = by_task.get(postprocess.task)
-    return VerdictRule(rule) if rule else None  # type: ignore[arg-type]
+    return VerdictRule(_RULES[postprocess.task])
+
+
+def _check_classes(flag: str, names: tuple[str, ...], labels: tuple[str, ...] | None) -> None:
+    """A class that is never reported under its name would make every frame OK."""
+    if labels:
+        if unknown := [name for name in names if name not in labels]:
+            raise UsageError(f"{flag}: {unknown[0]!r} is not one of the labels {', '.join(labels[:12])}")
+    elif unnamed := [name for name in names if not re.fullmatch(r"class_(0|[1-9]\d*)", name)]:
+        raise UsageError(
+            f"{flag} needs --labels: the model does not name its classes, {unnamed[0]!r} would never be reported "
+            "(without labels they are class_0, class_1, ...)"
+        )
 
 
 def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:

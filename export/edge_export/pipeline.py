@@ -8,7 +8,15 @@ from contextlib import contextmanager
 
 import onnx
 
-from edge_export.data.calibration import CalibrationSet, RandomCalibration, open_calibration
+from edge_export.data.arrays import open_members
+from edge_export.data.calibration import (
+    CalibrationSet,
+    RandomCalibration,
+    SmoothImages,
+    choose_images,
+    open_calibration,
+)
+from edge_export.data.labelled import open_labelled
 from edge_export.draft import Draft, Feeds, Progress
 from edge_export.facts import Facts, image_shape
 from edge_export.flags import lay_over
@@ -24,13 +32,19 @@ from edge_export.passes.names import shorten_names
 from edge_export.passes.precision import choose_precision
 from edge_export.passes.promote import promote_half
 from edge_export.passes.quantize import quantize
+from edge_export.passes.rehearse import check_interface, rehearse
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
-from edge_export.sources import SourceOptions, load_source
-from edge_runtime.errors import EdgelineError, ModelError, OutputError
+from edge_export.sources import SourceModel, SourceOptions, load_source
+from edge_export.target import check_target
+from edge_export.text import printable
+from edge_runtime.errors import DataError, EdgelineError, ModelError
 from edge_runtime.manifest import Manifest, TensorSpec
+from edge_runtime.preprocess import Preprocessor
 
 __all__ = ["PASSES", "QuietProgress", "export_bundle"]
+
+UNCALIBRATED_SAMPLES = 4
 
 Pass = Callable[[Draft, Progress], Draft]
 
@@ -41,6 +55,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("quantize", quantize),
     ("cut in blocks", cut_blocks),
     ("verify", verify),
+    ("rehearse", rehearse),
     ("golden", make_golden),
     ("evaluate", evaluate_draft),
 )
@@ -68,7 +83,8 @@ def export_bundle(options: ExportOptions, progress: Progress | None = None) -> t
     Raises an EdgelineError that names the pass; nothing is written then, and an older bundle stays as it was.
     """
     progress = progress or QuietProgress()
-    _check_output(options)
+    check_target(options.output)
+    _check_data(options)
     draft = _load(options, progress)
     for title, step in PASSES:
         before = draft.model
@@ -76,25 +92,29 @@ def export_bundle(options: ExportOptions, progress: Progress | None = None) -> t
             draft = step(draft, progress)
             if draft.model is not before:
                 _check_graph(draft.model)
-    with progress.step("write", 1) as advance:
+    with _named("write"), progress.step("write", 1) as advance:
+        check_target(options.output)  # hours may have passed
         manifest = write_bundle(draft)
         advance()
     return manifest, draft
 
 
-def _check_output(options: ExportOptions) -> None:
-    """Refuse to replace anything that is not a bundle: the folder is renamed away as a whole."""
-    target = options.output
-    if target.exists() and not (target / "manifest.json").is_file():
-        raise OutputError(f"{target} exists and is not a bundle; choose another --output or remove it yourself")
-    if not target.absolute().parent.is_dir():
-        raise OutputError(f"the folder {target.absolute().parent} does not exist; make it, or choose another --output")
+def _check_data(options: ExportOptions) -> None:
+    """Find a path that cannot be looked at (a name too long, a folder of another user) before the work starts."""
+    for flag, path in (("--calibrate", options.calibrate), ("--evaluate", options.evaluate)):
+        try:
+            if path is not None and not path.exists():
+                raise DataError(f"{flag}: {path} is not there; check the path")
+        except OSError as error:
+            raise DataError(
+                f"{flag}: {str(path)[:80]} cannot be looked at: {error.strerror}; check the path"
+            ) from error
 
 
 def _load(options: ExportOptions, progress: Progress) -> Draft:
     with progress.step("load", 2) as advance:
         with _named("load"):
-            source = load_source(options.source, SourceOptions(options.input_shapes))
+            source = _source(options)
         advance()
         raw_inputs = _specs(source.proto, inputs=True)
         shapes = _input_shapes(options, raw_inputs, lay_over(source.facts, options.flags, raw_inputs))
@@ -108,6 +128,8 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
     if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
         facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
     inputs, outputs = _specs(model, inputs=True), _specs(model, inputs=False)
+    with _named("clean"):
+        check_interface(facts, inputs, outputs)
     notes = (*facts.notes, *cleaned.notes, *promoted)
     if options.quantize == "int8" and not cleaned.opset_ok:
         notes = (
@@ -129,21 +151,48 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
     )
 
 
+def _source(options: ExportOptions) -> SourceModel:
+    given = options.flags.preprocess
+    size = (given["width"], given["height"]) if "width" in given and "height" in given else None
+    source = load_source(options.source, SourceOptions(options.input_shapes, size))
+    name = source.facts.name
+    facts = dataclasses.replace(source.facts, name=printable(name) if name is not None else None)
+    return dataclasses.replace(source, origin=printable(source.origin), facts=facts)
+
+
 def _input_shapes(
     options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: Facts
 ) -> dict[str, tuple[int | str, ...]]:
-    """Return what the user says of free dimensions, and what the pre-processing tells of an image input."""
+    """Return what is known of free dimensions: from flags, else from the pre-processing, else from tensors given."""
     shapes = dict(options.input_shapes)
+    seen = _example_shapes(options, inputs)
     for spec in inputs:
         filled = image_shape(facts, spec.shape) if spec.name not in shapes else None
+        if filled is None and spec.name not in shapes:
+            filled = seen.get(spec.name)
         if filled is not None:
             shapes[spec.name] = filled
     return shapes
 
 
+def _example_shapes(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> dict[str, tuple[int | str, ...]]:
+    """Shapes of the .npz's samples for inputs with free dimensions; the first one, the batch, stays as it is."""
+    if options.calibrate is None or not _gives_tensors(options):
+        return {}
+    return {
+        spec.name: (spec.shape[0] if isinstance(spec.shape[0], int) else 1, *member.shape[1:])
+        for spec, member in zip(inputs, open_members(options.calibrate, inputs), strict=True)
+        if any(isinstance(dim, str) for dim in spec.shape[1:])
+    }
+
+
+def _gives_tensors(options: ExportOptions) -> bool:
+    return options.calibrate is not None and options.calibrate.suffix.lower() == ".npz"
+
+
 def _example(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> Feeds | None:
     """Return one real sample where tensors were given: some models accept few values (a length, a rate)."""
-    if options.calibrate is None or options.calibrate.suffix.lower() != ".npz":
+    if options.calibrate is None or not _gives_tensors(options):
         return None
     return next(iter(open_calibration(options.calibrate, inputs, None, 1, options.seed)))
 
@@ -152,7 +201,15 @@ def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], fa
     if options.calibrate is not None:
         return open_calibration(options.calibrate, inputs, facts.preprocess, options.samples, options.seed)
     # Without data the blocks and the written file can still be checked; int8 refuses (see the calibrate pass).
-    return RandomCalibration(inputs, options.seed, count=options.samples if options.random_calibration else 2)
+    count = options.samples if options.random_calibration else UNCALIBRATED_SAMPLES
+    if facts.preprocess is None or len(inputs) != 1:
+        return RandomCalibration(inputs, options.seed, count=count)
+    preprocessor = Preprocessor(facts.preprocess)
+    if options.evaluate is not None:
+        labelled = open_labelled(options.evaluate, options.evaluate_limit, options.seed)
+        paths = [item.path for item in labelled.items]
+        return choose_images(options.evaluate, paths, inputs[0], preprocessor, count, options.seed)
+    return SmoothImages(inputs[0], preprocessor, options.seed, count)
 
 
 def _specs(model: onnx.ModelProto, inputs: bool) -> tuple[TensorSpec, ...]:
@@ -168,7 +225,7 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     except (KeyError, TypeError):
         dtype = "object"
     shape = tuple(
-        int(dim.dim_value) if dim.HasField("dim_value") else (dim.dim_param or f"{value.name}_{axis}")
+        int(dim.dim_value) if dim.dim_value > 0 else (dim.dim_param or f"{value.name}_{axis}")
         for axis, dim in enumerate(tensor.shape.dim)
     )
     return TensorSpec(value.name, dtype, shape)
@@ -194,6 +251,7 @@ def _named(title: str) -> Iterator[None]:
     try:
         yield
     except EdgelineError as error:
-        raise type(error)(f"{title}: {error}") from error
+        error.args = (f"{title}: {error}",)  # in place: the class, and so the exit code, stays
+        raise
     except MemoryError as error:
         raise ModelError(f"{title}: out of memory; close other programs or use a machine with more memory") from error

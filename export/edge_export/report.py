@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge_export.draft import Draft
+from edge_export.passes.precision import TARGET_DB
+from edge_export.text import printable
 from edge_runtime.manifest import Accuracy, Manifest
 from edge_runtime.schema import to_json
 
@@ -30,7 +33,7 @@ def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
     """Return the report as one object for scripts."""
     sizes = bundle_bytes(manifest, draft)
     return {
-        "bundle": str(draft.options.output),
+        "bundle": printable(str(draft.options.output)),
         "model": to_json(manifest.model),
         "fp32_bytes": manifest.model.fp32_bytes,
         "bundle_bytes": sizes["total"],
@@ -39,7 +42,7 @@ def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
         "task": manifest.postprocess.task,
         "blocks": len(manifest.blocks),
         "precision": _counts(manifest),
-        "kept_fp16": [to_json(node) for node in manifest.precision if node.precision != "int8"],
+        "kept_fp16": [to_json(node) for node in manifest.precision if node.precision == "fp16"],
         "accuracy": to_json(manifest.accuracy),
         "change": {
             score.metric: {"value": score.value, "low": score.low, "high": score.high, "images": score.images}
@@ -47,6 +50,7 @@ def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
             if math.isfinite(score.value) and math.isfinite(score.low) and math.isfinite(score.high)
         },
         "notes": list(draft.notes),
+        "warnings": list(draft.warnings),
     }
 
 
@@ -54,13 +58,16 @@ def print_report(manifest: Manifest, draft: Draft, console: Console) -> None:
     """Print the report as tables."""
     sizes = bundle_bytes(manifest, draft)
     ratio = sizes["total"] / max(1, manifest.model.fp32_bytes)
-    console.print(f"[bold]{manifest.model.name}[/] {manifest.model.version} -> {draft.options.output}")
+    console.print(f"[bold]{escape(manifest.model.name)}[/] {escape(manifest.model.version)} -> ", end="")
+    console.print(printable(str(draft.options.output)), highlight=False, markup=False)
     console.print(_sizes_table(manifest, sizes, ratio))
-    console.print(_precision_table(manifest))
+    console.print(_precision_table(manifest, draft))
     if manifest.accuracy:
         console.print(_accuracy_table(manifest, draft))
     for note in draft.notes:
-        console.print(f"- {note}", highlight=False, markup=False, style="dim")
+        console.print(f"- {printable(note)}", highlight=False, markup=False, style="dim")
+    for warning in draft.warnings:
+        console.print(f"warning: {printable(warning)}", highlight=False, markup=False, style="bold red")
 
 
 def _sizes_table(manifest: Manifest, sizes: dict[str, int], ratio: float) -> Table:
@@ -85,18 +92,25 @@ def _counts(manifest: Manifest) -> dict[str, int]:
     return counts
 
 
-def _precision_table(manifest: Manifest, most: int = 8) -> Table:
+def _precision_table(manifest: Manifest, draft: Draft, most: int = 8) -> Table:
     counts = ", ".join(f"{count} {kind}" for kind, count in _counts(manifest).items()) or "no nodes with weights"
     table = Table("layer", "op", "stored", "why", title=f"Precision: {counts}", title_justify="left")
     other = [node for node in manifest.precision if node.precision != "int8"]
     other.sort(key=lambda node: node.sqnr_db if node.sqnr_db is not None else 1e9)
     for node in other[:most]:
-        table.add_row(_short(node.node), node.op, node.precision.upper(), node.reason)
+        table.add_row(escape(_short(node.node)), node.op, node.precision.upper(), escape(node.reason))
     if len(other) > most:
         table.add_row(f"... {len(other) - most} more", "", "", "all of them are in manifest.json")
     if not other:
-        table.add_row("all layers with weights", "", "INT8", "none needs more")
+        table.add_row("all layers with weights", "", "INT8", _why_int8(draft))
     return table
+
+
+def _why_int8(draft: Draft) -> str:
+    if draft.mix_db is None:
+        return "as it arrived"
+    met = "auto" in draft.options.keep_fp16 and draft.mix_db >= TARGET_DB
+    return "none needs more" if met else "as asked for"
 
 
 def _accuracy_table(manifest: Manifest, draft: Draft) -> Table:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-__all__ = ["COLOUR_VALUES", "FRACTIONS", "INPUT_SHAPE", "SIZE", "SIZE_BYTES", "STRIDES"]
+__all__ = [
+    "ANOMALY_RANGE",
+    "COLOUR_VALUES",
+    "FRACTIONS",
+    "INPUT_SHAPE",
+    "NAMES",
+    "SIZE",
+    "SIZE_BYTES",
+    "STRIDES",
+]
 
 _UNITS = {
     "": 1,
@@ -86,9 +96,32 @@ def _numbers(text: str) -> list[float]:
     return values
 
 
+def _strides(text: str) -> list[int]:
+    values = [int(part) for part in text.split(",")]
+    if min(values) < 1:
+        raise ValueError(text)
+    return values
+
+
+def _names(text: str) -> list[str]:
+    names = [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise ValueError(text)
+    return names
+
+
+def _anomaly_range(text: str) -> tuple[float, float, float]:
+    minimum, maximum, threshold = (float(part) for part in text.split(","))
+    if not (minimum < maximum and math.isfinite(maximum - minimum) and math.isfinite(threshold)):
+        raise ValueError(text)
+    return minimum, maximum, threshold
+
+
 SIZE = _Value("WxH", _safe_size, "640x480")
 SIZE_BYTES = _Value("SIZE", _bytes, "8MB")
 INPUT_SHAPE = _Value("NAME:SHAPE", _shape, "images:1,3,224,224")
 FRACTIONS = _Value("FRACTION", _fraction, "1/255")
 COLOUR_VALUES = _Value("VALUES", _numbers, "0.485,0.456,0.406")
-STRIDES = _Value("STRIDES", lambda text: [int(part) for part in text.split(",")], "8,16,32")
+STRIDES = _Value("STRIDES", _strides, "8,16,32")
+NAMES = _Value("NAMES", _names, "boxes,scores")
+ANOMALY_RANGE = _Value("RANGE", _anomaly_range, "0.0,42.5,17.3 (minimum, maximum, threshold)")

@@ -216,7 +216,7 @@ def test_our_own_key_must_be_right(text, words):
         ({"y": [1, 8400, 85]}, Detect(format="grid", axis="channels-last", strides=(8, 16, 32), objectness=True)),
         ({"y": [1, 25200, 85]}, Detect(format="yolo-objectness", axis="channels-last")),
         ({"y": [1, 300, 6]}, Detect(format="final", box="xyxy", nms=False)),
-        ({"y": [1, 21, 640, 640]}, Segment()),
+        ({"y": [1, 21, 640, 640]}, Segment(activation="softmax")),
         ({"y": [1, 1, 1280, 1280]}, None),
         ({"y": [1, 85, 22, 22]}, None),
         ({"a": [1, 5], "b": [1, 4]}, None),
@@ -230,8 +230,15 @@ def test_shapes_are_guessed_with_a_note_or_not_at_all(outputs, expected):
     assert sum("guess" in note for note in facts.notes) == (1 if expected is None else 2)
 
 
-def test_a_classifier_that_ends_in_a_softmax_needs_none():
+def test_a_guess_of_yolox_outputs_brings_yolox_pre_processing():
+    facts = facts_of_onnx(model({"y": [1, 8400, 85]}))
+    assert facts.preprocess == Preprocess(640, 640, fit="letterbox", anchor="top-left", colour="bgr", scale=1.0)
+    assert facts_of_onnx(model({"y": [1, 84, 8400]})).preprocess == Preprocess(640, 640)
+
+
+def test_a_model_that_ends_in_a_softmax_needs_none():
     assert facts_of_onnx(model({"y": [1, 10]}, last="Softmax")).postprocess == Classify(activation="none")
+    assert facts_of_onnx(model({"y": [1, 21, 640, 640]}, last="Softmax")).postprocess == Segment(activation="none")
 
 
 def test_tensorflow_detection_outputs_are_known_by_name():

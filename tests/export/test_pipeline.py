@@ -16,7 +16,7 @@ from edge_export.pipeline import export_bundle
 from edge_runtime import open_bundle
 from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import DataError, ModelError, OutputError, UsageError
-from edge_runtime.golden import compare, read_golden
+from edge_runtime.golden import compare, load_golden, read_golden
 
 WIDE = (3, 16, 32, 32, 48, 48, 64)
 
@@ -83,8 +83,8 @@ def test_blocks_one_after_another_give_the_whole_graphs_output_exactly(exported)
 
 def test_the_golden_samples_are_what_the_bundle_answers(exported):
     options, manifest, _ = exported
-    with np.load(options.output / "golden.npz", allow_pickle=False) as arrays:
-        golden = list(read_golden(dict(arrays), "images", manifest.preprocess))
+    arrays = load_golden(options.output / "golden.npz")
+    golden = list(read_golden(arrays, manifest.inputs[0], manifest.preprocess))
     assert len(golden) == 2
     with open_bundle(options.output) as engine:
         for sample in golden:

@@ -32,6 +32,9 @@ def failing():
 
 def number():
     return 3
+
+def leaving():
+    raise SystemExit(3)
 """
 
 
@@ -67,7 +70,7 @@ def test_without_torch_the_install_line_is_given(here, monkeypatch):
 @pytest.mark.parametrize(
     ("attribute", "kind", "words"),
     [
-        ("absent", UsageError, "no 'absent' in .*it offers Net, failing, net, number"),
+        ("absent", UsageError, "no 'absent' in .*it offers Net, failing, leaving, net, number"),
         ("failing", ModelError, "the factory fails: RuntimeError: no weights here"),
         ("number", ModelError, "expected a torch.nn.Module from the factory, found int"),
         ("net", UsageError, "the input's shape is not known"),
@@ -103,3 +106,8 @@ def test_a_module_is_exported_with_a_free_batch_and_answers_as_pytorch(installed
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert source.fp32_bytes > 0
     assert len(source.sha256) == 64
+
+
+def test_a_factory_that_ends_the_program_is_an_error(here, installed):
+    with pytest.raises(ModelError, match="the factory fails: SystemExit: 3"):
+        load_source(f"{here}:leaving", SourceOptions({"x": (1, 4)}))

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.data.arrays import ArrayMember, open_members, read_samples
 from edge_export.data.images import IMAGE_SUFFIXES, find_images, listed_lines, read_image, spread
+from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import Preprocess, TensorSpec
 from edge_runtime.preprocess import Preprocessor
@@ -26,10 +28,14 @@ __all__ = [
     "NpzCalibration",
     "RandomCalibration",
     "Sample",
+    "SmoothImages",
+    "check_fit",
+    "choose_images",
     "open_calibration",
 ]
 
 Sample = dict[str, NDArray[np.generic]]
+Image = NDArray[np.uint8]  # height x width x 3, BGR
 
 
 class CalibrationSet(Protocol):
@@ -59,16 +65,57 @@ class ImageCalibration:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __iter__(self) -> Iterator[Sample]:
-        first = self.input.shape[0]
-        batch = first if isinstance(first, int) else 1
+    def images(self) -> Iterator[Image]:
+        """Yield the images as they are read."""
         for path in self.paths:
             image = read_image(path)
             if image is None:
                 raise DataError(f"{path} was readable a moment ago and is not any more; check the storage it lies on")
-            tensor, _ = self.preprocessor.batch([image])
-            # A model made for a fixed batch sees the same image that many times: ranges do not change by it.
-            yield {self.input.name: tensor if batch == 1 else np.repeat(tensor, batch, axis=0)}
+            yield image
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (_as_sample(image, self.input, self.preprocessor) for image in self.images())
+
+
+@dataclass(frozen=True)
+class SmoothImages:
+    """Made-up images: colours that change slowly, as photographs' do. They show what a model does with pixels
+    where there are no real ones; noise would not, its values are far from those that a model ever sees.
+    """
+
+    input: TensorSpec
+    preprocessor: Preprocessor
+    seed: int = 0
+    count: int = 4
+    notes: tuple[str, ...] = ("calibrated on made-up images: ranges of real ones differ",)
+
+    @property
+    def description(self) -> str:
+        """Say plainly that these are no photographs."""
+        return f"made-up smooth images: {self.count} samples, seed {self.seed}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self) -> Iterator[Image]:
+        """Yield seeded images of the model's own size: a few random colours, and the cubic surface through them."""
+        generator = np.random.default_rng(self.seed)
+        spec = self.preprocessor.spec
+        for _ in range(self.count):
+            rows, columns = (int(cells) for cells in generator.integers(4, 12, 2))
+            coarse = generator.integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+            smooth = cv2.resize(coarse, (spec.width, spec.height), interpolation=cv2.INTER_CUBIC)
+            yield np.asarray(smooth, np.uint8)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (_as_sample(image, self.input, self.preprocessor) for image in self.images())
+
+
+def _as_sample(image: Image, spec: TensorSpec, preprocessor: Preprocessor) -> Sample:
+    tensor, _ = preprocessor.batch([image])
+    batch = spec.shape[0]
+    # A model made for a fixed batch sees the same image that many times: ranges do not change by it.
+    return {spec.name: np.repeat(tensor, batch, axis=0) if isinstance(batch, int) and batch != 1 else tensor}
 
 
 @dataclass(frozen=True)
@@ -143,7 +190,7 @@ def open_calibration(
         members = open_members(path, inputs)
         chosen = spread(members[0].count, limit, seed)
         text = f"{path.name}: {len(chosen)} of {members[0].count} samples, seed {seed}"
-        return NpzCalibration(path, members, tuple(chosen), text)
+        return NpzCalibration(path, members, tuple(chosen), printable(text))
     candidates = _candidates(path)
     if preprocess is None:
         raise UsageError(
@@ -158,8 +205,8 @@ def open_calibration(
             "give --calibrate an .npz with an array for each"
         )
     preprocessor = Preprocessor(preprocess)
-    _check_fit(inputs[0], preprocessor)
-    return _choose_images(path, candidates, inputs[0], preprocessor, limit, seed)
+    check_fit(inputs[0], preprocessor)
+    return choose_images(path, candidates, inputs[0], preprocessor, limit, seed)
 
 
 def _candidates(path: Path) -> list[Path]:
@@ -185,7 +232,8 @@ def _candidates(path: Path) -> list[Path]:
     return listed
 
 
-def _check_fit(spec: TensorSpec, preprocessor: Preprocessor) -> None:
+def check_fit(spec: TensorSpec, preprocessor: Preprocessor) -> None:
+    """Raise UsageError unless the pre-processing makes what the model's input takes."""
     fits = len(spec.shape) == 4 and all(
         not isinstance(wanted, int) or wanted == made
         for wanted, made in zip(spec.shape[1:], preprocessor.shape, strict=True)
@@ -194,14 +242,15 @@ def _check_fit(spec: TensorSpec, preprocessor: Preprocessor) -> None:
         raise UsageError(
             f"input {spec.name!r} takes {spec.dtype} [{', '.join(map(str, spec.shape))}], but the "
             f"pre-processing makes "
-            f"{preprocessor.dtype} [N, {', '.join(map(str, preprocessor.shape))}]; set --size, --layout and "
-            f"--dtype to fit"
+            f"{preprocessor.dtype} [N, {', '.join(map(str, preprocessor.shape))}]; set --size, --colour, --layout "
+            f"and --dtype to fit"
         )
 
 
-def _choose_images(
+def choose_images(
     path: Path, candidates: list[Path], spec: TensorSpec, preprocessor: Preprocessor, limit: int, seed: int
 ) -> ImageCalibration:
+    """Take at most `limit` readable images (0: all) of those found at `path`. Raises DataError where none is."""
     chosen = spread(len(candidates), limit, seed)
     # Where a chosen image cannot be read, one not chosen takes its place, in a seeded order.
     rest = np.random.default_rng(seed).permutation(sorted(set(range(len(candidates))) - set(chosen))).tolist()
@@ -219,4 +268,5 @@ def _choose_images(
         notes = (f"{len(unreadable)} of {len(candidates)} images cannot be read, skipped: {names}",)
     label = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
     text = f"{label}: {len(kept)} of {len(candidates)} images, seed {seed}"
-    return ImageCalibration(tuple(candidates[index] for index in sorted(kept)), spec, preprocessor, text, notes)
+    paths = tuple(candidates[index] for index in sorted(kept))
+    return ImageCalibration(paths, spec, preprocessor, printable(text), notes)

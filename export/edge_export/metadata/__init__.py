@@ -2,8 +2,8 @@
 shapes.
 """
 
-from edge_export.metadata.guess import GUESSED_INPUT, GUESSED_OUTPUTS
+from edge_export.metadata.guess import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
 from edge_export.metadata.hugging_face import facts_of_folder
 from edge_export.metadata.read import complete, facts_of_onnx
 
-__all__ = ["GUESSED_INPUT", "GUESSED_OUTPUTS", "complete", "facts_of_folder", "facts_of_onnx"]
+__all__ = ["GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "complete", "facts_of_folder", "facts_of_onnx"]

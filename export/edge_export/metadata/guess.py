@@ -4,6 +4,8 @@ knowledge.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 
 from edge_export.facts import Facts, merge
@@ -11,30 +13,34 @@ from edge_export.metadata.graph_io import ImageInput, Output
 from edge_export.metadata.parse import label_list
 from edge_runtime.manifest import Anomaly, Classify, Detect, Postprocess, Preprocess, Segment
 
-__all__ = ["GUESSED_INPUT", "GUESSED_OUTPUTS", "guess"]
+__all__ = ["GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "guess"]
 
 # How the notes of guesses begin, so that they can be dropped where flags say better.
 GUESSED_INPUT = "guess: the input is"
 GUESSED_OUTPUTS = "guess: the outputs are"
-_ORIGIN = "guess from shapes"
+GUESS = "guess from shapes"
 _STRIDES = (8, 16, 32)
+_PROBABILITIES = ("Softmax", "Sigmoid")
 _TF_NAMES = ("boxes", "classes", "scores")
 
 
 def guess(model: onnx.ModelProto, image: ImageInput | None, outputs: tuple[Output, ...], known: Facts) -> Facts:
     """Facts that `known` lacks, as far as the graph suggests them; what it does not suggest stays None."""
-    pre = known.preprocess or _preprocess(image)
-    post = known.postprocess or _postprocess(image, outputs)
+    pre, post = known.preprocess, known.postprocess or _postprocess(image, outputs)
     notes = []
-    if pre and not known.preprocess:
+    if pre is None and (pre := _preprocess(image)):
+        if isinstance(post, Detect) and post.format == "grid" and known.origin.get("postprocess", GUESS) == GUESS:
+            # YOLOX writes such outputs, and takes pixels as OpenCV reads them (yolox/data/data_augment.py, preproc).
+            pre = replace(pre, fit="letterbox", anchor="top-left", scale=1.0)
+            pre = pre if pre.colour == "gray" else replace(pre, colour="bgr")
         notes.append(
-            f"{GUESSED_INPUT} {pre.colour} pixels {'0..255' if pre.scale == 1.0 else '0..1'}, stretched to "
-            f"{pre.width}x{pre.height};"
-            f" say it with flags if the model was trained otherwise"
+            f"{GUESSED_INPUT} {pre.colour} pixels {'0..255' if pre.scale == 1.0 else '0..1'}, "
+            f"{'stretched' if pre.fit == 'stretch' else 'letterboxed'} to {pre.width}x{pre.height}; "
+            "say it with flags if the model was trained otherwise"
         )
     if post and not known.postprocess:
         notes.append(f"{GUESSED_OUTPUTS} read as {post.task}{_detail(post)}; say it with flags if they are not")
-    facts = Facts(preprocess=pre, postprocess=post, notes=tuple(notes)).found_in(_ORIGIN)
+    facts = Facts(preprocess=pre, postprocess=post, notes=tuple(notes)).found_in(GUESS)
     return merge(facts, Facts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
 
 
@@ -84,8 +90,7 @@ def _single(image: ImageInput | None, maker: str, shape: tuple[int | None, ...])
     if image is None:
         return None
     if (rank == 2 and (shape[1] or 0) >= 2) or (rank == 4 and shape[2:] == (1, 1) and (shape[1] or 0) >= 2):
-        ready = maker in ("Softmax", "Sigmoid")
-        return Classify(activation="none" if ready else "softmax")
+        return Classify(activation="none" if maker in _PROBABILITIES else "softmax")
     if rank == 3:
         return _detector(image, shape[1], shape[2])
     if rank == 4 and image.width and image.height:
@@ -93,7 +98,10 @@ def _single(image: ImageInput | None, maker: str, shape: tuple[int | None, ...])
         dense = (height or 0) * 8 >= image.height and (width or 0) * 8 >= image.width
         features = maker in ("Relu", "Clip", "LeakyRelu")
         if dense and not features and 2 <= (channels or 0) <= 200:
-            return Segment(axis="channels-first" if image.layout == "nchw" else "channels-last")
+            return Segment(
+                axis="channels-first" if image.layout == "nchw" else "channels-last",
+                activation="none" if maker in _PROBABILITIES else "softmax",
+            )
     return None
 
 
@@ -126,4 +134,4 @@ def _zipmap_labels(model: onnx.ModelProto) -> tuple[str, ...] | None:
 def _detail(post: Postprocess) -> str:
     if isinstance(post, Detect):
         return f" ({post.format}, {post.axis})"
-    return f" ({post.activation})" if isinstance(post, Classify) else ""
+    return f" ({post.activation})" if isinstance(post, (Classify, Segment)) else ""

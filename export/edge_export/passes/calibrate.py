@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph
 from edge_export.ort import expose, open_session, run
@@ -46,13 +49,32 @@ def calibrate(draft: Draft, progress: Progress) -> Draft:
                     try:
                         look(histogram, values[name])
                     except ValueError as error:
-                        maker = graph.producer.get(name)
-                        where = f"node {maker.name!r}" if maker is not None else f"input {name!r}"
-                        raise ModelError(
-                            f"{where} gives {error} on the calibration data; check the pre-processing flags "
-                            f"(--mean, --std, --scale) and the data in {draft.options.calibrate}"
-                        ) from error
+                        raise _not_finite(draft, graph, name, str(error)) from error
                 advance()
     if not len(draft.calibration):
         raise DataError(f"{draft.options.calibrate} holds no samples")
     return replace(draft, ranges=ranges)
+
+
+def _not_finite(draft: Draft, graph: Graph, name: str, found: str) -> ModelError:
+    """Blame a value that is not finite on weights where any before it are broken, else on the data."""
+    maker = graph.producer.get(name)
+    for node in draft.model.graph.node if maker is not None else ():
+        for weight in node.input:
+            # Infinity alone can be meant: it masks attention and opens a Clip.
+            if weight in graph.weights and _holds_nan(graph.array(weight)):
+                return ModelError(
+                    f"node {node.name!r} gives values that are not finite, because its weights {weight!r} hold NaN: "
+                    "the model is damaged, or its training diverged; export a good checkpoint"
+                )
+        if node is maker:
+            break
+    where = f"node {maker.name!r}" if maker is not None else f"input {name!r}"
+    return ModelError(
+        f"{where} gives {found} on the calibration data; check the pre-processing flags (--mean, --std, --scale) "
+        f"and the data in {draft.options.calibrate}"
+    )
+
+
+def _holds_nan(values: NDArray[np.generic]) -> bool:
+    return values.dtype.kind == "f" and bool(np.isnan(values).any())

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
 
 from edge_export.data.calibration import ImageCalibration
 from edge_export.data.labelled import open_labelled
 from edge_export.data.truth import LabelledSet
 from edge_export.draft import Draft, Progress
 from edge_export.evaluate import MEASURING_CONFIDENCE, Comparison, Options, compare
-from edge_export.ort import open_session, run
+from edge_export.ort import open_session
+from edge_export.passes.rehearse import ProtoSession
 from edge_export.passes.write import manifest_of
+from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import Detect, Manifest
 from edge_runtime.postprocess import Settings
 from edge_runtime.vision import VisionRunner
 
 __all__ = ["compare_models", "evaluate_draft"]
-
-
-class _ProtoSession:
-    """A graph in memory as the runtime's Session."""
-
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
-
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-        """Run named arrays and return the outputs by name."""
-        return run(self._session, dict(feeds))
-
-    def close(self) -> None:
-        """Nothing to free: the session goes with its last reference."""
 
 
 def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
@@ -48,6 +31,7 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
         )
     labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed)
     labelled = _unseen(draft, labelled)
+    labelled = dataclasses.replace(labelled, description=printable(labelled.description))
     comparison = compare_models(draft, labelled, progress)
     # Figures about the same thing that labels give replace nothing: they stand beside those of `verify`.
     return dataclasses.replace(
@@ -78,7 +62,7 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> C
 
 
 def _runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
-    session = _ProtoSession(open_session(draft.reference if reference else draft.model))
+    session = ProtoSession(open_session(draft.reference if reference else draft.model))
     settings = Settings.of(manifest)
     if isinstance(manifest.postprocess, Detect):
         settings = dataclasses.replace(settings, confidence=MEASURING_CONFIDENCE)
@@ -87,7 +71,7 @@ def _runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
 
 def _unseen(draft: Draft, labelled: LabelledSet) -> LabelledSet:
     """Leave out the images that ranges were calibrated on: a figure on those proves little."""
-    if not isinstance(draft.calibration, ImageCalibration):
+    if not isinstance(draft.calibration, ImageCalibration) or draft.ranges is None:
         return labelled
     seen = {path.resolve() for path in draft.calibration.paths}
     items = tuple(item for item in labelled.items if item.path.resolve() not in seen)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from edge_export.draft import Draft, Progress
+from edge_export.graph import Graph
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import decibels
 from edge_export.quant.qdq import fits_fp16
@@ -29,8 +30,10 @@ TARGET_DB = 20.0
 # Samples that a whole mix is measured on, and the step between those that single layers are measured on.
 TRIAL_SAMPLES = 16
 LAYER_STEP = 4
-# Weights smaller than this are not worth a Cast.
+# Smaller than this, the Cast and the names of a constant cost more than half of it saves.
 SMALL_BYTES = 4096
+# Weights of a node that was chosen to be FP16 are stored so from here on: the user asked, or a measurement did.
+TINY_BYTES = 256
 # FP16 storage of other constants must be this harmless, or they stay FP32 (they may be coordinates, not weights).
 HARMLESS_DB = 50.0
 
@@ -56,7 +59,8 @@ def choose_precision(draft: Draft, progress: Progress) -> Draft:
         if draft.options.quantize != "int8":
             precision = tuple(_asked(item, draft.options.quantize) for item in trial.candidates)
         else:
-            precision = _int8_mix(draft, trial, progress)
+            precision, level = _int8_mix(draft, trial, progress)
+            draft = replace(draft, mix_db=level)
         if draft.options.quantize == "fp32":
             return replace(draft, precision=precision)
         return _store_halves(replace(draft, precision=precision), trial)
@@ -66,17 +70,20 @@ def _asked(item: Compute, precision: Precision) -> NodePrecision:
     return NodePrecision(item.name, item.op, precision, f"asked for: --quantize {precision}")
 
 
-def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> tuple[NodePrecision, ...]:
+def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> tuple[tuple[NodePrecision, ...], float | None]:
+    """The precision of every compute node, and the dB of the outputs with all of them so (None: nothing is int8)."""
     refused = {item.name: item.refusal for item in trial.candidates if item.refusal}
-    measured = _measure(trial, progress) if trial.able else []
-    wanted = draft.options.keep_fp16
+    wanted = _split(draft.options.keep_fp16, {item.name for item in trial.able})
     if "none" in wanted and len(wanted) > 1:
         raise UsageError(f"--keep-fp16 none goes with nothing else, found also {', '.join(set(wanted) - {'none'})}")
     kept = _matching(trial.able, [pattern for pattern in wanted if pattern not in ("auto", "none")])
-    verdict = "as asked for"
+    measured = _measure(trial, progress) if trial.able else []
     if "auto" in wanted:
-        found, verdict = _search(trial, [one for one in measured if one.item.name not in kept], progress)
+        found, mix = _search(trial, [one for one in measured if one.item.name not in kept], progress)
         kept |= found
+    else:
+        mix = _level(trial, [item for item in trial.able if item.name not in kept])
+    verdict = f"outputs at {mix:.1f} dB of FP32" + (f" (target {TARGET_DB:.0f})" if "auto" in wanted else "")
     progress.note(f"precision: {len(trial.able) - len(kept)} nodes int8, {len(kept) + len(refused)} FP16; {verdict}")
     by_name = {found.item.name: decibels(found.worst) for found in measured}
     nodes = []
@@ -90,7 +97,11 @@ def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> tuple[NodePreci
         else:
             reason = f"int8 here alone leaves the outputs at {level:.1f} dB" if level is not None else "int8"
             nodes.append(NodePrecision(item.name, item.op, "int8", reason, rounded))
-    return tuple(nodes)
+    return tuple(nodes), mix if len(kept) < len(trial.able) else None
+
+
+def _level(trial: Trial, int8: Sequence[Compute]) -> float:
+    return decibels(max(trial.noise(int8).values(), default=0.0))
 
 
 def _measure(trial: Trial, progress: Progress) -> list[Sensitivity]:
@@ -102,7 +113,7 @@ def _measure(trial: Trial, progress: Progress) -> list[Sensitivity]:
     return found
 
 
-def _search(trial: Trial, measured: Sequence[Sensitivity], progress: Progress) -> tuple[dict[str, str], str]:
+def _search(trial: Trial, measured: Sequence[Sensitivity], progress: Progress) -> tuple[dict[str, str], float]:
     """Return the nodes to keep at FP16 with the reason of each, and what the search found in words.
 
     It ends: with every node at FP16 nothing is left that makes noise.
@@ -112,7 +123,7 @@ def _search(trial: Trial, measured: Sequence[Sensitivity], progress: Progress) -
     count, level = _predicted_count(ordered, 10 ** (-TARGET_DB / 10)), -math.inf
     with progress.step("precision search", 1 + max(0, len(ordered) - count) // step) as advance:
         while True:
-            level = decibels(max(trial.noise([found.item for found in ordered[count:]]).values(), default=0.0))
+            level = _level(trial, [found.item for found in ordered[count:]])
             advance()
             if level >= TARGET_DB or count >= len(ordered):
                 break
@@ -121,7 +132,7 @@ def _search(trial: Trial, measured: Sequence[Sensitivity], progress: Progress) -
         found.item.name: f"kept at FP16: int8 here alone takes the outputs down to {decibels(found.worst):.1f} dB"
         for found in ordered[:count]
     }
-    return kept, f"outputs at {level:.1f} dB of FP32 (target {TARGET_DB:.0f})"
+    return kept, level
 
 
 def _predicted_count(ordered: Sequence[Sensitivity], target: float) -> int:
@@ -138,11 +149,18 @@ def _predicted_count(ordered: Sequence[Sensitivity], target: float) -> int:
     return len(ordered)
 
 
+def _split(patterns: Sequence[str], names: Collection[str]) -> list[str]:
+    """Part values at their commas, but for those that are whole names of nodes."""
+    parts = [[text] if text in names else text.split(",") for text in patterns]
+    return [part.strip() for some in parts for part in some if part.strip()]
+
+
 def _matching(able: Sequence[Compute], patterns: Sequence[str]) -> dict[str, str]:
     names = [item.name for item in able]
     kept: dict[str, str] = {}
     for pattern in patterns:
-        matches = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+        # Names such as "layers[1]/conv" are no patterns, though they look like it.
+        matches = [name for name in names if name == pattern or fnmatch.fnmatchcase(name, pattern)]
         if not matches:
             near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3) or names[:3]
             raise UsageError(
@@ -158,7 +176,7 @@ def _store_halves(draft: Draft, trial: Trial) -> Draft:
     precision = {node.node: node.precision for node in draft.precision}
     of_nodes = {item.weight: precision[item.name] for item in trial.candidates}
     by_bytes = {name: values.nbytes for name, values in trial.cache.arrays.items()}
-    wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= SMALL_BYTES // 16]
+    wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= TINY_BYTES]
     others = [name for name, size in by_bytes.items() if name not in of_nodes and size >= SMALL_BYTES]
     int8_weights = {item.weight for item in trial.candidates if precision[item.name] == "int8"}
     fitting = [name for name in [*wanted, *others] if name not in int8_weights and fits_fp16(trial.cache.arrays[name])]
@@ -177,7 +195,19 @@ def _store_halves(draft: Draft, trial: Trial) -> Draft:
         else node
         for node in draft.precision
     )
-    return replace(draft, precision=changed, half_weights=tuple(sorted(fitting)), notes=notes)
+    stored = changed + _other_readers(draft, frozenset(fitting))
+    return replace(draft, precision=stored, half_weights=tuple(sorted(fitting)), notes=notes)
+
+
+def _other_readers(draft: Draft, halves: frozenset[str]) -> tuple[NodePrecision, ...]:
+    """Nodes of other kinds whose weights are stored as FP16 too: a table of embeddings, an LSTM."""
+    reason = "no int8 form" if draft.options.quantize == "int8" else f"--quantize {draft.options.quantize}"
+    listed = {node.node for node in draft.precision}
+    return tuple(
+        NodePrecision(node.name, node.op_type, "fp16", f"stored as FP16: {reason}")
+        for node in draft.model.graph.node
+        if node.name not in listed and not halves.isdisjoint(Graph.reads(node))
+    )
 
 
 def _is_half(name: str, trial: Trial, fitting: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ numbers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Union
@@ -181,18 +182,25 @@ def _resolve(name: str, dims: tuple[Dim, ...], named: Mapping[str, int], batches
         elif dim is not None and (index == 0 or dim in batches):
             shape.append(BATCH)
         else:
-            example = ",".join(_example(d, i, batches) for i, d in enumerate(dims))
+            example = ",".join(_example(d, i, batches, _is_image(dims)) for i, d in enumerate(dims))
             raise ModelError(
                 f"input {name!r} {_words(dims)}: dimension {index} is free and nothing fills it; "
                 f"give it with --input-shape {name}:{example}"
+                + ("" if _is_image(dims) else " (a number for each word), or an .npz of real tensors with --calibrate")
             )
     return tuple(shape)
 
 
-def _example(dim: Dim, index: int, batches: set[str]) -> str:
+def _is_image(dims: Sequence[Dim]) -> bool:
+    return len(dims) == 4 and any(dims[axis] in (1, 3) for axis in (1, 3))
+
+
+def _example(dim: Dim, index: int, batches: set[str], image: bool) -> str:
     if isinstance(dim, int):
         return str(dim)
-    return "1" if index == 0 or dim in batches or "batch" in str(dim).lower() else "224"
+    if index == 0 or dim in batches or "batch" in str(dim).lower():
+        return "1"
+    return "224" if image else re.sub(r"\W", "", dim or "").upper() or "SIZE"
 
 
 def _not_a_batch(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> str | None:

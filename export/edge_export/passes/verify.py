@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_export.draft import Draft, Progress
 from edge_export.ort import open_session, run
+from edge_export.passes.precision import TARGET_DB
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_runtime.errors import ModelError
 from edge_runtime.manifest import Accuracy, Raw
@@ -16,12 +17,15 @@ from edge_runtime.manifest import Accuracy, Raw
 __all__ = ["verify"]
 
 SAMPLES = 16
+# Noise at a third of the signal: the order of classes, the places of boxes are not FP32's any more.
+RUINED_DB = 10.0
 
 
 def verify(draft: Draft, progress: Progress) -> Draft:
     """Add the signal-to-noise ratio and the largest difference of every output to `accuracy`.
 
-    A model that answers with NaN where FP32 does not, or with another shape or type, is not written.
+    An output far from FP32's becomes a warning. A model that answers with NaN where FP32 does not, or with another
+    shape or type, is not written.
     """
     bundle, reference = open_session(draft.model), open_session(draft.reference)
     meter = NoiseMeter(draft.facts.postprocess or Raw())
@@ -39,7 +43,28 @@ def verify(draft: Draft, progress: Progress) -> Draft:
     data = f"{draft.calibration.description} ({count} compared)"
     figures = [Accuracy(f"sqnr_db {part}", data, None, round(decibels(r), 2)) for part, r in meter.ratios().items()]
     figures += [Accuracy(f"max_abs_diff {name}", data, None, gap) for name, gap in largest.items() if np.isfinite(gap)]
-    return replace(draft, accuracy=(*draft.accuracy, *figures))
+    levels = {part: decibels(ratio) for part, ratio in meter.ratios().items()}
+    return replace(draft, accuracy=(*draft.accuracy, *figures), warnings=(*draft.warnings, *_doubts(draft, levels)))
+
+
+def _doubts(draft: Draft, levels: dict[str, float]) -> tuple[str, ...]:
+    """A warning where outputs are further from FP32 than precision was chosen for."""
+    low = {part: level for part, level in levels.items() if level < TARGET_DB}
+    if not low:
+        return ()
+    much = "little is left of the model's answers" if min(low.values()) < RUINED_DB else "answers may differ"
+    options = draft.options
+    if options.quantize == "int8" and "auto" not in options.keep_fp16:
+        advice = "keep sensitive layers at FP16 with --keep-fp16 auto"
+    elif options.quantize == "int8":
+        advice = "give other --calibrate data or more --samples, or use --quantize fp16"
+    else:
+        advice = "use --quantize fp32"
+    found = ", ".join(f"{part!r} at {level:.1f} dB" for part, level in low.items())
+    return (
+        f"outputs far from FP32: {found}, the target is {TARGET_DB:.0f} dB ({draft.calibration.description}): {much}; "
+        f"{advice}, and measure with --evaluate",
+    )
 
 
 def _largest_gap(expected: NDArray[np.generic], found: NDArray[np.generic]) -> float:

@@ -22,8 +22,8 @@ from edge_export.blocks.models import block_models
 from edge_export.draft import Draft
 from edge_export.graph import default_opset, point_outside
 from edge_export.ort import open_session, run
-from edge_runtime.bundle import MANIFEST
-from edge_runtime.errors import ModelError
+from edge_runtime.bundle import MANIFEST, read_bundle
+from edge_runtime.errors import BundleError, ModelError
 from edge_runtime.files import new_folder, sha256_file, writing
 from edge_runtime.manifest import (
     SCHEMA_VERSION,
@@ -37,6 +37,7 @@ from edge_runtime.manifest import (
     Thresholds,
     VerdictRule,
 )
+from edge_runtime.postprocess import Settings
 from edge_runtime.schema import to_json
 
 __all__ = ["manifest_of", "precision_in_words", "render_manifest", "write_bundle"]
@@ -63,6 +64,7 @@ def write_bundle(draft: Draft) -> Manifest:
         manifest = manifest_of(draft, blocks, files, layout.size)
         with writing(target):
             (folder / MANIFEST).write_text(render_manifest(manifest), encoding="utf-8")
+        _check_opens(folder)
     return manifest
 
 
@@ -101,6 +103,14 @@ def _write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
         outside.dims.extend(weight.dims)
         point_outside(outside, WEIGHTS, spot.offset, spot.size)
     path.write_bytes(slim.SerializeToString(deterministic=True))
+
+
+def _check_opens(folder: Path) -> None:
+    """Refuse here what a device would refuse, before anything takes the place of an older bundle."""
+    try:
+        Settings.of(read_bundle(folder).manifest)
+    except BundleError as error:
+        raise ModelError(f"a device would refuse this bundle: {error}") from error
 
 
 def _check_files(draft: Draft, folder: Path, names: list[str]) -> None:

@@ -33,7 +33,7 @@ _DEFAULT_SIZE = 224
 
 
 def load_folder(folder: Path, options: SourceOptions) -> SourceModel:
-    """Export a model folder to ONNX, its image size fixed to what its processor (or `input_shapes`) says.
+    """Export a model folder to ONNX, its image size fixed to what its processor (or `input_shapes`, or `size`) says.
 
     A folder that holds model.onnx and no weights, as optimum itself writes, is read as it is.
     """
@@ -88,6 +88,8 @@ def _size(folder: Path, facts: Facts, options: SourceOptions) -> tuple[int, int]
         if len(shape) != 4 or not isinstance(shape[2], int) or not isinstance(shape[3], int):
             raise UsageError(f"--input-shape pixel_values: expected 1,3,HEIGHT,WIDTH, found {list(shape)}")
         return shape[2], shape[3]
+    if options.size is not None:
+        return options.size[1], options.size[0]
     if facts.preprocess:
         return facts.preprocess.height, facts.preprocess.width
     size = (read_json(folder / "config.json") or {}).get("image_size", _DEFAULT_SIZE)

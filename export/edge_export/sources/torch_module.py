@@ -87,7 +87,7 @@ def _import(name: str, spec: str) -> Any:
                 f"start edge-export in the folder that holds it"
             ) from error
         raise ModelError(f"{spec}: importing {name} fails: it needs {missing!r}, which is not installed") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{spec}: importing {name} fails: {_reason(error)}") from error
 
 
@@ -104,7 +104,7 @@ def _call(holder: Any, attribute: str, spec: str, torch: Any) -> Any:
         raise UsageError(f"{spec}: expected a function that returns an nn.Module, found {type(factory).__name__}")
     try:
         network = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script's main() may end the whole program
         raise ModelError(f"{spec}: the factory fails: {_reason(error)}; it must work without arguments") from error
     if not isinstance(network, torch.nn.Module):
         raise ModelError(f"{spec}: expected a torch.nn.Module from the factory, found {type(network).__name__}")
@@ -130,7 +130,7 @@ def _examples(
             continue
         try:
             given = given() if callable(given) else given
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(f"{spec}: example_inputs fails: {_reason(error)}") from error
         given = (given,) if isinstance(given, torch.Tensor) else given
         if isinstance(given, Sequence) and given and all(isinstance(item, torch.Tensor) for item in given):
@@ -183,7 +183,7 @@ def _run(torch: Any, network: Any, examples: tuple[Any, ...], spec: str) -> list
     try:
         with torch.no_grad():
             return _flatten(network(*examples), torch)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         shapes = [list(tensor.shape) for tensor in examples]
         raise ModelError(f"{spec}: the module fails on inputs of shape {shapes}: {_reason(error)}") from error
 

@@ -1,0 +1,172 @@
+"""Rehearse: one image through the manifest's own pre- and post-processing, as the device will do it.
+
+What a flag says wrongly (a size, an axis, a format, labels) is found here and not at the camera.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge_export.data.calibration import ImageCalibration, SmoothImages, check_fit
+from edge_export.draft import Draft, Progress
+from edge_export.facts import Facts
+from edge_export.flags import NO_VERDICT
+from edge_export.metadata import GUESS, GUESSED_OUTPUTS
+from edge_export.ort import open_session, run
+from edge_export.passes.write import manifest_of
+from edge_runtime.errors import DataError, EngineError, ModelError, UsageError
+from edge_runtime.manifest import Anomaly, Classify, Detect, Postprocess, Segment, TensorSpec, VerdictRule
+from edge_runtime.postprocess import Settings
+from edge_runtime.preprocess import Preprocessor
+from edge_runtime.vision import VisionRunner
+
+__all__ = ["ProtoSession", "check_interface", "rehearse"]
+
+# The flags to look at when the answers of a task cannot be read.
+_FAMILY = {
+    "classify": "--task, --outputs, --activation, --first-class",
+    "detect": "--task, --format, --outputs, --axis, --strides, --objectness, --activation, --background, --size",
+    "segment": "--task, --outputs, --axis, --activation",
+    "anomaly": "--task, --map-output, --score-output, --anomaly-range",
+    "raw": "--size, --layout, --dtype",
+}
+# Columns of a detector's rows ahead of the class scores.
+_BEFORE = {"yolo": 4, "yolo-objectness": 5, "grid": 4}
+
+
+class ProtoSession:
+    """A graph in memory as the runtime's Session; `outputs` are those of the last run."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.outputs: dict[str, NDArray[np.generic]] = {}
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Run named arrays and return the outputs by name."""
+        self.outputs = run(self._session, dict(feeds))
+        return self.outputs
+
+    def close(self) -> None:
+        """Nothing to free: the session goes with its last reference."""
+
+
+def check_interface(facts: Facts, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+    """Raise UsageError where facts contradict the clean graph's inputs and outputs: before anything takes long."""
+    if facts.preprocess is not None and len(inputs) == 1:
+        check_fit(inputs[0], Preprocessor(facts.preprocess))
+    present = [spec.name for spec in outputs]
+    if unknown := [name for name in _named(facts.postprocess) if name not in present]:
+        raise UsageError(
+            f"the post-processing reads the output {unknown[0]!r}, the model's outputs are {', '.join(present)}; "
+            "set --outputs, or --map-output and --score-output"
+        )
+
+
+def _named(post: Postprocess | None) -> tuple[str, ...]:
+    if isinstance(post, Detect):
+        return post.outputs
+    if isinstance(post, Anomaly):
+        return tuple(name for name in (post.map_output, post.score_output) if name)
+    return (post.output,) if isinstance(post, (Classify, Segment)) and post.output else ()
+
+
+def rehearse(draft: Draft, progress: Progress) -> Draft:
+    """Run one image through the finished graph and read the answer; nothing to do for a model that takes tensors.
+
+    Raises UsageError where flags do not fit the model. What was merely guessed of the answers is dropped instead:
+    the model then answers with raw tensors.
+    """
+    facts = draft.facts
+    if facts.preprocess is None or len(draft.inputs) != 1:
+        return draft
+    session = ProtoSession(open_session(draft.model))
+    manifest = manifest_of(draft, (), {}, 0)
+    try:
+        VisionRunner(manifest, session, Settings.of(manifest))([_image(draft)])
+    except (EngineError, DataError, ModelError) as error:
+        task = manifest.postprocess.task
+        if facts.origin.get("postprocess") == GUESS:
+            return _without_guess(draft, str(error))
+        raise UsageError(
+            f"the model's answer to an image cannot be read as {task}: {error}; look at {_FAMILY[task]}"
+        ) from error
+    return _check_labels(draft, _classes(draft, session.outputs))
+
+
+def _image(draft: Draft) -> NDArray[np.uint8]:
+    if isinstance(draft.calibration, (ImageCalibration, SmoothImages)):
+        return next(draft.calibration.images())
+    spec = draft.facts.preprocess
+    return np.full((spec.height, spec.width, 3) if spec is not None else (64, 64, 3), 128, np.uint8)
+
+
+def _without_guess(draft: Draft, reason: str) -> Draft:
+    """The draft as of a model that answers with raw tensors; what was noted of the guess goes with it."""
+    kept = (note for note in draft.notes if not note.startswith((GUESSED_OUTPUTS, NO_VERDICT)))
+    note = f"the outputs are given as they are, no guess of what they mean fits; set --task and its flags: {reason}"
+    facts = dataclasses.replace(draft.facts, postprocess=None, verdict=None)
+    return dataclasses.replace(draft, facts=facts, notes=(*kept, note))
+
+
+def _check_labels(draft: Draft, counts: tuple[int, ...]) -> Draft:
+    """Compare the names that are known with the classes that the model scores (`counts`; empty: it does not tell)."""
+    facts = draft.facts
+    labels = facts.labels or ()
+    _check_rule(facts.verdict, labels, counts)
+    if not counts or not labels or len(labels) in counts:
+        return draft
+    words = f"{len(labels)} labels for {counts[0]} classes"
+    if _is_given(facts.origin.get("labels", "")):
+        raise UsageError(
+            f"{words}: the model scores {counts[0]}; give --labels with one name for each, in the order of their ids"
+            + (", or set --first-class, --background or --axis" if facts.postprocess else "")
+        )
+    return dataclasses.replace(draft, notes=(*draft.notes, f"{words}: the model's file names them wrongly"))
+
+
+def _is_given(origin: str) -> bool:
+    return origin == "flag" or origin.startswith("file ")
+
+
+def _check_rule(rule: VerdictRule | None, labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
+    for name in (*rule.classes, *rule.ok_classes) if rule is not None and not labels and counts else ():
+        found = re.fullmatch(r"class_(\d+)", name)
+        if found and int(found[1]) >= max(counts):
+            raise UsageError(f"the verdict names {name}, but the model scores the classes 0 to {max(counts) - 1}")
+
+
+def _classes(draft: Draft, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[int, ...]:
+    """The numbers of labels that fit the scores, the likeliest first; () where the outputs do not tell."""
+    post = draft.facts.postprocess
+    names = _named(post) or tuple(spec.name for spec in draft.outputs)
+    if isinstance(post, Classify):
+        batch = draft.inputs[0].shape[0]
+        return (outputs[names[0]].size // (batch if isinstance(batch, int) else 1) - post.first_class,)
+    if isinstance(post, Segment):
+        scores = outputs[names[0]]
+        if scores.ndim != 4 or scores.dtype.kind in "iu":
+            return ()
+        count = int(scores.shape[1 if post.axis == "channels-first" else 3])
+        return (2, 1) if count == 1 else (count,)  # a single channel tells foreground from background
+    return _detected(post, [outputs[name] for name in names]) if isinstance(post, Detect) else ()
+
+
+def _detected(post: Detect, tensors: list[NDArray[np.generic]]) -> tuple[int, ...]:
+    background = int(post.background != "none")
+    if post.format == "boxes-scores":
+        return (tensors[1].shape[-1] - background,)
+    if post.format == "fastest":
+        return (tensors[0].shape[-3] - 5,)
+    if post.format not in _BEFORE:  # finished boxes hold ids only
+        return ()
+    before = _BEFORE[post.format] + int(post.format == "grid" and post.objectness) + background
+    rows, columns = tensors[0].shape[-2:]
+    # The reader turns the axes where only the other order fits the labels.
+    turned = post.axis == "channels-first" and post.format != "yolo-objectness"
+    return (rows - before, columns - before) if turned else (columns - before, rows - before)
