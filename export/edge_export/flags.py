@@ -131,7 +131,7 @@ def _notes(facts: Facts, origin: dict[str, str], unjudged: Postprocess | None) -
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read class names, one on each line, in the order of their ids; no two may be equal."""
+    """Read class names, one on each line, in the order of their ids (ImageNet's list has "crane" twice)."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for ever
             raise DataError(f"{path} is no regular file; give a text file with one class name on each line")
@@ -143,16 +143,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
     labels = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not labels:
         raise DataError(f"the labels file {path} is empty; it needs one class name on each line")
-    return _unique(labels, f"the labels file {path}")
-
-
-def _unique(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
-    first: dict[str, int] = {}
-    for index, label in enumerate(labels):
-        if first.setdefault(label, index) != index:
-            raise UsageError(
-                f"{where} names {label!r} twice (classes {first[label]} and {index}); give each class a name of its own"
-            )
     return labels
 
 
@@ -183,8 +173,6 @@ def read_facts_file(path: Path) -> Facts:
         values = {key: from_json(kinds[key], value, f"$.{key}") for key, value in data.items()}
     except SchemaError as error:
         raise DataError(f"{path}: {error}") from error
-    if "labels" in values:
-        _unique(values["labels"], str(path))
     return Facts(**values).found_in(f"file {path.name}")
 
 
@@ -277,6 +265,10 @@ def _check_classes(flag: str, names: tuple[str, ...], labels: tuple[str, ...] | 
     if labels:
         if unknown := [name for name in names if name not in labels]:
             raise UsageError(f"{flag}: {unknown[0]!r} is not one of the labels {', '.join(labels[:12])}")
+        if unclear := [name for name in names if labels.count(name) > 1]:
+            raise UsageError(
+                f"{flag}: {labels.count(unclear[0])} classes are called {unclear[0]!r}; give them names of their own"
+            )
     elif unnamed := [name for name in names if not re.fullmatch(r"class_(0|[1-9]\d*)", name)]:
         raise UsageError(
             f"{flag} needs --labels: the model does not name its classes, {unnamed[0]!r} would never be reported "

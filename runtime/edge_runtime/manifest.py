@@ -241,7 +241,8 @@ class NodePrecision:
     op: str
     precision: Precision
     reason: str
-    # signal-to-noise ratio (dB) of the model's outputs when only this node is int8; None: not measured
+    # signal-to-noise ratio (dB) of the outputs when only this node is int8, and for a node that is int8 because it lies
+    # between int8 nodes, of the whole mix; None: not measured
     sqnr_db: Union[float, None] = None
 
 

@@ -106,13 +106,12 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         read_labels(tmp_path / "pipe")
 
 
-def test_two_classes_of_one_name_are_refused(labels, tmp_path):
-    labels.write_text("scratch\ndent\nscratch\n")
-    with pytest.raises(UsageError, match=r"'scratch' twice \(classes 0 and 2\)"):
-        read_labels(labels)
-    (tmp_path / "facts.json").write_text('{"labels": ["a", "a"]}')
-    with pytest.raises(UsageError, match="'a' twice"):
-        read_facts_file(tmp_path / "facts.json")
+def test_two_classes_of_one_name_are_fine_until_a_verdict_names_them(labels):
+    labels.write_text("crane\ndent\ncrane\n")
+    assert lay_over(GUESSED, FactFlags(labels=labels), ()).labels == ("crane", "dent", "crane")
+    assert lay_over(GUESSED, FactFlags(labels=labels, ng_classes=("dent",)), ()).verdict is not None
+    with pytest.raises(UsageError, match="2 classes are called 'crane'"):
+        lay_over(GUESSED, FactFlags(labels=labels, ng_classes=("crane",)), ())
 
 
 @pytest.mark.parametrize(
