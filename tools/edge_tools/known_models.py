@@ -1,7 +1,7 @@
 """What is known of the models that the tables are made from: most of those files carry no metadata.
 
-Keyed by file name. Each entry was checked by running the FP32 file: the classifiers' top-1 on ImageNet images and
-the detectors' mAP on coco128 are what their authors report, or the tensors are taken as they are (Raw).
+Keyed by file name. The classifiers' top-1 on ImageNet images and the detectors' mAP on coco128 were checked with the
+FP32 files; other settings are their authors' conventions, and tensors are taken as they are (Raw).
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ KNOWN: dict[str, KnownModel] = {
         ),
         "coco128",
     ),
-    "tfex_deeplabv3_257_mv_gpu.onnx": KnownModel(_signed(257, "nhwc"), Segment(axis="channels-last"), "coco128"),
+    "tfex_deeplabv3_257_mv_gpu.onnx": KnownModel(
+        _signed(257, "nhwc"), Segment(axis="channels-last", activation="softmax"), "coco128"
+    ),
     "ultraface_version-RFB-320.onnx": KnownModel(
         Preprocess(320, 240, scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),
         Detect(
