@@ -93,8 +93,17 @@ def read_report(model: str, opset: int | None, report: dict[str, Any], seconds: 
     )
 
 
+_HEADING = """\
+# What becomes of every model
+
+Exported with default settings, calibrated on images where the model takes images and on noise elsewhere
+(`edge_tools/known_models.py` says what is known of each). SQNR and the largest error are against FP32. Models that
+arrived quantized keep their size. Made by `python -m edge_tools.models_table DIR -o tools/MODELS.md`.
+"""
+
+
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return the table, and below it how many were exported."""
+    """Return a page with the table, and below it how many were exported."""
     head = ("model", "task", "opset", "source bytes", "bundle bytes", "ratio", "precision", "blocks",
             "SQNR dB", "largest error", "seconds", "verdict")  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
@@ -117,7 +126,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     exported = sum(row.verdict == "exported" for row in rows)
     refused = sum(row.verdict.startswith("refused") for row in rows)
-    return "\n".join([*lines, "", f"{len(rows)} models: {exported} exported, {refused} refused, "
+    return "\n".join([_HEADING, *lines, "", f"{len(rows)} models: {exported} exported, {refused} refused, "
                       f"{len(rows) - exported - refused} failed.", ""])  # fmt: skip
 
 
