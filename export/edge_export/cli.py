@@ -18,7 +18,7 @@ from edge_export.options import ExportOptions
 from edge_export.pipeline import QuietProgress, export_bundle
 from edge_export.progress import TerminalProgress
 from edge_export.report import as_json, print_report
-from edge_export.text import printable
+from edge_export.text import printable, without_folders
 from edge_export.values import (
     ANOMALY_RANGE,
     COLOUR_VALUES,
@@ -152,7 +152,12 @@ class ExportCommand(SectionedCommand):
 @click.option("--conf", type=click.FloatRange(0, 1), help="Confidence from which something is reported.")
 @click.option("--iou", type=click.FloatRange(0, 1), help="Overlap from which boxes are one.")
 @click.option("--ok-classes", multiple=True, metavar="NAME", help="classify: classes that mean OK (repeatable).")
-@click.option("--ng-classes", multiple=True, metavar="NAME", help="Classes that make a frame NG; default: all.")
+@click.option(
+    "--ng-classes",
+    multiple=True,
+    metavar="NAME",
+    help="Classes that make a frame NG; default: all, unless guessed.",
+)
 def edge_export_command(source: str, output: Path | None, json_output: bool, quiet: bool, **flags: Any) -> None:
     """Convert a trained model to a verified bundle for edge-run.
 
@@ -211,7 +216,7 @@ def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportO
         evaluate_limit=flags["evaluate_limit"],
         input_shapes=dict(flags["input_shape"]),
         block_bytes=flags["block_size"],
-        command=printable(shlex.join(["edge-export", *sys.argv[1:]])),
+        command=printable(shlex.join(["edge-export", *without_folders(sys.argv[1:])])),
     )
 
 

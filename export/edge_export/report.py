@@ -101,7 +101,7 @@ def _precision_table(manifest: Manifest, draft: Draft, most: int = 8) -> Table:
         table.add_row(escape(_short(node.node)), node.op, node.precision.upper(), escape(node.reason))
     if len(other) > most:
         table.add_row(f"... {len(other) - most} more", "", "", "all of them are in manifest.json")
-    if not other:
+    if not other and manifest.precision:
         table.add_row("all layers with weights", "", "INT8", _why_int8(draft))
     return table
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["printable", "without_folders"]
+
+
+def without_folders(arguments: Sequence[str]) -> list[str]:
+    """Return a command's words with absolute paths cut to their names: a bundle travels, its maker's disk does not."""
+    return [Path(word).name if Path(word).is_absolute() else word for word in arguments]
 
 
 def printable(text: str) -> str:

@@ -23,6 +23,7 @@ from edge_runtime.files import sha256_file
 from edge_runtime.manifest import SCHEMA_VERSION, Block, Manifest
 from edge_runtime.preprocess import Preprocessor
 from edge_runtime.schema import SchemaError, from_json
+from edge_runtime.seal import sealed
 
 __all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
 
@@ -120,6 +121,8 @@ def _parse(payload: bytes, folder: Path) -> Manifest:
             f"{path} has schema {version!r}, this version of edgeline reads {SCHEMA_VERSION}; "
             "update edgeline on this device or export the bundle again"
         )
+    if not sealed(payload):
+        raise BundleError(f"{path} is damaged, or was edited by hand: its digest does not fit; {_ADVICE}")
     try:
         return from_json(Manifest, data)
     except SchemaError as error:

@@ -9,6 +9,7 @@ A command's entry point is two lines:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ from edge_runtime.errors import EdgelineError, OutputError
 
 __all__ = ["SectionedCommand", "Stop", "hidden_native_stderr", "run_command", "stop_on_signals"]
 
+# A result that cannot be written, wherever the write was: the disk is full, broken, or over its quota.
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT})
 _BROKEN_PIPE = 128 + 13  # what a shell shows for a program that SIGPIPE ended
 
 
@@ -65,6 +68,10 @@ def run_command(command: click.Command, program: str, args: Sequence[str] | None
         code = 128 + signal.SIGINT
     except BrokenPipeError:
         code = _BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        code = _fail(f"cannot write: {error.strerror}; free some space", OutputError.exit_code)
     if code in (_BROKEN_PIPE, OutputError.exit_code):
         _discard_stdout()
     sys.exit(code)

@@ -325,3 +325,4 @@ class Manifest:
     accuracy: tuple[Accuracy, ...]
     provenance: Provenance
     files: dict[str, FileEntry] = field(default_factory=dict)
+    digest: str = ""  # of the manifest itself, see seal.py

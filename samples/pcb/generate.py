@@ -72,7 +72,7 @@ def main(folder: Path, count: int, bare: int, seed: int, size: int, templates: b
         stem.with_suffix(".txt").write_text(label_text(made.found))
         if templates:
             stem.with_name(f"{stem.name}_temp.png").write_bytes(bilevel_png(made.clean))
-    click.echo(f"{count} boards in {folder}, {bare} of them without defects")
+    click.echo(f"{count} boards in {folder}, {min(bare, count)} of them without defects")
 
 
 if __name__ == "__main__":

@@ -191,3 +191,15 @@ def test_the_command_ends_with_tables_a_person_can_read(exported, photos, tmp_pa
     result = CliRunner().invoke(edge_export_command, arguments, catch_exceptions=False)
     for words in ("Where the bytes went", "weights", "Precision", "Accuracy", "sqnr_db"):
         assert words in result.stdout
+
+
+def test_a_bundle_tells_no_folders_of_the_machine_that_made_it(exported):
+    options, manifest, _ = exported
+    assert manifest.provenance.source == "tiny.onnx"
+    assert str(options.output.parent) not in (options.output / "manifest.json").read_text()
+
+
+def test_a_bundle_as_source_is_told_from_a_model(exported, tmp_path):
+    options, _, _ = exported
+    with pytest.raises(UsageError, match="is a bundle already"):
+        export_bundle(ExportOptions(str(options.output), tmp_path / "again.edge", quantize="fp32"))

@@ -1,6 +1,5 @@
 """Bundles that were damaged on the way, and bundles made to do harm: each is refused with one true sentence."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -14,6 +13,7 @@ from tiny_bundle import make_bundle
 from edge_runtime import open_bundle
 from edge_runtime.bundle import block_bytes, read_bundle
 from edge_runtime.errors import BundleError
+from edge_runtime.seal import UNSEALED, seal
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def edit(bundle, change):
     path = bundle / "manifest.json"
     data = json.loads(path.read_text())
     change(data)
-    path.write_text(json.dumps(data))
+    if isinstance(data, dict):
+        data["digest"] = UNSEALED
+    path.write_bytes(seal(json.dumps(data).encode()))
 
 
 def test_a_good_bundle_is_read_and_its_blocks_have_the_bytes_of_the_table(pristine):
@@ -63,16 +65,17 @@ def test_any_flipped_bit_is_found(pristine, name, data):
         path.write_bytes(original)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_a_manifest_with_any_flipped_byte_gives_a_bundle_or_a_bundle_error(pristine, data):
+def test_any_flipped_bit_of_the_manifest_is_found(pristine, data):
     path = pristine / "manifest.json"
     original = path.read_bytes()
+    position = data.draw(st.integers(0, len(original) * 8 - 1))
     damaged = bytearray(original)
-    damaged[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))
+    damaged[position // 8] ^= 1 << (position % 8)
     path.write_bytes(damaged)
     try:
-        with contextlib.suppress(BundleError):  # anything else is a bug
+        with pytest.raises(BundleError):
             read_bundle(pristine)
     finally:
         path.write_bytes(original)

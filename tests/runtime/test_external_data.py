@@ -17,6 +17,7 @@ from tiny_bundle import make_bundle
 from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import BundleError
 from edge_runtime.external_data import check_external_data
+from edge_runtime.seal import UNSEALED, seal
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,8 @@ def test_a_consistent_bundle_that_reads_another_file_is_refused(pristine, tmp_pa
     (bundle / name).write_bytes(data)
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["files"][name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    manifest["digest"] = UNSEALED
+    (bundle / "manifest.json").write_bytes(seal(json.dumps(manifest).encode()))
     with pytest.raises(BundleError, match=r"expected 'weights\.bin'"):
         read_bundle(bundle)
 

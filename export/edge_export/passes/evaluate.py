@@ -39,6 +39,18 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
         accuracy=(*comparison.accuracy(), *draft.accuracy),
         comparison=comparison,
         notes=(*draft.notes, *comparison.notes),
+        warnings=(*draft.warnings, *_nothing_right(comparison)),
+    )
+
+
+def _nothing_right(comparison: Comparison) -> tuple[str, ...]:
+    """Say so when FP32 itself scores nothing: the data's classes or the pre-processing are not the model's."""
+    leading = comparison.fp32[0]
+    if leading.value > 0:
+        return ()
+    return (
+        f"FP32 itself scores {leading.metric} 0 on {comparison.data}: its classes are not the model's, or the "
+        "pre- or post-processing flags are wrong; the comparison says nothing",
     )
 
 

@@ -22,6 +22,7 @@ from edge_export.blocks.models import block_models
 from edge_export.draft import Draft
 from edge_export.graph import default_opset, point_outside
 from edge_export.ort import open_session, run
+from edge_export.text import without_folders
 from edge_runtime.bundle import MANIFEST, read_bundle
 from edge_runtime.errors import BundleError, ModelError
 from edge_runtime.files import new_folder, sha256_file, writing
@@ -39,6 +40,7 @@ from edge_runtime.manifest import (
 )
 from edge_runtime.postprocess import Settings
 from edge_runtime.schema import to_json
+from edge_runtime.seal import UNSEALED, seal
 
 __all__ = ["manifest_of", "precision_in_words", "render_manifest", "write_bundle"]
 
@@ -63,9 +65,8 @@ def write_bundle(draft: Draft) -> Manifest:
         files = {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in sorted(folder.iterdir())}
         manifest = manifest_of(draft, blocks, files, layout.size)
         with writing(target):
-            (folder / MANIFEST).write_text(render_manifest(manifest), encoding="utf-8")
-        _check_opens(folder)
-    return manifest
+            (folder / MANIFEST).write_bytes(seal(render_manifest(manifest).encode("utf-8")))
+        return _check_opens(folder)
 
 
 def _write_weights(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
@@ -105,10 +106,12 @@ def _write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
     path.write_bytes(slim.SerializeToString(deterministic=True))
 
 
-def _check_opens(folder: Path) -> None:
-    """Refuse here what a device would refuse, before anything takes the place of an older bundle."""
+def _check_opens(folder: Path) -> Manifest:
+    """Return the manifest as a device reads it; refuse what it would refuse before an older bundle is replaced."""
     try:
-        Settings.of(read_bundle(folder).manifest)
+        manifest = read_bundle(folder).manifest
+        Settings.of(manifest)
+        return manifest
     except BundleError as error:
         raise ModelError(f"a device would refuse this bundle: {error}") from error
 
@@ -168,11 +171,12 @@ def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEn
             edgeline=edge_export.__version__,
             onnx=onnx.__version__,
             onnxruntime=onnxruntime.__version__,
-            source=draft.source.origin,
+            source=without_folders([draft.source.origin])[0],
             calibration=draft.calibration.description,
             command=options.command,
         ),
         files=files,
+        digest=UNSEALED,
     )
 
 

@@ -9,6 +9,7 @@ from edge_export.sources.hugging_face import load_folder
 from edge_export.sources.model import SourceModel, SourceOptions
 from edge_export.sources.onnx_file import load_onnx
 from edge_export.sources.torch_module import load_module
+from edge_runtime.bundle import MANIFEST
 from edge_runtime.errors import UsageError
 
 __all__ = ["load_source"]
@@ -28,6 +29,8 @@ def load_source(spec: str, options: SourceOptions) -> SourceModel:
     except OSError as error:  # a name too long, a folder that may not be entered
         raise UsageError(f"{spec[:80]}: cannot be looked at: {error.strerror}; check the path") from error
     if folder:
+        if (path / MANIFEST).is_file() and (path / "weights.bin").is_file():
+            raise UsageError(f"{spec} is a bundle already; give the model that it was made from")
         return load_folder(path, options)
     if there:
         return load_onnx(path)
