@@ -223,7 +223,8 @@ def _what_to_run(arguments: Sequence[str], source: str | None) -> tuple[Path, st
     if len(arguments) > 1 or (arguments and source is not None and looks_like_source(arguments[0])):
         raise UsageError(
             f"expected one bundle, found {', '.join(arguments[:2])}{', ...' * (len(arguments) > 2)}; "
-            "put quotes around a pattern, and commas in lists (--classes 45,50), --source 'boards/*.png', or the shell expands it"
+            "put quotes around a pattern (--source 'boards/*.png'), or the shell expands it, and commas in lists "
+            "(--classes 45,50)"
         )
     if arguments and looks_like_source(arguments[0]):
         text = arguments[0]
