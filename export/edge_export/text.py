@@ -9,8 +9,18 @@ __all__ = ["printable", "without_folders"]
 
 
 def without_folders(arguments: Sequence[str]) -> list[str]:
-    """Return a command's words with absolute paths cut to their names: a bundle travels, its maker's disk does not."""
-    return [Path(word).name if Path(word).is_absolute() else word for word in arguments]
+    """Return a command's words with absolute paths cut to their names: a bundle travels, its maker's disk does not.
+
+    Node names may begin with a slash too; a path is what exists, or could be made in a folder that does.
+    """
+    return [Path(word).name if _is_place(Path(word)) else word for word in arguments]
+
+
+def _is_place(path: Path) -> bool:
+    try:
+        return path.is_absolute() and (path.exists() or path.parent.is_dir())
+    except OSError:  # too long to be one
+        return False
 
 
 def printable(text: str) -> str:
