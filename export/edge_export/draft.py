@@ -15,7 +15,7 @@ from edge_export.data.calibration import CalibrationSet
 from edge_export.evaluate import Comparison
 from edge_export.facts import Facts
 from edge_export.options import ExportOptions
-from edge_export.quant.ranges import Histogram
+from edge_export.quant.ranges import QuantParams
 from edge_export.sources import SourceModel
 from edge_export.tensors import Feeds, ValueFact
 from edge_runtime.manifest import Accuracy, NodePrecision, TensorSpec
@@ -63,7 +63,7 @@ class Draft:
     calibration: CalibrationSet
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
-    ranges: dict[str, Histogram] | None = None
+    params: dict[str, QuantParams] | None = None  # of every tensor that could be int8; None: not calibrated
     precision: tuple[NodePrecision, ...] = ()
     mix_db: float | None = None
     half_weights: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ Two models are compared in one pass over the very same images, and their differe
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ from edge_export.metrics.bootstrap import Statistic, interval, ones
 from edge_export.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.metrics.judges import Judge, Measure, judge_for
 from edge_runtime.errors import DataError
-from edge_runtime.manifest import Accuracy
+from edge_runtime.manifest import Accuracy, Detect, Manifest
+from edge_runtime.postprocess import Settings
 from edge_runtime.results import Result
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "evaluate",
     "fidelity",
     "measure",
+    "measuring_settings",
     "tensor_fidelity",
 ]
 
@@ -108,6 +111,14 @@ class Comparison:
         rows = [Accuracy(a.metric, self.data, _finite(a.value), b.value) for a, b in pairs if math.isfinite(b.value)]
         rows += [Accuracy(s.metric, self.data, None, s.value) for s in self.fidelity if math.isfinite(s.value)]
         return tuple(rows)
+
+
+def measuring_settings(manifest: Manifest) -> Settings:
+    """Return the bundle's own settings; a detector reports from MEASURING_CONFIDENCE on."""
+    settings = Settings.of(manifest)
+    if isinstance(manifest.postprocess, Detect):
+        return dataclasses.replace(settings, confidence=MEASURING_CONFIDENCE)
+    return settings
 
 
 def evaluate(

@@ -6,7 +6,6 @@ others: top-1 on ImageNet images, mAP50 on coco128, and the shipped sample's mAP
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from edge_export.data import open_labelled
-from edge_export.evaluate import MEASURING_CONFIDENCE, Comparison, Options, Progress, Score, compare
+from edge_export.evaluate import Comparison, Options, Progress, Score, compare, measuring_settings
 from edge_export.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
@@ -27,7 +26,6 @@ from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import EdgelineError
 from edge_runtime.files import sha256_file, write_text
 from edge_runtime.manifest import Manifest
-from edge_runtime.postprocess import Settings
 from edge_runtime.schema import to_json
 from edge_runtime.session import OrtSession, SessionOptions
 from edge_runtime.vision import VisionRunner
@@ -137,8 +135,7 @@ def as_markdown(lines: Sequence[Line], command: str) -> str:
 
 
 def _runner(manifest: Manifest, session: OrtSession) -> VisionRunner:
-    settings = dataclasses.replace(Settings.of(manifest), confidence=MEASURING_CONFIDENCE)
-    return VisionRunner(manifest, session, settings)
+    return VisionRunner(manifest, session, measuring_settings(manifest))
 
 
 def _same(score: Score) -> str:

@@ -14,6 +14,7 @@ from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph
 from edge_export.ort import expose, open_session, run
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.params import search_params
 from edge_export.quant.ranges import Histogram
 from edge_export.quant.select import compute_nodes, plan_tensors
 from edge_runtime.errors import DataError, ModelError, UsageError
@@ -53,7 +54,7 @@ def calibrate(draft: Draft, progress: Progress) -> Draft:
                 advance()
     if not len(draft.calibration):
         raise DataError(f"{draft.options.calibrate} holds no samples")
-    return replace(draft, ranges=ranges)
+    return replace(draft, params=search_params(graph, ranges))
 
 
 def _not_finite(draft: Draft, graph: Graph, name: str, found: str) -> ModelError:

@@ -37,9 +37,8 @@ def cut_blocks(draft: Draft, progress: Progress) -> Draft:
     made = [name for node in sequence.main for name in node.output if name]
     facts = value_facts(draft.model, feeds[0], made)
     with tempfile.TemporaryDirectory(prefix="edgeline-cut-") as folder:
-        places, notes = _exact_places(
-            draft, sequence, facts, target, ChainCheck(draft.model, feeds, Path(folder), True)
-        )
+        optimized = ChainCheck(draft.model, feeds, Path(folder), optimize=True)
+        places, notes = _exact_places(sequence, sizes, facts, target, optimized)
         cuts = _cuts(sequence, places)
         with progress.step("check blocks", 1) as advance:
             if places and not ChainCheck(draft.model, feeds, Path(folder), optimize=False).exact(cuts, facts):
@@ -49,9 +48,8 @@ def cut_blocks(draft: Draft, progress: Progress) -> Draft:
 
 
 def _exact_places(
-    draft: Draft, sequence: Sequence, facts: dict[str, ValueFact], target: int, check: ChainCheck
+    sequence: Sequence, sizes: dict[str, int], facts: dict[str, ValueFact], target: int, check: ChainCheck
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    sizes = weight_sizes(draft.model)
     places: tuple[int, ...] = ()
     banned: set[int] = set()
     for _ in range(_TRIES):

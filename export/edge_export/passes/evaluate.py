@@ -8,14 +8,13 @@ from edge_export.data.calibration import ImageCalibration
 from edge_export.data.labelled import open_labelled
 from edge_export.data.truth import LabelledSet
 from edge_export.draft import Draft, Progress
-from edge_export.evaluate import MEASURING_CONFIDENCE, Comparison, Options, compare
+from edge_export.evaluate import Comparison, Options, compare, measuring_settings
 from edge_export.ort import open_session
 from edge_export.passes.rehearse import ProtoSession
 from edge_export.passes.write import manifest_of
 from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError
-from edge_runtime.manifest import Detect, Manifest
-from edge_runtime.postprocess import Settings
+from edge_runtime.manifest import Manifest
 from edge_runtime.vision import VisionRunner
 
 __all__ = ["compare_models", "evaluate_draft"]
@@ -75,15 +74,12 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> C
 
 def _runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
     session = ProtoSession(open_session(draft.reference if reference else draft.model))
-    settings = Settings.of(manifest)
-    if isinstance(manifest.postprocess, Detect):
-        settings = dataclasses.replace(settings, confidence=MEASURING_CONFIDENCE)
-    return VisionRunner(manifest, session, settings)
+    return VisionRunner(manifest, session, measuring_settings(manifest))
 
 
 def _unseen(draft: Draft, labelled: LabelledSet) -> LabelledSet:
     """Leave out the images that ranges were calibrated on: a figure on those proves little."""
-    if not isinstance(draft.calibration, ImageCalibration) or draft.ranges is None:
+    if not isinstance(draft.calibration, ImageCalibration) or draft.params is None:
         return labelled
     seen = {path.resolve() for path in draft.calibration.paths}
     items = tuple(item for item in labelled.items if item.path.resolve() not in seen)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph
-from edge_export.quant.params import search_params
 from edge_export.quant.qdq import WeightCache, to_qdq
 from edge_export.quant.select import compute_nodes, plan_tensors
 from edge_runtime.manifest import NodePrecision
@@ -27,7 +26,7 @@ def quantize(draft: Draft, progress: Progress) -> Draft:
     model = to_qdq(
         draft.model,
         plan,
-        search_params(graph, draft.ranges or {}),
+        draft.params or {},
         [item for item in candidates if item.name in names],
         draft.half_weights,
         cache,

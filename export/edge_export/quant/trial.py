@@ -13,7 +13,6 @@ from edge_export.draft import Draft, Feeds
 from edge_export.graph import Graph, copy_without_weights
 from edge_export.ort import open_session, run
 from edge_export.quant.noise import NoiseMeter
-from edge_export.quant.params import search_params
 from edge_export.quant.qdq import WeightCache, to_qdq
 from edge_export.quant.ranges import QuantParams
 from edge_export.quant.select import Compute, compute_nodes, plan_tensors
@@ -30,7 +29,7 @@ class Trial:
         self.candidates = compute_nodes(self.graph)
         self.able = [item for item in self.candidates if not item.refusal]
         self.cache = WeightCache({name: self.graph.array(name) for name in _float_weights(self.graph)})
-        self.params: dict[str, QuantParams] = search_params(self.graph, draft.ranges or {})
+        self.params: dict[str, QuantParams] = draft.params or {}
         self._postprocess = draft.facts.postprocess or Raw()
         self._folder = tempfile.TemporaryDirectory(prefix="edgeline-trial-")
         self._slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
