@@ -29,8 +29,8 @@ from edge_export.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.metrics.judges import Judge, Measure, judge_for
 from edge_runtime.errors import DataError
 from edge_runtime.manifest import Accuracy, Detect, Manifest
-from edge_runtime.postprocess import Settings
 from edge_runtime.results import Result
+from edge_runtime.settings import Settings
 
 __all__ = [
     "MEASURING_CONFIDENCE",

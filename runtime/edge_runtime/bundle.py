@@ -21,7 +21,6 @@ from edge_runtime.errors import BundleError
 from edge_runtime.external_data import check_external_data
 from edge_runtime.files import sha256_file
 from edge_runtime.manifest import SCHEMA_VERSION, Block, Manifest
-from edge_runtime.preprocess import Preprocessor
 from edge_runtime.schema import SchemaError, from_json
 from edge_runtime.seal import sealed
 
@@ -55,6 +54,14 @@ class Bundle:
     def file(self, name: str) -> Path:
         """Return the path of one of the bundle's files."""
         return self.path / name
+
+    def file_stamps(self) -> dict[str, str]:
+        """Return size, modification time and identity of every file: the same again is the same file, unread."""
+        stamps = {}
+        for name in (MANIFEST, *self.manifest.files):
+            status = self.file(name).stat()
+            stamps[name] = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        return stamps
 
 
 def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
@@ -194,7 +201,7 @@ def _check_tensors(manifest: Manifest, folder: Path) -> None:
             raise BundleError(f"{where}: {spec.name!r} has the type {spec.dtype!r}, known are {', '.join(_DTYPES)}")
     if manifest.preprocess is None or not manifest.inputs or not manifest.inputs[0].shape:
         return
-    made: tuple[int, ...] = Preprocessor.shape_of(manifest.preprocess)
+    made: tuple[int, ...] = manifest.preprocess.shape
     wanted = manifest.inputs[0].shape[1:]
     if len(wanted) != 3 or any(isinstance(dim, int) and dim != size for dim, size in zip(wanted, made, strict=True)):
         raise BundleError(

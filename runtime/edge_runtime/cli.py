@@ -11,20 +11,30 @@ from typing import ClassVar
 import click
 
 from edge_runtime import open_bundle
+from edge_runtime.blocks.process import memory
+from edge_runtime.bundle import read_bundle
 from edge_runtime.console import SectionedCommand, Stop, hidden_native_stderr, run_command, stop_on_signals
 from edge_runtime.errors import DataError, EdgelineError, UsageError
+from edge_runtime.opening import OpenOptions, plan_bundle
+from edge_runtime.ort_process import own_process
+from edge_runtime.plan.explain import explain as explain_plan
+from edge_runtime.progress import ProgressLine
 from edge_runtime.run import RunOptions, run
 from edge_runtime.sample import find_sample
-from edge_runtime.session import DEVICES
+from edge_runtime.session import DEVICES, SessionOptions
 from edge_runtime.sinks import HumanSink, JsonSink, SaveOptions, WindowSink, open_sinks, window_possible
 from edge_runtime.sinks.lines import write_line
-from edge_runtime.sources import LiveOptions, SourceOptions, looks_like_source, open_source
+from edge_runtime.sizes import parse_size
+from edge_runtime.sources import Frame, LiveOptions, Source, SourceOptions, looks_like_source, open_source
+from edge_runtime.sources.peek import PeekedSource
 from edge_runtime.summary import Summary
 
 __all__ = ["edge_run", "main"]
 
 EXIT_NG = 10
 EXIT_NO_READ = 11
+# Of a frame: as it was read, resized, drawn on, encoded. And what the loop takes besides: records, overlays, labels.
+_FRAME_COPIES, _FULL_HD, _RUN_BYTES = 5, 1920 * 1080 * 3, 6 << 20
 
 
 class _EdgeRun(SectionedCommand):
@@ -32,7 +42,7 @@ class _EdgeRun(SectionedCommand):
         "Input": ("source", "stride", "max_frames", "reconnect_seconds"),
         "Judging": ("conf", "iou", "max_det", "classes"),
         "Output": ("as_json", "save", "save_txt", "save_crop", "output", "headless", "exit_code"),
-        "Machine": ("device", "threads", "batch", "verbose"),
+        "Machine": ("device", "threads", "batch", "memory_limit", "lock_memory", "explain", "cache", "verbose"),
     }
 
 
@@ -139,6 +149,19 @@ class _EdgeRun(SectionedCommand):
     show_default=True,
     help="Images or video frames judged at once; cameras and streams are never waited for.",
 )
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    help="Keep the whole process below this, as 160MB: blocks of the model are loaded when they are needed. "
+    "The first use prepares the bundle for this machine.  [default: no limit]",
+)
+@click.option("--lock-memory", is_flag=True, help="With --memory-limit: never swap the engine's arena out.")
+@click.option("--explain", is_flag=True, help="Print the plan, block by block and why, and end.")
+@click.option(
+    "--cache/--no-cache",
+    default=True,
+    help="Keep what was prepared for the next start, in $XDG_CACHE_HOME/edgeline.  [default: --cache]",
+)
 @click.option("--verbose", is_flag=True, help="Show what OpenCV, ffmpeg and onnxruntime write to stderr.")
 @click.version_option(package_name="edgeline", prog_name="edge-run")
 def edge_run(
@@ -161,6 +184,10 @@ def edge_run(
     device: str,
     threads: int | None,
     batch: int,
+    memory_limit: str | None,
+    lock_memory: bool,
+    explain: bool,
+    cache: bool,
     verbose: bool,
 ) -> int:
     """Judge images, a video or a camera with a model bundle: each frame is OK, NG or NO_READ.
@@ -175,11 +202,16 @@ def edge_run(
       edge-run boards.edge --source 0 --save            the first camera, recorded
       edge-run boards.edge --source rtsp://cam/1 --json > log.jsonl
       edge-run boards.edge --source 'in/**/*.png' --save --save-crop --output out
+      edge-run boards.edge --source 0 --memory-limit 160MB
 
     \b
     Exit codes: 0 done, 2 usage, 3 bundle, 5 source, 6 no frame could be read,
-    7 output, 9 engine, 130 Ctrl-C, 143 SIGTERM.
+    7 output, 9 engine, 12 memory limit too small, 130 Ctrl-C, 143 SIGTERM.
     """
+    limit = None if memory_limit is None else parse_size(memory_limit)
+    if explain:
+        _explain(arguments, OpenOptions(SessionOptions(device, threads), limit, batch, cache, lock_memory))
+        return 0
     bundle, source_text = _what_to_run(arguments, source)
     wanted = None if classes is None else [part.strip() for part in classes.split(",") if part.strip()]
     saving = SaveOptions(save or (output is not None and not (save_txt or save_crop)), save_txt, save_crop, output)
@@ -189,11 +221,38 @@ def edge_run(
     with contextlib.ExitStack() as stack:
         if not verbose:
             stack.enter_context(hidden_native_stderr())
+        opened: Source | None = None
+        reserve = 0
+        if limit is not None:
+            # What the source's decoder takes is measured with the process, and so are the frames that will be held.
+            read_bundle(bundle, check_hashes=False)
+            opened = peeked = PeekedSource(open_source(source_text, SourceOptions(stride, live), stop))
+            stack.callback(opened.close)
+            reserve = _frames_bytes(peeked.first, batch)
+        progress = ProgressLine("preparing the model for this machine, once")
         engine = stack.enter_context(
-            open_bundle(bundle, device, threads, confidence=conf, iou=iou, max_det=max_det, classes=wanted)
+            open_bundle(
+                bundle,
+                device,
+                threads,
+                confidence=conf,
+                iou=iou,
+                max_det=max_det,
+                classes=wanted,
+                memory_limit=limit,
+                batch=batch,
+                use_cache=cache,
+                lock_memory=lock_memory,
+                reserve_bytes=reserve,
+                prepare=True,
+                progress=progress,
+            )
         )
-        opened = open_source(source_text, SourceOptions(stride, live), stop)
-        stack.callback(opened.close)
+        progress.end()
+        if opened is None:
+            opened = open_source(source_text, SourceOptions(stride, live), stop)
+            stack.callback(opened.close)
+        summary.limit_bytes = limit or 0
         sinks, summary.saved = open_sinks(saving, engine.manifest.model.name, opened, stack)
         if not headless and window_possible():
             sinks.append(WindowSink(stop))
@@ -216,6 +275,21 @@ def edge_run(
     if stop.signal:
         return stop.exit_code
     return _exit_code(summary, exit_code)
+
+
+def _explain(arguments: Sequence[str], options: OpenOptions) -> None:
+    """Print the plan of the bundle, or of the sample."""
+    bundle = Path(arguments[0]) if arguments else find_sample().bundle
+    progress = ProgressLine("preparing the model for this machine, once")
+    plan = plan_bundle(bundle, options, progress)
+    progress.end()
+    click.echo(explain_plan(plan))
+
+
+def _frames_bytes(frame: Frame | None, batch: int) -> int:
+    """What reading, judging and saving frames of this size takes beside the engine, in bytes."""
+    size = _FULL_HD if frame is None or frame.image is None else frame.image.nbytes
+    return _RUN_BYTES + _FRAME_COPIES * size * batch
 
 
 def _what_to_run(arguments: Sequence[str], source: str | None) -> tuple[Path, str]:
@@ -244,6 +318,7 @@ def _what_to_run(arguments: Sequence[str], source: str | None) -> tuple[Path, st
 
 def _print_summary(summary: Summary, json_lines: bool) -> None:
     """Write the summary beside the records: to stderr when they are JSON. A closed terminal is no error."""
+    summary.peak_bytes = memory().peak
     with contextlib.suppress(OSError):
         click.echo("\n".join(summary.lines()), err=json_lines)
 
@@ -260,6 +335,7 @@ def _exit_code(summary: Summary, by_verdict: bool) -> int:
 
 def main() -> None:
     """Run `edge-run`."""
+    own_process()
     run_command(edge_run, "edge-run")
 
 

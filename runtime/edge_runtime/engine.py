@@ -12,17 +12,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import BundleError, DataError, EngineError
+from edge_runtime.errors import DataError, EngineError
 from edge_runtime.manifest import Manifest, TensorSpec
-from edge_runtime.postprocess import Settings
+from edge_runtime.opening import Opened, OpenOptions, open_runner, shapes_agree
+from edge_runtime.plan.plan import Plan
+from edge_runtime.prepare import ProgressCall
 from edge_runtime.results import Result
-from edge_runtime.session import OrtSession, SessionOptions
-from edge_runtime.vision import VisionRunner
+from edge_runtime.session import SessionOptions
+from edge_runtime.settings import Settings
+from edge_runtime.sizes import parse_size
+
+if TYPE_CHECKING:
+    from edge_runtime.vision import VisionRunner
 
 __all__ = ["Engine", "open_bundle"]
 
@@ -35,6 +41,13 @@ def open_bundle(
     iou: float | None = None,
     max_det: int | None = None,
     classes: Sequence[str | int] | None = None,
+    memory_limit: int | str | None = None,
+    batch: int = 1,
+    use_cache: bool = True,
+    lock_memory: bool = False,
+    reserve_bytes: int = 0,
+    prepare: bool = False,
+    progress: ProgressCall | None = None,
 ) -> Engine:
     """Check a bundle completely, load its model and return the engine.
 
@@ -43,27 +56,36 @@ def open_bundle(
     of edge_runtime.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to use (all that this process may use by
     default).
 
+    With a `memory_limit` (bytes, or text as "160MB") the whole process, what it holds already included, stays below
+    it: the model runs block by block as the plan says (`engine.plan`), `batch` images at a time; a first use prepares
+    the bundle for this machine, telling `progress`. `reserve_bytes` of the limit are left to the caller for what it
+    will still take itself. `use_cache` False keeps nothing of what was prepared. `lock_memory` keeps the arena out of
+    swap. `prepare`: without a limit, too, a bundle that was not prepared is, and the next start is faster.
+
     Raises BundleError for a damaged bundle, ModelError for one that onnxruntime cannot load, UsageError for a
-    value out of range, DependencyError where onnxruntime is missing.
+    value out of range, DependencyError where onnxruntime is missing, MemoryLimitError for a limit that is too small.
     """
-    bundle = read_bundle(path)
-    settings = Settings.of(bundle.manifest, confidence, iou, max_det, classes)
-    return Engine(bundle, SessionOptions(device, threads), settings)
+    limit = None if memory_limit is None else parse_size(memory_limit)
+    options = OpenOptions(SessionOptions(device, threads), limit, batch, use_cache, lock_memory, reserve_bytes, prepare)
+    opened = open_runner(path, options, progress)
+    try:
+        return Engine(opened, Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes))
+    except BaseException:
+        opened.close()
+        raise
 
 
 class Engine:
     """Runs one bundle. Safe to use from several threads (calls take turns) and to close at any time."""
 
-    def __init__(self, bundle: Bundle, options: SessionOptions, settings: Settings) -> None:
-        self.manifest: Manifest = bundle.manifest
-        self.bundle_sha256: str = bundle.sha256
+    def __init__(self, opened: Opened, settings: Settings) -> None:
+        self.manifest: Manifest = opened.bundle.manifest
+        self.bundle_sha256: str = opened.bundle.sha256
         self.settings = settings
+        self.plan: Plan = opened.plan
+        self.providers: tuple[str, ...] = opened.providers
         self._lock = threading.Lock()
-        session = OrtSession(bundle.file("model.onnx"), options)
-        _check_values("input", self.manifest.inputs, session.inputs)
-        _check_values("output", self.manifest.outputs, session.outputs)
-        self._session: OrtSession | None = session
-        self.providers: tuple[str, ...] = session.providers
+        self._opened: Opened | None = opened
         self._vision: VisionRunner | None = None
 
     def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
@@ -73,9 +95,12 @@ class Engine:
         they belong to. Raises DataError for something that is no image, EngineError when the run fails.
         """
         with self._lock:
-            session = self._open_session()
+            opened = self._still_open()
             if self._vision is None:
-                self._vision = VisionRunner(self.manifest, session, self.settings)
+                # OpenCV is 25 MB that a caller of `infer` alone need not have.
+                from edge_runtime.vision import VisionRunner
+
+                self._vision = VisionRunner(self.manifest, opened.session, self.settings, opened.room)
             return self._vision(images)
 
     def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
@@ -88,14 +113,22 @@ class Engine:
         for spec in self.manifest.inputs:
             _check_tensor(spec, tensors)
         with self._lock:
-            return self._open_session().run({spec.name: tensors[spec.name] for spec in self.manifest.inputs})
+            outputs = self._still_open().session.run({spec.name: tensors[spec.name] for spec in self.manifest.inputs})
+            # The block engine gives views of its arena, which the next run overwrites.
+            return {name: array.copy() if array.base is not None else array for name, array in outputs.items()}
 
     def close(self) -> None:
-        """Free the model; a call that is running ends first. Closing twice does nothing."""
+        """Free the model; a call that is running ends first, at the next block with an EngineError.
+
+        Closing twice does nothing.
+        """
+        opened = self._opened
+        if opened is not None:
+            opened.stop()
         with self._lock:
-            if self._session is not None:
-                self._session.close()
-            self._session = self._vision = None
+            if self._opened is not None:
+                self._opened.close()
+            self._opened = self._vision = None
 
     def __enter__(self) -> Engine:
         return self
@@ -103,37 +136,10 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _open_session(self) -> OrtSession:
-        if self._session is None:
+    def _still_open(self) -> Opened:
+        if self._opened is None:
             raise EngineError("the engine is closed; open the bundle again")
-        return self._session
-
-
-def _check_values(kind: str, declared: Sequence[TensorSpec], found: Sequence[TensorSpec]) -> None:
-    """Raise BundleError unless the manifest tells the graph's values: their names, types, ranks and fixed sizes."""
-    advice = "export the bundle again with edge-export"
-    graph = {spec.name: spec for spec in found}
-    if len(declared) != len(found) or {spec.name for spec in declared} != set(graph):
-        raise BundleError(
-            f"manifest.json declares the {kind}s {', '.join(spec.name for spec in declared)}, "
-            f"model.onnx has {', '.join(graph)}; {advice}"
-        )
-    for spec in declared:
-        other = graph[spec.name]
-        # onnxruntime infers more than a graph declares: no shape at all is told as (), like a scalar's.
-        fits = not spec.shape or not other.shape or _fits(spec.shape, other.shape)
-        if spec.dtype != other.dtype or not fits:
-            raise BundleError(
-                f"manifest.json declares the {kind} {spec.name!r} as {spec.dtype} {list(spec.shape)}, "
-                f"model.onnx has {other.dtype} {list(other.shape)}; {advice}"
-            )
-
-
-def _fits(shape: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
-    """Whether two shapes agree where both have numbers."""
-    return len(shape) == len(other) and all(
-        a == b or isinstance(a, str) or isinstance(b, str) for a, b in zip(shape, other, strict=True)
-    )
+        return self._opened
 
 
 def _check_tensor(spec: TensorSpec, tensors: Mapping[str, NDArray[np.generic]]) -> None:
@@ -143,5 +149,5 @@ def _check_tensor(spec: TensorSpec, tensors: Mapping[str, NDArray[np.generic]]) 
         raise DataError(f"input {spec.name!r} ({wanted}) is missing; found {', '.join(map(repr, tensors)) or 'none'}")
     if not isinstance(value, np.ndarray):
         raise DataError(f"input {spec.name!r}: expected a numpy array, {wanted}, found {type(value).__name__}")
-    if str(value.dtype) != spec.dtype or not _fits(spec.shape, value.shape):
+    if str(value.dtype) != spec.dtype or not shapes_agree(spec.shape, value.shape):
         raise DataError(f"input {spec.name!r}: expected {wanted}, found {value.dtype} {list(value.shape)}")

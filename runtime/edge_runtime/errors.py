@@ -8,7 +8,8 @@
     |-- DataError            6   labels, calibration or evaluation data that cannot be used
     |-- OutputError          7   a result that cannot be written (disk full, no permission)
     |-- DependencyError      8   an optional package that is not installed
-    `-- EngineError          9   the engine failed while it ran a good model
+    |-- EngineError          9   the engine failed while it ran a good model
+    `-- MemoryLimitError    12   a memory limit that is too small (10 and 11 are verdicts of edge-run)
 
 Every message says what was expected, what was found, where, and what to do next, in one line.
 """
@@ -21,6 +22,7 @@ __all__ = [
     "DependencyError",
     "EdgelineError",
     "EngineError",
+    "MemoryLimitError",
     "ModelError",
     "OutputError",
     "SourceError",
@@ -80,3 +82,13 @@ class EngineError(EdgelineError):
     """The engine failed while it ran a good model."""
 
     exit_code = 9
+
+
+class MemoryLimitError(EdgelineError):
+    """A memory limit that cannot be met; `smallest_bytes` is the smallest that can, None where it is not known."""
+
+    exit_code = 12
+
+    def __init__(self, message: str, smallest_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.smallest_bytes = smallest_bytes

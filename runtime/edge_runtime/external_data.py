@@ -7,8 +7,9 @@ Wire format: https://protobuf.dev/programming-guides/encoding
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-__all__ = ["check_external_data"]
+__all__ = ["ExternalTensor", "check_external_data", "external_tensors"]
 
 _MAX_DEPTH = 100  # protobuf's own limit
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -24,8 +25,67 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
+_MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
+_TENSOR_DIMS, _TENSOR_DATA_TYPE, _TENSOR_NAME = 1, 2, 8
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+
+@dataclass(frozen=True)
+class ExternalTensor:
+    """An initializer whose `length` bytes lie at `offset` of another file; `data_type` as in onnx.TensorProto."""
+
+    name: str
+    data_type: int
+    dims: tuple[int, ...]
+    offset: int
+    length: int
+
+
+def external_tensors(model: bytes) -> list[ExternalTensor]:
+    """Return the external initializers of a serialized ModelProto's graph (not those of its subgraphs).
+
+    Raises ValueError for bytes that are no ModelProto.
+    """
+    found = []
+    for number, graph in _fields(memoryview(model)):
+        if number != _MODEL_GRAPH or not isinstance(graph, memoryview):
+            continue
+        for field, tensor in _fields(graph):
+            if field == _GRAPH_INITIALIZER and isinstance(tensor, memoryview):
+                found += _external(tensor)
+    return found
+
+
+def _external(tensor: memoryview) -> list[ExternalTensor]:
+    name, data_type, dims, told, external = "", 0, [], {}, False
+    for number, value in _fields(tensor):
+        if number == _TENSOR_DIMS:
+            dims += _integers(value)
+        elif number == _TENSOR_DATA_TYPE and isinstance(value, int):
+            data_type = value
+        elif number == _TENSOR_NAME and isinstance(value, memoryview):
+            name = bytes(value).decode("utf-8", "backslashreplace")
+        elif number == _TENSOR_DATA_LOCATION:
+            external = value == _EXTERNAL
+        elif number == _TENSOR_EXTERNAL_DATA and isinstance(value, memoryview):
+            texts = {key: bytes(text) for key, text in _fields(value) if isinstance(text, memoryview)}
+            told[texts.get(_ENTRY_KEY, b"")] = texts.get(_ENTRY_VALUE, b"")
+    if not external:
+        return []
+    offset, length = _number(told.get(b"offset", b"0")), _number(told.get(b"length", b""))
+    return [ExternalTensor(name, data_type, tuple(dims), offset, length)]
+
+
+def _integers(value: int | memoryview) -> list[int]:
+    """A repeated integer field: one value, or many packed as bytes."""
+    if isinstance(value, int):
+        return [value]
+    numbers, position = [], 0
+    while position < len(value):
+        number, position = _varint(value, position)
+        numbers.append(number)
+    return numbers
 
 
 def check_external_data(model: bytes, location: str, size: int) -> None:

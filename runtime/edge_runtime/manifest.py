@@ -76,6 +76,12 @@ class Preprocess:
     layout: Literal["nchw", "nhwc"] = "nchw"
     dtype: Literal["float32", "float16", "uint8", "int8"] = "float32"
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of one image in the model's input, without the batch."""
+        channels = len(self.mean)
+        return (channels, self.height, self.width) if self.layout == "nchw" else (self.height, self.width, channels)
+
     def __post_init__(self) -> None:
         channels = 1 if self.colour == "gray" else 3
         if not (0 < self.width <= 16384 and 0 < self.height <= 16384):

@@ -47,14 +47,8 @@ class Preprocessor:
     def __init__(self, spec: Preprocess) -> None:
         self.spec = spec
         self.dtype: np.dtype[np.generic] = np.dtype(spec.dtype)
-        self.shape = self.shape_of(spec)
+        self.shape = spec.shape
         self._tables = _tables(spec, self.dtype)  # [channels, 256]
-
-    @staticmethod
-    def shape_of(spec: Preprocess) -> tuple[int, int, int]:
-        """The shape of one image in the model's input, without the batch."""
-        channels = len(spec.mean)
-        return (channels, spec.height, spec.width) if spec.layout == "nchw" else (spec.height, spec.width, channels)
 
     def place(self, height: int, width: int) -> Placement:
         """Where an image of this size (pixels) lands in the input."""

@@ -1,10 +1,9 @@
-"""onnxruntime sessions as the device opens them, and the one place where onnxruntime is imported."""
+"""Whole graphs as onnxruntime sessions, as the device opens them."""
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,10 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_devices import usable_cores
-from edge_runtime.errors import DependencyError, EngineError, ModelError, UsageError
+from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.manifest import TensorSpec
+from edge_runtime.ort_process import import_onnxruntime, set_threads
 
-__all__ = ["DEVICES", "OrtSession", "Session", "SessionOptions", "import_onnxruntime"]
+__all__ = [
+    "DEVICES",
+    "OrtSession",
+    "RoomCall",
+    "Session",
+    "SessionOptions",
+    "find_providers",
+    "fresh_room",
+    "usable_threads",
+]
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -36,6 +45,15 @@ _GPU = re.compile(r"(?:cuda:)?([0-9]{1,3})")
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
+# Gives the array that the named input of this shape and type is to be written into.
+RoomCall = Callable[[str, tuple[int, ...], "np.dtype[np.generic]"], "NDArray[np.generic]"]
+
+
+def fresh_room(_name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Give a new array."""
+    return np.empty(shape, dtype)
+
+
 class Session(Protocol):
     """What runs a graph: named tensors in, named tensors out."""
 
@@ -52,29 +70,23 @@ class SessionOptions:
     threads: int | None = None
 
 
-def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime. Raises DependencyError with the install line where there is none."""
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise DependencyError(
-            "onnxruntime is not installed: on a plain CPU `pip install 'edgeline[cpu]'`, on a Jetson install "
-            f"NVIDIA's onnxruntime-gpu wheel for its JetPack ({error})"
-        ) from error
-
-
 class OrtSession:
     """A whole graph in one onnxruntime session."""
 
-    def __init__(self, path: Path, options: SessionOptions) -> None:
-        """Load the graph at `path`. Raises ModelError when onnxruntime refuses it, UsageError for bad options."""
+    def __init__(self, path: Path, options: SessionOptions, optimize: bool = True) -> None:
+        """Load the graph at `path`; `optimize` False for one that went through onnxruntime's optimizer already.
+
+        Raises ModelError when onnxruntime refuses it, UsageError for bad options.
+        """
         runtime = import_onnxruntime()
         native = runtime.SessionOptions()
         native.log_severity_level = 4
-        native.intra_op_num_threads = _threads(options.threads)
+        set_threads(native, usable_threads(options.threads))
         # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
         native.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = _providers(runtime, options.device)
+        if not optimize:
+            native.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        providers = find_providers(runtime, options.device)
         try:
             self._session: Any = runtime.InferenceSession(str(path), native, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no other base
@@ -110,7 +122,8 @@ def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:
     return tuple(specs)
 
 
-def _threads(wanted: int | None) -> int:
+def usable_threads(wanted: int | None) -> int:
+    """Return the threads to use: as `wanted`, or the cores that this process may use. Raises UsageError."""
     if wanted is None:
         return usable_cores()
     if wanted < 1:
@@ -118,7 +131,8 @@ def _threads(wanted: int | None) -> int:
     return wanted
 
 
-def _providers(runtime: ModuleType, device: str) -> list[str | tuple[str, dict[str, str]]]:
+def find_providers(runtime: ModuleType, device: str) -> list[str | tuple[str, dict[str, str]]]:
+    """Return onnxruntime's providers for `device`, the CPU last. Raises UsageError for one that is not there."""
     name = device.strip().lower()
     gpu = _GPU.fullmatch(name)
     if gpu:  # "0" and "cuda:0", as detectors' own tools call it

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_runtime.manifest import Verdict
 from edge_runtime.record import Record
+from edge_runtime.sizes import format_size
 
 __all__ = ["Histogram", "Summary"]
 
@@ -57,6 +58,8 @@ class Summary:
         self.dropped = 0
         self.seconds = 0.0
         self.saved: list[tuple[str, Path]] = []
+        # Bytes of the whole process: the most it took, and its limit; 0 for none.
+        self.peak_bytes = self.limit_bytes = 0
         self._failures: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
@@ -91,6 +94,10 @@ class Summary:
             lines.append(f"dropped  {self.dropped} frames came faster than they could be judged")
         lines += _counted("failed   ", self._failures, self.unread)
         lines += _counted("not judged  ", self._unjudged, self.verdicts["NO_READ"] - self.unread)
+        if self.limit_bytes:
+            held = "within" if self.peak_bytes <= self.limit_bytes else "ABOVE"
+            peak, limit = format_size(self.peak_bytes), format_size(self.limit_bytes)
+            lines.append(f"memory   peak {peak}, {held} the limit of {limit}")
         lines += [f"saved    {what} in {place}" for what, place in self.saved if place.exists()]
         return lines
 

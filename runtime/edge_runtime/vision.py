@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import DataError, EngineError, ModelError
 from edge_runtime.manifest import Manifest
-from edge_runtime.postprocess import Settings, interpret
+from edge_runtime.postprocess import interpret
 from edge_runtime.preprocess import Preprocessor
 from edge_runtime.results import Result
-from edge_runtime.session import Session
+from edge_runtime.session import RoomCall, Session, fresh_room
+from edge_runtime.settings import Settings
 
 __all__ = ["VisionRunner"]
 
@@ -22,15 +23,18 @@ __all__ = ["VisionRunner"]
 class VisionRunner:
     """Runs images of any sizes through one session, in batches that the graph accepts."""
 
-    def __init__(self, manifest: Manifest, session: Session, settings: Settings) -> None:
-        """Raises ModelError when the manifest does not declare how an image becomes the model's input."""
+    def __init__(self, manifest: Manifest, session: Session, settings: Settings, room: RoomCall = fresh_room) -> None:
+        """`room` gives the array that a batch is pre-processed into (the engine's arena).
+
+        Raises ModelError when the manifest does not declare how an image becomes the model's input.
+        """
         if manifest.preprocess is None or len(manifest.inputs) != 1:
             raise ModelError(
                 f"model {manifest.model.name!r} takes tensors, not images: its bundle declares no pre-processing; "
                 "export it again with --size and the other pre-processing flags, or call engine.infer"
             )
         self.manifest, self.settings = manifest, settings
-        self._session = session
+        self._session, self._room = session, room
         self._preprocessor = Preprocessor(manifest.preprocess)
         first = manifest.inputs[0].shape[0] if manifest.inputs[0].shape else 1
         self._fixed_batch = first if isinstance(first, int) else None
@@ -51,7 +55,8 @@ class VisionRunner:
     def _run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         started = time.perf_counter()
         size = self._fixed_batch or len(images)
-        tensor = np.empty((size, *self._preprocessor.shape), self._preprocessor.dtype)
+        shape = (size, *self._preprocessor.shape)
+        tensor = self._room(self.manifest.inputs[0].name, shape, self._preprocessor.dtype)
         placements = [self._preprocessor.write(image, out) for image, out in zip(images, tensor, strict=False)]
         # A graph with a fixed batch gets its last image again in the places that are left over.
         tensor[len(images) :] = tensor[len(images) - 1]

@@ -106,14 +106,19 @@ def test_flags_reach_the_engine(opened: Opened, boards: Path) -> None:
     ]
     assert edge_run("my.edge", "--source", boards, *flags) == 0
     assert opened.bundle == Path("my.edge")
-    assert opened.settings == {
+    expected = {
         "device": "cpu",
         "threads": 2,
         "confidence": 0.3,
         "iou": 0.6,
         "max_det": 7,
         "classes": ["open", "1"],
+        "memory_limit": None,
+        "batch": 2,
+        "use_cache": True,
+        "lock_memory": False,
     }
+    assert {name: opened.settings[name] for name in expected} == expected
     assert opened.engine.batches == [2, 1]
 
 

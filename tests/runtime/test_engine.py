@@ -7,7 +7,7 @@ from tiny_bundle import make_bundle
 
 from edge_runtime import open_bundle
 from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
-from edge_runtime.session import _providers
+from edge_runtime.session import find_providers
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +125,12 @@ def test_the_case_of_a_device_does_not_matter(bundle, device):
 def test_a_gpu_may_be_named_as_detectors_name_it():
     runtime = SimpleNamespace(get_available_providers=lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
     cpu = "CPUExecutionProvider"
-    assert _providers(runtime, "0") == [("CUDAExecutionProvider", {"device_id": "0"}), cpu]
-    assert _providers(runtime, "CUDA:2") == [("CUDAExecutionProvider", {"device_id": "2"}), cpu]
-    assert _providers(runtime, "cuda") == ["CUDAExecutionProvider", cpu]
+    assert find_providers(runtime, "0") == [("CUDAExecutionProvider", {"device_id": "0"}), cpu]
+    assert find_providers(runtime, "CUDA:2") == [("CUDAExecutionProvider", {"device_id": "2"}), cpu]
+    assert find_providers(runtime, "cuda") == ["CUDAExecutionProvider", cpu]
     for unknown in ("cuda:", "cuda:x", "-1", "cpu:0"):
         with pytest.raises(UsageError, match="cuda:1"):
-            _providers(runtime, unknown)
+            find_providers(runtime, unknown)
 
 
 def test_a_gpu_that_is_not_there_is_named(bundle):

@@ -17,9 +17,10 @@ from edge_runtime.manifest import (
     VerdictRule,
 )
 from edge_runtime.placement import Placement
-from edge_runtime.postprocess import Settings, interpret
+from edge_runtime.postprocess import interpret
 from edge_runtime.postprocess.grid import grid_points
 from edge_runtime.results import Result
+from edge_runtime.settings import Settings
 
 Floats = NDArray[Any]
 

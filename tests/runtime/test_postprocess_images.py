@@ -26,9 +26,10 @@ from edge_runtime.manifest import (
     VerdictRule,
 )
 from edge_runtime.placement import Placement
-from edge_runtime.postprocess import Settings, interpret
+from edge_runtime.postprocess import interpret
 from edge_runtime.postprocess.window import MOST_REGIONS, Window
 from edge_runtime.results import Box, Result
+from edge_runtime.settings import Settings
 
 WHOLE = Placement(40, 20, 40, 20, 1.0, 1.0, 0.0, 0.0)
 # 40x20 pixels in the middle of a 40x40 input: 10 rows of padding above and below

@@ -23,9 +23,10 @@ from edge_runtime.manifest import (
     Thresholds,
     VerdictRule,
 )
-from edge_runtime.postprocess import Settings, interpret
+from edge_runtime.postprocess import interpret
 from edge_runtime.preprocess import Preprocessor
 from edge_runtime.results import Box, Result
+from edge_runtime.settings import Settings
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the development data, ../shared/data, is absent")

@@ -22,8 +22,8 @@ from edge_export.ort import open_session, run
 from edge_export.passes.write import manifest_of
 from edge_runtime.errors import DataError, EngineError, ModelError, UsageError
 from edge_runtime.manifest import Anomaly, Classify, Detect, Postprocess, Segment, TensorSpec, VerdictRule
-from edge_runtime.postprocess import Settings
 from edge_runtime.preprocess import Preprocessor
+from edge_runtime.settings import Settings
 from edge_runtime.vision import VisionRunner
 
 __all__ = ["ProtoSession", "check_interface", "rehearse"]

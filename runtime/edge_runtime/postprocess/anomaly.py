@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.class_names import anomaly_name
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Anomaly, Manifest
 from edge_runtime.placement import Placement
-from edge_runtime.postprocess.names import anomaly_name
 from edge_runtime.postprocess.seen import Seen
-from edge_runtime.postprocess.settings import Settings
 from edge_runtime.postprocess.tensors import check_finite, check_scores, floats, output_name, split
 from edge_runtime.postprocess.window import Window
 from edge_runtime.results import Prediction
+from edge_runtime.settings import Settings
 
 __all__ = ["anomaly"]
 

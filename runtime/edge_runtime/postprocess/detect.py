@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.class_names import class_name
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Detect, Manifest
 from edge_runtime.placement import Placement
 from edge_runtime.postprocess.boxes import MOST_CANDIDATES, nms, to_original
 from edge_runtime.postprocess.candidates import READERS, Candidates, Question
-from edge_runtime.postprocess.names import class_name
 from edge_runtime.postprocess.seen import Seen, reported
-from edge_runtime.postprocess.settings import Settings
 from edge_runtime.postprocess.tensors import check_finite, floats, split
 from edge_runtime.results import Box, Prediction
+from edge_runtime.settings import Settings
 
 __all__ = ["detect"]
 

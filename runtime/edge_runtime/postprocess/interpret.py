@@ -15,8 +15,8 @@ from edge_runtime.postprocess.detect import detect
 from edge_runtime.postprocess.raw import raw
 from edge_runtime.postprocess.seen import Seen
 from edge_runtime.postprocess.segment import segment
-from edge_runtime.postprocess.settings import Settings
 from edge_runtime.results import Result
+from edge_runtime.settings import Settings
 from edge_runtime.verdict import judge
 
 __all__ = ["interpret"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.postprocess.settings import Settings
 from edge_runtime.results import Prediction
+from edge_runtime.settings import Settings
 
 __all__ = ["Seen", "reported"]
 

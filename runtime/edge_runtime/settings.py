@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_runtime.class_names import anomaly_name, class_name
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Anomaly, Detect, Manifest
-from edge_runtime.postprocess.names import anomaly_name, class_name
 from edge_runtime.verdict import check_rule
 
 __all__ = ["Settings"]

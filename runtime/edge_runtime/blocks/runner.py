@@ -1,0 +1,259 @@
+"""Runs a plan: block after block over the whole batch, weights streamed in beside the computing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.blocks.arena import Arena
+from edge_runtime.blocks.loader import Load, Loader
+from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
+from edge_runtime.blocks.storage import Storage, room
+from edge_runtime.errors import EngineError
+from edge_runtime.manifest import Block, Manifest
+from edge_runtime.ort_process import share_arena
+from edge_runtime.plan.plan import BlockPlan, Plan, ValuePlan
+from edge_runtime.prepared.files import PreparedBlock
+
+__all__ = ["BlockRunner"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class BlockRunner:
+    """One plan in execution. Not safe for several threads at once (the engine takes turns), but `close` is."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        manifest: Manifest,
+        folder: Path,
+        blocks: Sequence[PreparedBlock],
+        storage: Storage,
+        threads: int,
+        lock_memory: bool = False,
+    ) -> None:
+        """Reserve the arena and make every session that stays. `folder` holds the prepared `blocks`.
+
+        Raises MemoryLimitError where the system does not give the memory, ModelError for a graph that does not load.
+        """
+        self.plan = plan
+        self._closing = False
+        self._folder, self._storage, self._threads = folder, storage, threads
+        self._prepared = {block.file: block for block in blocks}
+        self._blocks = [_io(manifest, block.file) for block in plan.blocks]
+        self._values = {value.name: value for value in plan.values}
+        self._inputs = [spec.name for spec in manifest.inputs]
+        self._outputs = [spec.name for spec in manifest.outputs]
+        self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
+        self._arena = Arena(plan.arena_bytes, lock_memory)
+        share_arena(plan.work_bytes, plan.work_cap_bytes)
+        self._sessions: dict[int, Any] = {}
+        self._keep: list[Any] = []
+        loads = [load for k, block in enumerate(plan.blocks) if (load := self._open(k, block)) is not None]
+        self._loader = Loader(_first_steps(loads, plan), len(plan.blocks) + 2)
+
+    def input_room(self, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+        """Return where the next run's input may be written: in the arena if it fits there."""
+        value = self._values[name]
+        if value.place is not None and np.dtype(value.dtype) == dtype and self._fits(value, shape):
+            return self._arena.view(value.place.offset, value.dtype, shape)
+        return np.empty(shape, dtype)
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+        """Run named inputs; outputs are views that hold until the next run.
+
+        A batch larger than planned goes through in parts, and its outputs are new arrays. Raises EngineError.
+        """
+        if self._closing:
+            raise EngineError("the engine is closed; open the bundle again")
+        count = self._count(feeds)
+        if count <= self.plan.batch:
+            return self._run(feeds, count)
+        parts = []
+        for start in range(0, count, self.plan.batch):
+            stop = min(start + self.plan.batch, count)
+            part = {name: self._cut(name, array, start, stop) for name, array in feeds.items()}
+            parts.append({name: array.copy() for name, array in self._run(part, stop - start).items()})
+        return {name: self._join(name, [part[name] for part in parts]) for name in self._outputs}
+
+    def stop(self) -> None:
+        """Make a run that is under way end at the next block; may be called from any thread."""
+        self._closing = True
+        self._loader.close()
+
+    def close(self) -> None:
+        """Free everything; after `stop`, when no run is under way."""
+        self.stop()
+        self._sessions.clear()
+        self._keep.clear()
+
+    def _open(self, k: int, block: BlockPlan) -> Load | None:
+        prepared = self._prepared[block.file]
+        graph = self._folder / prepared.graph
+        if block.form == "resident":
+            self._sessions[k] = packed_session(graph, self._threads)
+            return None
+        if block.form == "reloaded":
+
+            def reload() -> None:
+                self._sessions[k] = packed_session(graph, self._threads)
+
+            return Load(k, 0, reload)
+        weights, place = prepared.weights, block.place
+        if weights is None or place is None:
+            raise EngineError(
+                f"the plan streams {block.file}, which has no weights to stream; prepare the bundle again"
+            )
+        into = self._arena.view(place.offset, "uint8", (room(weights.size),)).view(np.uint8)
+        self._sessions[k], kept = streamed_session(graph, into, self._threads)
+        self._keep.append(kept)
+        read = self._storage.unpack if block.packed else self._storage.read
+
+        def stream() -> None:
+            read(weights, into)
+
+        return Load(k, place.lower, stream)
+
+    def _run(self, feeds: Arrays, count: int) -> dict[str, NDArray[np.generic]]:
+        made: dict[str, Any] = {}  # values that onnxruntime made room for
+        try:
+            for name in self._inputs:
+                target = self._view(name, count)
+                if target.ctypes.data != feeds[name].ctypes.data:
+                    np.copyto(target, feeds[name], casting="no")
+            for k, block in enumerate(self._blocks):
+                if self._closing:
+                    raise EngineError("the engine was closed while it ran")
+                self._loader.reach(k + 1)
+                self._run_block(k, block, count, made)
+                for name in [name for name in made if self._last_reader.get(name) == k and name not in self._outputs]:
+                    del made[name]
+        finally:
+            for k, planned in enumerate(self.plan.blocks):
+                if planned.form == "reloaded":
+                    self._sessions.pop(k, None)
+            if not self._closing:
+                self._loader.next_run()
+        return {name: made[name].numpy() if name in made else self._view(name, count) for name in self._outputs}
+
+    def _run_block(self, k: int, block: Block, count: int, made: dict[str, Any]) -> None:
+        form = self.plan.blocks[k].form
+        if form != "resident":
+            self._loader.wait_for(k)
+        session = self._sessions[k]
+        step = min(self.plan.micro_batch, count)
+        for start in range(0, count, step):
+            binding = session.io_binding()
+            size = min(step, count - start)
+            for name in block.inputs:
+                if name in made:
+                    binding.bind_ortvalue_input(name, made[name])
+                else:
+                    binding.bind_input(name, "cpu", 0, *self._buffer(name, start, size))
+            free = [name for name in block.outputs if self._values[name].place is None]
+            for name in block.outputs:
+                if name in free:
+                    binding.bind_output(name, "cpu")
+                else:
+                    binding.bind_output(name, "cpu", 0, *self._buffer(name, start, size))
+            run_bound(session, binding)
+            if free:
+                values = dict(zip(block.outputs, binding.get_outputs(), strict=True))
+                made.update({name: values[name] for name in free})
+        if form == "reloaded":
+            del self._sessions[k]
+
+    def _buffer(self, name: str, start: int, count: int) -> tuple[Any, tuple[int, ...], int]:
+        """The element type, shape and address of `count` images of a value from image `start` on."""
+        value = self._values[name]
+        if value.place is None:
+            raise EngineError(f"the value {name!r} has no place in the plan; prepare the bundle again")
+        shape = _shape(value, self.plan.batch, count)
+        dtype = np.dtype(value.dtype)
+        skip = start * (math.prod(shape) // count) * dtype.itemsize if start else 0
+        return dtype.type, shape, self._arena.address + value.place.offset + skip
+
+    def _view(self, name: str, count: int) -> NDArray[np.generic]:
+        value = self._values[name]
+        if value.place is None:
+            raise EngineError(f"the value {name!r} has no place in the plan; prepare the bundle again")
+        return self._arena.view(value.place.offset, value.dtype, _shape(value, self.plan.batch, count))
+
+    def _count(self, feeds: Arrays) -> int:
+        """The images in `feeds`, at least 1; shapes that the plan was not made for are refused."""
+        counts = set()
+        for name in self._inputs:
+            value, shape = self._values[name], feeds[name].shape
+            if value.axis < 0:
+                fits = shape == value.shape
+            else:
+                fits = len(shape) == len(value.shape) and shape[value.axis] % (one := _one(value, self.plan.batch)) == 0
+                counts.add(shape[value.axis] // one if fits else -1)
+                fits = fits and _others(shape, value.axis) == _others(value.shape, value.axis)
+            if not fits:
+                raise EngineError(
+                    f"input {name!r} has the shape {list(shape)}, the plan was made for {list(value.shape)} with the "
+                    "batch alone free; open the bundle without a memory limit for other shapes"
+                )
+        if len(counts) > 1 or 0 in counts:
+            raise EngineError(f"the inputs have batches of {', '.join(map(str, sorted(counts)))}; expected one size")
+        return counts.pop() if counts else 1
+
+    def _fits(self, value: ValuePlan, shape: tuple[int, ...]) -> bool:
+        if value.axis < 0:
+            return shape == value.shape
+        return (
+            len(shape) == len(value.shape)
+            and _others(shape, value.axis) == _others(value.shape, value.axis)
+            and shape[value.axis] <= value.shape[value.axis]
+        )
+
+    def _cut(self, name: str, array: NDArray[np.generic], start: int, stop: int) -> NDArray[np.generic]:
+        value = self._values[name]
+        if value.axis < 0:
+            return array
+        one = _one(value, self.plan.batch)
+        part = array[(slice(None),) * value.axis + (slice(start * one, stop * one),)]
+        return np.ascontiguousarray(part)
+
+    def _join(self, name: str, parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+        value = self._values[name]
+        return np.concatenate(parts, axis=value.axis if value.axis >= 0 else 0)
+
+
+def _io(manifest: Manifest, file: str) -> Block:
+    return next(block for block in manifest.blocks if block.file == file)
+
+
+def _first_steps(loads: Sequence[Load], plan: Plan) -> list[Load]:
+    """The loads with the step each may begin at: a block that is reloaded may not come before the block before it."""
+    placed = []
+    previous = 0
+    for load in loads:
+        first = load.first if plan.blocks[load.block].form == "streamed" else previous
+        placed.append(Load(load.block, first, load.make))
+        previous = load.block + 1
+    return placed
+
+
+def _one(value: ValuePlan, batch: int) -> int:
+    """The size along the batch axis of one image."""
+    return value.shape[value.axis] // batch
+
+
+def _shape(value: ValuePlan, batch: int, count: int) -> tuple[int, ...]:
+    """The value's shape for `count` images."""
+    if value.axis < 0:
+        return value.shape
+    size = _one(value, batch) * count
+    return (*value.shape[: value.axis], size, *value.shape[value.axis + 1 :])
+
+
+def _others(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]

@@ -1,0 +1,87 @@
+"""The whole graph in one session within a memory limit: what a generous limit plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.blocks.sessions import one_line, packed_session
+from edge_runtime.errors import EngineError
+from edge_runtime.manifest import Manifest
+from edge_runtime.ort_process import share_arena
+from edge_runtime.plan.plan import Plan
+
+__all__ = ["WholeRunner", "unlimited_plan"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class WholeRunner:
+    """Runs a prepared whole graph, `plan.micro_batch` images at a time. Not safe for several threads at once."""
+
+    def __init__(self, plan: Plan, manifest: Manifest, graph: Path, threads: int) -> None:
+        """Raises ModelError for a graph that does not load."""
+        self.plan = plan
+        share_arena(plan.work_bytes, plan.work_cap_bytes)
+        self._session: Any = packed_session(graph, threads)
+        self._outputs = [spec.name for spec in manifest.outputs]
+        self._free_batch = all(spec.shape and isinstance(spec.shape[0], str) for spec in manifest.inputs)
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+        """Run named inputs; larger batches than planned go through in parts. Raises EngineError."""
+        count = len(next(iter(feeds.values()))) if self._free_batch else 1
+        step = self.plan.micro_batch
+        if count <= step:
+            return self._run(feeds)
+        parts = [
+            self._run({name: array[start : start + step] for name, array in feeds.items()})
+            for start in range(0, count, step)
+        ]
+        return {name: _join([part[name] for part in parts]) for name in self._outputs}
+
+    def close(self) -> None:
+        """Free the session; running again is an error."""
+        self._session = None
+
+    def _run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+        if self._session is None:
+            raise EngineError("the engine is closed; open the bundle again")
+        try:
+            values = self._session.run(self._outputs, dict(feeds))
+        except Exception as error:  # onnxruntime's exceptions share no other base
+            raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
+        return dict(zip(self._outputs, values, strict=True))
+
+
+def _join(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    return np.concatenate(parts, axis=0) if parts[0].ndim else parts[0]
+
+
+def unlimited_plan(batch: int, base_bytes: int) -> Plan:
+    """The plan of an engine without a limit, for which nothing had to be measured: one session, whatever it takes."""
+    return Plan(
+        whole=True,
+        batch=batch,
+        micro_batch=batch,
+        concurrency=1,
+        blocks=(),
+        values=(),
+        slots=0,
+        slot_bytes=0,
+        arena_bytes=0,
+        work_bytes=0,
+        work_cap_bytes=0,
+        base_bytes=base_bytes,
+        overhead_bytes=0,
+        held_bytes=0,
+        moving_bytes=0,
+        peak_bytes=0,
+        limit_bytes=None,
+        latency_ms=0.0,
+        compute_ms=0.0,
+        load_ms=0.0,
+    )

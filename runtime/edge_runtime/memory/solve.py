@@ -1,0 +1,162 @@
+"""Find a small static memory layout: exact reductions, then greedy orders, then beam searches of growing width.
+
+The result depends on the problem alone: no clock, no unseeded randomness, and not the order of the buffers. Effort is
+bounded by a budget of array elements computed (a billion is 3 to 10 seconds of one workstation core), and most of
+it is never used: networks as they come are solved by a greedy order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge_runtime.memory.beam import Sections, beam_search, style_of
+from edge_runtime.memory.greedy import greedy
+from edge_runtime.memory.problem import Buffer, Problem, Solution, lower_bound
+
+__all__ = ["DEFAULT_BUDGET", "solve"]
+
+DEFAULT_BUDGET = 4_000_000_000
+# Sizes to search for, in lower bounds (None is between that and the best so far), and each one's share of the work.
+_AIMS = {1.02: 3, 1.0: 3, None: 1}
+_FEWEST_SEARCHES = 12
+_NARROWEST, _WIDEST, _TRIES_EACH = 24, 384, 12  # the beam's width doubles every few tries
+# The beam's arrays are 64-bit, and take memory for each pair of buffers.
+_LARGEST_SUM = 1 << 59
+_MOST_BUFFERS = 2000
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Buffers that are packed on their own, on top of `base` bytes."""
+
+    buffers: tuple[Buffer, ...]
+    base: int
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A part's offsets, above its base, in the order of its buffers, and the size they take."""
+
+    part: _Part
+    found: list[int]
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.part.base + self.size
+
+    def offsets(self) -> dict[str, int]:
+        return {b.id: self.part.base + at for b, at in zip(self.part.buffers, self.found, strict=True)}
+
+
+def solve(problem: Problem, *, alignment: int = 1, good_enough: float = 1.0, budget: int = DEFAULT_BUDGET) -> Solution:
+    """Return offsets, multiples of `alignment`, and the size of the arena.
+
+    The search ends at `good_enough` times the lower bound, or with the budget; budget 0 is greedy alone. Raises
+    ValueError for an alignment below 1 or a good_enough below 1.
+    """
+    if alignment < 1 or not good_enough >= 1:
+        raise ValueError(f"expected alignment and good_enough >= 1, found {alignment} and {good_enough}")
+    padded = [replace(b, size=b.size + -b.size % alignment) for b in problem.buffers if b.size]
+    # In units of the greatest common divisor the numbers are small and every offset is aligned.
+    unit = math.gcd(*(buffer.size for buffer in padded)) or 1
+    buffers = sorted((replace(b, size=b.size // unit) for b in padded), key=_canonical)
+    parts, settled = _reduce(buffers)
+    least = lower_bound(Problem(tuple(buffers)))
+    goal = math.floor(least * good_enough)
+    layouts = [_Layout(part, *greedy(part.buffers, goal - part.base)) for part in parts]
+    # The part that is furthest from fitting decides the size, so it goes first; the others need to be no better.
+    layouts.sort(key=lambda layout: layout.end, reverse=True)
+    for layout in layouts:
+        if layout.end > goal:
+            layout, work = _refine(layout, least, goal, budget if layout is layouts[-1] else budget // 2)
+            budget -= work
+            goal = max(goal, layout.end)
+        settled.update(layout.offsets())
+    offsets = {buffer.id: settled.get(buffer.id, 0) * unit for buffer in problem.buffers}
+    return Solution(offsets, max((offsets[b.id] + b.size for b in problem.buffers), default=0))
+
+
+def _canonical(buffer: Buffer) -> tuple[int, int, int, str]:
+    return buffer.lifespan.lower, buffer.lifespan.upper, buffer.size, buffer.id
+
+
+def _reduce(buffers: Sequence[Buffer]) -> tuple[list[_Part], dict[str, int]]:
+    """Split into parts that never meet in time, and settle the buffers that meet all others, as long as there are any.
+
+    A buffer that meets all others divides every layout in what is below and above it. Moving it to the bottom and
+    what was below it up by its size keeps the layout valid, so it may as well start there.
+    """
+    parts: list[_Part] = []
+    settled: dict[str, int] = {}
+    todo = [(list(buffers), 0)]
+    while todo:
+        group, base = todo.pop()
+        for run in _runs(group):
+            first_end = min(buffer.lifespan.upper for buffer in run)
+            last_start = max(buffer.lifespan.lower for buffer in run)
+            rest, height = [], base
+            for buffer in run:
+                if buffer.lifespan.lower < first_end and buffer.lifespan.upper > last_start:
+                    settled[buffer.id] = height
+                    height += buffer.size
+                else:
+                    rest.append(buffer)
+            if len(rest) == len(run):
+                parts.append(_Part(tuple(run), base))
+            elif rest:
+                todo.append((rest, height))
+    return parts, settled
+
+
+def _runs(buffers: Sequence[Buffer]) -> list[list[Buffer]]:
+    """Cut buffers, sorted by their start, wherever nothing is alive across the cut."""
+    runs: list[list[Buffer]] = []
+    end = 0
+    for buffer in buffers:
+        if not runs or buffer.lifespan.lower >= end:
+            runs.append([])
+            end = buffer.lifespan.upper
+        runs[-1].append(buffer)
+        end = max(end, buffer.lifespan.upper)
+    return runs
+
+
+def _refine(layout: _Layout, least: int, goal: int, budget: int) -> tuple[_Layout, int]:
+    """Search until the layout ends at `goal`, or cannot be better, or the budget is spent; return it and the work."""
+    part, spent = layout.part, 0
+    if len(part.buffers) > _MOST_BUFFERS or sum(buffer.size for buffer in part.buffers) > _LARGEST_SUM:
+        return layout, spent
+    sections = Sections(part.buffers)
+    equal = np.ones(sections.covers.shape[1])
+    learned = equal
+    shift = 1  # of the aim between: halfway, and nearer to the best so far each time it is missed
+    work, tries = dict.fromkeys(_AIMS, 0), dict.fromkeys(_AIMS, 0)
+    while layout.end > max(goal, least) and spent < budget:
+        room = layout.end - 1 - least
+        ends = {aim: least + room - (room >> shift) if aim is None else math.floor(least * aim) for aim in _AIMS}
+        # Searches for a tight fit die young, so they get more tries for the same work.
+        aim = min((aim for aim in _AIMS if least <= ends[aim] < layout.end), key=lambda aim: work[aim] / _AIMS[aim])
+        width = min(_WIDEST, _NARROWEST << tries[aim] // _TRIES_EACH)
+        weights = learned if tries[aim] % 2 else equal
+        # A search that lingers, raising one floor after another, is worth less than the next style's.
+        allowance = min(budget - spent, budget // _FEWEST_SEARCHES)
+        outcome = beam_search(sections, ends[aim] - part.base, width, style_of(tries[aim]), weights, allowance)
+        tries[aim] += 1
+        work[aim] += outcome.work
+        spent += outcome.work
+        if outcome.offsets is not None:
+            size = max(at + buffer.size for at, buffer in zip(outcome.offsets, part.buffers, strict=True))
+            layout, shift = _Layout(part, outcome.offsets, size), 1
+        elif outcome.complete:
+            least = ends[aim] + 1  # proven: nothing ends there
+        else:
+            # The squeaky wheel gets the grease: what made this search fail counts for more in the next.
+            learned = learned * (1 + outcome.overfull / max(1, outcome.overfull.max()))
+            learned /= learned.mean()
+            shift += aim is None
+    return layout, spent

@@ -1,0 +1,187 @@
+"""Opening a bundle: checked, prepared where that pays or is needed, planned, and as a session that runs it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.blocks.process import memory
+from edge_runtime.blocks.start import make_plan, open_blocks
+from edge_runtime.blocks.whole import WholeRunner, unlimited_plan
+from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.errors import BundleError, EdgelineError, EngineError, UsageError
+from edge_runtime.manifest import TensorSpec
+from edge_runtime.ort_process import import_onnxruntime
+from edge_runtime.plan.plan import Plan
+from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
+from edge_runtime.prepared.cache import PreparedCache, cache_root
+from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, checked_before, read_json
+from edge_runtime.prepared.key import prepared_key
+from edge_runtime.session import (
+    OrtSession,
+    RoomCall,
+    Session,
+    SessionOptions,
+    find_providers,
+    fresh_room,
+    usable_threads,
+)
+
+__all__ = ["OpenOptions", "Opened", "open_runner", "plan_bundle", "shapes_agree"]
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """How to open a bundle.
+
+    `memory_limit`: bytes of the whole process, None for no limit. `batch`: images of a call. `use_cache`: prepared
+    files are looked for and kept. `lock_memory`: the arena is never swapped out. `reserve_bytes`: what the caller will
+    still take of the limit for itself. `prepare`: without a limit, too, a graph that is not in the cache is prepared,
+    so that the next start is faster.
+    """
+
+    session: SessionOptions
+    memory_limit: int | None = None
+    batch: int = 1
+    use_cache: bool = True
+    lock_memory: bool = False
+    reserve_bytes: int = 0
+    prepare: bool = False
+
+
+@dataclass
+class Opened:
+    """A bundle ready to run.
+
+    `room` gives the arrays that inputs are best written into. `stop` ends a run that is under way, at the next block if
+    there are several; it may be called from any thread.
+    """
+
+    bundle: Bundle
+    session: Session
+    plan: Plan
+    providers: tuple[str, ...]
+    room: RoomCall
+    stop: Callable[[], None]
+    on_close: Callable[[], None]
+
+    def close(self) -> None:
+        """Free the model, then let go of the prepared files."""
+        try:
+            self.session.close()
+        finally:
+            self.on_close()
+
+
+def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Opened:
+    """Open a bundle. Raises what open_bundle raises."""
+    if options.batch < 1:
+        raise UsageError(f"batch must be at least 1, found {options.batch}")
+    runtime = import_onnxruntime()
+    threads = usable_threads(options.session.threads)
+    on_cpu = find_providers(runtime, options.session.device) == ["CPUExecutionProvider"]
+    if options.memory_limit is not None and not on_cpu:
+        raise UsageError("a memory limit is kept on the CPU only; add --device cpu, or leave the limit out")
+    bundle = read_bundle(path, check_hashes=False)
+    with contextlib.ExitStack() as cleanup:
+        cache = PreparedCache(cache_root() if options.use_cache else None)
+        cleanup.callback(cache.close)
+        # A cache that cannot be looked into is no reason not to run without a limit.
+        folder = cache.use(prepared_key(bundle.sha256, runtime)) if options.use_cache and on_cpu else None
+        if folder is None or not checked_before(folder, bundle.file_stamps()):
+            bundle = read_bundle(path)
+        if options.memory_limit is None:
+            if options.prepare and on_cpu and options.use_cache:
+                # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
+                with contextlib.suppress(EdgelineError):
+                    folder = prepare_in(cache, bundle, options.batch, threads, None, progress, blocks=False)
+            opened = _open_whole(bundle, folder, options, cache.close)
+            cleanup.pop_all()
+            return opened
+        folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
+        opened = _open_planned(bundle, folder, options, threads, cache.close)
+        cleanup.pop_all()
+        return opened
+
+
+def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Plan:
+    """Return the plan that a bundle would be run by, prepared and measured for it. Raises what open_bundle raises."""
+    threads = usable_threads(options.session.threads)
+    bundle = read_bundle(path)
+    cache = PreparedCache(cache_root() if options.use_cache else None)
+    try:
+        folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
+        measured = find_measured(folder, threads, options.batch)
+        if measured is None:
+            raise EngineError(f"{folder} was changed while it was used; remove it and start again")
+        return make_plan(bundle, measured, options.batch, options.memory_limit, options.reserve_bytes)
+    finally:
+        cache.close()
+
+
+def _open_whole(bundle: Bundle, folder: Path | None, options: OpenOptions, on_close: Callable[[], None]) -> Opened:
+    """One session without a limit: of the prepared graph if there is one, which starts faster."""
+    whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
+    base = memory().resident
+    if whole is None or folder is None:
+        session = OrtSession(bundle.file("model.onnx"), options.session)
+    else:
+        session = OrtSession(folder / whole.graph, options.session, optimize=False)
+    try:
+        _check_values("input", bundle.manifest.inputs, session.inputs)
+        _check_values("output", bundle.manifest.outputs, session.outputs)
+    except BundleError:
+        session.close()
+        raise
+    plan = unlimited_plan(options.batch, base)
+    return Opened(bundle, session, plan, session.providers, fresh_room, _nothing, on_close)
+
+
+def _open_planned(
+    bundle: Bundle, folder: Path, options: OpenOptions, threads: int, on_close: Callable[[], None]
+) -> Opened:
+    measured = find_measured(folder, threads, options.batch)
+    prepared = read_json(Prepared, folder / PREPARED)
+    whole = read_json(PreparedWhole, folder / WHOLE)
+    if measured is None or prepared is None:
+        raise EngineError(f"{folder} was changed while it was used; remove it and start again")
+    plan = make_plan(bundle, measured, options.batch, options.memory_limit, options.reserve_bytes)
+    providers = ("CPUExecutionProvider",)
+    if plan.whole and whole is not None:
+        runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
+        return Opened(bundle, runner, plan, providers, fresh_room, _nothing, on_close)
+    blocks = open_blocks(bundle, folder, prepared, plan, threads, options.lock_memory)
+    return Opened(bundle, blocks, plan, providers, blocks.input_room, blocks.stop, on_close)
+
+
+def _nothing() -> None:
+    """A graph that runs as a whole runs to its end."""
+
+
+def _check_values(kind: str, declared: Sequence[TensorSpec], found: Sequence[TensorSpec]) -> None:
+    """Raise BundleError unless the manifest tells the graph's values: their names, types, ranks and fixed sizes."""
+    advice = "export the bundle again with edge-export"
+    graph = {spec.name: spec for spec in found}
+    if len(declared) != len(found) or {spec.name for spec in declared} != set(graph):
+        raise BundleError(
+            f"manifest.json declares the {kind}s {', '.join(spec.name for spec in declared)}, "
+            f"model.onnx has {', '.join(graph)}; {advice}"
+        )
+    for spec in declared:
+        other = graph[spec.name]
+        # onnxruntime infers more than a graph declares: no shape at all is told as (), like a scalar's.
+        fits = not spec.shape or not other.shape or shapes_agree(spec.shape, other.shape)
+        if spec.dtype != other.dtype or not fits:
+            raise BundleError(
+                f"manifest.json declares the {kind} {spec.name!r} as {spec.dtype} {list(spec.shape)}, "
+                f"model.onnx has {other.dtype} {list(other.shape)}; {advice}"
+            )
+
+
+def shapes_agree(shape: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    """Whether two shapes agree where both have numbers."""
+    return len(shape) == len(other) and all(
+        a == b or isinstance(a, str) or isinstance(b, str) for a, b in zip(shape, other, strict=True)
+    )

@@ -1,0 +1,97 @@
+"""onnxruntime in this process: where it is imported, and what all its sessions share, a thread pool and an arena.
+
+onnxruntime takes the size of its global pool once, before the first session, and then refuses every session that wants
+threads of its own. So only a program that owns its process may ask for it (`own_process`); an engine inside somebody
+else's program gives each block a pool of threads that sleep when they have nothing to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from edge_runtime.errors import DependencyError
+
+__all__ = ["block_options", "import_onnxruntime", "own_process", "set_threads", "share_arena"]
+
+_SAME_AS_REQUESTED = 1  # OrtArenaCfg's arena_extend_strategy: no doubling
+
+
+@dataclass
+class _Shared:
+    """The process's state; onnxruntime keeps the same."""
+
+    owned: bool = False
+    pooled: bool = False
+
+
+_SHARED = _Shared()
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import onnxruntime. Raises DependencyError with the install line where there is none."""
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise DependencyError(
+            "onnxruntime is not installed: on a plain CPU `pip install 'edgeline[cpu]'`, on a Jetson install "
+            f"NVIDIA's onnxruntime-gpu wheel for its JetPack ({error})"
+        ) from error
+
+
+def own_process() -> None:
+    """Say that this process is ours, by a program's main alone: the first session makes one pool for all of them."""
+    _SHARED.owned = True
+
+
+def share_arena(first_bytes: int, cap_bytes: int) -> None:
+    """Give sessions made from now on (block_options) one new arena: a first chunk, never more than the cap.
+
+    Sessions that exist keep theirs. `cap_bytes` 0 is no cap. What goes over the cap is a clean error of the run.
+    """
+    runtime = import_onnxruntime()
+    place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    config = runtime.OrtArenaCfg(cap_bytes, _SAME_AS_REQUESTED, max(first_bytes, 1 << 16), -1)
+    runtime.create_and_register_allocator(place, config)
+
+
+def set_threads(options: Any, threads: int) -> None:
+    """Set a session's options to the process's pool, if the process is ours, else to `threads` of its own."""
+    if _SHARED.owned and not _SHARED.pooled:
+        import_onnxruntime().set_global_thread_pool_sizes(threads, 1)
+        _SHARED.pooled = True
+    if _SHARED.pooled:
+        options.use_per_session_threads = False
+    else:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+
+
+def block_options(runtime: ModuleType, threads: int, packed: bool, optimized: bool = True) -> Any:
+    """Return onnxruntime's options for the session of a block (or of a whole prepared graph).
+
+    `packed`: kernels may keep their weights in a layout of their own; without, they read them where they lie, each
+    run. `optimized`: the graph went through the optimizer already and is run as it is.
+    """
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    # Patterns save a few allocations a run, and keep a plan of each batch size for each block.
+    options.enable_mem_pattern = False
+    set_threads(options, threads)
+    if optimized:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    entries = {
+        # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one, and here the loader
+        # wants the core.
+        "session.intra_op.allow_spinning": "0",
+        "session.use_env_allocators": "1",
+        # Weights that onnxruntime holds itself come from malloc, so that a dropped session gives them back.
+        "session.use_device_allocator_for_initializers": "1",
+    }
+    if not packed:
+        entries["session.disable_prepacking"] = "1"
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    return options

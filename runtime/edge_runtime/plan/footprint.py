@@ -1,0 +1,71 @@
+"""What candidates cost: latency and memory, for thousands at a time.
+
+One row of numbers per block and all candidates at once, because the search looks at many thousands of them and a
+start must not wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
+from edge_runtime.plan.pipeline import latency
+
+__all__ = ["Rated", "rate"]
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Each candidate's latency in milliseconds, infinite if it cannot run, and its memory in bytes, see plan.Plan.
+
+    `arena` is the most that is alive at one time: no layout of the arena is smaller. `total` is their sum.
+    """
+
+    latency: npt.NDArray[np.float64]
+    arena: _Ints
+    work: _Ints
+    held: _Ints
+    moving: _Ints
+
+    @property
+    def total(self) -> _Ints:
+        return self.arena + self.work + self.held + self.moving
+
+
+def rate(costs: Costs, candidates: Candidates) -> Rated:
+    """Compute latency and memory of all candidates."""
+    forms = np.ascontiguousarray(candidates.forms.T.astype(np.intp))  # [k, C]
+    micro = candidates.micro.astype(np.intp)
+    count = len(micro)
+    compute, load, cpu = (np.empty(forms.shape) for _ in range(3))
+    zeros = np.zeros(count, np.int64)
+    held, making, moving, arena = zeros, zeros, zeros, np.full(count, costs.values.max())
+    # From the last block to the first: what the loader makes ready while block k computes is what is loaded next.
+    next_room, next_held, next_making = zeros, zeros, zeros
+    for k in reversed(range(len(forms))):
+        f = forms[k]
+        compute[k] = costs.compute[micro, k, f]
+        load[k], cpu[k] = costs.load[k, f], costs.cpu[k, f]
+        stays = np.where(f == RELOADED, 0, costs.held[k, f])
+        held = held + stays
+        making = np.maximum(making, np.where(f == RELOADED, 0, costs.making[k, f]))
+        room = np.where(f == STREAMED, costs.room[k], 0)
+        reloaded = costs.held[k, f] - stays
+        arena = np.maximum(arena, costs.values[k + 1] + room + next_room)
+        moving = np.maximum(moving, reloaded + next_held + next_making)
+        loaded = f != RESIDENT
+        next_room = np.where(loaded, room, next_room)
+        next_held = np.where(loaded, reloaded, next_held)
+        next_making = np.where(loaded, np.where(f == RELOADED, costs.making[k, f], 0), next_making)
+    return Rated(
+        latency=latency(compute, load, cpu, forms != RESIDENT, costs.competition),
+        arena=np.maximum(arena, costs.values[0] + next_room),
+        work=costs.work[micro],
+        held=held,
+        moving=np.maximum(np.maximum(moving, next_held + next_making), making),
+    )

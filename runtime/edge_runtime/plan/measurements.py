@@ -1,0 +1,142 @@
+"""What prepare measured of a bundle on this machine: the planner's only view of the world.
+
+Bytes are bytes of memory unless they are called stored; times are milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Union
+
+__all__ = [
+    "BlockMeasurement",
+    "Form",
+    "FormMeasurement",
+    "Limit",
+    "Measurements",
+    "Profile",
+    "Timing",
+    "ValueMeasurement",
+    "WholeMeasurement",
+    "Work",
+]
+
+# How a block is held: its session and packed weights for good; a session whose weights lie in the arena only while
+# they are needed; a session that is made before each use and dropped after it.
+Form = Literal["resident", "streamed", "reloaded"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One run on `batch` images takes `ms`."""
+
+    batch: int
+    ms: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """onnxruntime's arena needs `bytes` for values inside a graph while it runs on `batch` images."""
+
+    batch: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class FormMeasurement:
+    """One way to hold one block that was seen to give the right answer.
+
+    `held_bytes`: memory beside the arena while the session exists: packed weights and the graph (resident, reloaded),
+    the graph alone (streamed). `making_bytes`: what making the session takes for a moment on top of that.
+    `load_ms`: the loader's time to make it ready for one use with the file in the page cache: copying, unpacking and
+    checking (streamed), making the session (reloaded), 0 (resident).
+    """
+
+    form: Form
+    held_bytes: int
+    making_bytes: int
+    load_ms: float
+    timings: tuple[Timing, ...]
+
+
+@dataclass(frozen=True)
+class BlockMeasurement:
+    """One block. `weight_bytes` is its room in the arena when it is streamed, `stored_bytes` what is read for it.
+
+    Where `packed_bytes` is not 0 a compressed copy of its weights was measured to load faster from cold storage: that
+    many bytes are read instead, and unpacking takes `unpack_ms` in place of the streamed form's load_ms.
+    """
+
+    file: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weight_bytes: int
+    stored_bytes: int
+    forms: tuple[FormMeasurement, ...]
+    work: tuple[Work, ...]
+    packed_bytes: int = 0
+    unpack_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class ValueMeasurement:
+    """A value that enters or leaves a block, with its shape for one image.
+
+    `axis` is the one dimension that grows with the batch (its size for N images is N times that for one), -1 when
+    none does. `planned` False: the shape depends on the data, so onnxruntime makes room for the value at each run.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    axis: int
+    planned: bool = True
+
+
+@dataclass(frozen=True)
+class WholeMeasurement:
+    """The whole graph in one session: memory it holds, what making it takes for a moment, runs, their memory."""
+
+    held_bytes: int
+    making_bytes: int
+    timings: tuple[Timing, ...]
+    work: tuple[Work, ...]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Everything that was measured of one bundle with `threads` threads.
+
+    `batches`: the batch sizes that were measured, ascending. `overhead_bytes`: what a process grows by while it runs
+    beside everything listed here (stacks, code that is touched, the interpreter), seen in a rehearsal.
+    """
+
+    threads: int
+    batches: tuple[int, ...]
+    values: tuple[ValueMeasurement, ...]
+    blocks: tuple[BlockMeasurement, ...]
+    whole: Union[WholeMeasurement, None]
+    overhead_bytes: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the machine does: bytes read from storage per second, cold and out of the page cache, and its cores."""
+
+    read_bytes_per_s: float
+    cached_bytes_per_s: float
+    cores: int
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a plan has to fit: `process_bytes` for the whole process (None: no limit), of which the interpreter and the
+    libraries took `base_bytes` before the engine was opened, for calls of `batch` images.
+
+    `cached`: whether weights that were read once will come out of the page cache the next time.
+    """
+
+    process_bytes: Union[int, None]
+    base_bytes: int
+    batch: int
+    cached: bool = True

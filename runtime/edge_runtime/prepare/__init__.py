@@ -1,0 +1,5 @@
+"""Preparing a bundle for this machine: once, in a process of its own, kept in the cache."""
+
+from edge_runtime.prepare.make import ProgressCall, find_measured, prepare, prepare_in
+
+__all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]

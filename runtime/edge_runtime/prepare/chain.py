@@ -1,0 +1,141 @@
+"""The portable blocks run one after another on golden inputs: what every lowered form is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.blocks.sessions import one_line
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import EdgelineError, EngineError, ModelError
+from edge_runtime.golden import load_golden, read_golden
+from edge_runtime.manifest import Block
+from edge_runtime.ort_process import block_options, import_onnxruntime
+from edge_runtime.plan.measurements import ValueMeasurement
+from edge_runtime.prepare.measure import tiled
+
+__all__ = ["Chain"]
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+class Chain:
+    """The values of two golden samples, block after block; kept only as long as a later block reads them.
+
+    `batchable` turns False when a block cannot take two images at once.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        """Raises BundleError for golden inputs that cannot be read."""
+        manifest = bundle.manifest
+        self._bundle, self._threads = bundle, threads
+        samples = [sample.feeds for sample in _samples(bundle)][:2]
+        self._samples: list[Arrays] = samples or [_noise(bundle)]
+        free = [bool(spec.shape) and isinstance(spec.shape[0], str) for spec in manifest.inputs]
+        self.batchable = all(free)
+        self.axes: dict[str, int] = {spec.name: 0 if self.batchable else -1 for spec in manifest.inputs}
+        self.values: dict[str, ValueMeasurement] = {
+            spec.name: self._value(spec.name, planned=True) for spec in manifest.inputs
+        }
+        self._last = {name: k for k, block in enumerate(manifest.blocks) for name in block.inputs}
+
+    def feeds(self, block: Block) -> Arrays:
+        """Return what the block reads, for one image."""
+        return {name: self._samples[0][name] for name in block.inputs}
+
+    def run(self, block: Block) -> Arrays:
+        """Run the portable block, note its outputs' shapes, and return those whose shape does not depend on the data.
+
+        Raises ModelError for a block that does not load, EngineError for one that does not run.
+        """
+        session = self._open(block.file)
+        found = [_run(session, block, {name: sample[name] for name in block.inputs}) for sample in self._samples]
+        twice = self._twice(session, block, found[0])
+        for name in block.outputs:
+            planned = len({values[name].shape for values in found}) == 1
+            self.axes[name] = _axis(found[0][name], twice[name]) if planned and twice else -1
+            if planned and twice and self.axes[name] == _STRANGE:
+                self.batchable = False
+                self.axes[name] = -1
+        for sample, values in zip(self._samples, found, strict=True):
+            sample.update(values)
+        for name in block.outputs:
+            self.values[name] = self._value(name, len({values[name].shape for values in found}) == 1)
+        return {name: found[0][name] for name in block.outputs if self.values[name].planned}
+
+    def drop(self, index: int) -> None:
+        """Forget values that no block after number `index` reads."""
+        for sample in self._samples:
+            for name in [name for name in sample if self._last.get(name, -1) <= index]:
+                del sample[name]
+
+    def whole(self) -> tuple[Arrays, Arrays]:
+        """Run the whole portable graph: its inputs and outputs for one image."""
+        outputs = tuple(spec.name for spec in self._bundle.manifest.outputs)
+        names = tuple(spec.name for spec in self._bundle.manifest.inputs)
+        feeds = {name: self._samples[0][name] for name in names}
+        block = Block("model.onnx", names, outputs, 0, 0, 0, "")
+        return feeds, _run(self._open("model.onnx"), block, feeds)
+
+    def _twice(self, session: Any, block: Block, once: Arrays) -> Arrays:
+        """The block's outputs for two images; {} when it cannot take two."""
+        if not self.batchable:
+            return {}
+        feeds = {name: tiled(self._samples[0][name], self.axes[name], 2) for name in block.inputs}
+        try:
+            return _run(session, block, feeds)
+        except EdgelineError:
+            self.batchable = False
+            return {}
+
+    def _value(self, name: str, planned: bool) -> ValueMeasurement:
+        array = self._samples[0][name]
+        return ValueMeasurement(name, str(array.dtype), array.shape, self.axes[name], planned and array.dtype != object)
+
+    def _open(self, file: str) -> Any:
+        runtime = import_onnxruntime()
+        options = block_options(runtime, self._threads, packed=True, optimized=False)
+        try:
+            return runtime.InferenceSession(str(self._bundle.file(file)), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no other base
+            raise ModelError(f"onnxruntime {runtime.__version__} cannot load {file}: {one_line(error)}") from error
+
+
+_STRANGE = -2
+
+
+def _axis(once: NDArray[np.generic], twice: NDArray[np.generic]) -> int:
+    """The axis that two images double, -1 for none, _STRANGE where the shapes differ otherwise."""
+    if once.shape == twice.shape:
+        return -1
+    if once.ndim != twice.ndim:
+        return _STRANGE
+    changed = [axis for axis, (a, b) in enumerate(zip(once.shape, twice.shape, strict=True)) if a != b]
+    return changed[0] if len(changed) == 1 and twice.shape[changed[0]] == 2 * once.shape[changed[0]] else _STRANGE
+
+
+def _run(session: Any, block: Block, feeds: Mapping[str, NDArray[np.generic]]) -> Arrays:
+    try:
+        values = session.run(list(block.outputs), dict(feeds))
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise EngineError(f"{block.file} does not run: {one_line(error)}") from error
+    return dict(zip(block.outputs, (np.asarray(value) for value in values), strict=True))
+
+
+def _samples(bundle: Bundle) -> list[Any]:
+    manifest = bundle.manifest
+    arrays = load_golden(bundle.file("golden.npz"))
+    return list(read_golden(arrays, manifest.inputs[0], manifest.preprocess))
+
+
+def _noise(bundle: Bundle) -> Arrays:
+    """Inputs for a bundle without golden samples: seeded noise, one image, other free sizes 1."""
+    rng = np.random.default_rng(0)
+    feeds: Arrays = {}
+    for spec in bundle.manifest.inputs:
+        shape = tuple(dim if isinstance(dim, int) else 1 for dim in spec.shape)
+        feeds[spec.name] = rng.standard_normal(shape).astype(spec.dtype)
+    return feeds

@@ -1,0 +1,198 @@
+"""The preparing process: `python -m edge_runtime.prepare.child REQUEST`, a line of JSON for every step.
+
+A process of its own, so that what onnxruntime's optimizer takes and does not give back is gone afterwards, and so that
+what is measured is measured in a process with nothing else in it. Goes block by block: it takes what one block takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from edge_runtime.blocks.process import memory, return_freed_memory, tune_allocator
+from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.errors import EdgelineError, MemoryLimitError
+from edge_runtime.manifest import Block
+from edge_runtime.ort_process import own_process
+from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Profile, WholeMeasurement
+from edge_runtime.prepare.chain import Chain
+from edge_runtime.prepare.compress import compress
+from edge_runtime.prepare.lower import lower
+from edge_runtime.prepare.measure import Measured as MeasuredForm
+from edge_runtime.prepare.measure import Subject, measure_forms, measure_packed
+from edge_runtime.prepare.request import Request, say
+from edge_runtime.prepare.speed import measure_profile
+from edge_runtime.prepared.files import (
+    PREPARED,
+    WHOLE,
+    Measured,
+    Prepared,
+    PreparedBlock,
+    PreparedWhole,
+    measurements_name,
+    read_json,
+    write_json,
+)
+from edge_runtime.schema import from_json
+from edge_runtime.sizes import format_size
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Do what the request says; errors of ours go to the waiting process as a line too."""
+    tune_allocator()
+    request = from_json(Request, json.loads(sys.argv[1]))
+    try:
+        own_process()
+        bundle = read_bundle(request.bundle, check_hashes=False)  # who asks has checked them
+        if request.rehearse:
+            from edge_runtime.prepare.rehearse import rehearse  # the planner is nothing that preparing needs
+
+            say(result=rehearse(bundle, Path(request.folder), request.threads, request.batches[-1]))
+        else:
+            _Preparation(request, bundle).run()
+            say(result=0)
+    except EdgelineError as error:
+        say(error=str(error), kind=type(error).__name__)
+
+
+class _Preparation:
+    """One request in progress."""
+
+    def __init__(self, request: Request, bundle: Bundle) -> None:
+        self.request, self.bundle = request, bundle
+        self.folder = Path(request.folder)
+        self.chain = Chain(bundle, request.threads)
+        self.total = len(bundle.manifest.blocks) * request.blocks + request.whole
+        self.done = 0
+        self._peak = 0
+        self._profile: Profile | None = None
+
+    def run(self) -> None:
+        """Prepare what is asked for, blocks first: they need the least memory."""
+        feeds, expected = self.chain.whole() if self.request.whole else ({}, {})
+        whole = None
+        blocks: tuple[BlockMeasurement, ...] = ()
+        if self.request.blocks:
+            blocks = self._blocks()
+        if self.request.whole:
+            whole = self._whole(feeds, expected)
+        if self.request.blocks:
+            self._write_measurements(blocks, whole)
+
+    def _blocks(self) -> tuple[BlockMeasurement, ...]:
+        known = read_json(Prepared, self.folder / PREPARED)
+        prepared: list[PreparedBlock] = []
+        measured = []
+        for index, block in enumerate(self.bundle.manifest.blocks):
+            self._step(f"block {index + 1} of {len(self.bundle.manifest.blocks)}")
+            feeds = self.chain.feeds(block)
+            expected = self.chain.run(block)
+            here = known.blocks[index] if known else self._lower(block)
+            prepared.append(here)
+            measured.append(self._measure(block, here, feeds, expected))
+            self.chain.drop(index)
+            del feeds, expected
+            self._check_limit()
+        packed = [compress(here, self.folder, self.profile()) for here in prepared]
+        if known is None:
+            prepared = [one.block for one in packed]
+            write_json(Prepared(1, tuple(prepared)), self.folder / PREPARED)
+        return tuple(
+            replace(block, packed_bytes=one.bytes, unpack_ms=one.ms)
+            for block, one in zip(measured, packed, strict=True)
+        )
+
+    def profile(self) -> Profile:
+        """The storage's speed, measured on the prepared weights."""
+        if self._profile is None:
+            self._profile = measure_profile(sorted(self.folder.glob("block-*.bin")))
+        return self._profile
+
+    def _lower(self, block: Block) -> PreparedBlock:
+        target = self.folder / Path(block.file).name
+        weights = lower(self.bundle.file(block.file), target, self.request.threads)
+        return PreparedBlock(block.file, target.name, weights)
+
+    def _measure(self, block: Block, here: PreparedBlock, feeds: dict, expected: dict) -> BlockMeasurement:  # type: ignore[type-arg]
+        subject = Subject(
+            self.folder,
+            here.graph,
+            here.weights,
+            feeds,
+            expected,
+            block.outputs,
+            dict(self.chain.axes),
+            self.request.batches if self.chain.batchable else (1,),
+            self.request.threads,
+        )
+        found = measure_forms(subject)
+        return BlockMeasurement(
+            file=block.file,
+            inputs=block.inputs,
+            outputs=block.outputs,
+            weight_bytes=here.weights.size if here.weights else 0,
+            stored_bytes=here.weights.size if here.weights else 0,
+            forms=tuple(form.form for form in found),
+            work=_most_work(found),
+        )
+
+    def _whole(self, feeds: dict, expected: dict) -> WholeMeasurement | None:  # type: ignore[type-arg]
+        self._step("the whole graph")
+        target = self.folder / "whole.onnx"
+        if read_json(PreparedWhole, self.folder / WHOLE) is None:
+            lower(self.bundle.file("model.onnx"), target, self.request.threads)
+        batches = self.request.batches if self.chain.batchable and self.request.blocks else (1,)
+        subject = Subject(
+            self.folder,
+            target.name,
+            None,
+            feeds,
+            expected,
+            tuple(expected),
+            dict(self.chain.axes) if self.request.blocks else dict.fromkeys((*feeds, *expected), -1),
+            batches,
+            self.request.threads,
+        )
+        measured = measure_packed(subject)
+        write_json(PreparedWhole(1, target.name), self.folder / WHOLE)
+        form = measured.form
+        return WholeMeasurement(form.held_bytes, form.making_bytes, form.timings, measured.work)
+
+    def _write_measurements(self, blocks: tuple[BlockMeasurement, ...], whole: WholeMeasurement | None) -> None:
+        batches = self.request.batches if self.chain.batchable else (1,)
+        values = tuple(self.chain.values.values())
+        measurements = Measurements(self.request.threads, batches, values, blocks, whole, 0)
+        name = measurements_name(self.request.threads, self.request.batches[-1])
+        write_json(Measured(1, measurements, self.profile()), self.folder / name)
+
+    def _step(self, what: str) -> None:
+        say(step=what, done=self.done, total=self.total)
+        self.done += 1
+
+    def _check_limit(self) -> None:
+        gc.collect()
+        return_freed_memory()
+        # What was measured reset the peak; the limit held or not over all blocks.
+        self._peak = peak = max(self._peak, memory().peak)
+        limit = self.request.limit_bytes
+        if limit is not None and peak > limit:
+            raise MemoryLimitError(
+                f"preparing this bundle takes {format_size(peak)} in a process of its own, {format_size(limit)} are "
+                "left of the limit; prepare it once without the limit: edge-bench --prepare BUNDLE"
+            )
+
+
+def _most_work(found: list[MeasuredForm]) -> tuple:  # type: ignore[type-arg]
+    """The most that any form needs, for each batch."""
+    return tuple(max(works, key=lambda work: work.bytes) for works in zip(*(form.work for form in found), strict=True))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        main()

@@ -1,0 +1,68 @@
+"""Lowering: onnxruntime's optimizer runs once, here, and what it made is kept for every later start."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.blocks.sessions import one_line
+from edge_runtime.errors import ModelError
+from edge_runtime.external_data import external_tensors
+from edge_runtime.files import sync_path, writing
+from edge_runtime.ort_process import block_options, import_onnxruntime
+from edge_runtime.prepared.files import StoredWeights
+
+__all__ = ["lower"]
+
+# Smaller tensors stay in the graph: as a file of their own bytes they gain nothing.
+_OUTSIDE_BYTES = 1024
+_CHUNK = 4 << 20
+
+
+def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
+    """Write the graph at `source`, optimized for this CPU, as `target` (NAME.onnx) and its weights as NAME.bin.
+
+    Constants are folded (FP16 weights behind a Cast become FP32), nodes fused, convolution weights reordered to the
+    CPU's vector width. Returns its weights, None when all lie in the graph. Raises ModelError, OutputError.
+    """
+    runtime = import_onnxruntime()
+    weights = target.with_suffix(".bin")
+    options = _options(runtime, threads, target, weights.name)
+    try:
+        runtime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+        tensors = external_tensors(target.read_bytes())
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime {runtime.__version__} cannot optimize {source}: {one_line(error)}") from error
+    with writing(weights):
+        sync_path(target)
+        if not tensors:
+            weights.unlink(missing_ok=True)
+            return None
+        size = max(tensor.offset + tensor.length for tensor in tensors)
+        with weights.open("r+b") as stream:
+            # Some versions leave bytes of padding behind the last tensor, or none at all.
+            os.ftruncate(stream.fileno(), size)
+        sync_path(weights)
+        return StoredWeights(weights.name, size, _crc32(weights))
+
+
+def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:
+    options = block_options(runtime, threads, packed=False, optimized=False)
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.optimized_model_filepath = str(target)
+    for key, value in {
+        "session.optimized_model_external_initializers_file_name": weights,
+        "session.optimized_model_external_initializers_min_size_in_bytes": str(_OUTSIDE_BYTES),
+    }.items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
+def _crc32(path: Path) -> int:
+    found = 0
+    with path.open("rb", buffering=0) as stream:
+        while chunk := stream.read(_CHUNK):
+            found = zlib.crc32(chunk, found)
+    return found

@@ -1,0 +1,197 @@
+"""The side of preparing that waits: looks into the cache, starts the preparing process, tells how far it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge_runtime import errors
+from edge_runtime.blocks.process import memory
+from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
+from edge_runtime.ort_process import import_onnxruntime
+from edge_runtime.prepare.request import Request
+from edge_runtime.prepared.cache import PreparedCache, cache_root
+from edge_runtime.prepared.files import (
+    CHECKED,
+    PREPARED,
+    WHOLE,
+    CheckedBundle,
+    Measured,
+    Prepared,
+    PreparedWhole,
+    measurements_name,
+    read_json,
+    write_json,
+)
+from edge_runtime.prepared.key import prepared_key
+from edge_runtime.schema import to_json
+from edge_runtime.session import usable_threads
+
+__all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]
+
+# Called with what is being done, the steps done and the steps in all.
+ProgressCall = Callable[[str, int, int], None]
+# Lowering the whole graph holds its weights about this many times for a moment.
+_WHOLE_FACTOR = 2.5
+
+
+def prepare(
+    path: Path | str,
+    batch: int = 1,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    progress: ProgressCall | None = None,
+) -> Path:
+    """Prepare a bundle for this machine, whole and in blocks, unless the cache has it; return the prepared folder.
+
+    Raises BundleError, ModelError, MemoryLimitError when preparing takes more than the limit, OutputError for a cache
+    that cannot be written.
+    """
+    cache = PreparedCache(cache_root())
+    try:
+        bundle = read_bundle(path)
+        return prepare_in(cache, bundle, batch, usable_threads(threads), memory_limit, progress)
+    finally:
+        cache.close()
+
+
+def prepare_in(
+    cache: PreparedCache,
+    bundle: Bundle,
+    batch: int,
+    threads: int,
+    memory_limit: int | None,
+    progress: ProgressCall | None,
+    blocks: bool = True,
+) -> Path:
+    """Prepare in a given cache and return the folder, in use by that cache. `bundle`'s hashes were checked."""
+    tell = progress or _quiet
+    key = prepared_key(bundle.sha256, import_onnxruntime())
+    want = _Wanted(bundle, batch, threads, memory_limit, blocks)
+    found = cache.use(key)
+    if found is not None and want.in_folder(found):
+        return found
+    with cache.making(key, lambda: tell("another process prepares this bundle", 0, 0)):
+        found = cache.use(key)
+        if found is None:
+            with cache.new(key) as folder:
+                want.make(folder, tell)
+        elif not want.in_folder(found):
+            want.make(found, tell)
+        folder_now = cache.use(key)
+    if folder_now is None:
+        raise EngineError(f"{cache.folder(key)} was removed while it was prepared; start again")
+    return folder_now
+
+
+def find_measured(folder: Path, threads: int, batch: int) -> Measured | None:
+    """Return measurements for calls of `batch` images: the file for the smallest batch that is not smaller."""
+    sizes = sorted(
+        int(path.stem.rpartition("-b")[2])
+        for path in folder.glob(f"measured-t{threads}-b*.json")
+        if path.stem.rpartition("-b")[2].isdigit()
+    )
+    for size in sizes:
+        if size >= batch:
+            measured = read_json(Measured, folder / measurements_name(threads, size))
+            if measured is not None:
+                return measured
+    return None
+
+
+class _Wanted:
+    """What a caller needs to find in a prepared folder."""
+
+    def __init__(self, bundle: Bundle, batch: int, threads: int, limit: int | None, blocks: bool) -> None:
+        self.bundle, self.threads, self.limit, self.blocks = bundle, threads, limit, blocks
+        self.batches = tuple(sorted({1, batch} | {1 << k for k in range(1, batch.bit_length()) if 1 << k < batch}))
+        # Within a limit that the whole graph could not be lowered in, blocks it is.
+        need = memory().resident + _WHOLE_FACTOR * bundle.manifest.model.weight_bytes
+        self.whole = limit is None or need < limit
+
+    def in_folder(self, folder: Path) -> bool:
+        """Whether everything is there."""
+        if self.whole and read_json(PreparedWhole, folder / WHOLE) is None:
+            return False
+        if not self.blocks:
+            return True
+        measured = find_measured(folder, self.threads, self.batches[-1])
+        if measured is None or read_json(Prepared, folder / PREPARED) is None:
+            return False
+        return measured.measurements.whole is not None or not self.whole
+
+    def make(self, folder: Path, tell: ProgressCall) -> None:
+        """Make what is missing. Raises what the preparing process says."""
+        write_json(CheckedBundle(1, self.bundle.file_stamps()), folder / CHECKED)
+        left = None if self.limit is None else self.limit - memory().own
+        request = Request(
+            str(self.bundle.path.absolute()),
+            str(folder.absolute()),
+            self.blocks,
+            self.whole,
+            self.threads,
+            self.batches,
+            left,
+        )
+        _call(request, tell)
+        if self.blocks:
+            tell("rehearsing", 1, 1)
+            overhead = _call(replace(request, rehearse=True), tell)
+            path = folder / measurements_name(self.threads, self.batches[-1])
+            measured = read_json(Measured, path)
+            if measured is None:
+                raise EngineError(f"{path} was not written; prepare the bundle again")
+            write_json(
+                replace(measured, measurements=replace(measured.measurements, overhead_bytes=int(overhead))), path
+            )
+
+
+def _call(request: Request, tell: ProgressCall) -> Any:
+    """Run one preparing process and return its result."""
+    with tempfile.TemporaryFile() as noise:
+        command = [sys.executable, "-m", "edge_runtime.prepare.child", json.dumps(to_json(request))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment
+        ) as child:
+            try:
+                result = _listen(child, tell)
+            except BaseException:
+                child.kill()
+                raise
+        if child.returncode == -signal.SIGKILL:
+            raise MemoryLimitError(
+                "the kernel killed the preparing process: this machine, or the memory cgroup, has too little memory "
+                "for it; prepare the bundle with more: edge-bench --prepare BUNDLE"
+            )
+        if result is None:
+            noise.seek(0)
+            last = noise.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise EngineError(f"preparing the bundle ended with code {child.returncode}: {' '.join(last)[:300]}")
+        return result
+
+
+def _listen(child: subprocess.Popen[str], tell: ProgressCall) -> Any:
+    result = None
+    for line in child.stdout or ():
+        message = json.loads(line)
+        if "error" in message:
+            kind = getattr(errors, message["kind"], EngineError)
+            raise kind(message["error"]) if issubclass(kind, EdgelineError) else EngineError(message["error"])
+        if "step" in message:
+            tell(message["step"], message["done"], message["total"])
+        result = message.get("result", result)
+    return result
+
+
+def _quiet(_what: str, _done: int, _total: int) -> None:
+    """Nobody wants to know."""

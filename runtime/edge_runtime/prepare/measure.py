@@ -1,0 +1,200 @@
+"""Measuring one lowered graph in each form that it can be held in: is it right, what does it take, how long."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.blocks.arena import Arena
+from edge_runtime.blocks.process import memory, reset_peak, return_freed_memory
+from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
+from edge_runtime.blocks.storage import FileStorage, room
+from edge_runtime.errors import EdgelineError, ModelError
+from edge_runtime.ort_process import share_arena
+from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
+from edge_runtime.prepared.files import StoredWeights
+
+__all__ = ["Measured", "Subject", "alike", "measure_forms", "measure_packed", "tiled"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+# Of one timing: this long, or so many runs. The shortest counts: what disturbs a run only ever makes it longer.
+_SECONDS, _MOST_RUNS = 0.08, 12
+# Address space for onnxruntime's arena, taken page by page as it is written to: what is touched is what is needed.
+_ROOMY = 512 << 20
+# Two kernels for one sum differ by rounding, int8 ones now and then by a step; a wrong answer is far below this.
+_ALIKE_DB = 40.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A lowered graph, its inputs for one image and what has to come out.
+
+    `batches` are to be measured, ascending, the first is 1. `axes` has the batch's axis of every input and output, -1
+    for none. An output that `expected` has not is one whose shape depends on the data.
+    """
+
+    folder: Path
+    graph: str
+    weights: StoredWeights | None
+    feeds: Arrays
+    expected: Arrays
+    outputs: tuple[str, ...]
+    axes: Mapping[str, int]
+    batches: tuple[int, ...]
+    threads: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One form, and what onnxruntime's arena needs for the values inside the graph."""
+
+    form: FormMeasurement
+    work: tuple[Work, ...]
+
+
+def measure_forms(subject: Subject) -> list[Measured]:
+    """Measure every form that gives the right answer, streamed first. Raises ModelError when none does."""
+    found = []
+    if subject.weights is not None:
+        # A block that cannot be streamed here (a type, a kernel, an old onnxruntime) has the other forms.
+        with contextlib.suppress(EdgelineError):
+            found.append(_measure_streamed(subject, subject.weights))
+    packed = measure_packed(subject)
+    found.append(packed)
+    if subject.weights is not None:
+        load_ms = _shortest(lambda: packed_session(subject.folder / subject.graph, subject.threads))
+        form = packed.form
+        found.append(
+            Measured(
+                FormMeasurement("reloaded", form.held_bytes, form.making_bytes, load_ms, form.timings), packed.work
+            )
+        )
+    return found
+
+
+def measure_packed(subject: Subject) -> Measured:
+    """Measure an ordinary session of the graph. Raises ModelError."""
+    return _measure(
+        subject, "resident", lambda: packed_session(subject.folder / subject.graph, subject.threads), load_ms=0.0
+    )
+
+
+def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
+    into = Arena(room(weights.size)).view(0, "uint8", (room(weights.size),)).view(np.uint8)
+    storage = FileStorage(subject.folder)
+    storage.read(weights, into)
+    load_ms = _shortest(lambda: storage.read(weights, into))
+    kept: list[Any] = []
+
+    def opened() -> Any:
+        # The engine opens its sessions before there are weights: a kernel that looks at them now has to fail here.
+        into[:] = 0
+        session, owner = streamed_session(subject.folder / subject.graph, into, subject.threads)
+        kept.append(owner)
+        storage.read(weights, into)
+        return session
+
+    return _measure(subject, "streamed", opened, load_ms)
+
+
+def _measure(subject: Subject, form: Form, opened: Callable[[], Any], load_ms: float) -> Measured:
+    share_arena(_ROOMY, 0)
+    buffers = _Buffers(subject, subject.batches[0])
+    gc.collect()
+    return_freed_memory()
+    start = memory().resident
+    reset_peak()
+    session = opened()
+    made = memory()
+    timings: list[Timing] = []
+    work: list[Work] = []
+    grown = file_pages = 0
+    for batch in subject.batches:
+        if batch != subject.batches[0]:
+            buffers = _Buffers(subject, batch)
+        before = memory()
+        run_bound(session, buffers.bound(session))
+        after = memory()
+        grown += max(after.own - before.own, 0)
+        file_pages += max((after.resident - after.own) - (before.resident - before.own), 0)
+        if batch == subject.batches[0] and not alike(subject.expected, buffers.outputs):
+            raise ModelError(f"{subject.graph} held {form} does not give the portable block's answer")
+        binding = buffers.bound(session)
+        timings.append(Timing(batch, _shortest(lambda: run_bound(session, binding))))  # noqa: B023  # called at once
+        work.append(Work(batch, grown))
+    held = max(made.resident - start, 0) + file_pages
+    making = max(made.peak - made.resident, 0)
+    return Measured(FormMeasurement(form, held, making, load_ms, tuple(timings)), tuple(work))
+
+
+class _Buffers:
+    """Inputs and outputs for one batch, there and written to before anything is measured."""
+
+    def __init__(self, subject: Subject, batch: int) -> None:
+        self._subject = subject
+        self._feeds = {name: tiled(array, subject.axes[name], batch) for name, array in subject.feeds.items()}
+        self.outputs = {
+            name: np.zeros_like(tiled(array, subject.axes[name], batch)) for name, array in subject.expected.items()
+        }
+
+    def bound(self, session: Any) -> Any:
+        binding = session.io_binding()
+        for name, array in self._feeds.items():
+            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        for name in self._subject.outputs:
+            if name in self.outputs:
+                array = self.outputs[name]
+                binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            else:
+                binding.bind_output(name, "cpu")
+        return binding
+
+
+def tiled(array: NDArray[np.generic], axis: int, batch: int) -> NDArray[np.generic]:
+    """Return the value for `batch` images that are all the same one, contiguous."""
+    if axis < 0 or batch == 1:
+        return np.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
+    return np.concatenate([array] * batch, axis=axis)
+
+
+def alike(expected: Arrays, found: Arrays) -> bool:
+    """Tell whether every expected value was found, to the rounding of other kernels."""
+    return all(_alike(array, found[name]) for name, array in expected.items())
+
+
+def _alike(a: NDArray[np.generic], b: NDArray[np.generic]) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.tobytes() == b.tobytes():
+        return True
+    if a.dtype.kind not in "fiu":
+        return False
+    left, right = a.astype(np.float64), b.astype(np.float64)
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore"):
+        noise = float(np.square(left - right, where=~same, out=np.zeros_like(left)).sum())
+        signal = float(np.square(left, where=np.isfinite(left), out=np.zeros_like(left)).sum())
+    return noise <= signal * 10 ** (-_ALIKE_DB / 10)  # False for NaN
+
+
+def _shortest(action: Callable[[], Any]) -> float:
+    """Return the shortest time of a few calls, in ms."""
+    best = spent = 0.0
+    for count in range(_MOST_RUNS):
+        started = time.perf_counter()
+        action()
+        took = time.perf_counter() - started
+        best = min(best, took) if count else took
+        spent += took
+        if spent > _SECONDS:
+            break
+    return best * 1000

@@ -1,0 +1,52 @@
+"""The rehearsal: the most frugal plan, really run, tells what a process takes beside everything that was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.blocks.process import memory
+from edge_runtime.blocks.start import make_plan, open_blocks
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import EngineError, MemoryLimitError
+from edge_runtime.prepared.files import PREPARED, Measured, Prepared, measurements_name, read_json
+
+__all__ = ["rehearse"]
+
+_RUNS = 3
+# This process's own size changes a little between asking for the smallest limit and planning for it.
+_SLACK = 1.1
+
+
+def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
+    """Return the bytes by which the peak of a run differs from the plan's: stacks, code that is touched, Python.
+
+    Negative when it took less.
+    """
+    measured = read_json(Measured, folder / measurements_name(threads, batch))
+    prepared = read_json(Prepared, folder / PREPARED)
+    if measured is None or prepared is None:
+        raise EngineError(f"{folder} holds no measurements to rehearse; prepare the bundle again")
+    frugal = make_plan(bundle, measured, batch, int(_smallest(bundle, measured, batch) * _SLACK))
+    runner = open_blocks(bundle, folder, prepared, frugal, threads)
+    try:
+        feeds = {
+            value.name: np.zeros(value.shape, value.dtype)
+            for value in runner.plan.values
+            if value.name in {spec.name for spec in bundle.manifest.inputs}
+        }
+        for _ in range(_RUNS):
+            runner.run(feeds)
+        return memory().peak - runner.plan.peak_bytes
+    finally:
+        runner.close()
+
+
+def _smallest(bundle: Bundle, measured: Measured, batch: int) -> int:
+    try:
+        make_plan(bundle, measured, batch, 1)
+    except MemoryLimitError as error:
+        if error.smallest_bytes is not None:
+            return error.smallest_bytes
+    raise EngineError("the planner names no smallest limit")

@@ -1,0 +1,126 @@
+"""The prepared folder: the bundle's graphs as this machine runs them.
+
+    bundle.json          class CheckedBundle: the bundle's files as they were when their hashes were checked
+    prepared.json        class Prepared: the blocks that are here
+    block-00.onnx        the block after onnxruntime's optimizer for this CPU
+    block-00.bin         its weights, as that graph reads them
+    block-00.bin.zst     the same, compressed, where that was measured to load faster
+    whole.onnx, .bin     the whole graph, likewise
+    whole.json           class PreparedWhole: written when the whole graph is here
+    measured-*.json      class Measured: for a number of threads and a batch
+
+Every JSON file is written last and atomically, so what it names is there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from edge_runtime.errors import EngineError
+from edge_runtime.files import write_text
+from edge_runtime.plan.measurements import Measurements, Profile
+from edge_runtime.schema import SchemaError, from_json, to_json
+
+__all__ = [
+    "CHECKED",
+    "PREPARED",
+    "WHOLE",
+    "CheckedBundle",
+    "Measured",
+    "Prepared",
+    "PreparedBlock",
+    "PreparedWhole",
+    "StoredWeights",
+    "checked_before",
+    "measurements_name",
+    "read_json",
+    "write_json",
+]
+
+T = TypeVar("T")
+PREPARED = "prepared.json"
+WHOLE = "whole.json"
+CHECKED = "bundle.json"
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """A weight file: `size` bytes with this CRC-32; `packed` names the zstd file to read instead, "" for none."""
+
+    file: str
+    size: int
+    crc32: int
+    packed: str = ""
+    packed_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class PreparedBlock:
+    """One lowered block: `file` is the portable block, `graph` the lowered one. None: its weights lie in the graph."""
+
+    file: str
+    graph: str
+    weights: Union[StoredWeights, None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """prepared.json: every block of the bundle, lowered."""
+
+    schema: Literal[1]
+    blocks: tuple[PreparedBlock, ...]
+
+
+@dataclass(frozen=True)
+class CheckedBundle:
+    """bundle.json: size, modification time and identity of the bundle's files; the same again need no second hash."""
+
+    schema: Literal[1]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PreparedWhole:
+    """whole.json: the whole lowered graph, in a file of the folder."""
+
+    schema: Literal[1]
+    graph: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """measured-*.json: the bundle on this machine, and the machine itself."""
+
+    schema: Literal[1]
+    measurements: Measurements
+    profile: Profile
+
+
+def measurements_name(threads: int, batch: int) -> str:
+    """Return the file of the measurements with so many threads for calls of up to `batch` images."""
+    return f"measured-t{threads}-b{batch}.json"
+
+
+def checked_before(folder: Path, stamps: dict[str, str]) -> bool:
+    """Tell whether the hashes of exactly these files (Bundle.file_stamps) were checked before."""
+    checked = read_json(CheckedBundle, folder / CHECKED)
+    return checked is not None and checked.files == stamps
+
+
+def read_json(kind: type[T], path: Path) -> T | None:
+    """Read one of the folder's JSON files; None where it is missing, damaged or of another version: prepare again."""
+    try:
+        return from_json(kind, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError, SchemaError):
+        return None
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write one of them. Raises EngineError for a value that JSON does not hold (a bug)."""
+    try:
+        write_text(path, json.dumps(to_json(value), indent=1, allow_nan=False) + "\n")
+    except ValueError as error:
+        raise EngineError(f"{path.name} cannot be written: {error}") from error

@@ -1,0 +1,53 @@
+"""Progress of preparing, as one line that is rewritten on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+__all__ = ["ProgressLine"]
+
+
+class ProgressLine:
+    """Shows steps with the time left on `stream`; call it with what is done, the steps done and the steps in all.
+
+    On a terminal one line is rewritten. Elsewhere a line is written when the first step begins, and one at the end.
+    """
+
+    def __init__(
+        self, title: str, stream: TextIO | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._title, self._clock = title, clock
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._started: float | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show one step."""
+        now = self._clock()
+        first = self._started is None
+        if self._started is None:
+            self._started = now
+        if self._terminal:
+            self._write(f"\r\x1b[K{self._title}: {what}{self._left(now, done, total)}")
+        elif first:
+            self._write(f"{self._title} ...\n")
+
+    def end(self) -> None:
+        """Write what it took; nothing when nothing was shown."""
+        if self._started is None:
+            return
+        took = f"{self._title}: done in {self._clock() - self._started:.0f} s\n"
+        self._write(f"\r\x1b[K{took}" if self._terminal else took)
+        self._started = None
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        if self._started is None or done < 1 or total <= done:
+            return ""
+        return f", about {(now - self._started) / done * (total - done):.0f} s left"
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

@@ -1,0 +1,100 @@
+"""The engines as a measured process opens them. Nothing is imported before it is known which one is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_tools.bench.order import Order
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Tensors = Mapping[str, NDArray[np.generic]]
+
+__all__ = ["OPENERS", "RefusedError", "Subject", "memory_status"]
+
+
+class RefusedError(Exception):
+    """The engine says that the memory limit cannot be met; `smallest_bytes` is the smallest that can, if known."""
+
+    def __init__(self, message: str, smallest_bytes: int | None) -> None:
+        super().__init__(message)
+        self.smallest_bytes = smallest_bytes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An opened engine. `blocks` are how many are resident, streamed and reloaded; `libraries` says what ran it."""
+
+    run: Callable[[Tensors], Tensors]
+    close: Callable[[], None]
+    base_bytes: int
+    libraries: str
+    concurrency: int = 1
+    blocks: tuple[int, int, int] = (0, 0, 0)
+
+
+def memory_status(key: str) -> int:
+    """Return a line of /proc/self/status in bytes: VmRSS is resident now, VmHWM the most it ever was."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 - pathlib costs memory
+        for line in status:
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {key}: Linux is needed to measure memory")
+
+
+def _open_edgeline(order: Order) -> Subject:
+    import onnxruntime
+
+    from edge_runtime import open_bundle
+    from edge_runtime.errors import MemoryLimitError
+    from edge_runtime.ort_process import own_process
+
+    own_process()  # as edge-run does: this process is the engine's alone
+    base = memory_status("VmRSS")
+    try:
+        engine = open_bundle(
+            order.model,
+            device="cpu",
+            threads=order.threads,
+            memory_limit=order.memory_limit,
+            batch=order.batch,
+        )
+    except MemoryLimitError as error:
+        raise RefusedError(str(error), error.smallest_bytes) from error
+    plan = engine.plan
+    blocks = (
+        (len(engine.manifest.blocks), 0, 0)
+        if plan.whole
+        else (plan.count("resident"), plan.count("streamed"), plan.count("reloaded"))
+    )
+    return Subject(engine.infer, engine.close, base, onnxruntime.__version__, plan.concurrency, blocks)
+
+
+def _open_onnxruntime(order: Order) -> Subject:
+    import numpy  # noqa: F401 - part of what the engine needs, so part of its base
+    import onnxruntime
+
+    base = memory_status("VmRSS")
+    options = onnxruntime.SessionOptions()
+    if order.threads is not None:
+        options.intra_op_num_threads = order.threads
+    if order.engine == "reference":
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session: Any = onnxruntime.InferenceSession(order.model, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def run(tensors: Tensors) -> Tensors:
+        return dict(zip(names, session.run(names, dict(tensors)), strict=True))
+
+    return Subject(run, lambda: None, base, onnxruntime.__version__)
+
+
+OPENERS: Mapping[str, Callable[[Order], Subject]] = {
+    "edgeline": _open_edgeline,
+    "onnxruntime": _open_onnxruntime,
+    "reference": _open_onnxruntime,
+}

@@ -1,0 +1,112 @@
+"""The measured process: opens one engine, makes one first result, then runs when it is told to.
+
+Commands come as lines of JSON on stdin, each answered by one line on stdout:
+    (at start)           {"cold_start_ms", "base_bytes", "concurrency", "blocks", "libraries"}
+                         or {"refused": message, "smallest_bytes"} and the end
+    {"run": calls}       {"ms": [milliseconds of each call], "resident_bytes"}
+    {"finish": path}     {"peak_bytes"}, the last outputs saved at `path` (.npz), and the end
+The end of stdin ends the process too. Anything else that goes wrong is a traceback on stderr.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
+
+from edge_tools.bench.order import Order
+from edge_tools.bench.subjects import OPENERS, RefusedError, Subject, memory_status
+
+if TYPE_CHECKING:
+    from edge_tools.bench.subjects import Tensors
+
+__all__ = ["main", "serve"]
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> None:
+    """Serve the order on the command line."""
+    order = Order.from_text(sys.argv[1])
+    _end_with(order.parent)
+    if order.cpus:
+        os.sched_setaffinity(0, order.cpus)
+    # What native libraries print must not be taken for an answer.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        serve(order, sys.stdin, answers)
+
+
+def serve(order: Order, commands: Iterable[str], answers: TextIO) -> None:
+    """Open the engine, tell of the first result, and carry out commands until the last."""
+
+    def answer(value: dict[str, Any]) -> None:
+        answers.write(json.dumps(value) + "\n")
+        answers.flush()
+
+    try:
+        subject = OPENERS[order.engine](order)
+        tensors = _load(order.inputs)
+        outputs = subject.run(tensors)
+        cold_ns = time.monotonic_ns() - order.started_ns
+    except RefusedError as refusal:
+        answer({"refused": str(refusal), "smallest_bytes": refusal.smallest_bytes})
+        return
+    answer(
+        {
+            "cold_start_ms": cold_ns / 1e6,
+            "base_bytes": subject.base_bytes,
+            "concurrency": subject.concurrency,
+            "blocks": subject.blocks,
+            "libraries": subject.libraries,
+        }
+    )
+    for line in commands:
+        command = json.loads(line)
+        if "run" in command:
+            times = []
+            for _ in range(command["run"]):
+                outputs, elapsed_ms = _timed(subject, tensors)
+                times.append(elapsed_ms)
+            answer({"ms": times, "resident_bytes": memory_status("VmRSS")})
+        else:
+            peak = memory_status("VmHWM")  # before saving, which is no part of the engine's work
+            _save(command["finish"], outputs)
+            answer({"peak_bytes": peak})
+            break
+    subject.close()
+
+
+def _timed(subject: Subject, tensors: Tensors) -> tuple[Tensors, float]:
+    started = time.perf_counter_ns()
+    outputs = subject.run(tensors)
+    return outputs, (time.perf_counter_ns() - started) / 1e6
+
+
+def _load(path: str) -> Tensors:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _save(path: str, outputs: Tensors) -> None:
+    import numpy as np
+
+    # numpy's stub takes any name for an option of savez
+    np.savez(path, **{f"output_{name}": values for name, values in outputs.items()})  # type: ignore[arg-type]
+
+
+def _end_with(parent: int) -> None:
+    """Die when the measuring process dies: this one may be stopped then, and would keep its memory for ever."""
+    if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0 or os.getppid() != parent:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
