@@ -16,7 +16,9 @@ from edge_runtime.errors import DependencyError
 
 __all__ = ["block_options", "import_onnxruntime", "own_process", "set_threads", "share_arena"]
 
-_SAME_AS_REQUESTED = 1  # OrtArenaCfg's arena_extend_strategy: no doubling
+# OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
+# the first chunk that it is told: what one block freed is then in pieces too small for the next.
+_FIRST_CHUNK_THEN_DOUBLE = 0
 
 
 @dataclass
@@ -53,7 +55,7 @@ def share_arena(first_bytes: int, cap_bytes: int) -> None:
     """
     runtime = import_onnxruntime()
     place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
-    config = runtime.OrtArenaCfg(cap_bytes, _SAME_AS_REQUESTED, max(first_bytes, 1 << 16), -1)
+    config = runtime.OrtArenaCfg(cap_bytes, _FIRST_CHUNK_THEN_DOUBLE, max(first_bytes, 1 << 16), -1)
     runtime.create_and_register_allocator(place, config)
 
 

@@ -16,7 +16,7 @@ from tiny_bundle import make_bundle
 
 from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import BundleError
-from edge_runtime.external_data import check_external_data
+from edge_runtime.external_data import ExternalTensor, check_external_data, external_tensors
 from edge_runtime.seal import UNSEALED, seal
 
 
@@ -158,3 +158,108 @@ def test_a_damaged_graph_passes_or_is_refused(data):
     damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ValueError):
         check_external_data(bytes(damaged), "weights.bin", 64)
+
+
+def as_onnx_sees(data):
+    """The main graph's external initializers, read by onnx itself."""
+    found = []
+    for tensor in onnx.load_from_string(data).graph.initializer:
+        told = {entry.key: entry.value for entry in tensor.external_data}
+        if tensor.data_location == TensorProto.EXTERNAL:
+            offset, length = int(told.get("offset", 0)), int(told["length"])
+            found.append(ExternalTensor(tensor.name, tensor.data_type, tuple(tensor.dims), offset, length))
+    return found
+
+
+def unpacked(tensor):
+    """The tensor as bytes with its dims as single fields, as protobuf 2 writes repeated numbers."""
+    dims = list(tensor.dims)
+    rest = TensorProto()
+    rest.CopyFrom(tensor)
+    del rest.dims[:]
+    return b"".join(b"\x08" + varint(dim) for dim in dims) + rest.SerializeToString()
+
+
+def varint(number):
+    encoded = bytearray()
+    while number > 127:
+        encoded.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+def packed(tensor):
+    """The tensor as bytes with its dims in one field."""
+    rest = TensorProto()
+    rest.CopyFrom(tensor)
+    del rest.dims[:]
+    dims = b"".join(varint(dim) for dim in tensor.dims)
+    return b"\x0a" + varint(len(dims)) + dims + rest.SerializeToString()
+
+
+def model_of(tensors):
+    graph = b"".join(b"\x2a" + varint(len(tensor)) + tensor for tensor in tensors)
+    return b"\x08\x09\x3a" + varint(len(graph)) + graph
+
+
+@st.composite
+def tensors(draw):
+    dims = draw(st.lists(st.integers(0, 2**40), max_size=4))
+    tensor = TensorProto(name=draw(st.text(max_size=8)), data_type=draw(st.integers(0, 25)), dims=dims)
+    if draw(st.booleans()):
+        tensor.raw_data = draw(st.binary(max_size=8))
+        return tensor
+    tensor.data_location = TensorProto.EXTERNAL
+    entries = [("location", "weights.bin"), ("length", str(draw(st.integers(0, 2**60))))]
+    entries += [("offset", str(draw(st.integers(0, 2**60))))] if draw(st.booleans()) else []
+    for key, value in draw(st.permutations(entries)):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+@given(st.lists(tensors(), max_size=4), st.booleans())
+def test_external_tensors_are_found_as_onnx_finds_them(found, pack):
+    data = model_of([(packed if pack else unpacked)(tensor) for tensor in found])
+    assert external_tensors(data) == as_onnx_sees(data)
+    written = onnx.ModelProto(ir_version=9, graph=onnx.GraphProto(initializer=found)).SerializeToString()
+    assert external_tensors(written) == as_onnx_sees(written)
+
+
+def test_the_external_tensors_of_the_exporters_graphs_are_what_onnx_sees(pristine):
+    for path in sorted(pristine.glob("*.onnx")):
+        assert external_tensors(path.read_bytes()) == as_onnx_sees(path.read_bytes()) != []
+
+
+def test_external_tensors_of_subgraphs_functions_and_training_are_not_the_graphs_own():
+    for data in places(external()):
+        assert external_tensors(data) == []
+    inner = onnx.GraphProto(name="inner", initializer=[external(name="inner")])
+    node = onnx.NodeProto(op_type="If", attribute=[helper.make_attribute("then_branch", inner)])
+    assert [tensor.name for tensor in external_tensors(model_with(external(name="outer"), nodes=[node]))] == ["outer"]
+
+
+def test_a_graph_that_comes_in_two_parts_is_one_graph():
+    data = model_with(external(name="a")) + model_with(external(name="b", offset="64"))
+    assert external_tensors(data) == as_onnx_sees(data)
+    assert len(external_tensors(data)) == 2
+
+
+@pytest.mark.parametrize("tensor", [external(length=None), external(length="-1"), external(offset="x")])
+def test_an_external_tensor_without_its_place_is_refused(tensor):
+    with pytest.raises(ValueError, match="expected a number"):
+        external_tensors(model_with(tensor))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_have_external_tensors_or_are_refused(data):
+    with contextlib.suppress(ValueError):  # anything else is a bug
+        external_tensors(data)
+
+
+@given(st.data())
+def test_a_damaged_graph_has_external_tensors_or_is_refused(data):
+    damaged = bytearray(model_with(external()))
+    for _ in range(3):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ValueError):
+        external_tensors(bytes(damaged))

@@ -19,19 +19,17 @@ def predict(blocks: list[tuple[float, float, float, bool]], competition: float) 
 
 
 def simulate(blocks: list[tuple[float, float, float, bool]], competition: float) -> float:
-    """Two runs on a clock, the second one's length: a loader that starts when the loaded block before computes."""
-    began = clock = 0.0
+    """The length of the second of two runs, by the clocks of the two threads."""
+    computing = loader_free = began = 0.0
     for _ in range(2):
-        began = clock
-        may_load = clock
-        delay = 0.0  # what loading takes from the computing since may_load
-        for k, (compute, _, _, loaded) in enumerate(blocks):
+        began = may_load = computing
+        for compute, read, cpu, loaded in blocks:
             if loaded:
-                _, read, cpu, _ = blocks[k]
-                clock = max(may_load + read + cpu, clock + competition * cpu)
-                may_load = clock
-            clock += compute + delay
-    return clock - began
+                loader_free = max(loader_free, may_load) + read + cpu
+                computing = max(loader_free, computing + competition * cpu)
+                may_load = computing
+            computing += compute
+    return computing - began
 
 
 def test_a_load_is_hidden_by_the_computing_since_the_load_before_it() -> None:

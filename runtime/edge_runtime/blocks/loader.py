@@ -42,6 +42,7 @@ class Loader:
         self._position = 0
         self._done = 0  # loads that are ready, counted from the first run on
         self._busy = False
+        self._leaving = False  # the run is being given up: no load of it begins any more
         self._error: EdgelineError | None = None
         self._stopping = False
         self._order = {load.block: index for index, load in enumerate(self._loads)}
@@ -60,8 +61,10 @@ class Loader:
         with self._changed:
             run = self._position // self._steps + 1
             # A load that is under way writes to the arena, which the next run's inputs may share: it ends first.
+            self._leaving = True
             while self._busy and not self._stopping:
                 self._changed.wait()
+            self._leaving = False
             self._done = run * len(self._loads)
             self._error = None  # the next run does that load again
             self._position = run * self._steps
@@ -111,7 +114,8 @@ class Loader:
                 run, index = divmod(self._done, len(self._loads))
                 load = self._loads[index]
                 # After a failure nothing is loaded until the runner gave the run up.
-                if self._error is None and self._position >= run * self._steps + load.first:
+                idle = self._error is not None or self._leaving
+                if not idle and self._position >= run * self._steps + load.first:
                     self._busy = True
                     return load
                 self._changed.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 from pathlib import Path
 
 from edge_devices import available_memory
@@ -11,6 +10,7 @@ from edge_runtime.blocks.process import memory, return_freed_memory, tune_alloca
 from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle import Bundle
+from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.measurements import Limit
 from edge_runtime.plan.plan import Plan
 from edge_runtime.plan.planner import plan
@@ -26,6 +26,7 @@ def make_plan(bundle: Bundle, measured: Measured, batch: int, limit: int | None,
 
     Raises MemoryLimitError for a limit that cannot be met.
     """
+    import_onnxruntime()  # what it takes is part of the base
     tune_allocator()
     gc.collect()
     return_freed_memory()
@@ -34,8 +35,7 @@ def make_plan(bundle: Bundle, measured: Measured, batch: int, limit: int | None,
     left = available_memory()
     # The page cache has what the machine, or the cgroup, leaves beside what this process may still take.
     cached = left is None or left - max((limit or 0) - base, 0) > streamed
-    made = plan(bundle.manifest, measured.measurements, measured.profile, Limit(limit, base, batch, cached))
-    return replace(made, cached=cached)
+    return plan(bundle.manifest, measured.measurements, measured.profile, Limit(limit, base, batch, cached))
 
 
 def open_blocks(

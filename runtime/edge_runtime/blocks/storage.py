@@ -111,6 +111,8 @@ class FileStorage:
                 while done < size and (count := reader.readinto(into[done:size].data)):
                     done += count
                 longer = done == size and bool(reader.read(1))  # at the frame's end its own checksum is compared
+                if self._direct and hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # as if it had been read directly
         except (OSError, zstandard.ZstdError) as error:
             raise EngineError(f"cannot read {path}: {error}; {_ADVICE}") from error
         if done != size:

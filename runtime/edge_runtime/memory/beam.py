@@ -32,6 +32,8 @@ _Bools = npt.NDArray[np.bool_]
 _PLACED = (1 << 60) - 1
 # Children are scored in portions of so many array elements: little memory, and the processor's cache holds them.
 _PORTION = 1 << 18
+# What a round costs however small its arrays are, in array elements.
+_ROUND = 100_000
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def beam_search(
         return Outcome(None, True, work, overfull)
     while states.rest.any(axis=1).all():
         moves = _moves(sections, states)
-        work += len(moves.parent) * (len(sections.live) + count)
+        work += _ROUND + len(moves.parent) * (len(sections.live) + count)
         if work > allowance:
             return Outcome(None, False, work, overfull)
         scores, keys, overfull = [], [], np.zeros(points, np.int64)

@@ -1,4 +1,5 @@
-"""Find a small static memory layout: exact reductions, then greedy orders, then beam searches of growing width.
+"""Find a small static memory layout: exact reductions, then greedy orders, then beam searches of growing width, first
+over buffers joined to blocks, at last over the buffers themselves.
 
 The result depends on the problem alone: no clock, no unseeded randomness, and not the order of the buffers. Effort is
 bounded by a budget of array elements computed (a billion is 3 to 10 seconds of one workstation core), and most of
@@ -8,12 +9,13 @@ it is never used: networks as they come are solved by a greedy order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edge_runtime.memory.beam import Sections, beam_search, style_of
+from edge_runtime.memory.blocks import Block, join
 from edge_runtime.memory.greedy import greedy
 from edge_runtime.memory.problem import Buffer, Problem, Solution, lower_bound
 
@@ -23,6 +25,7 @@ DEFAULT_BUDGET = 4_000_000_000
 # Sizes to search for, in lower bounds (None is between that and the best so far), and each one's share of the work.
 _AIMS = {1.02: 3, 1.0: 3, None: 1}
 _FEWEST_SEARCHES = 12
+_JOININGS = 6  # ways to join buffers that are tried, with half of the work
 _NARROWEST, _WIDEST, _TRIES_EACH = 24, 384, 12  # the beam's width doubles every few tries
 # The beam's arrays are 64-bit, and take memory for each pair of buffers.
 _LARGEST_SUM = 1 << 59
@@ -39,18 +42,11 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A part's offsets, above its base, in the order of its buffers, and the size they take."""
+    """A part's offsets, above its base, by buffer, and where the uppermost one ends."""
 
     part: _Part
-    found: list[int]
-    size: int
-
-    @property
-    def end(self) -> int:
-        return self.part.base + self.size
-
-    def offsets(self) -> dict[str, int]:
-        return {b.id: self.part.base + at for b, at in zip(self.part.buffers, self.found, strict=True)}
+    found: dict[str, int]
+    end: int
 
 
 def solve(problem: Problem, *, alignment: int = 1, good_enough: float = 1.0, budget: int = DEFAULT_BUDGET) -> Solution:
@@ -68,7 +64,7 @@ def solve(problem: Problem, *, alignment: int = 1, good_enough: float = 1.0, bud
     parts, settled = _reduce(buffers)
     least = lower_bound(Problem(tuple(buffers)))
     goal = math.floor(least * good_enough)
-    layouts = [_Layout(part, *greedy(part.buffers, goal - part.base)) for part in parts]
+    layouts = [_first_layout(part, goal) for part in parts]
     # The part that is furthest from fitting decides the size, so it goes first; the others need to be no better.
     layouts.sort(key=lambda layout: layout.end, reverse=True)
     for layout in layouts:
@@ -76,7 +72,7 @@ def solve(problem: Problem, *, alignment: int = 1, good_enough: float = 1.0, bud
             layout, work = _refine(layout, least, goal, budget if layout is layouts[-1] else budget // 2)
             budget -= work
             goal = max(goal, layout.end)
-        settled.update(layout.offsets())
+        settled.update({name: layout.part.base + at for name, at in layout.found.items()})
     offsets = {buffer.id: settled.get(buffer.id, 0) * unit for buffer in problem.buffers}
     return Solution(offsets, max((offsets[b.id] + b.size for b in problem.buffers), default=0))
 
@@ -126,21 +122,61 @@ def _runs(buffers: Sequence[Buffer]) -> list[list[Buffer]]:
     return runs
 
 
+def _first_layout(part: _Part, goal: int) -> _Layout:
+    offsets, size = greedy(part.buffers, goal - part.base)
+    return _Layout(part, dict(zip((b.id for b in part.buffers), offsets, strict=True)), part.base + size)
+
+
 def _refine(layout: _Layout, least: int, goal: int, budget: int) -> tuple[_Layout, int]:
     """Search until the layout ends at `goal`, or cannot be better, or the budget is spent; return it and the work."""
     part, spent = layout.part, 0
     if len(part.buffers) > _MOST_BUFFERS or sum(buffer.size for buffer in part.buffers) > _LARGEST_SUM:
         return layout, spent
+    for blocks, allowance in _ways_to_join(part.buffers, budget):
+        buffers = [block.buffer for block in blocks]
+        limit = allowance if len(blocks) < len(part.buffers) else budget - spent
+        offsets, work = _search(_Part(tuple(buffers), part.base), layout.end, least, goal, limit)
+        spent += work
+        if offsets:
+            pairs = zip(blocks, offsets, strict=True)
+            found = {buffer.id: base + at for block, base in pairs for buffer, at in block.inside}
+            end = max(found[buffer.id] + buffer.size for buffer in part.buffers)
+            layout = _Layout(part, found, part.base + end)
+        if layout.end <= max(goal, least):
+            break
+    return layout, spent
+
+
+def _ways_to_join(buffers: Sequence[Buffer], budget: int) -> Iterator[tuple[list[Block], int]]:
+    """Return the buffers joined to blocks in different ways, at last not at all, and the work each is worth."""
+    known: list[list[Block]] = []
+    for seed in range(_JOININGS if budget else 0):
+        blocks = sorted(join(buffers, seed), key=lambda block: _canonical(block.buffer))
+        if len(blocks) < len(buffers) and blocks not in known:
+            known.append(blocks)
+            yield blocks, budget // (2 * _JOININGS)
+    yield [Block(buffer, ((buffer, 0),)) for buffer in buffers], budget
+
+
+def _search(part: _Part, end: int, least: int, goal: int, budget: int) -> tuple[list[int] | None, int]:
+    """Return the offsets of the best layout that ends below `end`, if one is found, and the work.
+
+    The search ends at `goal`, or if there is none below, or with the budget.
+    """
+    best, spent = None, 0
+    quick, size = greedy(part.buffers, goal - part.base)
+    if part.base + size < end:
+        best, end = quick, part.base + size
     sections = Sections(part.buffers)
     equal = np.ones(sections.covers.shape[1])
     learned = equal
     shift = 1  # of the aim between: halfway, and nearer to the best so far each time it is missed
     work, tries = dict.fromkeys(_AIMS, 0), dict.fromkeys(_AIMS, 0)
-    while layout.end > max(goal, least) and spent < budget:
-        room = layout.end - 1 - least
+    while end > max(goal, least) and spent < budget:
+        room = end - 1 - least
         ends = {aim: least + room - (room >> shift) if aim is None else math.floor(least * aim) for aim in _AIMS}
         # Searches for a tight fit die young, so they get more tries for the same work.
-        aim = min((aim for aim in _AIMS if least <= ends[aim] < layout.end), key=lambda aim: work[aim] / _AIMS[aim])
+        aim = min((aim for aim in _AIMS if ends[aim] < end), key=lambda aim: work[aim] / _AIMS[aim])
         width = min(_WIDEST, _NARROWEST << tries[aim] // _TRIES_EACH)
         weights = learned if tries[aim] % 2 else equal
         # A search that lingers, raising one floor after another, is worth less than the next style's.
@@ -150,8 +186,8 @@ def _refine(layout: _Layout, least: int, goal: int, budget: int) -> tuple[_Layou
         work[aim] += outcome.work
         spent += outcome.work
         if outcome.offsets is not None:
-            size = max(at + buffer.size for at, buffer in zip(outcome.offsets, part.buffers, strict=True))
-            layout, shift = _Layout(part, outcome.offsets, size), 1
+            best, shift = outcome.offsets, 1
+            end = part.base + max(at + buffer.size for at, buffer in zip(best, part.buffers, strict=True))
         elif outcome.complete:
             least = ends[aim] + 1  # proven: nothing ends there
         else:
@@ -159,4 +195,4 @@ def _refine(layout: _Layout, least: int, goal: int, budget: int) -> tuple[_Layou
             learned = learned * (1 + outcome.overfull / max(1, outcome.overfull.max()))
             learned /= learned.mean()
             shift += aim is None
-    return layout, spent
+    return best, spent

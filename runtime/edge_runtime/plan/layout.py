@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_runtime.memory import Buffer, Lifespan, Problem, solve
+from edge_runtime.memory import Buffer, Lifespan, Problem, Solution, lower_bound, solve
 from edge_runtime.plan.measurements import Measurements, ValueMeasurement
 from edge_runtime.plan.plan import ALIGNMENT, Place, ValuePlan
 
@@ -24,9 +24,10 @@ __all__ = [
     "windows",
 ]
 
-# Of the solver, see memory.solve: at most a fraction of a second, and next to nothing for most networks.
-_BUDGET = 100_000_000
-_GOOD_ENOUGH = 1.005
+# How much larger than its lower bound the arena may be, and what the solver may spend on that, one after the other
+# (see memory.solve): networks as they come need next to nothing, and a small budget is often enough for the others.
+_GOOD_ENOUGH = 1.02
+_BUDGETS = (10_000_000, 100_000_000)
 
 # Bytes and lifespan of the streamed weights, by block.
 Streams = Mapping[int, tuple[int, Lifespan]]
@@ -100,7 +101,7 @@ def arrange(measurements: Measurements, batch: int, outputs: frozenset[str], str
         if value.planned
     ]
     buffers += [Buffer(f"weights {k}", span, aligned(size)) for k, (size, span) in streams.items()]
-    solution = solve(Problem(tuple(buffers)), alignment=ALIGNMENT, good_enough=_GOOD_ENOUGH, budget=_BUDGET)
+    solution = _solve(Problem(tuple(buffers)))
     places = {
         buffer.id: Place(solution.offsets[buffer.id], buffer.size, buffer.lifespan.lower, buffer.lifespan.upper)
         for buffer in buffers
@@ -110,6 +111,16 @@ def arrange(measurements: Measurements, batch: int, outputs: frozenset[str], str
         weights={k: places[f"weights {k}"] for k in streams},
         size=solution.size,
     )
+
+
+def _solve(problem: Problem) -> Solution:
+    enough = _GOOD_ENOUGH * lower_bound(problem)
+    solutions = []
+    for budget in _BUDGETS:
+        solutions.append(solve(problem, alignment=ALIGNMENT, good_enough=_GOOD_ENOUGH, budget=budget))
+        if solutions[-1].size <= enough:
+            break
+    return min(solutions, key=lambda solution: solution.size)
 
 
 def plan_values(values: Sequence[ValueMeasurement], batch: int, places: Mapping[str, Place]) -> tuple[ValuePlan, ...]:

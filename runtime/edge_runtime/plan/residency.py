@@ -23,7 +23,7 @@ _Bools = npt.NDArray[np.bool_]
 # So few combinations are all looked at.
 _FEW = 20_000
 # Of local improvement: forms of blocks that are looked at in all, and candidates that are changed in one round.
-_EFFORT = 400_000
+_EFFORT = 200_000
 _WIDTH = 24
 # Of the pairs of streamed neighbours, and of reloaded ones: how many of them are to fit.
 _SHARES = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.25))

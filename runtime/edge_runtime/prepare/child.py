@@ -179,7 +179,9 @@ class _Preparation:
         gc.collect()
         return_freed_memory()
         # What was measured reset the peak; the limit held or not over all blocks.
-        self._peak = peak = max(self._peak, memory().peak)
+        now = memory()
+        # Pages of files (the libraries) are those of the waiting process, too.
+        self._peak = peak = max(self._peak, now.peak - (now.resident - now.own))
         limit = self.request.limit_bytes
         if limit is not None and peak > limit:
             raise MemoryLimitError(

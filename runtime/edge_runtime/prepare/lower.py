@@ -30,6 +30,8 @@ def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
     runtime = import_onnxruntime()
     weights = target.with_suffix(".bin")
     options = _options(runtime, threads, target, weights.name)
+    with writing(weights):
+        weights.unlink(missing_ok=True)  # of an attempt that was given up
     try:
         runtime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
         tensors = external_tensors(target.read_bytes())
@@ -37,12 +39,13 @@ def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
         raise ModelError(f"onnxruntime {runtime.__version__} cannot optimize {source}: {one_line(error)}") from error
     with writing(weights):
         sync_path(target)
-        if not tensors:
+        # The file also has the tensors of subgraphs, and in some versions no padding behind the last tensor.
+        size = max((tensor.offset + tensor.length for tensor in tensors), default=0)
+        size = max(size, weights.stat().st_size if weights.exists() else 0)
+        if size == 0:
             weights.unlink(missing_ok=True)
             return None
-        size = max(tensor.offset + tensor.length for tensor in tensors)
         with weights.open("r+b") as stream:
-            # Some versions leave bytes of padding behind the last tensor, or none at all.
             os.ftruncate(stream.fileno(), size)
         sync_path(weights)
         return StoredWeights(weights.name, size, _crc32(weights))

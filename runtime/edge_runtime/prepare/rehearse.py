@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.blocks.process import memory
+from edge_runtime.blocks.process import memory, reset_peak
 from edge_runtime.blocks.start import make_plan, open_blocks
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import EngineError, MemoryLimitError
@@ -29,6 +29,7 @@ def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
     if measured is None or prepared is None:
         raise EngineError(f"{folder} holds no measurements to rehearse; prepare the bundle again")
     frugal = make_plan(bundle, measured, batch, int(_smallest(bundle, measured, batch) * _SLACK))
+    reset_peak()  # of planning, when nothing of the plan was there yet
     runner = open_blocks(bundle, folder, prepared, frugal, threads)
     try:
         feeds = {

@@ -65,13 +65,9 @@ class PreparedCache:
             return None
         if key not in self._in_use:
             try:
-                lock = self._open_to_use(key)
-                fcntl.flock(lock, fcntl.LOCK_SH)
+                self._in_use[key] = self._shared(key)
             except (OSError, OutputError):
                 return None
-            self._in_use[key] = lock
-            with contextlib.suppress(OSError):
-                os.utime(lock.name)
         # Another process may have removed it before the lock was ours.
         return self.folder(key) if _is_folder(self.folder(key)) else None
 
@@ -120,12 +116,20 @@ class PreparedCache:
         except OSError as error:
             raise OutputError(f"cannot write the cache {self.root}: {error.strerror}; {_ADVICE}") from error
 
-    def _open_to_use(self, key: str) -> IO[bytes]:
-        """Open the lock of a folder that is there; a cache that somebody else fills may be one to read only."""
+    def _shared(self, key: str) -> IO[bytes]:
+        """Say that a folder is in use now; a cache that somebody else fills may be one to read only."""
         try:
-            return self._open(key, "use")
+            lock = self._open(key, "use")
         except OutputError:
-            return self._lock_file(key, "use").open("rb")
+            lock = self._lock_file(key, "use").open("rb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        except BaseException:
+            lock.close()
+            raise
+        with contextlib.suppress(OSError):
+            os.utime(lock.name)
+        return lock
 
     def _lock_file(self, key: str, kind: str) -> Path:
         return self.root / f".{key}.{kind}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.memory import Buffer, Lifespan, Problem, lower_bound, read_problem, solve, validate
 
-PROBLEMS = sorted((Path(__file__).parent / "problems").glob("*.csv"))
+PROBLEMS = sorted((Path(__file__).parent / "memory_problems").glob("*.csv"))
 
 
 def problem(*rows: tuple[int, int, int]) -> Problem:
