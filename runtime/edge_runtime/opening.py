@@ -11,13 +11,13 @@ from edge_runtime.blocks.process import memory
 from edge_runtime.blocks.start import make_plan, open_blocks
 from edge_runtime.blocks.whole import WholeRunner, unlimited_plan
 from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import BundleError, EdgelineError, EngineError, UsageError
+from edge_runtime.errors import BundleError, EdgelineError, EngineError, OutputError, UsageError
 from edge_runtime.manifest import TensorSpec
 from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
 from edge_runtime.prepared.cache import PreparedCache, cache_root
-from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, checked_before, read_json
+from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, checked_before, note_checked, read_json
 from edge_runtime.prepared.key import prepared_key
 from edge_runtime.session import (
     OrtSession,
@@ -92,6 +92,9 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
         folder = cache.use(prepared_key(bundle.sha256, runtime)) if options.use_cache and on_cpu else None
         if folder is None or not checked_before(folder, bundle.file_stamps()):
             bundle = read_bundle(path)
+            if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
+                with contextlib.suppress(OutputError):
+                    note_checked(folder, bundle.file_stamps())
         if options.memory_limit is None:
             if options.prepare and on_cpu and options.use_cache:
                 # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
@@ -116,7 +119,7 @@ def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall |
         measured = find_measured(folder, threads, options.batch)
         if measured is None:
             raise EngineError(f"{folder} was changed while it was used; remove it and start again")
-        return make_plan(bundle, measured, options.batch, options.memory_limit, options.reserve_bytes)
+        return make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
     finally:
         cache.close()
 
@@ -147,7 +150,7 @@ def _open_planned(
     whole = read_json(PreparedWhole, folder / WHOLE)
     if measured is None or prepared is None:
         raise EngineError(f"{folder} was changed while it was used; remove it and start again")
-    plan = make_plan(bundle, measured, options.batch, options.memory_limit, options.reserve_bytes)
+    plan = make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
     providers = ("CPUExecutionProvider",)
     if plan.whole and whole is not None:
         runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)

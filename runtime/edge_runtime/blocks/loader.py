@@ -26,6 +26,10 @@ class Load:
     make: Callable[[], None]
 
 
+def _nothing() -> None:
+    """There is nothing to do in between."""
+
+
 class Loader:
     """Runs the loads of run after run.
 
@@ -56,14 +60,18 @@ class Loader:
             self._position = self._position // self._steps * self._steps + step
             self._changed.notify_all()
 
-    def next_run(self) -> None:
-        """Say that the current run is over, whole or not: loads it did not come to are left out."""
+    def next_run(self, between: Callable[[], None] = _nothing) -> None:
+        """Say that the current run is over, whole or not: loads it did not come to are left out.
+
+        `between` is called when nothing is loaded for the current run any more and nothing yet for the next.
+        """
         with self._changed:
             run = self._position // self._steps + 1
             # A load that is under way writes to the arena, which the next run's inputs may share: it ends first.
             self._leaving = True
             while self._busy and not self._stopping:
                 self._changed.wait()
+            between()
             self._leaving = False
             self._done = run * len(self._loads)
             self._error = None  # the next run does that load again

@@ -134,13 +134,16 @@ class BlockRunner:
                 self._run_block(k, block, count, made)
                 for name in [name for name in made if self._last_reader.get(name) == k and name not in self._outputs]:
                     del made[name]
-        finally:
-            for k, planned in enumerate(self.plan.blocks):
-                if planned.form == "reloaded":
-                    self._sessions.pop(k, None)
-            if not self._closing:
-                self._loader.next_run()
+        except BaseException:
+            self._loader.next_run(between=self._drop_reloaded)
+            raise
+        self._loader.next_run()
         return {name: made[name].numpy() if name in made else self._view(name, count) for name in self._outputs}
+
+    def _drop_reloaded(self) -> None:
+        for k, planned in enumerate(self.plan.blocks):
+            if planned.form == "reloaded":
+                self._sessions.pop(k, None)
 
     def _run_block(self, k: int, block: Block, count: int, made: dict[str, Any]) -> None:
         form = self.plan.blocks[k].form

@@ -89,7 +89,7 @@ def run_bound(session: Any, binding: Any) -> None:
 
 def one_line(error: BaseException) -> str:
     """Return an exception's message as one line of at most 300 characters."""
-    return " ".join(str(error).split())[:900]
+    return " ".join(str(error).split())[:300]
 
 
 def _open(graph: Path, options: Any) -> Any:

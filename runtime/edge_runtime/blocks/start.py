@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from edge_devices import available_memory
@@ -10,32 +13,47 @@ from edge_runtime.blocks.process import memory, return_freed_memory, tune_alloca
 from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle import Bundle
+from edge_runtime.errors import OutputError
 from edge_runtime.ort_process import import_onnxruntime
-from edge_runtime.plan.measurements import Limit
-from edge_runtime.plan.plan import Plan
-from edge_runtime.plan.planner import plan
-from edge_runtime.prepared.files import Measured, Prepared
+from edge_runtime.plan import Limit, Plan, plan
+from edge_runtime.prepared.files import Measured, Prepared, read_json, write_json
 
 __all__ = ["make_plan", "open_blocks"]
 
+# A process's own size differs by some pages from start to start. The plan counts with the next whole step, and at least
+# with half of one more than there is now.
+_STEP = 1 << 20
+_KEPT_PLANS = 16
 
-def make_plan(bundle: Bundle, measured: Measured, batch: int, limit: int | None, reserve: int = 0) -> Plan:
+
+def make_plan(
+    bundle: Bundle, folder: Path, measured: Measured, batch: int, limit: int | None, reserve: int = 0
+) -> Plan:
     """Plan for this process as it is now, with `limit` bytes for all of it (None: no limit).
 
-    `reserve` of them are kept free for what the process will take beside the engine.
-
-    Raises MemoryLimitError for a limit that cannot be met.
+    `reserve` of them are kept free for what the process will take beside the engine. The plan is kept in the prepared
+    `folder`, and found there at the next start. Raises MemoryLimitError for a limit that cannot be met.
     """
     import_onnxruntime()  # what it takes is part of the base
     tune_allocator()
     gc.collect()
     return_freed_memory()
-    base = memory().resident + reserve
+    now = memory().resident + reserve
+    base = -(-(now + _STEP // 2) // _STEP) * _STEP
     streamed = sum(block.stored_bytes for block in measured.measurements.blocks)
     left = available_memory()
     # The page cache has what the machine, or the cgroup, leaves beside what this process may still take.
     cached = left is None or left - max((limit or 0) - base, 0) > streamed
-    return plan(bundle.manifest, measured.measurements, measured.profile, Limit(limit, base, batch, cached))
+    wanted = Limit(limit, base, batch, cached)
+    path = _path(folder, measured, wanted)
+    known = read_json(Plan, path)
+    if known is not None and base <= known.base_bytes <= base + _STEP:
+        return known
+    made = plan(bundle.manifest, measured.measurements, measured.profile, wanted)
+    with contextlib.suppress(OutputError):  # a folder that cannot be written: planning is done again
+        write_json(made, path)
+        _prune(folder)
+    return made
 
 
 def open_blocks(
@@ -44,3 +62,17 @@ def open_blocks(
     """Open the blocks of a plan out of the prepared folder."""
     storage = FileStorage(folder, direct=not made.cached)
     return BlockRunner(made, bundle.manifest, folder, prepared.blocks, storage, threads, lock_memory)
+
+
+def _path(folder: Path, measured: Measured, wanted: Limit) -> Path:
+    """The plan's file, named by all that it was made from but the base."""
+    text = repr((measured, replace(wanted, base_bytes=0)))
+    return folder / f"plan-{zlib.crc32(text.encode()):08x}.json"
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest plans."""
+    with contextlib.suppress(OSError):
+        plans = sorted(folder.glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in plans[_KEPT_PLANS:]:
+            path.unlink(missing_ok=True)

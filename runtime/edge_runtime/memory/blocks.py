@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.memory.beam import Sections, beam_search, style_of
 from edge_runtime.memory.greedy import greedy
@@ -37,11 +38,16 @@ class Block:
     inside: tuple[tuple[Buffer, int], ...]
 
 
-def join(buffers: Sequence[Buffer], seed: int = 0) -> list[Block]:
-    """Return blocks that hold every buffer once; one that no other fits is alone. Seed 0 joins all it can."""
-    joining = _Joining(buffers, seed)
-    # Whenever a larger block was found, the small ones may go on.
-    while any(joining.round(members) for members in _MEMBERS):
+def join(buffers: Sequence[Buffer], most: int, waste: float = 0, seed: int = 0) -> list[Block]:
+    """Return blocks that hold every buffer once; one that no other fits is alone. Seed 0 joins all it can.
+
+    A block may leave up to the share `waste` of its bytes empty at any step, as long as the blocks alive at a step
+    sum to no more than `most`.
+    """
+    joining = _Joining(buffers, most, seed)
+    # Whenever a larger block was found, the small ones may go on; a gap is only accepted where nothing fits.
+    ways = [(members, share) for share in sorted({0, waste}) for members in _MEMBERS]
+    while any(joining.round(members, share) for members, share in ways):
         pass
     return list(joining.blocks.values())
 
@@ -49,25 +55,28 @@ def join(buffers: Sequence[Buffer], seed: int = 0) -> list[Block]:
 class _Joining:
     """The blocks so far by number, and which start and end at each step."""
 
-    def __init__(self, buffers: Sequence[Buffer], seed: int) -> None:
+    def __init__(self, buffers: Sequence[Buffer], most: int, seed: int) -> None:
         self.blocks: dict[int, Block] = {}
         self._starts: dict[int, set[int]] = {}
         self._ends: dict[int, set[int]] = {}
         self._numbers = itertools.count()
         self._rng = random.Random(seed) if seed else None
         self._refused: dict[frozenset[int], bool] = {}
+        steps = sorted({step for b in buffers for step in (b.lifespan.lower, b.lifespan.upper)})
+        self._index = {step: index for index, step in enumerate(steps)}
         for buffer in buffers:
             self._add(Block(buffer, ((buffer, 0),)))
+        self._spare = most - self._load(buffers)
 
-    def round(self, members: int) -> bool:
+    def round(self, members: int, waste: float) -> bool:
         """Join what can be joined to blocks of at most so many members; return whether anything was."""
         joined = False
         for step in sorted(self._starts):
-            while any(self._replace(found) for found in self._candidates(step, members)):
+            while any(self._replace(found, waste) for found in self._candidates(step, members, waste)):
                 joined = True
         return joined
 
-    def _candidates(self, step: int, members: int) -> Iterator[set[int]]:
+    def _candidates(self, step: int, members: int, waste: float) -> Iterator[set[int]]:
         starting, ending = sorted(self._starts[step]), sorted(self._ends.get(step, ()))
         for one, other in itertools.combinations(starting, 2):
             life = self._life(one)
@@ -78,7 +87,8 @@ class _Joining:
                     yield {one, other}
         seeds = [{*starting, *ending}] if starting and ending else []
         for one, other in itertools.product(ending, starting):
-            if self.blocks[one].buffer.size == self.blocks[other].buffer.size:
+            small, large = sorted((self.blocks[one].buffer.size, self.blocks[other].buffer.size))
+            if small >= (1 - waste) * large:
                 seeds.append({one, other})
         for seed in seeds:
             grown = self._grown(seed, members)
@@ -107,21 +117,26 @@ class _Joining:
             found = grown
         return set()
 
-    def _replace(self, numbers: set[int]) -> bool:
-        """Join these blocks if they fill a block without a gap; return whether they do."""
+    def _replace(self, numbers: set[int], waste: float) -> bool:
+        """Join these blocks if they fill a block up to the waste; return whether they do."""
         members = [self.blocks[number] for number in sorted(numbers)]
         buffers = [member.buffer for member in members]
-        size = _even_load(buffers)
-        offsets = size and _pack(buffers, size)
-        if not offsets:
+        life = Lifespan(min(b.lifespan.lower for b in buffers), max(b.lifespan.upper for b in buffers))
+        during = slice(self._index[life.lower], self._index[life.upper])
+        load = self._load(buffers)[during]
+        size = int(load.max())
+        if load.min() < (1 - waste) * size or (size - load > self._spare[during]).any():
+            return False
+        offsets = _pack(buffers, size)
+        if offsets is None:
             self._refused[frozenset(numbers)] = True
             return False
+        self._spare[during] -= size - load
         for number in numbers:
             block = self.blocks.pop(number)
             self._starts[block.buffer.lifespan.lower].discard(number)
             self._ends[block.buffer.lifespan.upper].discard(number)
         inside = [(b, at + base) for member, base in zip(members, offsets, strict=True) for b, at in member.inside]
-        life = Lifespan(min(b.lifespan.lower for b in buffers), max(b.lifespan.upper for b in buffers))
         self._add(Block(Buffer(min(b.id for b in buffers), life, size), tuple(inside)))
         return True
 
@@ -131,18 +146,15 @@ class _Joining:
         self._starts.setdefault(block.buffer.lifespan.lower, set()).add(number)
         self._ends.setdefault(block.buffer.lifespan.upper, set()).add(number)
 
+    def _load(self, buffers: Iterable[Buffer]) -> npt.NDArray[np.int64]:
+        """Return the live bytes from each step to the next."""
+        load = np.zeros(len(self._index), np.int64)
+        for buffer in buffers:
+            load[self._index[buffer.lifespan.lower] : self._index[buffer.lifespan.upper]] += buffer.size
+        return load
+
     def _life(self, number: int) -> Lifespan:
         return self.blocks[number].buffer.lifespan
-
-
-def _even_load(buffers: Iterable[Buffer]) -> int:
-    """Return the bytes that are alive at every step from the first start to the last end, 0 if they vary."""
-    changes: dict[int, int] = {}
-    for buffer in buffers:
-        changes[buffer.lifespan.lower] = changes.get(buffer.lifespan.lower, 0) + buffer.size
-        changes[buffer.lifespan.upper] = changes.get(buffer.lifespan.upper, 0) - buffer.size
-    first, *inner, _ = sorted(changes)
-    return 0 if any(changes[step] for step in inner) else changes[first]
 
 
 def _pack(buffers: Sequence[Buffer], size: int) -> list[int] | None:

@@ -25,7 +25,8 @@ DEFAULT_BUDGET = 4_000_000_000
 # Sizes to search for, in lower bounds (None is between that and the best so far), and each one's share of the work.
 _AIMS = {1.02: 3, 1.0: 3, None: 1}
 _FEWEST_SEARCHES = 12
-_JOININGS = 6  # ways to join buffers that are tried, with half of the work
+# Ways to join buffers, as (waste, seed), that are tried with half of the work.
+_JOININGS = ((0, 0), (0, 1), (0.02, 2), (0.05, 0), (0.15, 0), (0.3, 0))
 _NARROWEST, _WIDEST, _TRIES_EACH = 24, 384, 12  # the beam's width doubles every few tries
 # The beam's arrays are 64-bit, and take memory for each pair of buffers.
 _LARGEST_SUM = 1 << 59
@@ -132,7 +133,7 @@ def _refine(layout: _Layout, least: int, goal: int, budget: int) -> tuple[_Layou
     part, spent = layout.part, 0
     if len(part.buffers) > _MOST_BUFFERS or sum(buffer.size for buffer in part.buffers) > _LARGEST_SUM:
         return layout, spent
-    for blocks, allowance in _ways_to_join(part.buffers, budget):
+    for blocks, allowance in _ways_to_join(part.buffers, max(goal, math.floor(least * 1.02)) - part.base, budget):
         buffers = [block.buffer for block in blocks]
         limit = allowance if len(blocks) < len(part.buffers) else budget - spent
         offsets, work = _search(_Part(tuple(buffers), part.base), layout.end, least, goal, limit)
@@ -147,14 +148,14 @@ def _refine(layout: _Layout, least: int, goal: int, budget: int) -> tuple[_Layou
     return layout, spent
 
 
-def _ways_to_join(buffers: Sequence[Buffer], budget: int) -> Iterator[tuple[list[Block], int]]:
+def _ways_to_join(buffers: Sequence[Buffer], most: int, budget: int) -> Iterator[tuple[list[Block], int]]:
     """Return the buffers joined to blocks in different ways, at last not at all, and the work each is worth."""
     known: list[list[Block]] = []
-    for seed in range(_JOININGS if budget else 0):
-        blocks = sorted(join(buffers, seed), key=lambda block: _canonical(block.buffer))
+    for waste, seed in _JOININGS if budget else ():
+        blocks = sorted(join(buffers, most, waste, seed), key=lambda block: _canonical(block.buffer))
         if len(blocks) < len(buffers) and blocks not in known:
             known.append(blocks)
-            yield blocks, budget // (2 * _JOININGS)
+            yield blocks, budget // (2 * len(_JOININGS))
     yield [Block(buffer, ((buffer, 0),)) for buffer in buffers], budget
 
 

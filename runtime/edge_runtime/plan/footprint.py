@@ -37,8 +37,27 @@ class Rated:
         return self.arena + self.work + self.held + self.moving
 
 
+# At one time: the arrays of more would be the largest thing in a process that plans for a small limit.
+_AT_ONCE = 1024
+
+
 def rate(costs: Costs, candidates: Candidates) -> Rated:
     """Compute latency and memory of all candidates."""
+    count = len(candidates.micro)
+    if count <= _AT_ONCE:
+        return _rate(costs, candidates)
+    parts = [
+        _rate(costs, candidates.take(np.arange(at, min(at + _AT_ONCE, count)))) for at in range(0, count, _AT_ONCE)
+    ]
+    return Rated(
+        *(
+            np.concatenate([getattr(part, field) for part in parts])
+            for field in ("latency", "arena", "work", "held", "moving")
+        )
+    )
+
+
+def _rate(costs: Costs, candidates: Candidates) -> Rated:
     forms = np.ascontiguousarray(candidates.forms.T.astype(np.intp))  # [k, C]
     micro = candidates.micro.astype(np.intp)
     count = len(micro)

@@ -100,9 +100,8 @@ class _Preparation:
             del feeds, expected
             self._check_limit()
         packed = [compress(here, self.folder, self.profile()) for here in prepared]
-        if known is None:
-            prepared = [one.block for one in packed]
-            write_json(Prepared(1, tuple(prepared)), self.folder / PREPARED)
+        write_json(Prepared(1, tuple(one.block for one in packed)), self.folder / PREPARED)
+        self._check_limit()
         return tuple(
             replace(block, packed_bytes=one.bytes, unpack_ms=one.ms)
             for block, one in zip(measured, packed, strict=True)

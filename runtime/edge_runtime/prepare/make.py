@@ -21,14 +21,13 @@ from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.prepare.request import Request
 from edge_runtime.prepared.cache import PreparedCache, cache_root
 from edge_runtime.prepared.files import (
-    CHECKED,
     PREPARED,
     WHOLE,
-    CheckedBundle,
     Measured,
     Prepared,
     PreparedWhole,
     measurements_name,
+    note_checked,
     read_json,
     write_json,
 )
@@ -131,7 +130,7 @@ class _Wanted:
 
     def make(self, folder: Path, tell: ProgressCall) -> None:
         """Make what is missing. Raises what the preparing process says."""
-        write_json(CheckedBundle(1, self.bundle.file_stamps()), folder / CHECKED)
+        note_checked(folder, self.bundle.file_stamps())
         left = None if self.limit is None else self.limit - memory().own
         request = Request(
             str(self.bundle.path.absolute()),
@@ -183,7 +182,7 @@ def _call(request: Request, tell: ProgressCall) -> Any:
 def _listen(child: subprocess.Popen[str], tell: ProgressCall) -> Any:
     result = None
     for line in child.stdout or ():
-        message = json.loads(line)
+        message = _message(line)
         if "error" in message:
             kind = getattr(errors, message["kind"], EngineError)
             raise kind(message["error"]) if issubclass(kind, EdgelineError) else EngineError(message["error"])
@@ -191,6 +190,15 @@ def _listen(child: subprocess.Popen[str], tell: ProgressCall) -> Any:
             tell(message["step"], message["done"], message["total"])
         result = message.get("result", result)
     return result
+
+
+def _message(line: str) -> dict[str, Any]:
+    """One answer; what a library printed in between is none."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:

@@ -28,8 +28,9 @@ def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
     prepared = read_json(Prepared, folder / PREPARED)
     if measured is None or prepared is None:
         raise EngineError(f"{folder} holds no measurements to rehearse; prepare the bundle again")
-    frugal = make_plan(bundle, measured, batch, int(_smallest(bundle, measured, batch) * _SLACK))
+    frugal = make_plan(bundle, folder, measured, batch, int(_smallest(bundle, folder, measured, batch) * _SLACK))
     reset_peak()  # of planning, when nothing of the plan was there yet
+    base = memory().resident
     runner = open_blocks(bundle, folder, prepared, frugal, threads)
     try:
         feeds = {
@@ -39,14 +40,15 @@ def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
         }
         for _ in range(_RUNS):
             runner.run(feeds)
-        return memory().peak - runner.plan.peak_bytes
+        planned = runner.plan.peak_bytes - runner.plan.base_bytes
+        return memory().peak - base - planned
     finally:
         runner.close()
 
 
-def _smallest(bundle: Bundle, measured: Measured, batch: int) -> int:
+def _smallest(bundle: Bundle, folder: Path, measured: Measured, batch: int) -> int:
     try:
-        make_plan(bundle, measured, batch, 1)
+        make_plan(bundle, folder, measured, batch, 1)
     except MemoryLimitError as error:
         if error.smallest_bytes is not None:
             return error.smallest_bytes

@@ -8,6 +8,7 @@
     whole.onnx, .bin     the whole graph, likewise
     whole.json           class PreparedWhole: written when the whole graph is here
     measured-*.json      class Measured: for a number of threads and a batch
+    plan-*.json          plan.Plan: made from one of them for one limit
 
 Every JSON file is written last and atomically, so what it names is there.
 """
@@ -36,6 +37,7 @@ __all__ = [
     "StoredWeights",
     "checked_before",
     "measurements_name",
+    "note_checked",
     "read_json",
     "write_json",
 ]
@@ -108,6 +110,11 @@ def checked_before(folder: Path, stamps: dict[str, str]) -> bool:
     """Tell whether the hashes of exactly these files (Bundle.file_stamps) were checked before."""
     checked = read_json(CheckedBundle, folder / CHECKED)
     return checked is not None and checked.files == stamps
+
+
+def note_checked(folder: Path, stamps: dict[str, str]) -> None:
+    """Note that the hashes of exactly these files were checked. Raises OutputError."""
+    write_json(CheckedBundle(1, stamps), folder / CHECKED)
 
 
 def read_json(kind: type[T], path: Path) -> T | None:
