@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.blocks.process import memory
-from edge_runtime.blocks.start import make_plan, open_blocks
+from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.whole import WholeRunner, unlimited_plan
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import BundleError, EdgelineError, EngineError, OutputError, UsageError
@@ -16,8 +16,17 @@ from edge_runtime.manifest import TensorSpec
 from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
+from edge_runtime.prepare.plans import make_plan
 from edge_runtime.prepared.cache import PreparedCache, cache_root
-from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, checked_before, note_checked, read_json
+from edge_runtime.prepared.files import (
+    PREPARED,
+    WHOLE,
+    Prepared,
+    PreparedWhole,
+    checked_before,
+    note_checked,
+    read_json,
+)
 from edge_runtime.prepared.key import prepared_key
 from edge_runtime.session import (
     OrtSession,
@@ -155,7 +164,7 @@ def _open_planned(
     if plan.whole and whole is not None:
         runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
         return Opened(bundle, runner, plan, providers, fresh_room, _nothing, on_close)
-    blocks = open_blocks(bundle, folder, prepared, plan, threads, options.lock_memory)
+    blocks = BlockRunner(plan, bundle.manifest, folder, prepared.blocks, threads, options.lock_memory)
     return Opened(bundle, blocks, plan, providers, blocks.input_room, blocks.stop, on_close)
 
 

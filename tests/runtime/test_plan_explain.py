@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from plan_cases import BASE, PROFILE, make_chain
 
-from edge_runtime.plan import BlockPlan, Limit, Place, Plan, explain, plan
+from edge_runtime.plan import BlockPlan, Limit, Place, Plan, explain
+from edge_runtime.planner import plan
 
 BLOCKS = (
     BlockPlan("block-00.onnx", "resident", "fits: saves 12.3 ms of loading a run", 15_000_000, 7.1, 0.0),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.plan.pipeline import latency
+from edge_runtime.planner.pipeline import latency
 
 TIMES = st.floats(0, 100)
 BLOCKS = st.lists(st.tuples(TIMES, TIMES, TIMES, st.booleans()), min_size=1, max_size=8)

@@ -21,9 +21,9 @@ from edge_runtime.plan import (
     ValueMeasurement,
     WholeMeasurement,
     Work,
-    plan,
     validate,
 )
+from edge_runtime.planner import plan
 
 Case = tuple[Manifest, Measurements]
 CASES = st.builds(

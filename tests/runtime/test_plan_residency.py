@@ -9,12 +9,12 @@ import pytest
 from plan_cases import PROFILE, make_chain
 
 from edge_runtime.memory import Buffer, Lifespan, Problem, lower_bound
-from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs, block_costs
-from edge_runtime.plan.footprint import rate
-from edge_runtime.plan.knapsack import Caps, knapsack
-from edge_runtime.plan.layout import aligned, lifespans, value_bytes
 from edge_runtime.plan.measurements import Limit, Measurements
-from edge_runtime.plan.residency import Frontier, frontier
+from edge_runtime.planner.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs, block_costs
+from edge_runtime.planner.footprint import rate
+from edge_runtime.planner.knapsack import Caps, knapsack
+from edge_runtime.planner.layout import aligned, lifespans, value_bytes
+from edge_runtime.planner.residency import Frontier, frontier
 
 
 def costs_of(measurements: Measurements, batch: int = 4) -> Costs:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.loader import Load, Loader
 from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
-from edge_runtime.blocks.storage import Storage, room
+from edge_runtime.blocks.storage import FileStorage, Storage, room
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Block, Manifest
 from edge_runtime.ort_process import share_arena
@@ -34,17 +34,20 @@ class BlockRunner:
         manifest: Manifest,
         folder: Path,
         blocks: Sequence[PreparedBlock],
-        storage: Storage,
         threads: int,
         lock_memory: bool = False,
+        storage: Storage | None = None,
     ) -> None:
         """Reserve the arena and make every session that stays. `folder` holds the prepared `blocks`.
+
+        `storage` is where weights are read from, the folder's files by default.
 
         Raises MemoryLimitError where the system does not give the memory, ModelError for a graph that does not load.
         """
         self.plan = plan
         self._closing = False
-        self._folder, self._storage, self._threads = folder, storage, threads
+        self._folder, self._threads = folder, threads
+        self._storage = storage or FileStorage(folder, direct=not plan.cached)
         self._prepared = {block.file: block for block in blocks}
         self._blocks = [_io(manifest, block.file) for block in plan.blocks]
         self._values = {value.name: value for value in plan.values}

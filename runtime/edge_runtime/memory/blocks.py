@@ -26,6 +26,7 @@ __all__ = ["Block", "join"]
 # Small blocks first: the fewer members, the surer that they belong together.
 _MEMBERS = (2, 6, 12)
 _WIDTH, _ALLOWANCE = 32, 10_000_000  # of the search for a block's own layout
+_MOST_NEAR = 400  # blocks of which all pairs are compared
 # How often what could be joined is not, with a seed: a guess less often than what fits on all sides.
 _DOUBT_OF_GUESS, _DOUBT = 0.5, 0.1
 
@@ -41,13 +42,15 @@ class Block:
 def join(buffers: Sequence[Buffer], most: int, waste: float = 0, seed: int = 0) -> list[Block]:
     """Return blocks that hold every buffer once; one that no other fits is alone. Seed 0 joins all it can.
 
-    A block may leave up to the share `waste` of its bytes empty at any step, as long as the blocks alive at a step
-    sum to no more than `most`.
+    A block may leave up to the share `waste` of its bytes x steps empty, as long as the blocks alive at a step sum to
+    no more than `most`.
     """
     joining = _Joining(buffers, most, seed)
     # Whenever a larger block was found, the small ones may go on; a gap is only accepted where nothing fits.
     ways = [(members, share) for share in sorted({0, waste}) for members in _MEMBERS]
     while any(joining.round(members, share) for members, share in ways):
+        pass
+    while waste and joining.join_nearest(waste):
         pass
     return list(joining.blocks.values())
 
@@ -95,6 +98,31 @@ class _Joining:
             if grown and self._accepted(grown, _DOUBT):
                 yield grown
 
+    def join_nearest(self, waste: float) -> bool:
+        """Join the two blocks that leave the least empty if one is put after or on the other; return whether it can."""
+        numbers = sorted(self.blocks)
+        if len(numbers) > _MOST_NEAR:
+            return False
+        first, last, sizes = (
+            np.array([values(self.blocks[number].buffer) for number in numbers])
+            for values in (
+                lambda buffer: self._index[buffer.lifespan.lower],
+                lambda buffer: self._index[buffer.lifespan.upper],
+                lambda buffer: buffer.size,
+            )
+        )
+        apart = (last[:, None] <= first) | (first[:, None] >= last)
+        together = np.where(apart, np.maximum(sizes[:, None], sizes), sizes[:, None] + sizes)
+        areas = together * (np.maximum(last[:, None], last) - np.minimum(first[:, None], first))
+        own = (last - first) * sizes
+        empty = np.round(1 - (own[:, None] + own) / areas, 9)
+        rows, columns = np.nonzero(np.triu(empty <= waste, 1))
+        for at in np.argsort(empty[rows, columns], kind="stable"):
+            pair = {numbers[rows[at]], numbers[columns[at]]}
+            if self._accepted(pair, _DOUBT) and self._replace(pair, waste):
+                return True
+        return False
+
     def _accepted(self, numbers: set[int], doubt: float) -> bool:
         """Return whether these may be joined; what was refused once stays so."""
         key = frozenset(numbers)
@@ -125,7 +153,7 @@ class _Joining:
         during = slice(self._index[life.lower], self._index[life.upper])
         load = self._load(buffers)[during]
         size = int(load.max())
-        if load.min() < (1 - waste) * size or (size - load > self._spare[during]).any():
+        if load.mean() < (1 - waste) * size or (size - load > self._spare[during]).any():
             return False
         offsets = _pack(buffers, size)
         if offsets is None:

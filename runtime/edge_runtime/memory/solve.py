@@ -25,8 +25,9 @@ DEFAULT_BUDGET = 4_000_000_000
 # Sizes to search for, in lower bounds (None is between that and the best so far), and each one's share of the work.
 _AIMS = {1.02: 3, 1.0: 3, None: 1}
 _FEWEST_SEARCHES = 12
-# Ways to join buffers, as (waste, seed), that are tried with half of the work.
-_JOININGS = ((0, 0), (0, 1), (0.02, 2), (0.05, 0), (0.15, 0), (0.3, 0))
+# Ways to join buffers, as (waste, seed), that are tried in turn with most of the work.
+_JOININGS = ((0, 0), (0, 1), (0.02, 2), (0.05, 0), (0.12, 0), (0.08, 1), (0.05, 2), (0.3, 0), (0, 3), (0.12, 4))
+_JOINED_SHARE = 0.75
 _NARROWEST, _WIDEST, _TRIES_EACH = 24, 384, 12  # the beam's width doubles every few tries
 # The beam's arrays are 64-bit, and take memory for each pair of buffers.
 _LARGEST_SUM = 1 << 59
@@ -155,7 +156,7 @@ def _ways_to_join(buffers: Sequence[Buffer], most: int, budget: int) -> Iterator
         blocks = sorted(join(buffers, most, waste, seed), key=lambda block: _canonical(block.buffer))
         if len(blocks) < len(buffers) and blocks not in known:
             known.append(blocks)
-            yield blocks, budget // (2 * len(_JOININGS))
+            yield blocks, int(budget * _JOINED_SHARE) // len(_JOININGS)
     yield [Block(buffer, ((buffer, 0),)) for buffer in buffers], budget
 
 

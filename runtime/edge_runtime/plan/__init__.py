@@ -1,4 +1,4 @@
-"""The plan: how a bundle is run on this machine inside a memory limit, decided from measurements before it is run."""
+"""The plan: how a bundle is run on this machine inside a memory limit. Data, its check, its table; planner makes it."""
 
 from edge_runtime.plan.explain import explain
 from edge_runtime.plan.measurements import (
@@ -14,7 +14,6 @@ from edge_runtime.plan.measurements import (
     Work,
 )
 from edge_runtime.plan.plan import ALIGNMENT, BlockPlan, Place, Plan, ValuePlan
-from edge_runtime.plan.planner import plan
 from edge_runtime.plan.validate import PlanError, validate
 
 __all__ = [
@@ -35,6 +34,5 @@ __all__ = [
     "WholeMeasurement",
     "Work",
     "explain",
-    "plan",
     "validate",
 ]

@@ -24,7 +24,7 @@ from edge_runtime.prepare.compress import compress
 from edge_runtime.prepare.lower import lower
 from edge_runtime.prepare.measure import Measured as MeasuredForm
 from edge_runtime.prepare.measure import Subject, measure_forms, measure_packed
-from edge_runtime.prepare.request import Request, say
+from edge_runtime.prepare.request import Request, say, say_error
 from edge_runtime.prepare.speed import measure_profile
 from edge_runtime.prepared.files import (
     PREPARED,
@@ -58,7 +58,7 @@ def main() -> None:
             _Preparation(request, bundle).run()
             say(result=0)
     except EdgelineError as error:
-        say(error=str(error), kind=type(error).__name__)
+        say_error(error)
 
 
 class _Preparation:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from edge_runtime import errors
 from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
+from edge_runtime.errors import EngineError
 from edge_runtime.ort_process import import_onnxruntime
-from edge_runtime.prepare.request import Request
+from edge_runtime.prepare.request import ProgressCall, Request, call
 from edge_runtime.prepared.cache import PreparedCache, cache_root
 from edge_runtime.prepared.files import (
     PREPARED,
@@ -32,13 +23,10 @@ from edge_runtime.prepared.files import (
     write_json,
 )
 from edge_runtime.prepared.key import prepared_key
-from edge_runtime.schema import to_json
 from edge_runtime.session import usable_threads
 
 __all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]
 
-# Called with what is being done, the steps done and the steps in all.
-ProgressCall = Callable[[str, int, int], None]
 # Lowering the whole graph holds its weights about this many times for a moment.
 _WHOLE_FACTOR = 2.5
 
@@ -92,7 +80,15 @@ def prepare_in(
     return folder_now
 
 
-def find_measured(folder: Path, threads: int, batch: int) -> Measured | None:
+@dataclass(frozen=True)
+class MeasuredFile:
+    """Measurements, and the file they were read from."""
+
+    path: Path
+    content: Measured
+
+
+def find_measured(folder: Path, threads: int, batch: int) -> MeasuredFile | None:
     """Return measurements for calls of `batch` images: the file for the smallest batch that is not smaller."""
     sizes = sorted(
         int(path.stem.rpartition("-b")[2])
@@ -101,9 +97,10 @@ def find_measured(folder: Path, threads: int, batch: int) -> Measured | None:
     )
     for size in sizes:
         if size >= batch:
-            measured = read_json(Measured, folder / measurements_name(threads, size))
-            if measured is not None:
-                return measured
+            path = folder / measurements_name(threads, size)
+            content = read_json(Measured, path)
+            if content is not None:
+                return MeasuredFile(path, content)
     return None
 
 
@@ -126,7 +123,7 @@ class _Wanted:
         measured = find_measured(folder, self.threads, self.batches[-1])
         if measured is None or read_json(Prepared, folder / PREPARED) is None:
             return False
-        return measured.measurements.whole is not None or not self.whole
+        return measured.content.measurements.whole is not None or not self.whole
 
     def make(self, folder: Path, tell: ProgressCall) -> None:
         """Make what is missing. Raises what the preparing process says."""
@@ -141,10 +138,10 @@ class _Wanted:
             self.batches,
             left,
         )
-        _call(request, tell)
+        call("edge_runtime.prepare.child", request, tell)
         if self.blocks:
             tell("rehearsing", 1, 1)
-            overhead = _call(replace(request, rehearse=True), tell)
+            overhead = call("edge_runtime.prepare.child", replace(request, rehearse=True), tell)
             path = folder / measurements_name(self.threads, self.batches[-1])
             measured = read_json(Measured, path)
             if measured is None:
@@ -152,53 +149,6 @@ class _Wanted:
             write_json(
                 replace(measured, measurements=replace(measured.measurements, overhead_bytes=int(overhead))), path
             )
-
-
-def _call(request: Request, tell: ProgressCall) -> Any:
-    """Run one preparing process and return its result."""
-    with tempfile.TemporaryFile() as noise:
-        command = [sys.executable, "-m", "edge_runtime.prepare.child", json.dumps(to_json(request))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment
-        ) as child:
-            try:
-                result = _listen(child, tell)
-            except BaseException:
-                child.kill()
-                raise
-        if child.returncode == -signal.SIGKILL:
-            raise MemoryLimitError(
-                "the kernel killed the preparing process: this machine, or the memory cgroup, has too little memory "
-                "for it; prepare the bundle with more: edge-bench --prepare BUNDLE"
-            )
-        if result is None:
-            noise.seek(0)
-            last = noise.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise EngineError(f"preparing the bundle ended with code {child.returncode}: {' '.join(last)[:300]}")
-        return result
-
-
-def _listen(child: subprocess.Popen[str], tell: ProgressCall) -> Any:
-    result = None
-    for line in child.stdout or ():
-        message = _message(line)
-        if "error" in message:
-            kind = getattr(errors, message["kind"], EngineError)
-            raise kind(message["error"]) if issubclass(kind, EdgelineError) else EngineError(message["error"])
-        if "step" in message:
-            tell(message["step"], message["done"], message["total"])
-        result = message.get("result", result)
-    return result
-
-
-def _message(line: str) -> dict[str, Any]:
-    """One answer; what a library printed in between is none."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:

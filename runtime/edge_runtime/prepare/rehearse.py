@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.blocks.process import memory, reset_peak
-from edge_runtime.blocks.start import make_plan, open_blocks
+from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import EngineError, MemoryLimitError
-from edge_runtime.prepared.files import PREPARED, Measured, Prepared, measurements_name, read_json
+from edge_runtime.prepare.make import MeasuredFile, find_measured
+from edge_runtime.prepare.plans import make_plan
+from edge_runtime.prepared.files import PREPARED, Prepared, read_json
 
 __all__ = ["rehearse"]
 
@@ -24,14 +26,14 @@ def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
 
     Negative when it took less.
     """
-    measured = read_json(Measured, folder / measurements_name(threads, batch))
+    measured = find_measured(folder, threads, batch)
     prepared = read_json(Prepared, folder / PREPARED)
     if measured is None or prepared is None:
         raise EngineError(f"{folder} holds no measurements to rehearse; prepare the bundle again")
     frugal = make_plan(bundle, folder, measured, batch, int(_smallest(bundle, folder, measured, batch) * _SLACK))
     reset_peak()  # of planning, when nothing of the plan was there yet
     base = memory().resident
-    runner = open_blocks(bundle, folder, prepared, frugal, threads)
+    runner = BlockRunner(frugal, bundle.manifest, folder, prepared.blocks, threads)
     try:
         feeds = {
             value.name: np.zeros(value.shape, value.dtype)
@@ -46,7 +48,7 @@ def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
         runner.close()
 
 
-def _smallest(bundle: Bundle, folder: Path, measured: Measured, batch: int) -> int:
+def _smallest(bundle: Bundle, folder: Path, measured: MeasuredFile, batch: int) -> int:
     try:
         make_plan(bundle, folder, measured, batch, 1)
     except MemoryLimitError as error:

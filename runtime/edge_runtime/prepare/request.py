@@ -1,13 +1,26 @@
-"""What a preparing process is asked for, and the lines it answers with."""
+"""What a preparing process is asked for, how it is called, and the lines it answers with."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Union
 
-__all__ = ["Request", "say"]
+from edge_runtime import errors
+from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
+from edge_runtime.plan.measurements import Limit
+from edge_runtime.schema import to_json
+
+__all__ = ["PlanRequest", "ProgressCall", "Request", "call", "say", "say_error"]
+
+# Called with what is being done, the steps done and the steps in all.
+ProgressCall = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,74 @@ class Request:
     rehearse: bool = False
 
 
+@dataclass(frozen=True)
+class PlanRequest:
+    """Plan `bundle` from the prepared folder's file `measured` for `limit`, and write the plan to `target`."""
+
+    bundle: str
+    measured: str
+    target: str
+    limit: Limit
+
+
 def say(**message: Any) -> None:
     """Write one line of JSON to the process that waits: `step`, `done`, `total`; `result`; or `error`, `kind`."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
+
+
+def say_error(error: EdgelineError) -> None:
+    """Write an error of ours as the line that `call` raises it from."""
+    say(error=str(error), kind=type(error).__name__, smallest=getattr(error, "smallest_bytes", None))
+
+
+def call(module: str, request: Request | PlanRequest, tell: ProgressCall) -> Any:
+    """Run `module` in a process of its own on a request and return its result.
+
+    Raises what the process says, MemoryLimitError when the kernel killed it.
+    """
+    with tempfile.TemporaryFile() as noise:
+        command = [sys.executable, "-m", module, json.dumps(to_json(request))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment
+        ) as child:
+            try:
+                result = _listen(child, tell)
+            except BaseException:
+                child.kill()
+                raise
+        if child.returncode == -signal.SIGKILL:
+            raise MemoryLimitError(
+                "the kernel killed the preparing process: this machine, or the memory cgroup, has too little memory "
+                "for it; prepare the bundle with more: edge-bench --prepare BUNDLE"
+            )
+        if result is None:
+            noise.seek(0)
+            last = noise.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise EngineError(f"preparing the bundle ended with code {child.returncode}: {' '.join(last)[:300]}")
+        return result
+
+
+def _listen(child: subprocess.Popen[str], tell: ProgressCall) -> Any:
+    result = None
+    for line in child.stdout or ():
+        message = _message(line)
+        if "error" in message:
+            kind = getattr(errors, message["kind"], EngineError)
+            if kind is MemoryLimitError:
+                raise MemoryLimitError(message["error"], message.get("smallest"))
+            raise kind(message["error"]) if issubclass(kind, EdgelineError) else EngineError(message["error"])
+        if "step" in message:
+            tell(message["step"], message["done"], message["total"])
+        result = message.get("result", result)
+    return result
+
+
+def _message(line: str) -> dict[str, Any]:
+    """One answer; what a library printed in between is none."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import RELOADED, STREAMED, Candidates, Costs
-from edge_runtime.plan.footprint import Rated, rate
-from edge_runtime.plan.knapsack import Caps, knapsack
+from edge_runtime.planner.costs import RELOADED, STREAMED, Candidates, Costs
+from edge_runtime.planner.footprint import Rated, rate
+from edge_runtime.planner.knapsack import Caps, knapsack
 
 __all__ = ["Frontier", "frontier"]
 

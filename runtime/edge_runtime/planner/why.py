@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import FORMS, RELOADED, RESIDENT, Candidates, Costs
-from edge_runtime.plan.footprint import rate
+from edge_runtime.planner.costs import FORMS, RELOADED, RESIDENT, Candidates, Costs
+from edge_runtime.planner.footprint import rate
 from edge_runtime.sizes import format_size
 
 __all__ = ["reasons"]

@@ -9,7 +9,9 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from edge_runtime.plan.costs import (
+from edge_runtime.plan.measurements import Limit, Measurements, Profile, WholeMeasurement
+from edge_runtime.plan.plan import BlockPlan, Place, Plan
+from edge_runtime.planner.costs import (
     FORMS,
     RELOADED,
     RESIDENT,
@@ -21,12 +23,10 @@ from edge_runtime.plan.costs import (
     micro_batches,
     work_bytes,
 )
-from edge_runtime.plan.footprint import rate
-from edge_runtime.plan.layout import aligned, arrange, plan_values, value_bytes, windows
-from edge_runtime.plan.measurements import Limit, Measurements, Profile, WholeMeasurement
-from edge_runtime.plan.plan import BlockPlan, Place, Plan
-from edge_runtime.plan.residency import frontier
-from edge_runtime.plan.why import reasons
+from edge_runtime.planner.footprint import rate
+from edge_runtime.planner.layout import aligned, arrange, plan_values, value_bytes, windows
+from edge_runtime.planner.residency import frontier
+from edge_runtime.planner.why import reasons
 
 __all__ = ["Option", "Task", "block_options", "whole_options"]
 

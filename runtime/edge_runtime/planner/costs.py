@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import EngineError
-from edge_runtime.plan.layout import aligned, values_live
 from edge_runtime.plan.measurements import (
     BlockMeasurement,
     Form,
@@ -26,6 +25,7 @@ from edge_runtime.plan.measurements import (
     ValueMeasurement,
     Work,
 )
+from edge_runtime.planner.layout import aligned, values_live
 
 __all__ = [
     "FORMS",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
-from edge_runtime.plan.pipeline import latency
+from edge_runtime.planner.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
+from edge_runtime.planner.pipeline import latency
 
 __all__ = ["Rated", "rate"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
+from edge_runtime.planner.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
 
 __all__ = ["Caps", "knapsack"]
 

@@ -1,4 +1,4 @@
-"""From measurements to a running engine: plan for the memory that is left, then open the blocks."""
+"""Plans for this process as it is now: found in the prepared folder, or made in a process of their own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from edge_devices import available_memory
 from edge_runtime.blocks.process import memory, return_freed_memory, tune_allocator
-from edge_runtime.blocks.runner import BlockRunner
-from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import OutputError
+from edge_runtime.errors import EngineError
 from edge_runtime.ort_process import import_onnxruntime
-from edge_runtime.plan import Limit, Plan, plan
-from edge_runtime.prepared.files import Measured, Prepared, read_json, write_json
+from edge_runtime.plan.measurements import Limit
+from edge_runtime.plan.plan import Plan
+from edge_runtime.prepare.make import MeasuredFile
+from edge_runtime.prepare.request import PlanRequest, call
+from edge_runtime.prepared.files import read_json
 
-__all__ = ["make_plan", "open_blocks"]
+__all__ = ["make_plan"]
 
 # A process's own size differs by some pages from start to start. The plan counts with the next whole step, and at least
 # with half of one more than there is now.
@@ -27,7 +28,7 @@ _KEPT_PLANS = 16
 
 
 def make_plan(
-    bundle: Bundle, folder: Path, measured: Measured, batch: int, limit: int | None, reserve: int = 0
+    bundle: Bundle, folder: Path, measured: MeasuredFile, batch: int, limit: int | None, reserve: int = 0
 ) -> Plan:
     """Plan for this process as it is now, with `limit` bytes for all of it (None: no limit).
 
@@ -40,7 +41,7 @@ def make_plan(
     return_freed_memory()
     now = memory().resident + reserve
     base = -(-(now + _STEP // 2) // _STEP) * _STEP
-    streamed = sum(block.stored_bytes for block in measured.measurements.blocks)
+    streamed = sum(block.stored_bytes for block in measured.content.measurements.blocks)
     left = available_memory()
     # The page cache has what the machine, or the cgroup, leaves beside what this process may still take.
     cached = left is None or left - max((limit or 0) - base, 0) > streamed
@@ -49,24 +50,23 @@ def make_plan(
     known = read_json(Plan, path)
     if known is not None and base <= known.base_bytes <= base + _STEP:
         return known
-    made = plan(bundle.manifest, measured.measurements, measured.profile, wanted)
-    with contextlib.suppress(OutputError):  # a folder that cannot be written: planning is done again
-        write_json(made, path)
-        _prune(folder)
+    call(
+        "edge_runtime.prepare.plan_child", PlanRequest(str(bundle.path), str(measured.path), str(path), wanted), _quiet
+    )
+    made = read_json(Plan, path)
+    if made is None:
+        raise EngineError(f"{path} was removed while it was used; start again")
+    _prune(folder)
     return made
 
 
-def open_blocks(
-    bundle: Bundle, folder: Path, prepared: Prepared, made: Plan, threads: int, lock_memory: bool = False
-) -> BlockRunner:
-    """Open the blocks of a plan out of the prepared folder."""
-    storage = FileStorage(folder, direct=not made.cached)
-    return BlockRunner(made, bundle.manifest, folder, prepared.blocks, storage, threads, lock_memory)
+def _quiet(_what: str, _done: int, _total: int) -> None:
+    """Planning takes a moment only."""
 
 
-def _path(folder: Path, measured: Measured, wanted: Limit) -> Path:
+def _path(folder: Path, measured: MeasuredFile, wanted: Limit) -> Path:
     """The plan's file, named by all that it was made from but the base."""
-    text = repr((measured, replace(wanted, base_bytes=0)))
+    text = repr((measured.content, replace(wanted, base_bytes=0)))
     return folder / f"plan-{zlib.crc32(text.encode()):08x}.json"
 
 

@@ -13,10 +13,10 @@ from functools import cached_property
 
 from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
 from edge_runtime.manifest import Manifest
-from edge_runtime.plan.costs import batches
 from edge_runtime.plan.measurements import Limit, Measurements, Profile
-from edge_runtime.plan.options import Option, Task, block_options, whole_options
 from edge_runtime.plan.plan import Plan
+from edge_runtime.planner.costs import batches
+from edge_runtime.planner.options import Option, Task, block_options, whole_options
 from edge_runtime.sizes import format_size
 
 __all__ = ["plan"]
