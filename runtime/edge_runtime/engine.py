@@ -10,6 +10,7 @@ with open_bundle("pcb.edge") as engine:
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +88,8 @@ class Engine:
         self._lock = threading.Lock()
         self._opened: Opened | None = opened
         self._vision: VisionRunner | None = None
+        # A program that ends without closing: the loader stops before the interpreter takes its modules away.
+        self._finalizer = weakref.finalize(self, opened.close)
 
     def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """Judge images: uint8 [height, width, 3] in BGR as OpenCV reads them, of any sizes; one Result each.
@@ -126,8 +129,7 @@ class Engine:
         if opened is not None:
             opened.stop()
         with self._lock:
-            if self._opened is not None:
-                self._opened.close()
+            self._finalizer()
             self._opened = self._vision = None
 
     def __enter__(self) -> Engine:

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_runtime.errors import DependencyError
 
-__all__ = ["block_options", "import_onnxruntime", "own_process", "set_threads", "share_arena"]
+__all__ = ["block_options", "drop_arena", "import_onnxruntime", "own_process", "set_threads", "share_arena"]
 
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
@@ -57,6 +57,11 @@ def share_arena(first_bytes: int, cap_bytes: int) -> None:
     place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     config = runtime.OrtArenaCfg(cap_bytes, _FIRST_CHUNK_THEN_DOUBLE, max(first_bytes, 1 << 16), -1)
     runtime.create_and_register_allocator(place, config)
+
+
+def drop_arena() -> None:
+    """Let go of the arena that share_arena made: its memory is freed with the last session that has it."""
+    share_arena(0, 0)
 
 
 def set_threads(options: Any, threads: int) -> None:

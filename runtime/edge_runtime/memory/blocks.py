@@ -26,7 +26,8 @@ __all__ = ["Block", "join"]
 # Small blocks first: the fewer members, the surer that they belong together.
 _MEMBERS = (2, 6, 12)
 _WIDTH, _ALLOWANCE = 32, 10_000_000  # of the search for a block's own layout
-_MOST_NEAR = 400  # blocks of which all pairs are compared
+# Blocks that only lie near each other: how many may be compared in pairs, and the share of the waste they may have.
+_MOST_NEAR, _NEAR = 400, 0.25
 # How often what could be joined is not, with a seed: a guess less often than what fits on all sides.
 _DOUBT_OF_GUESS, _DOUBT = 0.5, 0.1
 
@@ -50,7 +51,7 @@ def join(buffers: Sequence[Buffer], most: int, waste: float = 0, seed: int = 0) 
     ways = [(members, share) for share in sorted({0, waste}) for members in _MEMBERS]
     while any(joining.round(members, share) for members, share in ways):
         pass
-    while waste and joining.join_nearest(waste):
+    while waste and joining.join_nearest(waste * _NEAR):
         pass
     return list(joining.blocks.values())
 

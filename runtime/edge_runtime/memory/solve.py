@@ -24,10 +24,13 @@ __all__ = ["DEFAULT_BUDGET", "solve"]
 DEFAULT_BUDGET = 4_000_000_000
 # Sizes to search for, in lower bounds (None is between that and the best so far), and each one's share of the work.
 _AIMS = {1.02: 3, 1.0: 3, None: 1}
-_FEWEST_SEARCHES = 12
-# Ways to join buffers, as (waste, seed), that are tried in turn with most of the work.
-_JOININGS = ((0, 0), (0, 1), (0.02, 2), (0.05, 0), (0.12, 0), (0.08, 1), (0.05, 2), (0.3, 0), (0, 3), (0.12, 4))
-_JOINED_SHARE = 0.75
+_FEWEST_SEARCHES = 5
+# Ways to join buffers, as (waste, seed), that are tried in turn with this share of the work.
+_JOININGS = (
+    *((0, 0), (0.3, 0), (0, 1), (0.05, 2), (0.2, 0), (0, 3), (0.3, 1)),
+    *((0.4, 2), (0, 4), (0.02, 5), (0, 6), (0.2, 4), (0, 7), (0.3, 5)),
+)
+_JOINED_SHARE = 0.44
 _NARROWEST, _WIDEST, _TRIES_EACH = 24, 384, 12  # the beam's width doubles every few tries
 # The beam's arrays are 64-bit, and take memory for each pair of buffers.
 _LARGEST_SUM = 1 << 59
@@ -71,7 +74,7 @@ def solve(problem: Problem, *, alignment: int = 1, good_enough: float = 1.0, bud
     layouts.sort(key=lambda layout: layout.end, reverse=True)
     for layout in layouts:
         if layout.end > goal:
-            layout, work = _refine(layout, least, goal, budget if layout is layouts[-1] else budget // 2)
+            layout, work = _refine(layout, least, goal, budget if layout is layouts[-1] else budget * 3 // 4)
             budget -= work
             goal = max(goal, layout.end)
         settled.update({name: layout.part.base + at for name, at in layout.found.items()})

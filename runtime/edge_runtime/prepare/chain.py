@@ -1,4 +1,4 @@
-"""The portable blocks run one after another on golden inputs: what every lowered form is checked against."""
+"""The portable blocks run one after another on a golden input: what every lowered form is checked against."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from edge_runtime.golden import load_golden, read_golden
 from edge_runtime.manifest import Block
 from edge_runtime.ort_process import block_options, import_onnxruntime
 from edge_runtime.plan.measurements import ValueMeasurement
-from edge_runtime.prepare.measure import tiled
 
 __all__ = ["Chain"]
 
@@ -23,17 +22,19 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 class Chain:
-    """The values of two golden samples, block after block; kept only as long as a later block reads them.
+    """The values of one golden sample, block after block; kept only as long as a later block reads them.
 
     `batchable` turns False when a block cannot take two images at once.
     """
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
-        """Raises BundleError for golden inputs that cannot be read."""
+    def __init__(self, bundle: Bundle, threads: int, batches: bool = True) -> None:
+        """`batches`: values are looked at for two images, too, to find out how they grow with the batch.
+
+        Raises BundleError for golden inputs that cannot be read.
+        """
         manifest = bundle.manifest
-        self._bundle, self._threads = bundle, threads
-        samples = [sample.feeds for sample in _samples(bundle)][:2]
-        self._samples: list[Arrays] = samples or [_noise(bundle)]
+        self._bundle, self._threads, self._batches = bundle, threads, batches
+        self._held: Arrays = _sample(bundle)
         free = [bool(spec.shape) and isinstance(spec.shape[0], str) for spec in manifest.inputs]
         self.batchable = all(free)
         self.axes: dict[str, int] = {spec.name: 0 if self.batchable else -1 for spec in manifest.inputs}
@@ -44,7 +45,7 @@ class Chain:
 
     def feeds(self, block: Block) -> Arrays:
         """Return what the block reads, for one image."""
-        return {name: self._samples[0][name] for name in block.inputs}
+        return {name: self._held[name] for name in block.inputs}
 
     def run(self, block: Block) -> Arrays:
         """Run the portable block, note its outputs' shapes, and return those whose shape does not depend on the data.
@@ -52,39 +53,37 @@ class Chain:
         Raises ModelError for a block that does not load, EngineError for one that does not run.
         """
         session = self._open(block.file)
-        found = [_run(session, block, {name: sample[name] for name in block.inputs}) for sample in self._samples]
-        twice = self._twice(session, block, found[0])
+        found = _run(session, block, self.feeds(block))
+        other = self._another(session, block)
         for name in block.outputs:
-            planned = len({values[name].shape for values in found}) == 1
-            self.axes[name] = _axis(found[0][name], twice[name]) if planned and twice else -1
-            if planned and twice and self.axes[name] == _STRANGE:
-                self.batchable = False
-                self.axes[name] = -1
-        for sample, values in zip(self._samples, found, strict=True):
-            sample.update(values)
-        for name in block.outputs:
-            self.values[name] = self._value(name, len({values[name].shape for values in found}) == 1)
-        return {name: found[0][name] for name in block.outputs if self.values[name].planned}
+            axis = _axis(found[name], other[name], self._batches) if other else -1
+            # A size that depends on the data is hardly ever just twice as large for another image beside the first.
+            planned = axis != _STRANGE and 0 not in found[name].shape
+            self.axes[name] = axis if planned else -1
+            self._held[name] = found[name]
+            self.values[name] = self._value(name, planned)
+        return {name: found[name] for name in block.outputs if self.values[name].planned}
 
     def drop(self, index: int) -> None:
         """Forget values that no block after number `index` reads."""
-        for sample in self._samples:
-            for name in [name for name in sample if self._last.get(name, -1) <= index]:
-                del sample[name]
+        for name in [name for name in self._held if self._last.get(name, -1) <= index]:
+            del self._held[name]
 
     def whole(self) -> tuple[Arrays, Arrays]:
         """Run the whole portable graph: its inputs and outputs for one image."""
         outputs = tuple(spec.name for spec in self._bundle.manifest.outputs)
         names = tuple(spec.name for spec in self._bundle.manifest.inputs)
-        feeds = {name: self._samples[0][name] for name in names}
+        feeds = {name: self._held[name] for name in names}
         block = Block("model.onnx", names, outputs, 0, 0, 0, "")
         return feeds, _run(self._open("model.onnx"), block, feeds)
 
-    def _twice(self, session: Any, block: Block, once: Arrays) -> Arrays:
-        """The block's outputs for two images; {} when it cannot take two."""
+    def _another(self, session: Any, block: Block) -> Arrays:
+        """The block's outputs for another image, or for both together; {} when it cannot take two."""
+        if not self._batches:
+            return _run(session, block, {name: np.flip(self._held[name]).copy() for name in block.inputs})
         if not self.batchable:
             return {}
-        feeds = {name: tiled(self._samples[0][name], self.axes[name], 2) for name in block.inputs}
+        feeds = {name: _with_another(self._held[name], self.axes[name]) for name in block.inputs}
         try:
             return _run(session, block, feeds)
         except EdgelineError:
@@ -92,12 +91,13 @@ class Chain:
             return {}
 
     def _value(self, name: str, planned: bool) -> ValueMeasurement:
-        array = self._samples[0][name]
+        array = self._held[name]
         return ValueMeasurement(name, str(array.dtype), array.shape, self.axes[name], planned and array.dtype != object)
 
     def _open(self, file: str) -> Any:
         runtime = import_onnxruntime()
-        options = block_options(runtime, self._threads, packed=True, optimized=False)
+        # Its own arena, and no packed weights: it runs once or twice.
+        options = block_options(runtime, self._threads, packed=False, optimized=False)
         try:
             return runtime.InferenceSession(str(self._bundle.file(file)), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no other base
@@ -107,11 +107,11 @@ class Chain:
 _STRANGE = -2
 
 
-def _axis(once: NDArray[np.generic], twice: NDArray[np.generic]) -> int:
-    """The axis that two images double, -1 for none, _STRANGE where the shapes differ otherwise."""
+def _axis(once: NDArray[np.generic], twice: NDArray[np.generic], doubles: bool) -> int:
+    """The axis that two images double (if there are two), -1 for none, _STRANGE where the shapes differ otherwise."""
     if once.shape == twice.shape:
         return -1
-    if once.ndim != twice.ndim:
+    if once.ndim != twice.ndim or not doubles:
         return _STRANGE
     changed = [axis for axis, (a, b) in enumerate(zip(once.shape, twice.shape, strict=True)) if a != b]
     return changed[0] if len(changed) == 1 and twice.shape[changed[0]] == 2 * once.shape[changed[0]] else _STRANGE
@@ -122,13 +122,24 @@ def _run(session: Any, block: Block, feeds: Mapping[str, NDArray[np.generic]]) -
         values = session.run(list(block.outputs), dict(feeds))
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise EngineError(f"{block.file} does not run: {one_line(error)}") from error
-    return dict(zip(block.outputs, (np.asarray(value) for value in values), strict=True))
+    # Copied: what onnxruntime returns lies in the session's arena, and keeps all of it.
+    return dict(zip(block.outputs, (np.array(value) for value in values), strict=True))
 
 
-def _samples(bundle: Bundle) -> list[Any]:
+def _with_another(array: NDArray[np.generic], axis: int) -> NDArray[np.generic]:
+    """The value and the same in reverse, as a batch of two."""
+    if axis < 0:
+        return array
+    return np.ascontiguousarray(np.concatenate([array, np.flip(array)], axis=axis))
+
+
+def _sample(bundle: Bundle) -> Arrays:
+    """The bundle's first golden input; noise where it has none."""
     manifest = bundle.manifest
     arrays = load_golden(bundle.file("golden.npz"))
-    return list(read_golden(arrays, manifest.inputs[0], manifest.preprocess))
+    for sample in read_golden(arrays, manifest.inputs[0], manifest.preprocess):
+        return dict(sample.feeds)
+    return _noise(bundle)
 
 
 def _noise(bundle: Bundle) -> Arrays:

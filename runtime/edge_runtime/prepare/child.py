@@ -67,7 +67,7 @@ class _Preparation:
     def __init__(self, request: Request, bundle: Bundle) -> None:
         self.request, self.bundle = request, bundle
         self.folder = Path(request.folder)
-        self.chain = Chain(bundle, request.threads)
+        self.chain = Chain(bundle, request.threads, batches=request.batches[-1] > 1)
         self.total = len(bundle.manifest.blocks) * request.blocks + request.whole
         self.done = 0
         self._peak = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from edge_runtime.blocks.process import memory, reset_peak, return_freed_memory
 from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
 from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.errors import EdgelineError, ModelError
-from edge_runtime.ort_process import share_arena
+from edge_runtime.ort_process import drop_arena, share_arena
 from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
 from edge_runtime.prepared.files import StoredWeights
 
@@ -28,8 +29,9 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 # Of one timing: this long, or so many runs. The shortest counts: what disturbs a run only ever makes it longer.
 _SECONDS, _MOST_RUNS = 0.08, 12
-# Address space for onnxruntime's arena, taken page by page as it is written to: what is touched is what is needed.
-_ROOMY = 512 << 20
+# Address space for onnxruntime's arena, for each image of the largest batch; taken page by page as it is written to, so
+# that what is touched is what is needed.
+_ROOMY = 64 << 20
 # onnxruntime's arena keeps 8 bytes for every 256 of a chunk, all of them written to when it takes the chunk.
 _BOOKKEEPING = 32
 # Two kernels for one sum differ by rounding, int8 ones now and then by a step; a wrong answer is far below this.
@@ -109,7 +111,8 @@ def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
 
 
 def _measure(subject: Subject, form: Form, opened: Callable[[], Any], load_ms: float) -> Measured:
-    share_arena(_ROOMY, 0)
+    roomy = _ROOMY * subject.batches[-1]
+    share_arena(roomy, 0)
     buffers = _Buffers(subject, subject.batches[0])
     gc.collect()
     return_freed_memory()
@@ -131,16 +134,26 @@ def _measure(subject: Subject, form: Form, opened: Callable[[], Any], load_ms: f
         if batch == subject.batches[0] and not alike(subject.expected, buffers.outputs):
             raise ModelError(f"{subject.graph} held {form} does not give the portable block's answer")
         binding = buffers.bound(session)
-        timings.append(Timing(batch, _shortest(lambda: run_bound(session, binding))))  # noqa: B023  # called at once
-        work.append(Work(batch, _needed(grown)))
+        timings.append(Timing(batch, _shortest(functools.partial(run_bound, session, binding))))
+        work.append(Work(batch, _needed(grown, roomy)))
     held = max(made.resident - start, 0) + file_pages
     making = max(made.peak - made.resident, 0)
+    del session, binding
+    drop_arena()
     return Measured(FormMeasurement(form, held, making, load_ms, tuple(timings)), tuple(work))
 
 
-def _needed(grown: int) -> int:
-    """The bytes of a chunk that is just large enough, given what was touched of the roomy one and its bookkeeping."""
-    values = grown - _ROOMY // _BOOKKEEPING if grown >= _ROOMY // _BOOKKEEPING else grown
+def _needed(grown: int, roomy: int) -> int:
+    """The bytes of a chunk that is just large enough, given what was touched of roomy ones and their bookkeeping.
+
+    A first chunk that was not roomy enough is followed by one of twice its size, and so on.
+    """
+    values, chunk = grown, roomy
+    while values > chunk // _BOOKKEEPING:
+        values -= chunk // _BOOKKEEPING
+        if values <= 2 * chunk - roomy:
+            break
+        chunk *= 2
     return values + values // _BOOKKEEPING
 
 
