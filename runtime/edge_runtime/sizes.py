@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from edge_runtime.errors import UsageError
 
@@ -20,7 +19,11 @@ def parse_size(text: str | int) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"expected a size such as 160MB or 1.5GiB, found {text!r}")
-    return round(Fraction(match[1]) * _UNITS[match[2].lower()])
+    # In integers: what a float rounds would be another limit than the one that was asked for.
+    whole, _, part = match[1].partition(".")
+    unit = _UNITS[match[2].lower()]
+    scale = 10 ** len(part)
+    return (2 * int(whole + part) * unit + scale) // (2 * scale)
 
 
 def format_size(size: float) -> str:

@@ -113,7 +113,8 @@ try:
     import os
     if os.geteuid() == 0:  # the limit is not root's
         os.setgid(65534); os.setuid(65534)
-    arena = Arena(1 << 16, lock=True)
+    arena = Arena(1 << 16)
+    arena.lock()
 except MemoryLimitError as error:
     print(error)
 else:

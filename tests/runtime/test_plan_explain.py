@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from plan_cases import BASE, PROFILE, make_chain
 
-from edge_runtime.plan import BlockPlan, Limit, Place, Plan, explain
+from edge_runtime.plan import BlockPlan, Limit, Place, Plan
+from edge_runtime.plan.explain import explain
 from edge_runtime.planner import plan
 
 BLOCKS = (

@@ -21,8 +21,8 @@ from edge_runtime.plan import (
     ValueMeasurement,
     WholeMeasurement,
     Work,
-    validate,
 )
+from edge_runtime.plan.validate import validate
 from edge_runtime.planner import plan
 
 Case = tuple[Manifest, Measurements]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from plan_cases import BASE, PROFILE, make_chain
 
-from edge_runtime.plan import BlockPlan, Limit, Measurements, Plan, PlanError, ValuePlan, validate
-from edge_runtime.plan.validate import Flaw
+from edge_runtime.plan import BlockPlan, Limit, Measurements, Plan, ValuePlan
+from edge_runtime.plan.validate import Flaw, PlanError, validate
 from edge_runtime.planner import plan
 
 

@@ -18,11 +18,8 @@ __all__ = ["Arena"]
 class Arena:
     """`size` bytes of anonymous memory, page-aligned. Never grows; views keep it alive until the last one is gone."""
 
-    def __init__(self, size: int, lock: bool = False) -> None:
-        """Reserve it; with `lock` the pages are made now and never swapped out.
-
-        Raises MemoryLimitError where the system does not give or does not lock that much.
-        """
+    def __init__(self, size: int) -> None:
+        """Reserve it. Raises MemoryLimitError where the system does not give that much."""
         self.size = size
         length = max(size, mmap.PAGESIZE)
         try:
@@ -34,8 +31,6 @@ class Arena:
             raise MemoryLimitError(f"the system does not give {size} bytes for the arena: {error}") from error
         self._bytes = np.frombuffer(self._map, np.uint8)
         self.address: int = self._bytes.ctypes.data
-        if lock:
-            self._lock(length)
 
     def view(self, offset: int, dtype: str | np.dtype[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
         """Return an array over the arena's memory, contiguous, writable; nothing is copied. Raises ValueError."""
@@ -45,7 +40,9 @@ class Arena:
             raise ValueError(f"{list(shape)} {kind} at byte {offset} lies outside the arena's {self.size} bytes")
         return self._bytes[offset : offset + length].view(kind).reshape(shape)
 
-    def _lock(self, length: int) -> None:
+    def lock(self) -> None:
+        """Make all pages now, never to be swapped out. Raises MemoryLimitError where that is not allowed."""
+        length = len(self._map)
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mlock(ctypes.c_void_p(self.address), ctypes.c_size_t(length)):
             reason = os.strerror(ctypes.get_errno())

@@ -54,11 +54,13 @@ class BlockRunner:
         self._inputs = [spec.name for spec in manifest.inputs]
         self._outputs = [spec.name for spec in manifest.outputs]
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
-        self._arena = Arena(plan.arena_bytes, lock_memory)
+        self._arena = Arena(plan.arena_bytes)
         share_arena(plan.work_bytes, plan.work_cap_bytes)
         self._sessions: dict[int, Any] = {}
         self._keep: list[Any] = []
         loads = [load for k, block in enumerate(plan.blocks) if (load := self._open(k, block)) is not None]
+        if lock_memory:  # only now: its pages are there from here on, and making sessions took some of their room
+            self._arena.lock()
         self._loader = Loader(_first_steps(loads, plan), len(plan.blocks) + 2)
 
     def input_room(self, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:

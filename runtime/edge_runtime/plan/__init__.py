@@ -1,6 +1,8 @@
-"""The plan: how a bundle is run on this machine inside a memory limit. Data, its check, its table; planner makes it."""
+"""The plan: how a bundle is run on this machine inside a memory limit. The data alone.
 
-from edge_runtime.plan.explain import explain
+`planner.plan` makes one, `plan.validate` checks it, `plan.explain` tells it as a table.
+"""
+
 from edge_runtime.plan.measurements import (
     BlockMeasurement,
     Form,
@@ -14,7 +16,6 @@ from edge_runtime.plan.measurements import (
     Work,
 )
 from edge_runtime.plan.plan import ALIGNMENT, BlockPlan, Place, Plan, ValuePlan
-from edge_runtime.plan.validate import PlanError, validate
 
 __all__ = [
     "ALIGNMENT",
@@ -26,13 +27,10 @@ __all__ = [
     "Measurements",
     "Place",
     "Plan",
-    "PlanError",
     "Profile",
     "Timing",
     "ValueMeasurement",
     "ValuePlan",
     "WholeMeasurement",
     "Work",
-    "explain",
-    "validate",
 ]

@@ -71,7 +71,8 @@ class Plan:
 
     peak_bytes = base_bytes + overhead_bytes + arena_bytes + work_bytes + held_bytes + moving_bytes, where `held_bytes`
     are all sessions that stay and `moving_bytes` the most that is held for a moment: sessions that are reloaded at one
-    time, or what making a session takes. `cached`: weights that were read once come out of the page cache.
+    time, or what making those that stay takes over the arenas, which are not written to by then. `cached`: weights
+    that were read once come out of the page cache.
     """
 
     whole: bool

@@ -196,14 +196,14 @@ def _least(plan: Plan, measurements: Measurements) -> Iterator[tuple[str, int, i
         if whole is None:
             raise PlanError("wrong blocks", "the plan runs the whole graph, which was not measured")
         yield "held_bytes", plan.held_bytes, whole.held_bytes
-        yield "moving_bytes", plan.moving_bytes, whole.making_bytes
+        yield "moving_bytes", plan.moving_bytes, whole.making_bytes - plan.arena_bytes - plan.work_bytes
         work = [entry.bytes for entry in whole.work if entry.batch >= plan.micro_batch]
         yield "work_bytes", plan.work_bytes, min(work, default=0)
         yield "work_cap_bytes", plan.work_cap_bytes, plan.work_bytes + plan.held_bytes
         return
     forms = [_form(block, measurements, k) for k, block in enumerate(plan.blocks)]
     yield "held_bytes", plan.held_bytes, sum(form.held_bytes for form in forms if form.form != "reloaded")
-    yield "moving_bytes", plan.moving_bytes, _moving(forms)
+    yield "moving_bytes", plan.moving_bytes, _moving(forms, plan.arena_bytes + plan.work_bytes)
     for block, form in zip(plan.blocks, forms, strict=True):
         yield f"held_bytes of {block.file}", block.held_bytes, form.held_bytes
     for measured in measurements.blocks:
@@ -217,9 +217,12 @@ def _least(plan: Plan, measurements: Measurements) -> Iterator[tuple[str, int, i
         yield "slots", plan.slots, sum(place.lower <= step < place.upper for place in slots)
 
 
-def _moving(forms: list[FormMeasurement]) -> int:
-    """Return the most that sessions take for a moment: while a block is reloaded the one before may still be there."""
-    most = max((form.making_bytes for form in forms if form.form != "reloaded"), default=0)
+def _moving(forms: list[FormMeasurement], arenas: int) -> int:
+    """Return the most that sessions take for a moment: while a block is reloaded the one before may still be there.
+
+    Those that stay are made at the start, when the arenas, so many bytes, were not written to.
+    """
+    most = max((form.making_bytes - arenas for form in forms if form.form != "reloaded"), default=0)
     before = 0
     for form in forms:
         if form.form == "reloaded":

@@ -81,10 +81,14 @@ def _rate(costs: Costs, candidates: Candidates) -> Rated:
         next_room = np.where(loaded, room, next_room)
         next_held = np.where(loaded, reloaded, next_held)
         next_making = np.where(loaded, np.where(f == RELOADED, costs.making[k, f], 0), next_making)
+    arena = np.maximum(arena, costs.values[0] + next_room)
+    work = costs.work[micro]
+    # Sessions that stay are made while nothing of the arenas was written to yet.
+    at_start = making - arena - work
     return Rated(
         latency=latency(compute, load, cpu, forms != RESIDENT, costs.competition),
-        arena=np.maximum(arena, costs.values[0] + next_room),
-        work=costs.work[micro],
+        arena=arena,
+        work=work,
         held=held,
-        moving=np.maximum(np.maximum(moving, next_held + next_making), making),
+        moving=np.maximum(np.maximum(moving, next_held + next_making), at_start),
     )

@@ -113,7 +113,9 @@ def _whole_plan(task: Task, whole: WholeMeasurement, micro: int, ms: float) -> P
         if not value.planned or (micro < task.batch and value.name in task.outputs):
             made += size
     work = work_bytes(whole.work, micro) + made
-    peak = task.always + arena + work + whole.held_bytes + whole.making_bytes
+    # The session is made while nothing of the arenas was written to yet.
+    moving = max(whole.making_bytes - arena - work, 0)
+    peak = task.always + arena + work + whole.held_bytes + moving
     return Plan(
         whole=True,
         batch=task.batch,
@@ -129,7 +131,7 @@ def _whole_plan(task: Task, whole: WholeMeasurement, micro: int, ms: float) -> P
         base_bytes=task.limit.base_bytes,
         overhead_bytes=task.measurements.overhead_bytes,
         held_bytes=whole.held_bytes,
-        moving_bytes=whole.making_bytes,
+        moving_bytes=moving,
         peak_bytes=peak,
         limit_bytes=task.limit.process_bytes,
         latency_ms=ms,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import EdgelineError, EngineError
-from edge_runtime.plan import validate
+from edge_runtime.plan.validate import validate
 from edge_runtime.planner import plan
 from edge_runtime.prepare.request import PlanRequest, say, say_error
 from edge_runtime.prepared.files import Measured, read_json, write_json
