@@ -15,7 +15,7 @@ from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import read_bundle
 from edge_runtime.console import SectionedCommand, Stop, hidden_native_stderr, run_command, stop_on_signals
 from edge_runtime.errors import DataError, EdgelineError, UsageError
-from edge_runtime.opening import OpenOptions, plan_bundle
+from edge_runtime.opening import OpenOptions
 from edge_runtime.ort_process import own_process
 from edge_runtime.plan.explain import explain as explain_plan
 from edge_runtime.progress import ProgressLine
@@ -280,6 +280,8 @@ def edge_run(
 def _explain(arguments: Sequence[str], options: OpenOptions) -> None:
     """Print the plan of the bundle, or of the sample."""
     bundle = Path(arguments[0]) if arguments else find_sample().bundle
+    from edge_runtime.limited import plan_bundle  # of the block engine, which a run without a limit does not need
+
     progress = ProgressLine("preparing the model for this machine, once")
     plan = plan_bundle(bundle, options, progress)
     progress.end()

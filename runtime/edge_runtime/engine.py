@@ -22,13 +22,13 @@ from edge_runtime.errors import DataError, EngineError
 from edge_runtime.manifest import Manifest, TensorSpec
 from edge_runtime.opening import Opened, OpenOptions, open_runner, shapes_agree
 from edge_runtime.plan.plan import Plan
-from edge_runtime.prepare import ProgressCall
 from edge_runtime.results import Result
 from edge_runtime.session import SessionOptions
 from edge_runtime.settings import Settings
 from edge_runtime.sizes import parse_size
 
 if TYPE_CHECKING:
+    from edge_runtime.prepare import ProgressCall
     from edge_runtime.vision import VisionRunner
 
 __all__ = ["Engine", "open_bundle"]

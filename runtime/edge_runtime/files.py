@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import hashlib
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -51,7 +50,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically: readers see the old content or the new, never a part of it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     with writing(path):
         try:
             with temporary.open("wb") as stream:
@@ -77,8 +76,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     An older `target` is replaced as a whole; it stays untouched until the new one is complete on disk.
     """
     target = target.absolute()  # "." has no name of its own
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    retired = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
+    retired = target.with_name(f".{target.name}.{os.urandom(4).hex()}.old")
     with writing(target):
         temporary.mkdir(parents=True)
     try:

@@ -6,27 +6,16 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.blocks.process import memory
-from edge_runtime.blocks.runner import BlockRunner
-from edge_runtime.blocks.whole import WholeRunner, unlimited_plan
 from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import BundleError, EdgelineError, EngineError, OutputError, UsageError
+from edge_runtime.errors import BundleError, EdgelineError, OutputError, UsageError
 from edge_runtime.manifest import TensorSpec
 from edge_runtime.ort_process import import_onnxruntime
-from edge_runtime.plan.plan import Plan
-from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
-from edge_runtime.prepare.plans import make_plan
+from edge_runtime.plan.plan import Plan, unlimited_plan
 from edge_runtime.prepared.cache import PreparedCache, cache_root
-from edge_runtime.prepared.files import (
-    PREPARED,
-    WHOLE,
-    Prepared,
-    PreparedWhole,
-    checked_before,
-    note_checked,
-    read_json,
-)
+from edge_runtime.prepared.files import WHOLE, PreparedWhole, checked_before, note_checked, read_json
 from edge_runtime.prepared.key import prepared_key
 from edge_runtime.session import (
     OrtSession,
@@ -38,7 +27,10 @@ from edge_runtime.session import (
     usable_threads,
 )
 
-__all__ = ["OpenOptions", "Opened", "open_runner", "plan_bundle", "shapes_agree"]
+if TYPE_CHECKING:
+    from edge_runtime.prepare import ProgressCall
+
+__all__ = ["OpenOptions", "Opened", "nothing_to_stop", "open_runner", "shapes_agree"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,9 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
         raise UsageError("a memory limit is kept on the CPU only; add --device cpu, or leave the limit out")
     bundle = read_bundle(path, check_hashes=False)
     with contextlib.ExitStack() as cleanup:
-        cache = PreparedCache(cache_root() if options.use_cache else None)
+        limited = options.memory_limit is not None
+        # A limited engine always works from prepared files; without the cache they are in a folder of its own.
+        cache = PreparedCache(None if limited and not options.use_cache else cache_root())
         cleanup.callback(cache.close)
         # A cache that cannot be looked into is no reason not to run without a limit.
         folder = cache.use(prepared_key(bundle.sha256, runtime)) if options.use_cache and on_cpu else None
@@ -104,43 +98,33 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
             if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
                 with contextlib.suppress(OutputError):
                     note_checked(folder, bundle.file_stamps())
-        if options.memory_limit is None:
-            if options.prepare and on_cpu and options.use_cache:
+        if limited:
+            # Imported when it is needed, here and below: a start from the cache is shorter by what it does not load.
+            from edge_runtime.limited import open_limited
+
+            opened = open_limited(bundle, cache, options, threads, progress)
+        else:
+            whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
+            if whole is None and options.prepare and on_cpu and options.use_cache:
+                from edge_runtime.prepare import prepare_in
+
                 # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
                 with contextlib.suppress(EdgelineError):
                     folder = prepare_in(cache, bundle, options.batch, threads, None, progress, blocks=False)
-            opened = _open_whole(bundle, folder, options, cache.close)
-            cleanup.pop_all()
-            return opened
-        folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
-        opened = _open_planned(bundle, folder, options, threads, cache.close)
+                    whole = read_json(PreparedWhole, folder / WHOLE)
+            graph = None if folder is None or whole is None else folder / whole.graph
+            opened = _open_whole(bundle, graph, options, cache.close)
         cleanup.pop_all()
         return opened
 
 
-def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Plan:
-    """Return the plan that a bundle would be run by, prepared and measured for it. Raises what open_bundle raises."""
-    threads = usable_threads(options.session.threads)
-    bundle = read_bundle(path)
-    cache = PreparedCache(cache_root() if options.use_cache else None)
-    try:
-        folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
-        measured = find_measured(folder, threads, options.batch)
-        if measured is None:
-            raise EngineError(f"{folder} was changed while it was used; remove it and start again")
-        return make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
-    finally:
-        cache.close()
-
-
-def _open_whole(bundle: Bundle, folder: Path | None, options: OpenOptions, on_close: Callable[[], None]) -> Opened:
-    """One session without a limit: of the prepared graph if there is one, which starts faster."""
-    whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
+def _open_whole(bundle: Bundle, graph: Path | None, options: OpenOptions, on_close: Callable[[], None]) -> Opened:
+    """One session without a limit: of the prepared `graph` if there is one, which starts faster."""
     base = memory().resident
-    if whole is None or folder is None:
+    if graph is None:
         session = OrtSession(bundle.file("model.onnx"), options.session)
     else:
-        session = OrtSession(folder / whole.graph, options.session, optimize=False)
+        session = OrtSession(graph, options.session, optimize=False)
     try:
         _check_values("input", bundle.manifest.inputs, session.inputs)
         _check_values("output", bundle.manifest.outputs, session.outputs)
@@ -148,27 +132,10 @@ def _open_whole(bundle: Bundle, folder: Path | None, options: OpenOptions, on_cl
         session.close()
         raise
     plan = unlimited_plan(options.batch, base)
-    return Opened(bundle, session, plan, session.providers, fresh_room, _nothing, on_close)
+    return Opened(bundle, session, plan, session.providers, fresh_room, nothing_to_stop, on_close)
 
 
-def _open_planned(
-    bundle: Bundle, folder: Path, options: OpenOptions, threads: int, on_close: Callable[[], None]
-) -> Opened:
-    measured = find_measured(folder, threads, options.batch)
-    prepared = read_json(Prepared, folder / PREPARED)
-    whole = read_json(PreparedWhole, folder / WHOLE)
-    if measured is None or prepared is None:
-        raise EngineError(f"{folder} was changed while it was used; remove it and start again")
-    plan = make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
-    providers = ("CPUExecutionProvider",)
-    if plan.whole and whole is not None:
-        runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
-        return Opened(bundle, runner, plan, providers, fresh_room, _nothing, on_close)
-    blocks = BlockRunner(plan, bundle.manifest, folder, prepared.blocks, threads, options.lock_memory)
-    return Opened(bundle, blocks, plan, providers, blocks.input_room, blocks.stop, on_close)
-
-
-def _nothing() -> None:
+def nothing_to_stop() -> None:
     """A graph that runs as a whole runs to its end."""
 
 

@@ -22,7 +22,7 @@ def parse_size(text: str | int) -> int:
     # In integers: what a float rounds would be another limit than the one that was asked for.
     whole, _, part = match[1].partition(".")
     unit = _UNITS[match[2].lower()]
-    scale = 10 ** len(part)
+    scale = int("1" + "0" * len(part))
     return (2 * int(whole + part) * unit + scale) // (2 * scale)
 
 

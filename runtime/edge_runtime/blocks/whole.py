@@ -15,7 +15,7 @@ from edge_runtime.manifest import Manifest
 from edge_runtime.ort_process import share_arena
 from edge_runtime.plan.plan import Plan
 
-__all__ = ["WholeRunner", "unlimited_plan"]
+__all__ = ["WholeRunner"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -59,29 +59,3 @@ class WholeRunner:
 
 def _join(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
     return np.concatenate(parts, axis=0) if parts[0].ndim else parts[0]
-
-
-def unlimited_plan(batch: int, base_bytes: int) -> Plan:
-    """The plan of an engine without a limit, for which nothing had to be measured: one session, whatever it takes."""
-    return Plan(
-        whole=True,
-        batch=batch,
-        micro_batch=batch,
-        concurrency=1,
-        blocks=(),
-        values=(),
-        slots=0,
-        slot_bytes=0,
-        arena_bytes=0,
-        work_bytes=0,
-        work_cap_bytes=0,
-        base_bytes=base_bytes,
-        overhead_bytes=0,
-        held_bytes=0,
-        moving_bytes=0,
-        peak_bytes=0,
-        limit_bytes=None,
-        latency_ms=0.0,
-        compute_ms=0.0,
-        load_ms=0.0,
-    )

@@ -12,7 +12,7 @@ from typing import Union
 
 from edge_runtime.plan.measurements import Form
 
-__all__ = ["ALIGNMENT", "BlockPlan", "Place", "Plan", "ValuePlan"]
+__all__ = ["ALIGNMENT", "BlockPlan", "Place", "Plan", "ValuePlan", "unlimited_plan"]
 
 # Of every place in the arena: what pages, direct reads and SIMD loads want.
 ALIGNMENT = 4096
@@ -100,3 +100,29 @@ class Plan:
     def count(self, form: Form) -> int:
         """Return how many blocks are held in this form."""
         return sum(block.form == form for block in self.blocks)
+
+
+def unlimited_plan(batch: int, base_bytes: int) -> Plan:
+    """The plan of an engine without a limit, for which nothing had to be measured: one session, whatever it takes."""
+    return Plan(
+        whole=True,
+        batch=batch,
+        micro_batch=batch,
+        concurrency=1,
+        blocks=(),
+        values=(),
+        slots=0,
+        slot_bytes=0,
+        arena_bytes=0,
+        work_bytes=0,
+        work_cap_bytes=0,
+        base_bytes=base_bytes,
+        overhead_bytes=0,
+        held_bytes=0,
+        moving_bytes=0,
+        peak_bytes=0,
+        limit_bytes=None,
+        latency_ms=0.0,
+        compute_ms=0.0,
+        load_ms=0.0,
+    )

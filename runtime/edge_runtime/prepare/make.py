@@ -146,9 +146,9 @@ class _Wanted:
             measured = read_json(Measured, path)
             if measured is None:
                 raise EngineError(f"{path} was not written; prepare the bundle again")
-            write_json(
-                replace(measured, measurements=replace(measured.measurements, overhead_bytes=int(overhead))), path
-            )
+            # Less than was planned is luck of that one plan: others may take all that was measured.
+            more = max(int(overhead), 0)
+            write_json(replace(measured, measurements=replace(measured.measurements, overhead_bytes=more)), path)
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:

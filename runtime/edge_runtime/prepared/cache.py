@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.files import new_folder
 from edge_runtime.sizes import parse_size
+
+if TYPE_CHECKING:
+    import tempfile
 
 __all__ = ["PreparedCache", "cache_root"]
 
@@ -142,7 +143,7 @@ class PreparedCache:
 
     def _remove(self, key: str) -> bool:
         """Remove one folder; False where it is in use or cannot be removed."""
-        aside = self.root / f".{key}.{secrets.token_hex(4)}.old"
+        aside = self.root / f".{key}.{os.urandom(4).hex()}.old"
         with self._open(key, "use") as lock:
             try:
                 if not _locked(lock):
@@ -174,6 +175,8 @@ def _cap() -> int:
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
     # /tmp lies in memory on many boards, which a memory limit would be charged for; /var/tmp is for large files.
     large = None if "TMPDIR" in os.environ or not os.access("/var/tmp", os.W_OK) else "/var/tmp"
+    import tempfile  # for --no-cache alone
+
     try:
         return tempfile.TemporaryDirectory(prefix="edgeline-prepared-", dir=large, ignore_cleanup_errors=True)
     except OSError as error:
