@@ -35,6 +35,7 @@ EXIT_NG = 10
 EXIT_NO_READ = 11
 # Of a frame: as it was read, resized, drawn on, encoded. And what the loop takes besides: records, overlays, labels.
 _FRAME_COPIES, _FULL_HD, _RUN_BYTES = 5, 1920 * 1080 * 3, 6 << 20
+_PREPARING = "preparing the model for this machine, once"
 
 
 class _EdgeRun(SectionedCommand):
@@ -210,7 +211,9 @@ def edge_run(
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
     if explain:
-        _explain(arguments, OpenOptions(SessionOptions(device, threads), limit, batch, cache, lock_memory))
+        # As a run would: what frames take is not the model's.
+        reserve = 0 if limit is None else _frames_bytes(None, batch)
+        _explain(arguments, OpenOptions(SessionOptions(device, threads), limit, batch, cache, lock_memory, reserve))
         return 0
     bundle, source_text = _what_to_run(arguments, source)
     wanted = None if classes is None else [part.strip() for part in classes.split(",") if part.strip()]
@@ -229,26 +232,25 @@ def edge_run(
             opened = peeked = PeekedSource(open_source(source_text, SourceOptions(stride, live), stop))
             stack.callback(opened.close)
             reserve = _frames_bytes(peeked.first, batch)
-        progress = ProgressLine("preparing the model for this machine, once")
-        engine = stack.enter_context(
-            open_bundle(
-                bundle,
-                device,
-                threads,
-                confidence=conf,
-                iou=iou,
-                max_det=max_det,
-                classes=wanted,
-                memory_limit=limit,
-                batch=batch,
-                use_cache=cache,
-                lock_memory=lock_memory,
-                reserve_bytes=reserve,
-                prepare=True,
-                progress=progress,
+        with ProgressLine(_PREPARING) as progress:
+            engine = stack.enter_context(
+                open_bundle(
+                    bundle,
+                    device,
+                    threads,
+                    confidence=conf,
+                    iou=iou,
+                    max_det=max_det,
+                    classes=wanted,
+                    memory_limit=limit,
+                    batch=batch,
+                    use_cache=cache,
+                    lock_memory=lock_memory,
+                    reserve_bytes=reserve,
+                    prepare=True,
+                    progress=progress,
+                )
             )
-        )
-        progress.end()
         if opened is None:
             opened = open_source(source_text, SourceOptions(stride, live), stop)
             stack.callback(opened.close)
@@ -279,12 +281,13 @@ def edge_run(
 
 def _explain(arguments: Sequence[str], options: OpenOptions) -> None:
     """Print the plan of the bundle, or of the sample."""
+    if len(arguments) > 1:
+        raise UsageError(f"expected one bundle to explain, found {', '.join(arguments)}")
     bundle = Path(arguments[0]) if arguments else find_sample().bundle
     from edge_runtime.limited import plan_bundle  # of the block engine, which a run without a limit does not need
 
-    progress = ProgressLine("preparing the model for this machine, once")
-    plan = plan_bundle(bundle, options, progress)
-    progress.end()
+    with ProgressLine(_PREPARING) as progress:
+        plan = plan_bundle(bundle, options, progress)
     click.echo(explain_plan(plan))
 
 

@@ -103,7 +103,9 @@ class Engine:
                 # OpenCV is 25 MB that a caller of `infer` alone need not have.
                 from edge_runtime.vision import VisionRunner
 
-                self._vision = VisionRunner(self.manifest, opened.session, self.settings, opened.room)
+                # What was planned for within a limit is never exceeded: more images go through in parts.
+                most = None if self.plan.limit_bytes is None else self.plan.batch
+                self._vision = VisionRunner(self.manifest, opened.session, self.settings, opened.room, most)
             return self._vision(images)
 
     def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

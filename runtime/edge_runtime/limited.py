@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.blocks.runner import BlockRunner
+from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError
-from edge_runtime.opening import Opened, OpenOptions, nothing_to_stop
+from edge_runtime.opening import Opened, OpenOptions, check_options, nothing_to_stop
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
 from edge_runtime.prepare.plans import make_plan
 from edge_runtime.prepared.cache import PreparedCache, cache_root
 from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
-from edge_runtime.session import fresh_room, usable_threads
+from edge_runtime.session import fresh_room
 
 __all__ = ["open_limited", "plan_bundle"]
 
@@ -28,10 +29,14 @@ def open_limited(
     prepared = read_json(Prepared, folder / PREPARED)
     whole = read_json(PreparedWhole, folder / WHOLE)
     if measured is None or prepared is None:
-        raise EngineError(f"{folder} was changed while it was used; remove it and start again")
+        raise _changed(folder)
     plan = make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
     providers = ("CPUExecutionProvider",)
-    if plan.whole and whole is not None:
+    if plan.whole:
+        if whole is None:
+            raise _changed(folder)
+        if whole.weights is not None:  # which onnxruntime reads by itself, and does not check
+            FileStorage(folder).check(whole.weights)
         runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
         return Opened(bundle, runner, plan, providers, fresh_room, nothing_to_stop, cache.close)
     blocks = BlockRunner(plan, bundle.manifest, folder, prepared.blocks, threads, options.lock_memory)
@@ -40,14 +45,18 @@ def open_limited(
 
 def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Plan:
     """Return the plan that a bundle would be run by, prepared and measured for it. Raises what open_bundle raises."""
-    threads = usable_threads(options.session.threads)
+    threads, _on_cpu = check_options(options)
     bundle = read_bundle(path)
     cache = PreparedCache(cache_root() if options.use_cache else None)
     try:
         folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
         measured = find_measured(folder, threads, options.batch)
         if measured is None:
-            raise EngineError(f"{folder} was changed while it was used; remove it and start again")
+            raise _changed(folder)
         return make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
     finally:
         cache.close()
+
+
+def _changed(folder: Path) -> EngineError:
+    return EngineError(f"{folder} was changed while it was used; remove it and start again")

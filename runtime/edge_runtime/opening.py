@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import BundleError, EdgelineError, OutputError, UsageError
+from edge_runtime.errors import BundleError, EdgelineError, EngineError, ModelError, OutputError, UsageError
 from edge_runtime.manifest import TensorSpec
 from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.plan import Plan, unlimited_plan
@@ -78,53 +78,81 @@ class Opened:
 
 def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Opened:
     """Open a bundle. Raises what open_bundle raises."""
-    if options.batch < 1:
-        raise UsageError(f"batch must be at least 1, found {options.batch}")
-    runtime = import_onnxruntime()
-    threads = usable_threads(options.session.threads)
-    on_cpu = find_providers(runtime, options.session.device) == ["CPUExecutionProvider"]
-    if options.memory_limit is not None and not on_cpu:
-        raise UsageError("a memory limit is kept on the CPU only; add --device cpu, or leave the limit out")
+    threads, on_cpu = check_options(options)
     bundle = read_bundle(path, check_hashes=False)
     with contextlib.ExitStack() as cleanup:
         limited = options.memory_limit is not None
         # A limited engine always works from prepared files; without the cache they are in a folder of its own.
-        cache = PreparedCache(None if limited and not options.use_cache else cache_root())
-        cleanup.callback(cache.close)
-        # A cache that cannot be looked into is no reason not to run without a limit.
-        folder = cache.use(prepared_key(bundle.sha256, runtime)) if options.use_cache and on_cpu else None
+        cache = PreparedCache(cache_root() if options.use_cache else None) if limited else _unneeded_cache(options)
+        on_close = nothing_to_stop if cache is None else cache.close
+        cleanup.callback(on_close)
+        folder = None
+        if cache is not None and options.use_cache and on_cpu:
+            folder = cache.use(prepared_key(bundle.sha256, import_onnxruntime()))
         if folder is None or not checked_before(folder, bundle.file_stamps()):
             bundle = read_bundle(path)
             if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
                 with contextlib.suppress(OutputError):
                     note_checked(folder, bundle.file_stamps())
-        if limited:
+        if limited and cache is not None:
             # Imported when it is needed, here and below: a start from the cache is shorter by what it does not load.
             from edge_runtime.limited import open_limited
 
             opened = open_limited(bundle, cache, options, threads, progress)
         else:
             whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
-            if whole is None and options.prepare and on_cpu and options.use_cache:
+            if whole is None and options.prepare and on_cpu and cache is not None:
                 from edge_runtime.prepare import prepare_in
 
                 # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
                 with contextlib.suppress(EdgelineError):
                     folder = prepare_in(cache, bundle, options.batch, threads, None, progress, blocks=False)
                     whole = read_json(PreparedWhole, folder / WHOLE)
-            graph = None if folder is None or whole is None else folder / whole.graph
-            opened = _open_whole(bundle, graph, options, cache.close)
+            graph = None if folder is None or whole is None or not _sound(folder, whole) else folder / whole.graph
+            opened = _open_whole(bundle, graph, options, on_close)
         cleanup.pop_all()
         return opened
+
+
+def _unneeded_cache(options: OpenOptions) -> PreparedCache | None:
+    """The cache for a run that can do without: a place that there is none of is no reason not to run."""
+    with contextlib.suppress(OutputError):
+        return PreparedCache(cache_root()) if options.use_cache else None
+    return None
+
+
+def _sound(folder: Path, whole: PreparedWhole) -> bool:
+    """Whether the weights, which onnxruntime reads by itself, are those that were written."""
+    if whole.weights is None:
+        return True
+    from edge_runtime.blocks.storage import FileStorage
+
+    try:
+        FileStorage(folder).check(whole.weights)
+    except EngineError:
+        return False
+    return True
+
+
+def check_options(options: OpenOptions) -> tuple[int, bool]:
+    """Return the threads to use and whether it is the CPU that computes. Raises UsageError."""
+    if options.batch < 1:
+        raise UsageError(f"batch must be at least 1, found {options.batch}")
+    on_cpu = find_providers(import_onnxruntime(), options.session.device) == ["CPUExecutionProvider"]
+    if options.memory_limit is not None and not on_cpu:
+        raise UsageError("a memory limit is kept on the CPU only; add --device cpu, or leave the limit out")
+    return usable_threads(options.session.threads), on_cpu
 
 
 def _open_whole(bundle: Bundle, graph: Path | None, options: OpenOptions, on_close: Callable[[], None]) -> Opened:
     """One session without a limit: of the prepared `graph` if there is one, which starts faster."""
     base = memory().resident
-    if graph is None:
+    session = None
+    if graph is not None:
+        with contextlib.suppress(ModelError):  # damaged: the bundle itself, which was checked, is there
+            session = OrtSession(graph, options.session, optimize=False)
+    if session is None:
         session = OrtSession(bundle.file("model.onnx"), options.session)
-    else:
-        session = OrtSession(graph, options.session, optimize=False)
     try:
         _check_values("input", bundle.manifest.inputs, session.inputs)
         _check_values("output", bundle.manifest.outputs, session.outputs)

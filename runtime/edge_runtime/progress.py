@@ -37,9 +37,19 @@ class ProgressLine:
 
     def end(self) -> None:
         """Write what it took; nothing when nothing was shown."""
+        self._end("done in")
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
+        """End the line, so that what is written next, an error too, does not stand behind it."""
+        self._end("done in" if kind is None else "given up after")
+
+    def _end(self, how: str) -> None:
         if self._started is None:
             return
-        took = f"{self._title}: done in {self._clock() - self._started:.0f} s\n"
+        took = f"{self._title}: {how} {self._clock() - self._started:.0f} s\n"
         self._write(f"\r\x1b[K{took}" if self._terminal else took)
         self._started = None
 

@@ -23,8 +23,15 @@ __all__ = ["VisionRunner"]
 class VisionRunner:
     """Runs images of any sizes through one session, in batches that the graph accepts."""
 
-    def __init__(self, manifest: Manifest, session: Session, settings: Settings, room: RoomCall = fresh_room) -> None:
-        """`room` gives the array that a batch is pre-processed into (the engine's arena).
+    def __init__(
+        self,
+        manifest: Manifest,
+        session: Session,
+        settings: Settings,
+        room: RoomCall = fresh_room,
+        most: int | None = None,
+    ) -> None:
+        """`room` gives the array that a batch is pre-processed into (the engine's arena), of at most `most` images.
 
         Raises ModelError when the manifest does not declare how an image becomes the model's input.
         """
@@ -34,7 +41,7 @@ class VisionRunner:
                 "export it again with --size and the other pre-processing flags, or call engine.infer"
             )
         self.manifest, self.settings = manifest, settings
-        self._session, self._room = session, room
+        self._session, self._room, self._most = session, room, most
         self._preprocessor = Preprocessor(manifest.preprocess)
         first = manifest.inputs[0].shape[0] if manifest.inputs[0].shape else 1
         self._fixed_batch = first if isinstance(first, int) else None
@@ -45,11 +52,10 @@ class VisionRunner:
         One array [N, height, width, 3] is N images. Raises DataError for anything else, a single image among them.
         """
         images = _listed(images)
-        if self._fixed_batch is None:
-            return self._run(images) if images else []
+        size = self._fixed_batch or self._most or max(len(images), 1)
         results: list[Result] = []
-        for start in range(0, len(images), self._fixed_batch):
-            results.extend(self._run(images[start : start + self._fixed_batch]))
+        for start in range(0, len(images), size):
+            results.extend(self._run(images[start : start + size]))
         return results
 
     def _run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:

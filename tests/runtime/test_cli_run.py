@@ -14,10 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tiny_bundle import make_bundle
 
 from edge_runtime import cli
 from edge_runtime.console import run_command
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.fake_engine import FakeEngine, fake_ng, fake_ok
 from edge_runtime.results import Result
 from edge_runtime.sample import Sample, find_sample
@@ -339,3 +340,106 @@ def test_a_bundle_that_is_a_link_to_itself_is_a_bundle_error(boards: Path, tmp_p
     (tmp_path / "loop.edge").symlink_to(tmp_path / "loop.edge")
     assert edge_run(tmp_path / "loop.edge", "--source", boards) == 3
     assert edge_run(tmp_path / "loop.edge") == 2
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def limited(tiny: Path, opened: Opened) -> Path:
+    """A real bundle, which is looked at before its source is opened; what runs it is the engine of the test."""
+    return tiny
+
+
+def test_a_memory_limit_reaches_the_engine_with_what_frames_take(limited: Path, opened: Opened, boards: Path) -> None:
+    flags = ["--memory-limit", "160MB", "--lock-memory", "--no-cache", "--batch", "2"]
+    assert edge_run(limited, "--source", boards, *flags) == 0
+    expected = {"memory_limit": 160_000_000, "batch": 2, "use_cache": False, "lock_memory": True, "prepare": True}
+    assert {name: opened.settings[name] for name in expected} == expected
+    assert opened.settings["reserve_bytes"] == cli._RUN_BYTES + cli._FRAME_COPIES * 2 * 48 * 64 * 3
+
+
+def test_without_a_limit_nothing_is_reserved(opened: Opened, boards: Path) -> None:
+    assert edge_run("my.edge", "--source", boards) == 0
+    assert (opened.settings["memory_limit"], opened.settings["reserve_bytes"]) == (None, 0)
+
+
+def test_every_frame_is_judged_once_with_a_limit_too(
+    limited: Path, opened: Opened, boards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run(limited, "--source", boards, "--memory-limit", "1.5GiB") == 0
+    output = capsys.readouterr()
+    assert [Path(record["image"]).name for record in records(output.out)] == ["b1.png", "b2.png", "b10.png"]
+    assert output.err.splitlines()[-1].startswith("memory   peak ")
+    assert output.err.splitlines()[-1].endswith("within the limit of 1.6 GB")
+
+
+def test_without_a_limit_the_summary_says_nothing_of_memory(
+    opened: Opened, boards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run("my.edge", "--source", boards) == 0
+    assert "memory" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["much", "", "160 M B", "-1"])
+@pytest.mark.parametrize("explain", [(), ("--explain",)])
+def test_a_limit_that_is_no_size_is_a_usage_error(
+    limited: Path, boards: Path, size: str, explain: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run(limited, "--source", boards, f"--memory-limit={size}", *explain) == 2
+    assert capsys.readouterr().err.startswith("error: expected a size such as 160MB or 1.5GiB, found")
+
+
+def test_a_limit_that_is_too_small_is_code_12_in_one_line(
+    limited: Path, boards: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_args: Any, progress: Any, **_settings: Any) -> None:
+        progress("block 1 of 3", 0, 3)
+        raise MemoryLimitError("a limit of 1.0 MB cannot be met", 90_000_000)
+
+    monkeypatch.setattr(cli, "open_bundle", refuse)
+    assert edge_run(limited, "--source", boards, "--memory-limit", "1MB") == 12
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "error: a limit of 1.0 MB cannot be met"
+    assert lines[0] == "preparing the model for this machine, once ..."
+    assert len(lines) == 3
+
+
+def test_a_bundle_that_is_none_is_told_before_its_source_is_opened(
+    opened: Opened, boards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run("none.edge", "--source", boards, "--memory-limit", "160MB") == 3
+    assert capsys.readouterr().err.startswith("error: no bundle at")
+
+
+def test_the_plan_is_explained_as_a_table_and_nothing_is_run(
+    tiny: Path, opened: Opened, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--explain", "--memory-limit", "2GB", "--threads", "1", "--no-cache"]
+    assert edge_run(tiny, *flags) == 0
+    output = capsys.readouterr()
+    assert "2.0 GB" in output.out
+    assert "ms" in output.out
+    assert output.err.startswith("preparing the model for this machine, once ...")
+    assert opened.engine.batches == []
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["a.edge", "b.edge"], 2, "expected one bundle to explain, found a.edge, b.edge"),
+        (["none.edge"], 3, "no bundle at"),
+        (["none.edge", "--threads", "0"], 2, "--threads"),
+        (["none.edge", "--device", "abacus"], 2, "abacus"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(
+    args: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run(*args, "--explain") == code
+    output = capsys.readouterr()
+    assert says in output.err
+    assert output.err.count("\n") == 1
+    assert output.out == ""

@@ -1,13 +1,26 @@
+import gc
+import os
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from runner_cases import lowered
 from tiny_bundle import make_bundle
+from tiny_models import samples
 
-from edge_runtime import open_bundle
+from edge_runtime import Engine, open_bundle
+from edge_runtime.blocks import runner as runner_module
+from edge_runtime.blocks.storage import FileStorage
+from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
+from edge_runtime.opening import Opened
 from edge_runtime.session import find_providers
+from edge_runtime.settings import Settings
+
+PATIENCE = 20.0  # only a test that fails waits that long
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +149,204 @@ def test_a_gpu_may_be_named_as_detectors_name_it():
 def test_a_gpu_that_is_not_there_is_named(bundle):
     with pytest.raises(UsageError, match="--device 0 needs CUDAExecutionProvider"):
         open_bundle(bundle, device="0")
+
+
+@pytest.fixture(scope="module")
+def case(bundle, tmp_path_factory):
+    return lowered(read_bundle(bundle), tmp_path_factory.mktemp("prepared"))
+
+
+class Gate:
+    """Holds whoever calls it until it is opened, and tells when somebody came."""
+
+    def __init__(self):
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.reached.set()
+        self.open.wait(PATIENCE)
+
+
+class GatedStorage(FileStorage):
+    """The folder's files; the load of the last block waits at a gate."""
+
+    def __init__(self, folder, gate):
+        super().__init__(folder)
+        self._gate = gate
+
+    def read(self, weights, into):
+        if weights.file == "block-02.bin":
+            self._gate()
+        super().read(weights, into)
+
+
+@pytest.fixture
+def blocks(case):
+    """Make engines that run block by block."""
+    made = []
+
+    def make(batch=2, forms=("streamed", "reloaded", "streamed"), storage=None, limit=None):
+        plan = case.plan(forms, batch, limit_bytes=limit)
+        runner = case.runner(plan, storage=storage)
+        closed = []
+        opened = Opened(
+            case.bundle,
+            runner,
+            plan,
+            ("CPUExecutionProvider",),
+            runner.input_room,
+            runner.stop,
+            lambda: closed.append(1),
+        )
+        made.append(Engine(opened, Settings.of(case.bundle.manifest, None, None, None, None)))
+        made[-1].let_go = closed
+        made[-1].runner = runner
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def test_block_by_block_gives_the_results_of_the_whole_graph(engine, blocks):
+    images = [np.roll(IMAGE, i * 7, axis=1) for i in range(5)]
+    for count in (1, 2, 5):
+        for one, other in zip(blocks().run(images[:count]), engine.run(images[:count]), strict=True):
+            assert one.verdict == other.verdict
+            assert [p.name for p in one.predictions] == [p.name for p in other.predictions]
+            found, expected = ([p.confidence for p in result.predictions] for result in (one, other))
+            assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_images_are_written_into_the_arena_and_not_copied_there(blocks, monkeypatch):
+    engine = blocks()
+    expected = engine.run([IMAGE, IMAGE])
+    monkeypatch.setattr(runner_module.np, "copyto", None)
+    found = engine.run([IMAGE, IMAGE])
+    monkeypatch.undo()
+    assert [result.predictions for result in found] == [result.predictions for result in expected]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, [5]), (1 << 30, [2, 2, 1])])
+def test_within_a_limit_no_more_images_are_prepared_at_once_than_were_planned(blocks, monkeypatch, limit, expected):
+    engine, sizes = blocks(limit=limit), []
+    real = engine.runner.run
+    monkeypatch.setattr(engine.runner, "run", lambda feeds: (sizes.append(len(feeds["images"])), real(feeds))[1])
+    assert len(engine.run([IMAGE] * 5)) == 5
+    assert engine.run([]) == []
+    assert sizes == expected
+
+
+def test_tensors_that_were_given_out_do_not_change_with_the_next_run(blocks):
+    engine = blocks()
+    first = engine.infer({"images": samples(2, seed=1)})["logits"]
+    kept = first.copy()
+    engine.infer({"images": samples(2, seed=2)})
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_several_threads_get_their_own_answers_block_by_block(blocks):
+    engine = blocks()
+    feeds = [samples(1 + seed % 3, seed=seed) for seed in range(8)]
+    expected = [engine.infer({"images": images})["logits"] for images in feeds]
+    found = {}
+
+    def ask(number):
+        for _ in range(5):
+            found[number] = engine.infer({"images": feeds[number]})["logits"]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    for number in range(8):
+        np.testing.assert_array_equal(found[number], expected[number])
+
+
+def ask_in_thread(engine):
+    """Run in another thread; what came of it is in the list when the thread ends."""
+    found = []
+
+    def ask():
+        try:
+            found.append(engine.infer({"images": samples(1)}))
+        except EngineError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    return thread, found
+
+
+def test_closing_in_the_middle_of_a_run_ends_it_with_an_error(case, blocks):
+    gate = Gate()
+    engine = blocks(storage=GatedStorage(case.folder, gate))
+    engine.runner._loader._stop_seconds = 0.0
+    thread, found = ask_in_thread(engine)
+    assert gate.reached.wait(PATIENCE)
+    engine.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert isinstance(found[0], EngineError)
+    assert "closed" in str(found[0])
+    engine.close()
+    assert engine.let_go == [1]
+    with pytest.raises(EngineError, match="the engine is closed"):
+        engine.infer({"images": samples(1)})
+    gate.open.set()
+
+
+def test_closing_from_several_threads_while_others_run_is_one_closing(case, blocks):
+    gate = Gate()
+    engine = blocks(storage=GatedStorage(case.folder, gate))
+    engine.runner._loader._stop_seconds = 0.0
+    running = [ask_in_thread(engine) for _ in range(4)]
+    assert gate.reached.wait(PATIENCE)
+    closing = [threading.Thread(target=engine.close, daemon=True) for _ in range(3)]
+    for thread in closing:
+        thread.start()
+    for thread in [*closing, *(thread for thread, _ in running)]:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    gate.open.set()
+    assert all("closed" in str(found[0]) for _, found in running)
+    assert engine.let_go == [1]
+
+
+def test_an_engine_that_nobody_holds_any_more_is_closed(case, blocks):
+    plan = case.plan(("streamed",) * 3)
+    runner = case.runner(plan)
+    closed = threading.Event()
+    opened = Opened(case.bundle, runner, plan, (), runner.input_room, runner.stop, closed.set)
+    engine = Engine(opened, Settings.of(case.bundle.manifest, None, None, None, None))
+    engine.infer({"images": samples(1)})
+    del engine
+    gc.collect()
+    assert closed.is_set()
+    assert not runner._loader._thread.is_alive()
+
+
+def test_a_program_that_ends_without_closing_ends(case, tmp_path):
+    program = """
+import sys
+from pathlib import Path
+from edge_runtime import open_bundle
+from runner_cases import lowered
+from edge_runtime.bundle import read_bundle
+from edge_runtime import Engine
+from edge_runtime.opening import Opened
+from edge_runtime.settings import Settings
+from tiny_models import samples
+case = lowered(read_bundle(sys.argv[1]), Path(sys.argv[2]))
+plan = case.plan(("streamed", "reloaded", "streamed"))
+runner = case.runner(plan)
+opened = Opened(case.bundle, runner, plan, (), runner.input_room, runner.stop, lambda: print("let go"))
+engine = Engine(opened, Settings.of(case.bundle.manifest, None, None, None, None))
+print(engine.infer({"images": samples(1)})["logits"].shape)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(case.bundle.path), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=PATIENCE)
+    assert done.stdout.splitlines() == ["(1, 5)", "let go"]
+    assert done.stderr == ""

@@ -25,6 +25,7 @@ PLAN = Plan(
     slot_bytes=8192,
     arena_bytes=8192,
     work_bytes=2_000_000,
+    work_chunk_bytes=30_000_000,
     work_cap_bytes=30_000_000,
     base_bytes=74_000_000,
     overhead_bytes=1_000_000,

@@ -100,3 +100,23 @@ def test_many_reasons_for_not_judging_do_not_hide_a_failure() -> None:
     lines = summary.lines()
     assert "failed   cannot decode: 4.jpg" in lines
     assert lines[-1] == "not judged  ... and 4 more"
+
+
+@pytest.mark.parametrize(
+    ("peak", "line"),
+    [
+        (95_040_000, "memory   peak 95.0 MB, within the limit of 160.0 MB"),
+        (160_000_000, "memory   peak 160.0 MB, within the limit of 160.0 MB"),
+        (161_000_000, "memory   peak 161.0 MB, ABOVE the limit of 160.0 MB"),
+    ],
+)
+def test_with_a_limit_the_summary_tells_the_memory_and_whether_it_held(peak: int, line: str) -> None:
+    summary = Summary()
+    summary.peak_bytes, summary.limit_bytes = peak, 160_000_000
+    assert summary.lines()[-1] == line
+
+
+def test_without_a_limit_the_summary_is_silent_about_memory() -> None:
+    summary = Summary()
+    summary.peak_bytes = 95_000_000
+    assert "memory" not in "\n".join(summary.lines())

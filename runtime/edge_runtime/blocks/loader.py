@@ -93,9 +93,9 @@ class Loader:
     def close(self) -> None:
         """Stop: no load begins any more; one that is under way is waited for, but not for ever."""
         with self._changed:
-            self._stopping = True
+            first, self._stopping = not self._stopping, True
             self._changed.notify_all()
-        if self._thread.is_alive():
+        if first and self._thread.is_alive():
             self._thread.join(self._stop_seconds)
 
     def _work(self) -> None:
@@ -106,7 +106,8 @@ class Loader:
             except EdgelineError as failure:
                 error = failure
             except Exception as failure:  # noqa: BLE001  # whatever it is, the runner must not wait for ever
-                error = EngineError(f"loading block {load.block} failed: {type(failure).__name__}: {failure}")
+                reason = " ".join(str(failure).split())[:300]
+                error = EngineError(f"loading block {load.block} failed: {type(failure).__name__}: {reason}")
             with self._changed:
                 self._busy = False
                 if error is None:

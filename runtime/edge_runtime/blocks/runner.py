@@ -44,6 +44,8 @@ class BlockRunner:
 
         Raises MemoryLimitError where the system does not give the memory, ModelError for a graph that does not load.
         """
+        if len(plan.blocks) != len(manifest.blocks):
+            raise EngineError(f"the plan has {len(plan.blocks)} blocks, the bundle {len(manifest.blocks)}; plan again")
         self.plan = plan
         self._closing = False
         self._folder, self._threads = folder, threads
@@ -52,10 +54,11 @@ class BlockRunner:
         self._blocks = [_io(manifest, block.file) for block in plan.blocks]
         self._values = {value.name: value for value in plan.values}
         self._inputs = [spec.name for spec in manifest.inputs]
-        self._outputs = [spec.name for spec in manifest.outputs]
+        self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
+        self._outputs = list(self._shapes)
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
         self._arena = Arena(plan.arena_bytes)
-        share_arena(plan.work_bytes, plan.work_cap_bytes)
+        share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._sessions: dict[int, Any] = {}
         self._keep: list[Any] = []
         loads = [load for k, block in enumerate(plan.blocks) if (load := self._open(k, block)) is not None]
@@ -101,16 +104,18 @@ class BlockRunner:
     def _open(self, k: int, block: BlockPlan) -> Load | None:
         prepared = self._prepared[block.file]
         graph = self._folder / prepared.graph
-        if block.form == "resident":
+        weights, place = prepared.weights, block.place
+
+        def packed() -> None:
+            if weights is not None:  # which onnxruntime reads by itself, and does not check
+                self._storage.check(weights)
             self._sessions[k] = packed_session(graph, self._threads)
+
+        if block.form == "resident":
+            packed()
             return None
         if block.form == "reloaded":
-
-            def reload() -> None:
-                self._sessions[k] = packed_session(graph, self._threads)
-
-            return Load(k, 0, reload)
-        weights, place = prepared.weights, block.place
+            return Load(k, 0, packed)
         if weights is None or place is None:
             raise EngineError(
                 f"the plan streams {block.file}, which has no weights to stream; prepare the bundle again"
@@ -129,9 +134,9 @@ class BlockRunner:
         made: dict[str, Any] = {}  # values that onnxruntime made room for
         try:
             for name in self._inputs:
-                target = self._view(name, count)
-                if target.ctypes.data != feeds[name].ctypes.data:
-                    np.copyto(target, feeds[name], casting="no")
+                target, array = self._view(name, count), feeds[name]
+                if target.ctypes.data != array.ctypes.data or not array.flags.c_contiguous:
+                    np.copyto(target, array, casting="no")
             for k, block in enumerate(self._blocks):
                 if self._closing:
                     raise EngineError("the engine was closed while it ran")
@@ -198,6 +203,8 @@ class BlockRunner:
         counts = set()
         for name in self._inputs:
             value, shape = self._values[name], feeds[name].shape
+            if feeds[name].dtype != np.dtype(value.dtype):
+                raise EngineError(f"input {name!r} is {feeds[name].dtype}, the model takes {value.dtype}")
             if value.axis < 0:
                 fits = shape == value.shape
             else:
@@ -210,7 +217,8 @@ class BlockRunner:
                     "batch alone free; open the bundle without a memory limit for other shapes"
                 )
         if len(counts) > 1 or 0 in counts:
-            raise EngineError(f"the inputs have batches of {', '.join(map(str, sorted(counts)))}; expected one size")
+            found = ", ".join(map(str, sorted(counts)))
+            raise EngineError(f"expected one number of images, 1 or more, in all inputs, found {found}")
         return counts.pop() if counts else 1
 
     def _fits(self, value: ValuePlan, shape: tuple[int, ...]) -> bool:
@@ -231,8 +239,20 @@ class BlockRunner:
         return np.ascontiguousarray(part)
 
     def _join(self, name: str, parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
-        value = self._values[name]
-        return np.concatenate(parts, axis=value.axis if value.axis >= 0 else 0)
+        """One output of all images. Raises EngineError for one that cannot be told from those of parts."""
+        value, shape = self._values[name], self._shapes[name]
+        if value.axis >= 0:
+            return np.concatenate(parts, axis=value.axis)
+        # Planned for single images it has no axis to be seen; the bundle says whether it has one.
+        fixed = shape and isinstance(shape[0], int)
+        if value.place is not None and parts[0].ndim and not fixed:
+            return np.concatenate(parts, axis=0)
+        if all(np.array_equal(part, parts[0]) for part in parts):  # of numbers that are the same for any image
+            return parts[0]
+        raise EngineError(
+            f"the output {name!r} cannot be put together from calls of {self.plan.batch}, which the plan was made for; "
+            "give fewer images at a time, or open the bundle for larger batches"
+        )
 
 
 def _io(manifest: Manifest, file: str) -> Block:

@@ -19,6 +19,7 @@ __all__ = ["FileStorage", "Storage", "import_zstandard", "room"]
 
 # O_DIRECT wants addresses, offsets and lengths in units of the device's block; 4096 suits every one.
 _UNIT = 4096
+_PIECE = 256 << 10
 _ADVICE = "check the storage, or remove the cache folder and prepare again"
 
 
@@ -31,6 +32,10 @@ class Storage(Protocol):
 
     def unpack(self, weights: StoredWeights, into: NDArray[np.uint8]) -> None:
         """The same out of the compressed file."""
+        ...
+
+    def check(self, weights: StoredWeights) -> None:
+        """Look at a file that somebody else will read. Raises EngineError for one that is damaged."""
         ...
 
 
@@ -59,6 +64,22 @@ class FileStorage:
         """Read one compressed file. Raises EngineError as `read` does, DependencyError without zstandard."""
         self._unpack_file(self._folder / weights.packed, into, weights.size)
         self._check(weights.packed, weights, into)
+
+    def check(self, weights: StoredWeights) -> None:
+        """Check one file's CRC-32, if that was not done before. Raises EngineError."""
+        if weights.file in self._checked:
+            return
+        path, found = self._folder / weights.file, 0
+        piece = np.empty(_PIECE, np.uint8)
+        try:
+            with path.open("rb", buffering=0) as stream:
+                while count := stream.readinto(piece.data):
+                    found = zlib.crc32(piece[:count].data, found)
+        except OSError as error:
+            raise EngineError(f"cannot read {path}: {error.strerror}; {_ADVICE}") from error
+        if found != weights.crc32:
+            raise EngineError(f"{path} is damaged (CRC-32); {_ADVICE}")
+        self._checked.add(weights.file)
 
     def _check(self, file: str, weights: StoredWeights, into: NDArray[np.uint8]) -> None:
         if file not in self._checked:

@@ -26,7 +26,7 @@ class WholeRunner:
     def __init__(self, plan: Plan, manifest: Manifest, graph: Path, threads: int) -> None:
         """Raises ModelError for a graph that does not load."""
         self.plan = plan
-        share_arena(plan.work_bytes, plan.work_cap_bytes)
+        share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._session: Any = packed_session(graph, threads)
         self._outputs = [spec.name for spec in manifest.outputs]
         self._free_batch = all(spec.shape and isinstance(spec.shape[0], str) for spec in manifest.inputs)

@@ -49,7 +49,8 @@ class FormMeasurement:
     `held_bytes`: memory beside the arena while the session exists: packed weights and the graph (resident, reloaded),
     the graph alone (streamed). `making_bytes`: what making the session takes for a moment on top of that.
     `load_ms`: the loader's time to make it ready for one use with the file in the page cache: copying, unpacking and
-    checking (streamed), making the session (reloaded), 0 (resident).
+    checking (streamed), making the session (reloaded), 0 (resident). `packs_in_arena`: its packed weights lie between
+    the values in onnxruntime's arena (counted in held_bytes), so there have to be holes for them.
     """
 
     form: Form
@@ -57,6 +58,7 @@ class FormMeasurement:
     making_bytes: int
     load_ms: float
     timings: tuple[Timing, ...]
+    packs_in_arena: bool = False
 
 
 @dataclass(frozen=True)

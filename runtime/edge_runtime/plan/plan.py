@@ -66,8 +66,9 @@ class Plan:
 
     `batch` images go through block after block together, `micro_batch` of them in one run of a session, `concurrency`
     such runs at a time. `slots` is the largest number of blocks whose weights lie in the arena at one time,
-    `slot_bytes` the largest of them. onnxruntime's own arena is one chunk of `work_bytes`, capped at `work_cap_bytes`
-    (more than the chunk by what packed weights are charged to it).
+    `slot_bytes` the largest of them. onnxruntime's own arena needs `work_bytes` for values inside
+    blocks; its first chunk of `work_chunk_bytes` has room for weights that are packed into it as well, whose pages are
+    counted with their sessions. `work_cap_bytes` only ends what has no end: packed weights are charged to it, too.
 
     peak_bytes = base_bytes + overhead_bytes + arena_bytes + work_bytes + held_bytes + moving_bytes, where `held_bytes`
     are all sessions that stay and `moving_bytes` the most that is held for a moment: sessions that are reloaded at one
@@ -85,6 +86,7 @@ class Plan:
     slot_bytes: int
     arena_bytes: int
     work_bytes: int
+    work_chunk_bytes: int
     work_cap_bytes: int
     base_bytes: int
     overhead_bytes: int
@@ -115,6 +117,7 @@ def unlimited_plan(batch: int, base_bytes: int) -> Plan:
         slot_bytes=0,
         arena_bytes=0,
         work_bytes=0,
+        work_chunk_bytes=0,
         work_cap_bytes=0,
         base_bytes=base_bytes,
         overhead_bytes=0,

@@ -199,6 +199,7 @@ def _least(plan: Plan, measurements: Measurements) -> Iterator[tuple[str, int, i
         yield "moving_bytes", plan.moving_bytes, whole.making_bytes - plan.arena_bytes - plan.work_bytes
         work = [entry.bytes for entry in whole.work if entry.batch >= plan.micro_batch]
         yield "work_bytes", plan.work_bytes, min(work, default=0)
+        yield "work_chunk_bytes", plan.work_chunk_bytes, plan.work_bytes
         yield "work_cap_bytes", plan.work_cap_bytes, plan.work_bytes + plan.held_bytes
         return
     forms = [_form(block, measurements, k) for k, block in enumerate(plan.blocks)]
@@ -210,6 +211,7 @@ def _least(plan: Plan, measurements: Measurements) -> Iterator[tuple[str, int, i
         work = [entry.bytes for entry in measured.work if entry.batch >= plan.micro_batch]
         yield "work_bytes", plan.work_bytes, min(work, default=0)
     resident = sum(form.held_bytes for form in forms if form.form == "resident")
+    yield "work_chunk_bytes", plan.work_chunk_bytes, plan.work_bytes
     yield "work_cap_bytes", plan.work_cap_bytes, plan.work_bytes + resident
     slots = [block.place for block in plan.blocks if block.place is not None]
     yield "slot_bytes", plan.slot_bytes, max((place.size for place in slots), default=0)

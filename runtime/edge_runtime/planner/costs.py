@@ -69,6 +69,7 @@ class Costs:
     held: Ints  # [k, f]
     making: Ints  # [k, f]
     packed: Bools  # [k] streamed out of the compressed file
+    packs: Bools  # [k] a session's packed weights lie in onnxruntime's arena
     room: Ints  # [k]
     values: Ints  # [s]
     work: Ints  # [m]
@@ -143,7 +144,7 @@ def block_costs(
     shape = (len(blocks), len(FORMS))
     load, cpu = np.zeros(shape), np.zeros(shape)
     held, making = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    packed = np.zeros(len(blocks), np.bool_)
+    packed, packs = np.zeros(len(blocks), np.bool_), np.zeros(len(blocks), np.bool_)
     micros = micro_batches(measurements, batch, measurements.values)
     compute = np.full((len(micros), *shape), math.inf)
     for k, block in enumerate(blocks):
@@ -151,6 +152,7 @@ def block_costs(
             f = FORMS.index(form.form)
             compute[:, k, f] = [batch_ms(form.timings, batch, micro) for micro in micros]
             held[k, f], making[k, f] = form.held_bytes, form.making_bytes
+            packs[k] |= form.packs_in_arena
             if f != RESIDENT:
                 load[k, f], cpu[k, f], is_packed = _load(block, form, None if limit.cached else profile)
                 packed[k] |= is_packed
@@ -174,6 +176,7 @@ def block_costs(
         held=held,
         making=making,
         packed=packed,
+        packs=packs,
         room=np.array([aligned(block.weight_bytes) for block in blocks], np.int64),
         values=np.array(planned, np.int64),
         work=np.array([_most_work(blocks, micro, unplanned) for micro in kept], np.int64),

@@ -66,6 +66,7 @@ def _rate(costs: Costs, candidates: Candidates) -> Rated:
     held, making, moving, arena = zeros, zeros, zeros, np.full(count, costs.values.max())
     # From the last block to the first: what the loader makes ready while block k computes is what is loaded next.
     next_room, next_held, next_making = zeros, zeros, zeros
+    hole = zeros  # in onnxruntime's arena, where reloaded weights were and the next do not fit
     for k in reversed(range(len(forms))):
         f = forms[k]
         compute[k] = costs.compute[micro, k, f]
@@ -76,6 +77,8 @@ def _rate(costs: Costs, candidates: Candidates) -> Rated:
         room = np.where(f == STREAMED, costs.room[k], 0)
         reloaded = costs.held[k, f] - stays
         arena = np.maximum(arena, costs.values[k + 1] + room + next_room)
+        if costs.packs[k]:
+            hole = np.maximum(hole, reloaded)
         moving = np.maximum(moving, reloaded + next_held + next_making)
         loaded = f != RESIDENT
         next_room = np.where(loaded, room, next_room)
@@ -90,5 +93,5 @@ def _rate(costs: Costs, candidates: Candidates) -> Rated:
         arena=arena,
         work=work,
         held=held,
-        moving=np.maximum(np.maximum(moving, next_held + next_making), at_start),
+        moving=np.maximum(np.maximum(moving, next_held + next_making) + hole, at_start),
     )

@@ -31,6 +31,12 @@ from edge_runtime.planner.why import reasons
 __all__ = ["Option", "Task", "block_options", "whole_options"]
 
 
+# Some kernels pack their weights into that arena and leave holes between the values; a second chunk, twice the first,
+# then takes what no hole is large enough for. Its pages are counted where they are used, the cap only ends what has no
+# end.
+_CAP_FACTOR = 4
+
+
 @dataclass(frozen=True)
 class Task:
     """What is to be planned; `inputs` and `outputs` are the model's."""
@@ -127,7 +133,8 @@ def _whole_plan(task: Task, whole: WholeMeasurement, micro: int, ms: float) -> P
         slot_bytes=0,
         arena_bytes=arena,
         work_bytes=work,
-        work_cap_bytes=work + whole.held_bytes + whole.making_bytes,
+        work_chunk_bytes=work + whole.held_bytes,
+        work_cap_bytes=_CAP_FACTOR * work + 2 * (whole.held_bytes + whole.making_bytes),
         base_bytes=task.limit.base_bytes,
         overhead_bytes=task.measurements.overhead_bytes,
         held_bytes=whole.held_bytes,
@@ -176,7 +183,8 @@ def _block_plan(task: Task, costs: Costs, chosen: Candidates) -> Plan:
         slot_bytes=max((place.size for place in arena.weights.values()), default=0),
         arena_bytes=arena.size,
         work_bytes=work,
-        work_cap_bytes=work + _packed(costs, forms),
+        work_chunk_bytes=work + _packed_between(costs, forms),
+        work_cap_bytes=_CAP_FACTOR * work + 2 * _packed(costs, forms),
         base_bytes=task.limit.base_bytes,
         overhead_bytes=measured.overhead_bytes,
         held_bytes=held,
@@ -198,6 +206,15 @@ def _packed(costs: Costs, forms: Sequence[int]) -> int:
     resident = sum(int(costs.held[k, f]) for k, f in enumerate(forms) if f == RESIDENT)
     reloaded = max((int(costs.held[k, f]) for k, f in enumerate(forms) if f == RELOADED), default=0)
     return resident + 2 * reloaded + max(int(costs.making[k, f]) for k, f in enumerate(forms))
+
+
+def _packed_between(costs: Costs, forms: Sequence[int]) -> int:
+    """Return the room in onnxruntime's first chunk for weights that are packed into it: all residents', and of reloaded
+    ones those of two blocks and a hole between them."""
+    sizes = [int(costs.held[k, f]) if costs.packs[k] else 0 for k, f in enumerate(forms)]
+    resident = sum(size for size, f in zip(sizes, forms, strict=True) if f == RESIDENT)
+    reloaded = max((size for size, f in zip(sizes, forms, strict=True) if f == RELOADED), default=0)
+    return resident + 3 * reloaded
 
 
 def _most_at_once(places: Sequence[Place], steps: int) -> int:

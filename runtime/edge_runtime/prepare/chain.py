@@ -35,6 +35,7 @@ class Chain:
         manifest = bundle.manifest
         self._bundle, self._threads, self._batches = bundle, threads, batches
         self._held: Arrays = _sample(bundle)
+        self._others: Arrays = {}  # values whose shape depends on the data, as they are with the other image
         free = [bool(spec.shape) and isinstance(spec.shape[0], str) for spec in manifest.inputs]
         self.batchable = all(free)
         self.axes: dict[str, int] = {spec.name: 0 if self.batchable else -1 for spec in manifest.inputs}
@@ -54,13 +55,19 @@ class Chain:
         """
         session = self._open(block.file)
         found = _run(session, block, self.feeds(block))
-        other = self._another(session, block)
+        other, both = self._another(session, block)
+        if both and any(_counts_images(found[name], other[name]) for name in block.outputs):
+            self.batchable = False  # later blocks would be looked at, and measured, with the number for one image
+        # Where another image does not run, what is made of values of unknown size has an unknown size, too.
+        unseen = -1 if all(self.values[name].planned for name in block.inputs) else _STRANGE
         for name in block.outputs:
-            axis = _axis(found[name], other[name], self._batches) if other else -1
+            axis = _axis(found[name], other[name], both) if other else unseen
             # A size that depends on the data is hardly ever just twice as large for another image beside the first.
             planned = axis != _STRANGE and 0 not in found[name].shape
             self.axes[name] = axis if planned else -1
             self._held[name] = found[name]
+            if other and not planned:
+                self._others[name] = other[name]
             self.values[name] = self._value(name, planned)
         return {name: found[name] for name in block.outputs if self.values[name].planned}
 
@@ -68,6 +75,7 @@ class Chain:
         """Forget values that no block after number `index` reads."""
         for name in [name for name in self._held if self._last.get(name, -1) <= index]:
             del self._held[name]
+            self._others.pop(name, None)
 
     def whole(self) -> tuple[Arrays, Arrays]:
         """Run the whole portable graph: its inputs and outputs for one image."""
@@ -77,18 +85,22 @@ class Chain:
         block = Block("model.onnx", names, outputs, 0, 0, 0, "")
         return feeds, _run(self._open("model.onnx"), block, feeds)
 
-    def _another(self, session: Any, block: Block) -> Arrays:
-        """The block's outputs for another image, or for both together; {} when it cannot take two."""
-        if not self._batches:
-            return _run(session, block, {name: np.flip(self._held[name]).copy() for name in block.inputs})
-        if not self.batchable:
-            return {}
-        feeds = {name: _with_another(self._held[name], self.axes[name]) for name in block.inputs}
+    def _another(self, session: Any, block: Block) -> tuple[Arrays, bool]:
+        """The block's outputs for two images and True, or for another image and False; {} when that does not run."""
+        if self._batches and self.batchable:
+            pairs = {name: _with_another(self._held[name], self.axes[name]) for name in block.inputs}
+            try:
+                return _run(session, block, {**pairs, **self._other_inputs(block)}), True
+            except EdgelineError:
+                self.batchable = False
+        changed = {name: _changed(self._held[name]) for name in block.inputs}
         try:
-            return _run(session, block, feeds)
+            return _run(session, block, {**changed, **self._other_inputs(block)}), False
         except EdgelineError:
-            self.batchable = False
-            return {}
+            return {}, False
+
+    def _other_inputs(self, block: Block) -> Arrays:
+        return {name: self._others[name] for name in block.inputs if name in self._others}
 
     def _value(self, name: str, planned: bool) -> ValueMeasurement:
         array = self._held[name]
@@ -105,6 +117,11 @@ class Chain:
 
 
 _STRANGE = -2
+
+
+def _counts_images(once: NDArray[np.generic], twice: NDArray[np.generic]) -> bool:
+    """Whether a few integers, such as a shape, are others for two images."""
+    return once.ndim < 2 and once.dtype.kind in "iu" and once.shape == twice.shape and not np.array_equal(once, twice)
 
 
 def _axis(once: NDArray[np.generic], twice: NDArray[np.generic], doubles: bool) -> int:
@@ -127,10 +144,26 @@ def _run(session: Any, block: Block, feeds: Mapping[str, NDArray[np.generic]]) -
 
 
 def _with_another(array: NDArray[np.generic], axis: int) -> NDArray[np.generic]:
-    """The value and the same in reverse, as a batch of two."""
+    """The value and another one, as a batch of two."""
     if axis < 0:
         return array
-    return np.ascontiguousarray(np.concatenate([array, np.flip(array)], axis=axis))
+    return np.ascontiguousarray(np.concatenate([array, _changed(array)], axis=axis))
+
+
+def _changed(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Another value of this shape: in reverse, and moved so that as good as never as much of it is above a threshold.
+
+    Integers of more than 8 bits stay: they are shapes and indices.
+    """
+    if array.dtype.kind == "b":
+        return np.logical_not(np.flip(array))
+    if array.dtype.kind in "iu":
+        return np.flip(array // 2) if array.dtype.itemsize == 1 else array
+    if array.dtype.kind != "f" or not array.size:
+        return array
+    low, high = float(array.min()), float(array.max())
+    step = (high - low) / 4 if np.isfinite(high - low) else 0.0
+    return np.asarray(np.flip(array) - array.dtype.type(step))
 
 
 def _sample(bundle: Bundle) -> Arrays:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
 from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.prepare.request import ProgressCall, Request, call
 from edge_runtime.prepared.cache import PreparedCache, cache_root
@@ -24,6 +24,7 @@ from edge_runtime.prepared.files import (
 )
 from edge_runtime.prepared.key import prepared_key
 from edge_runtime.session import usable_threads
+from edge_runtime.sizes import format_size
 
 __all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]
 
@@ -43,6 +44,8 @@ def prepare(
     Raises BundleError, ModelError, MemoryLimitError when preparing takes more than the limit, OutputError for a cache
     that cannot be written.
     """
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1, found {batch}")
     cache = PreparedCache(cache_root())
     try:
         bundle = read_bundle(path)
@@ -129,6 +132,11 @@ class _Wanted:
         """Make what is missing. Raises what the preparing process says."""
         note_checked(folder, self.bundle.file_stamps())
         left = None if self.limit is None else self.limit - memory().own
+        if left is not None and left <= 0:
+            raise MemoryLimitError(
+                f"a limit of {format_size(self.limit or 0)} cannot be met: this process takes "
+                f"{format_size(memory().own)} before a model is there; raise --memory-limit"
+            )
         request = Request(
             str(self.bundle.path.absolute()),
             str(folder.absolute()),

@@ -7,7 +7,7 @@ import functools
 import gc
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.process import memory, reset_peak, return_freed_memory
 from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
 from edge_runtime.blocks.storage import FileStorage, room
-from edge_runtime.errors import EdgelineError, ModelError
-from edge_runtime.ort_process import drop_arena, share_arena
+from edge_runtime.errors import EdgelineError, EngineError, ModelError
+from edge_runtime.ort_process import block_options, drop_arena, import_onnxruntime, share_arena
 from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
 from edge_runtime.prepared.files import StoredWeights
 
@@ -28,14 +28,23 @@ __all__ = ["Measured", "Subject", "alike", "measure_forms", "measure_packed", "t
 Arrays = Mapping[str, NDArray[np.generic]]
 
 # Of one timing: this long, or so many runs. The shortest counts: what disturbs a run only ever makes it longer.
-_SECONDS, _MOST_RUNS = 0.08, 12
+_SECONDS, _LEAST_RUNS, _MOST_RUNS = 0.1, 3, 12
 # Address space for onnxruntime's arena, for each image of the largest batch; taken page by page as it is written to, so
 # that what is touched is what is needed.
 _ROOMY = 64 << 20
+# Of the sizes that are tried after what was touched turned out to be too little, each a sixteenth larger.
+_TRIES, _LEAST_ARENA = 24, 1 << 16
 # onnxruntime's arena keeps 8 bytes for every 256 of a chunk, all of them written to when it takes the chunk.
 _BOOKKEEPING = 32
 # Two kernels for one sum differ by rounding, int8 ones now and then by a step; a wrong answer is far below this.
 _ALIKE_DB = 40.0
+
+
+# A ModelProto of one node, y = Neg(x), x float [1].
+_NEGATE = bytes.fromhex(
+    "08083a320a0b0a017812017922034e65671201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a080801"
+    "12040a02080142040a00100d"
+)
 
 
 @dataclass(frozen=True)
@@ -72,24 +81,35 @@ def measure_forms(subject: Subject) -> list[Measured]:
         # A block that cannot be streamed here (a type, a kernel, an old onnxruntime) has the other forms.
         with contextlib.suppress(EdgelineError):
             found.append(_measure_streamed(subject, subject.weights))
-    packed = measure_packed(subject)
+    packed = measure_packed(subject, confirm=subject.weights is None)
     found.append(packed)
     if subject.weights is not None:
         load_ms = _shortest(lambda: packed_session(subject.folder / subject.graph, subject.threads))
         form = packed.form
-        found.append(
-            Measured(
-                FormMeasurement("reloaded", form.held_bytes, form.making_bytes, load_ms, form.timings), packed.work
-            )
-        )
+        found.append(Measured(replace(form, form="reloaded", load_ms=load_ms), packed.work))
     return found
 
 
-def measure_packed(subject: Subject) -> Measured:
-    """Measure an ordinary session of the graph. Raises ModelError."""
-    return _measure(
-        subject, "resident", lambda: packed_session(subject.folder / subject.graph, subject.threads), load_ms=0.0
-    )
+def measure_packed(subject: Subject, confirm: bool = False) -> Measured:
+    """Measure an ordinary session of the graph; `confirm` for one without weights. Raises ModelError."""
+    graph = subject.folder / subject.graph
+    measured = _measure(subject, "resident", lambda: packed_session(graph, subject.threads), 0.0, confirm)
+    return replace(measured, form=replace(measured.form, packs_in_arena=_packs_in_arena(graph, subject.threads)))
+
+
+def _packs_in_arena(graph: Path, threads: int) -> bool:
+    """Whether making the session takes from the arena, as one that has nothing to give shows.
+
+    Some kernels ask it for their packed weights, others reserve memory of their own beside it.
+    """
+    share_arena(_LEAST_ARENA, _LEAST_ARENA)
+    try:
+        packed_session(graph, threads)
+    except ModelError:
+        return True
+    finally:
+        drop_arena()
+    return False
 
 
 def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
@@ -107,12 +127,16 @@ def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
         storage.read(weights, into)
         return session
 
-    return _measure(subject, "streamed", opened, load_ms)
+    return _measure(subject, "streamed", opened, load_ms, confirm=True)
 
 
-def _measure(subject: Subject, form: Form, opened: Callable[[], Any], load_ms: float) -> Measured:
+def _measure(
+    subject: Subject, form: Form, opened: Callable[[], Any], load_ms: float, confirm: bool = False
+) -> Measured:
+    """Measure a form; `confirm`: what the arena needs is tried, which only says something where nothing is packed."""
     roomy = _ROOMY * subject.batches[-1]
     share_arena(roomy, 0)
+    _take_chunk()
     buffers = _Buffers(subject, subject.batches[0])
     gc.collect()
     return_freed_memory()
@@ -135,26 +159,36 @@ def _measure(subject: Subject, form: Form, opened: Callable[[], Any], load_ms: f
             raise ModelError(f"{subject.graph} held {form} does not give the portable block's answer")
         binding = buffers.bound(session)
         timings.append(Timing(batch, _shortest(functools.partial(run_bound, session, binding))))
-        work.append(Work(batch, _needed(grown, roomy)))
+        work.append(Work(batch, grown + grown // _BOOKKEEPING))
     held = max(made.resident - start, 0) + file_pages
     making = max(made.peak - made.resident, 0)
     del session, binding
+    if confirm:
+        work = [Work(entry.batch, _confirmed(subject, opened, entry)) for entry in work]
     drop_arena()
     return Measured(FormMeasurement(form, held, making, load_ms, tuple(timings)), tuple(work))
 
 
-def _needed(grown: int, roomy: int) -> int:
-    """The bytes of a chunk that is just large enough, given what was touched of roomy ones and their bookkeeping.
+def _confirmed(subject: Subject, opened: Callable[[], Any], work: Work) -> int:
+    """Return the first size from `work` on with which a run succeeds: kernels also ask for what they never write to."""
+    buffers = _Buffers(subject, work.batch)
+    size = max(work.bytes, _LEAST_ARENA)
+    for _ in range(_TRIES):
+        share_arena(size, size)
+        session = opened()
+        try:
+            run_bound(session, buffers.bound(session))
+            return size
+        except EngineError:
+            size += size // 16
+    return size
 
-    A first chunk that was not roomy enough is followed by one of twice its size, and so on.
-    """
-    values, chunk = grown, roomy
-    while values > chunk // _BOOKKEEPING:
-        values -= chunk // _BOOKKEEPING
-        if values <= 2 * chunk - roomy:
-            break
-        chunk *= 2
-    return values + values // _BOOKKEEPING
+
+def _take_chunk() -> None:
+    """Make the shared arena take its first chunk now, so that the chunk's bookkeeping is nobody's memory."""
+    runtime = import_onnxruntime()
+    session = runtime.InferenceSession(_NEGATE, block_options(runtime, 1, packed=False))
+    session.run(None, {"x": np.zeros(1, np.float32)})
 
 
 class _Buffers:
@@ -216,6 +250,6 @@ def _shortest(action: Callable[[], Any]) -> float:
         took = time.perf_counter() - started
         best = min(best, took) if count else took
         spent += took
-        if spent > _SECONDS:
+        if spent > _SECONDS and count + 1 >= _LEAST_RUNS:
             break
     return best * 1000

@@ -8,11 +8,12 @@ import numpy as np
 
 from edge_runtime.blocks.process import memory, reset_peak
 from edge_runtime.blocks.runner import BlockRunner
+from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.prepare.make import MeasuredFile, find_measured
 from edge_runtime.prepare.plans import make_plan
-from edge_runtime.prepared.files import PREPARED, Prepared, read_json
+from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
 
 __all__ = ["rehearse"]
 
@@ -33,7 +34,12 @@ def rehearse(bundle: Bundle, folder: Path, threads: int, batch: int) -> int:
     frugal = make_plan(bundle, folder, measured, batch, int(_smallest(bundle, folder, measured, batch) * _SLACK))
     reset_peak()  # of planning, when nothing of the plan was there yet
     base = memory().resident
-    runner = BlockRunner(frugal, bundle.manifest, folder, prepared.blocks, threads)
+    whole = read_json(PreparedWhole, folder / WHOLE)
+    runner: BlockRunner | WholeRunner
+    if frugal.whole and whole is not None:
+        runner = WholeRunner(frugal, bundle.manifest, folder / whole.graph, threads)
+    else:
+        runner = BlockRunner(frugal, bundle.manifest, folder, prepared.blocks, threads)
     try:
         feeds = {
             value.name: np.zeros(value.shape, value.dtype)

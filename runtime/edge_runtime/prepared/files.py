@@ -86,10 +86,11 @@ class CheckedBundle:
 
 @dataclass(frozen=True)
 class PreparedWhole:
-    """whole.json: the whole lowered graph, in a file of the folder."""
+    """whole.json: the whole lowered graph, in a file of the folder. `weights` None: all in the graph, or not known."""
 
     schema: Literal[1]
     graph: str
+    weights: Union[StoredWeights, None] = None
 
 
 @dataclass(frozen=True)

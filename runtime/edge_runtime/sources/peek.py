@@ -17,7 +17,11 @@ class PeekedSource:
         """Raises SourceError as iterating does."""
         self._source = source
         self._frames = iter(source)
-        self.first: Frame | None = next(self._frames, None)
+        try:
+            self.first: Frame | None = next(self._frames, None)
+        except BaseException:
+            source.close()  # nobody else has it yet
+            raise
         self.name = source.name
         self.kind: SourceKind = source.kind
         self.total = source.total
