@@ -68,7 +68,6 @@ class Case:
             slot_bytes=max((size for size, _ in streams.values()), default=0),
             arena_bytes=arena.size,
             work_bytes=WORK,
-            work_chunk_bytes=WORK,
             work_chunk_bytes=CAP,
             work_cap_bytes=CAP,
             base_bytes=0,
