@@ -87,7 +87,9 @@ def install_fakes(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     packages = folder / "fakes"
     (packages / "edge_runtime").mkdir(parents=True)
     (packages / "edge_runtime/errors.py").write_text(_ERRORS)
-    (packages / "edge_runtime/ort_process.py").write_text("def own_process(): ...\n")
+    (packages / "edge_runtime/ort_process.py").write_text(
+        "def own_process(): ...\ndef import_onnxruntime():\n    import onnxruntime\n    return onnxruntime\n"
+    )
     (packages / "edge_runtime/__init__.py").write_text(_ENGINE)
     (packages / "onnxruntime.py").write_text(_ONNXRUNTIME)
     monkeypatch.syspath_prepend(packages)

@@ -8,13 +8,22 @@ else's program gives each block a pool of threads that sleep when they have noth
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from edge_runtime.errors import DependencyError
 
-__all__ = ["block_options", "drop_arena", "import_onnxruntime", "own_process", "set_threads", "share_arena"]
+__all__ = [
+    "block_options",
+    "drop_arena",
+    "import_onnxruntime",
+    "is_last_arena",
+    "own_process",
+    "set_threads",
+    "share_arena",
+]
 
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
@@ -27,13 +36,19 @@ class _Shared:
 
     owned: bool = False
     pooled: bool = False
+    arenas: int = 0  # made so far; the last one is what new sessions get
 
 
 _SHARED = _Shared()
 
 
 def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime. Raises DependencyError with the install line where there is none."""
+    """Import onnxruntime. Raises DependencyError with the install line where there is none.
+
+    Its telemetry stays off unless the environment says otherwise: it writes files, starts a thread, and doubles the
+    time of the import.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -48,15 +63,23 @@ def own_process() -> None:
     _SHARED.owned = True
 
 
-def share_arena(first_bytes: int, cap_bytes: int) -> None:
+def share_arena(first_bytes: int, cap_bytes: int) -> int:
     """Give sessions made from now on (block_options) one new arena: a first chunk, never more than the cap.
 
-    Sessions that exist keep theirs. `cap_bytes` 0 is no cap. What goes over the cap is a clean error of the run.
+    Returns its number for `is_last_arena`. Sessions that exist keep theirs. `cap_bytes` 0 is no cap; what goes over the
+    cap is a clean error of the run.
     """
     runtime = import_onnxruntime()
     place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     config = runtime.OrtArenaCfg(cap_bytes, _FIRST_CHUNK_THEN_DOUBLE, max(first_bytes, 1 << 16), -1)
     runtime.create_and_register_allocator(place, config)
+    _SHARED.arenas += 1
+    return _SHARED.arenas
+
+
+def is_last_arena(number: int) -> bool:
+    """Tell whether sessions made now still get the arena of this number: another engine may have made its own."""
+    return number == _SHARED.arenas
 
 
 def drop_arena() -> None:

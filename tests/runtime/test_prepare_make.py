@@ -120,9 +120,9 @@ def test_a_larger_batch_or_other_threads_are_measured_into_the_same_folder(cache
 
 def test_a_limit_leaves_the_whole_graph_out_and_it_is_made_when_there_is_room(cache, bundle, child, monkeypatch):
     monkeypatch.setattr(make, "_WHOLE_FACTOR", 1e9)
-    folder = prepare_in(cache, bundle, 1, 1, 200_000_000, None)
+    folder = prepare_in(cache, bundle, 1, 1, 2_000_000_000, None)
     assert not child.made[0].whole
-    assert child.made[0].limit_bytes < 200_000_000
+    assert child.made[0].limit_bytes < 2_000_000_000
     monkeypatch.undo()
     monkeypatch.setattr(make, "call", child)
     assert prepare_in(cache, bundle, 1, 1, None, None) == folder

@@ -16,7 +16,7 @@ from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_ses
 from edge_runtime.blocks.storage import FileStorage, Storage, room
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Block, Manifest
-from edge_runtime.ort_process import share_arena
+from edge_runtime.ort_process import is_last_arena, share_arena
 from edge_runtime.plan.plan import BlockPlan, Plan, ValuePlan
 from edge_runtime.prepared.files import PreparedBlock
 
@@ -58,7 +58,7 @@ class BlockRunner:
         self._outputs = list(self._shapes)
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
         self._arena = Arena(plan.arena_bytes)
-        share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
+        self._arena_number = share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._sessions: dict[int, Any] = {}
         self._keep: list[Any] = []
         loads = [load for k, block in enumerate(plan.blocks) if (load := self._open(k, block)) is not None]
@@ -102,13 +102,15 @@ class BlockRunner:
         self._keep.clear()
 
     def _open(self, k: int, block: BlockPlan) -> Load | None:
-        prepared = self._prepared[block.file]
+        plan, prepared = self.plan, self._prepared[block.file]
         graph = self._folder / prepared.graph
         weights, place = prepared.weights, block.place
 
         def packed() -> None:
             if weights is not None:  # which onnxruntime reads by itself, and does not check
                 self._storage.check(weights)
+            if not is_last_arena(self._arena_number):  # another engine of this process made its own since
+                self._arena_number = share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
             self._sessions[k] = packed_session(graph, self._threads)
 
         if block.form == "resident":

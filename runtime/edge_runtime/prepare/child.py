@@ -144,8 +144,8 @@ class _Preparation:
     def _whole(self, feeds: dict, expected: dict) -> WholeMeasurement | None:  # type: ignore[type-arg]
         self._step("the whole graph")
         target = self.folder / "whole.onnx"
-        if read_json(PreparedWhole, self.folder / WHOLE) is None:
-            lower(self.bundle.file("model.onnx"), target, self.request.threads)
+        known = read_json(PreparedWhole, self.folder / WHOLE)
+        weights = known.weights if known else lower(self.bundle.file("model.onnx"), target, self.request.threads)
         batches = self.request.batches if self.chain.batchable and self.request.blocks else (1,)
         subject = Subject(
             self.folder,
@@ -159,7 +159,7 @@ class _Preparation:
             self.request.threads,
         )
         measured = measure_packed(subject)
-        write_json(PreparedWhole(1, target.name), self.folder / WHOLE)
+        write_json(PreparedWhole(1, target.name, weights), self.folder / WHOLE)
         form = measured.form
         return WholeMeasurement(form.held_bytes, form.making_bytes, form.timings, measured.work)
 

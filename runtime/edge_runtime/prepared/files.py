@@ -86,7 +86,7 @@ class CheckedBundle:
 
 @dataclass(frozen=True)
 class PreparedWhole:
-    """whole.json: the whole lowered graph, in a file of the folder. `weights` None: all in the graph, or not known."""
+    """whole.json: the whole lowered graph, in a file of the folder. `weights` None: all in the graph."""
 
     schema: Literal[1]
     graph: str

@@ -47,12 +47,11 @@ def memory_status(key: str) -> int:
 
 
 def _open_edgeline(order: Order) -> Subject:
-    import onnxruntime
-
     from edge_runtime import open_bundle
     from edge_runtime.errors import MemoryLimitError
-    from edge_runtime.ort_process import own_process
+    from edge_runtime.ort_process import import_onnxruntime, own_process
 
+    onnxruntime = import_onnxruntime()
     own_process()  # as edge-run does: this process is the engine's alone
     base = memory_status("VmRSS")
     try:
