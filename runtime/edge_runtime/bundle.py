@@ -19,7 +19,7 @@ from typing import Any
 
 from edge_runtime.errors import BundleError
 from edge_runtime.external_data import check_external_data
-from edge_runtime.files import sha256_file
+from edge_runtime.files import file_stamp, sha256_file
 from edge_runtime.manifest import SCHEMA_VERSION, Block, Manifest
 from edge_runtime.schema import SchemaError, from_json
 from edge_runtime.seal import sealed
@@ -59,8 +59,7 @@ class Bundle:
         """Return size, modification time and identity of every file: the same again is the same file, unread."""
         stamps = {}
         for name in (MANIFEST, *self.manifest.files):
-            status = self.file(name).stat()
-            stamps[name] = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+            stamps[name] = file_stamp(self.file(name))
         return stamps
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_runtime.errors import OutputError
 
-__all__ = ["new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
+__all__ = ["file_stamp", "new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
 
 _CHUNK = 1 << 20
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
@@ -26,6 +26,12 @@ def sha256_file(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def file_stamp(path: Path) -> str:
+    """Return a file's size, modification time and identity: the same again is the same file. Raises OSError."""
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
 def sync_path(path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.blocks.runner import BlockRunner
-from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError
-from edge_runtime.opening import Opened, OpenOptions, check_options, nothing_to_stop
+from edge_runtime.opening import Opened, OpenOptions, check_options, nothing_to_stop, whole_is_sound
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
 from edge_runtime.prepare.plans import make_plan
@@ -35,8 +34,8 @@ def open_limited(
     if plan.whole:
         if whole is None:
             raise _changed(folder)
-        if whole.weights is not None:  # which onnxruntime reads by itself, and does not check
-            FileStorage(folder).check(whole.weights)
+        if not whole_is_sound(folder, whole):
+            raise EngineError(f"{folder / 'whole.bin'} is damaged or gone; remove {folder} and start again")
         runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
         return Opened(bundle, runner, plan, providers, fresh_room, nothing_to_stop, cache.close)
     blocks = BlockRunner(plan, bundle.manifest, folder, prepared.blocks, threads, options.lock_memory)

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING
 from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import BundleError, EdgelineError, EngineError, ModelError, OutputError, UsageError
+from edge_runtime.files import file_stamp
 from edge_runtime.manifest import TensorSpec
 from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.plan import Plan, unlimited_plan
 from edge_runtime.prepared.cache import PreparedCache, cache_root
-from edge_runtime.prepared.files import WHOLE, PreparedWhole, checked_before, note_checked, read_json
+from edge_runtime.prepared.files import (
+    WHOLE,
+    WHOLE_CHECKED,
+    PreparedWhole,
+    checked_before,
+    note_checked,
+    read_json,
+)
 from edge_runtime.prepared.key import prepared_key
 from edge_runtime.session import (
     OrtSession,
@@ -30,7 +38,7 @@ from edge_runtime.session import (
 if TYPE_CHECKING:
     from edge_runtime.prepare import ProgressCall
 
-__all__ = ["OpenOptions", "Opened", "nothing_to_stop", "open_runner", "shapes_agree"]
+__all__ = ["OpenOptions", "Opened", "nothing_to_stop", "open_runner", "shapes_agree", "whole_is_sound"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
                 with contextlib.suppress(EdgelineError):
                     folder = prepare_in(cache, bundle, options.batch, threads, None, progress, blocks=False)
                     whole = read_json(PreparedWhole, folder / WHOLE)
-            graph = None if folder is None or whole is None or not _sound(folder, whole) else folder / whole.graph
+            graph = (
+                None if folder is None or whole is None or not whole_is_sound(folder, whole) else folder / whole.graph
+            )
             opened = _open_whole(bundle, graph, options, on_close)
         cleanup.pop_all()
         return opened
@@ -121,15 +131,19 @@ def _unneeded_cache(options: OpenOptions) -> PreparedCache | None:
     return None
 
 
-def _sound(folder: Path, whole: PreparedWhole) -> bool:
-    """Whether the weights, which onnxruntime reads by itself, are those that were written."""
+def whole_is_sound(folder: Path, whole: PreparedWhole) -> bool:
+    """Tell whether the weights, which onnxruntime reads by itself, are those that were written; read once for that."""
     if whole.weights is None:
         return True
-    from edge_runtime.blocks.storage import FileStorage
-
     try:
-        FileStorage(folder).check(whole.weights)
-    except EngineError:
+        stamps = {whole.weights.file: file_stamp(folder / whole.weights.file)}
+        if not checked_before(folder, stamps, WHOLE_CHECKED):
+            from edge_runtime.blocks.storage import FileStorage
+
+            FileStorage(folder).check(whole.weights)
+            with contextlib.suppress(OutputError):
+                note_checked(folder, stamps, WHOLE_CHECKED)
+    except (EngineError, OSError):
         return False
     return True
 

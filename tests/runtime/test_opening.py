@@ -256,7 +256,7 @@ def test_a_flipped_byte_of_the_whole_graph_gives_no_wrong_answer_without_a_limit
 
 
 def test_a_flipped_byte_of_the_whole_graph_is_an_error_that_names_the_file_within_a_limit(flipped):
-    with pytest.raises(EngineError, match=r"whole\.bin is damaged \(CRC-32\)"):
+    with pytest.raises(EngineError, match=r"whole\.bin is damaged"):
         opened(flipped, memory_limit=LIMIT)
 
 

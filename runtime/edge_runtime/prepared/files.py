@@ -7,6 +7,7 @@
     block-00.bin.zst     the same, compressed, where that was measured to load faster
     whole.onnx, .bin     the whole graph, likewise
     whole.json           class PreparedWhole: written when the whole graph is here
+    whole-checked.json   class CheckedBundle, of the whole graph's weights
     measured-*.json      class Measured: for a number of threads and a batch
     plan-*.json          plan.Plan: made from one of them for one limit
 
@@ -29,6 +30,7 @@ __all__ = [
     "CHECKED",
     "PREPARED",
     "WHOLE",
+    "WHOLE_CHECKED",
     "CheckedBundle",
     "Measured",
     "Prepared",
@@ -45,7 +47,7 @@ __all__ = [
 T = TypeVar("T")
 PREPARED = "prepared.json"
 WHOLE = "whole.json"
-CHECKED = "bundle.json"
+CHECKED, WHOLE_CHECKED = "bundle.json", "whole-checked.json"
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,15 @@ def measurements_name(threads: int, batch: int) -> str:
     return f"measured-t{threads}-b{batch}.json"
 
 
-def checked_before(folder: Path, stamps: dict[str, str]) -> bool:
+def checked_before(folder: Path, stamps: dict[str, str], note: str = CHECKED) -> bool:
     """Tell whether the hashes of exactly these files (Bundle.file_stamps) were checked before."""
-    checked = read_json(CheckedBundle, folder / CHECKED)
+    checked = read_json(CheckedBundle, folder / note)
     return checked is not None and checked.files == stamps
 
 
-def note_checked(folder: Path, stamps: dict[str, str]) -> None:
+def note_checked(folder: Path, stamps: dict[str, str], note: str = CHECKED) -> None:
     """Note that the hashes of exactly these files were checked. Raises OutputError."""
-    write_json(CheckedBundle(1, stamps), folder / CHECKED)
+    write_json(CheckedBundle(1, stamps), folder / note)
 
 
 def read_json(kind: type[T], path: Path) -> T | None:
