@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,16 @@ from edge_runtime.blocks.process import Memory
 from edge_runtime.errors import BundleError, EngineError, OutputError, UsageError
 from edge_runtime.opening import OpenOptions, open_runner
 from edge_runtime.prepare import make, plans, prepare
-from edge_runtime.prepared.files import CHECKED, PREPARED, WHOLE, PreparedWhole, StoredWeights, write_json
+from edge_runtime.prepared.files import (
+    CHECKED,
+    PREPARED,
+    WHOLE,
+    Measured,
+    PreparedWhole,
+    StoredWeights,
+    read_json,
+    write_json,
+)
 from edge_runtime.session import SessionOptions
 
 LIMIT = "2GB"
@@ -255,7 +265,13 @@ def test_a_flipped_byte_of_the_whole_graph_gives_no_wrong_answer_without_a_limit
     np.testing.assert_allclose(answer(flipped), answer(flipped, use_cache=False), atol=1e-4)
 
 
-def test_a_flipped_byte_of_the_whole_graph_is_an_error_that_names_the_file_within_a_limit(flipped):
+def test_a_flipped_byte_of_the_whole_graph_is_an_error_that_names_the_file_within_a_limit(flipped, prepared):
+    # Whatever this machine was doing when it measured: here the whole graph is the fastest.
+    path = prepared / "measured-t1-b2.json"
+    measured = read_json(Measured, path)
+    whole = measured.measurements.whole
+    fastest = replace(whole, timings=tuple(replace(timing, ms=1e-6) for timing in whole.timings))
+    write_json(replace(measured, measurements=replace(measured.measurements, whole=fastest)), path)
     with pytest.raises(EngineError, match=r"whole\.bin is damaged"):
         opened(flipped, memory_limit=LIMIT)
 
