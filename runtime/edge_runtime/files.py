@@ -8,14 +8,15 @@ import hashlib
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
 
-__all__ = ["file_stamp", "new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
+__all__ = ["crc32_file", "file_stamp", "new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
 
-_CHUNK = 1 << 20
+_CHUNK, _PIECE = 1 << 20, 256 << 10
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
@@ -26,6 +27,15 @@ def sha256_file(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def crc32_file(path: Path) -> int:
+    """Return the CRC-32 of a file, read in pieces of 256 KiB into one buffer. Raises OSError."""
+    found, piece = 0, memoryview(bytearray(_PIECE))
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(piece):
+            found = zlib.crc32(piece[:count], found)
+    return found
 
 
 def file_stamp(path: Path) -> str:

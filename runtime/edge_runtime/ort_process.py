@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from edge_runtime.errors import DependencyError
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import DependencyError, EngineError
 
 __all__ = [
     "block_options",
     "drop_arena",
     "import_onnxruntime",
     "is_last_arena",
+    "one_line",
     "own_process",
+    "run_named",
     "set_threads",
     "share_arena",
 ]
+
+Tensors = dict[str, NDArray[np.generic]]
 
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
@@ -125,3 +133,17 @@ def block_options(runtime: ModuleType, threads: int, packed: bool, optimized: bo
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     return options
+
+
+def run_named(session: Any, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    """Run a session on named arrays; returns the outputs by name. Raises EngineError."""
+    try:
+        values = session.run(list(outputs), dict(feeds))
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
+    return dict(zip(outputs, values, strict=True))
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's message as one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_devices import usable_cores
 from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.manifest import TensorSpec
-from edge_runtime.ort_process import import_onnxruntime, set_threads
+from edge_runtime.ort_process import Tensors, import_onnxruntime, one_line, run_named, set_threads
 
 __all__ = [
     "DEVICES",
@@ -27,8 +27,6 @@ __all__ = [
     "fresh_room",
     "usable_threads",
 ]
-
-Tensors = dict[str, NDArray[np.generic]]
 
 # What `--device` takes beside cuda:N, and the providers tried for it in order; the CPU always stands behind.
 DEVICES: Mapping[str, tuple[str, ...]] = {
@@ -90,9 +88,7 @@ class OrtSession:
         try:
             self._session: Any = runtime.InferenceSession(str(path), native, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no other base
-            raise ModelError(
-                f"onnxruntime {runtime.__version__} cannot load {path}: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise ModelError(f"onnxruntime {runtime.__version__} cannot load {path}: {one_line(error)}") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
         self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
@@ -102,11 +98,7 @@ class OrtSession:
         """Run named arrays through the graph; returns every output by name. Raises EngineError."""
         if self._session is None:
             raise EngineError("the engine is closed; open the bundle again")
-        try:
-            values = self._session.run(self._outputs, dict(feeds))
-        except Exception as error:  # onnxruntime's exceptions share no other base
-            raise EngineError(f"onnxruntime failed while running: {' '.join(str(error).split())[:300]}") from error
-        return dict(zip(self._outputs, values, strict=True))
+        return run_named(self._session, self._outputs, feeds)
 
     def close(self) -> None:
         """Free the session; running again is an error."""

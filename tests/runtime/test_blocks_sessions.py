@@ -8,10 +8,10 @@ from quantize_tiny import quantized
 from tiny_models import convnet, make, samples, save
 
 from edge_runtime.blocks.arena import Arena
-from edge_runtime.blocks.sessions import one_line, packed_session, run_bound, streamed_session
+from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
 from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.external_data import external_tensors
-from edge_runtime.ort_process import share_arena
+from edge_runtime.ort_process import one_line, share_arena
 from edge_runtime.prepare.lower import lower
 
 DTYPES = ["float32", "float16", "float64", "bool"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.external_data import ExternalTensor, external_tensors
-from edge_runtime.ort_process import block_options, import_onnxruntime
+from edge_runtime.ort_process import block_options, import_onnxruntime, one_line
 
-__all__ = ["one_line", "packed_session", "run_bound", "streamed_session"]
+__all__ = ["packed_session", "run_bound", "streamed_session"]
 
 # onnx.TensorProto's element types as numpy's; weights of other types cannot be streamed.
 _DTYPES = {
@@ -85,11 +85,6 @@ def run_bound(session: Any, binding: Any) -> None:
         session.run_with_iobinding(binding)
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception's message as one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
 
 
 def _open(graph: Path, options: Any) -> Any:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import DependencyError, EngineError
+from edge_runtime.files import crc32_file
 from edge_runtime.prepared.files import StoredWeights
 
 __all__ = ["FileStorage", "Storage", "import_zstandard", "room"]
 
 # O_DIRECT wants addresses, offsets and lengths in units of the device's block; 4096 suits every one.
 _UNIT = 4096
-_PIECE = 256 << 10
 _ADVICE = "check the storage, or remove the cache folder and prepare again"
 
 
@@ -69,12 +69,9 @@ class FileStorage:
         """Check one file's CRC-32, if that was not done before. Raises EngineError."""
         if weights.file in self._checked:
             return
-        path, found = self._folder / weights.file, 0
-        piece = np.empty(_PIECE, np.uint8)
+        path = self._folder / weights.file
         try:
-            with path.open("rb", buffering=0) as stream:
-                while count := stream.readinto(piece.data):
-                    found = zlib.crc32(piece[:count].data, found)
+            found = crc32_file(path)
         except OSError as error:
             raise EngineError(f"cannot read {path}: {error.strerror}; {_ADVICE}") from error
         if found != weights.crc32:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.blocks.sessions import one_line, packed_session
+from edge_runtime.blocks.sessions import packed_session
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import Manifest
-from edge_runtime.ort_process import share_arena
+from edge_runtime.ort_process import run_named, share_arena
 from edge_runtime.plan.plan import Plan
 
 __all__ = ["WholeRunner"]
@@ -50,11 +50,7 @@ class WholeRunner:
     def _run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
         if self._session is None:
             raise EngineError("the engine is closed; open the bundle again")
-        try:
-            values = self._session.run(self._outputs, dict(feeds))
-        except Exception as error:  # onnxruntime's exceptions share no other base
-            raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
-        return dict(zip(self._outputs, values, strict=True))
+        return run_named(self._session, self._outputs, feeds)
 
 
 def _join(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:

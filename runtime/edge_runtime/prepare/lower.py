@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.blocks.sessions import one_line
 from edge_runtime.errors import ModelError
 from edge_runtime.external_data import external_tensors
-from edge_runtime.files import sync_path, writing
-from edge_runtime.ort_process import block_options, import_onnxruntime
+from edge_runtime.files import crc32_file, sync_path, writing
+from edge_runtime.ort_process import block_options, import_onnxruntime, one_line
 from edge_runtime.prepared.files import StoredWeights
 
 __all__ = ["lower"]
 
 # Smaller tensors stay in the graph: as a file of their own bytes they gain nothing.
 _OUTSIDE_BYTES = 1024
-_CHUNK = 4 << 20
 
 
 def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
@@ -48,7 +45,7 @@ def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
         with weights.open("r+b") as stream:
             os.ftruncate(stream.fileno(), size)
         sync_path(weights)
-        return StoredWeights(weights.name, size, _crc32(weights))
+        return StoredWeights(weights.name, size, crc32_file(weights))
 
 
 def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:
@@ -61,11 +58,3 @@ def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:
     }.items():
         options.add_session_config_entry(key, value)
     return options
-
-
-def _crc32(path: Path) -> int:
-    found = 0
-    with path.open("rb", buffering=0) as stream:
-        while chunk := stream.read(_CHUNK):
-            found = zlib.crc32(chunk, found)
-    return found

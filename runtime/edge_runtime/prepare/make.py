@@ -9,7 +9,7 @@ from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
 from edge_runtime.ort_process import import_onnxruntime
-from edge_runtime.prepare.request import ProgressCall, Request, call
+from edge_runtime.prepare.request import ProgressCall, Request, call, quiet
 from edge_runtime.prepared.cache import PreparedCache, cache_root
 from edge_runtime.prepared.files import (
     PREPARED,
@@ -64,7 +64,7 @@ def prepare_in(
     blocks: bool = True,
 ) -> Path:
     """Prepare in a given cache and return the folder, in use by that cache. `bundle`'s hashes were checked."""
-    tell = progress or _quiet
+    tell = progress or quiet
     key = prepared_key(bundle.sha256, import_onnxruntime())
     want = _Wanted(bundle, batch, threads, memory_limit, blocks)
     found = cache.use(key)
@@ -157,7 +157,3 @@ class _Wanted:
             # Less than was planned is luck of that one plan: others may take all that was measured.
             more = max(int(overhead), 0)
             write_json(replace(measured, measurements=replace(measured.measurements, overhead_bytes=more)), path)
-
-
-def _quiet(_what: str, _done: int, _total: int) -> None:
-    """Nobody wants to know."""

@@ -81,20 +81,20 @@ def measure_forms(subject: Subject) -> list[Measured]:
         # A block that cannot be streamed here (a type, a kernel, an old onnxruntime) has the other forms.
         with contextlib.suppress(EdgelineError):
             found.append(_measure_streamed(subject, subject.weights))
+    graph = subject.folder / subject.graph
     packed = measure_packed(subject, confirm=subject.weights is None)
-    found.append(packed)
+    form = replace(packed.form, packs_in_arena=_packs_in_arena(graph, subject.threads))
+    found.append(replace(packed, form=form))
     if subject.weights is not None:
-        load_ms = _shortest(lambda: packed_session(subject.folder / subject.graph, subject.threads))
-        form = packed.form
-        found.append(Measured(replace(form, form="reloaded", load_ms=load_ms), packed.work))
+        load_ms = _shortest(lambda: packed_session(graph, subject.threads))
+        found.append(replace(packed, form=replace(form, form="reloaded", load_ms=load_ms)))
     return found
 
 
 def measure_packed(subject: Subject, confirm: bool = False) -> Measured:
     """Measure an ordinary session of the graph; `confirm` for one without weights. Raises ModelError."""
     graph = subject.folder / subject.graph
-    measured = _measure(subject, "resident", lambda: packed_session(graph, subject.threads), 0.0, confirm)
-    return replace(measured, form=replace(measured.form, packs_in_arena=_packs_in_arena(graph, subject.threads)))
+    return _measure(subject, "resident", lambda: packed_session(graph, subject.threads), 0.0, confirm)
 
 
 def _packs_in_arena(graph: Path, threads: int) -> bool:

@@ -16,7 +16,7 @@ from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.measurements import Limit
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare.make import MeasuredFile
-from edge_runtime.prepare.request import PlanRequest, call
+from edge_runtime.prepare.request import PlanRequest, call, quiet
 from edge_runtime.prepared.files import read_json
 
 __all__ = ["make_plan"]
@@ -50,18 +50,13 @@ def make_plan(
     known = read_json(Plan, path)
     if known is not None and base <= known.base_bytes <= base + _STEP:
         return known
-    call(
-        "edge_runtime.prepare.plan_child", PlanRequest(str(bundle.path), str(measured.path), str(path), wanted), _quiet
-    )
+    request = PlanRequest(str(bundle.path), str(measured.path), str(path), wanted)
+    call("edge_runtime.prepare.plan_child", request, quiet)
     made = read_json(Plan, path)
     if made is None:
         raise EngineError(f"{path} was removed while it was used; start again")
     _prune(folder)
     return made
-
-
-def _quiet(_what: str, _done: int, _total: int) -> None:
-    """Planning takes a moment only."""
 
 
 def _path(folder: Path, measured: MeasuredFile, wanted: Limit) -> Path:

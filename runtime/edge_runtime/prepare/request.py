@@ -17,10 +17,14 @@ from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
 from edge_runtime.plan.measurements import Limit
 from edge_runtime.schema import to_json
 
-__all__ = ["PlanRequest", "ProgressCall", "Request", "call", "say", "say_error"]
+__all__ = ["PlanRequest", "ProgressCall", "Request", "call", "quiet", "say", "say_error"]
 
 # Called with what is being done, the steps done and the steps in all.
 ProgressCall = Callable[[str, int, int], None]
+
+
+def quiet(_what: str, _done: int, _total: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
