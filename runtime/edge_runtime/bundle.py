@@ -24,12 +24,15 @@ from edge_runtime.manifest import SCHEMA_VERSION, Block, Manifest
 from edge_runtime.schema import SchemaError, from_json
 from edge_runtime.seal import sealed
 
-__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
+__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "REPORT", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
 
 MANIFEST = "manifest.json"
+# The export's report for people: no part of the bundle, never read here; it may be changed or deleted.
+REPORT = "report.html"
 BLOCK_ALIGNMENT = 4096
 TENSOR_ALIGNMENT = 64
 _MAX_MANIFEST = 8 << 20
+_MAX_REPORT = 16 << 20
 _MAX_GRAPH = 64 << 20  # weights lie in weights.bin, a graph is small
 _MAX_ELEMENTS = 1 << 31
 _MAX_DIMENSION = 1 << 24
@@ -166,7 +169,9 @@ def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
         present = {entry.name for entry in os.scandir(folder)}
     except OSError as error:
         raise BundleError(f"cannot list {folder}: {error.strerror}") from error
-    if strangers := sorted(present - set(manifest.files) - {MANIFEST}):
+    if REPORT in present - set(manifest.files) and (size := _regular_size(folder / REPORT)) > _MAX_REPORT:
+        raise BundleError(f"{folder / REPORT} has {size} bytes; at most {_MAX_REPORT} are allowed; delete it")
+    if strangers := sorted(present - set(manifest.files) - {MANIFEST, REPORT}):
         raise BundleError(f"{folder} holds {strangers[0]!r}, which its manifest does not list; remove it or {_ADVICE}")
     for name, entry in manifest.files.items():
         size = _regular_size(folder / name)

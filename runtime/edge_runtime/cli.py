@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from edge_runtime import open_bundle
 from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import read_bundle
 from edge_runtime.console import SectionedCommand, Stop, hidden_native_stderr, run_command, stop_on_signals
-from edge_runtime.errors import DataError, EdgelineError, UsageError
+from edge_runtime.errors import DataError, EdgelineError, UsageError, VerificationError
 from edge_runtime.opening import OpenOptions
 from edge_runtime.ort_process import own_process
 from edge_runtime.plan.explain import explain as explain_plan
@@ -40,7 +41,7 @@ _PREPARING = "preparing the model for this machine, once"
 
 class _EdgeRun(SectionedCommand):
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
-        "Input": ("source", "stride", "max_frames", "reconnect_seconds"),
+        "Input": ("source", "stride", "max_frames", "reconnect_seconds", "verify"),
         "Judging": ("conf", "iou", "max_det", "classes"),
         "Output": ("as_json", "save", "save_txt", "save_crop", "output", "headless", "exit_code"),
         "Machine": ("device", "threads", "batch", "memory_limit", "lock_memory", "explain", "cache", "verbose"),
@@ -74,6 +75,12 @@ class _EdgeRun(SectionedCommand):
     metavar="S",
     type=click.FloatRange(min=0),
     help="How long a lost camera or stream is retried, each attempt a NO_READ frame.  [default: for ever]",
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Instead of a source: run the bundle's golden samples and confirm or refute its certificate on this device, "
+    f"in one line (one object with --json). Exits with {VerificationError.exit_code} if refuted.",
 )
 @click.option(
     "--conf",
@@ -171,6 +178,7 @@ def edge_run(
     stride: int,
     max_frames: int | None,
     reconnect_seconds: float | None,
+    verify: bool,
     conf: float | None,
     iou: float | None,
     max_det: int | None,
@@ -204,12 +212,18 @@ def edge_run(
       edge-run boards.edge --source rtsp://cam/1 --json > log.jsonl
       edge-run boards.edge --source 'in/**/*.png' --save --save-crop --output out
       edge-run boards.edge --source 0 --memory-limit 160MB
+      edge-run boards.edge --verify                     does it answer here as where it was exported?
 
     \b
     Exit codes: 0 done, 2 usage, 3 bundle, 5 source, 6 no frame could be read,
-    7 output, 9 engine, 12 memory limit too small, 130 Ctrl-C, 143 SIGTERM.
+    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 130 Ctrl-C, 143 SIGTERM.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
+    if verify:
+        if source is not None or explain:
+            raise UsageError("--verify runs the bundle's own golden samples; leave out --source and --explain")
+        options = OpenOptions(SessionOptions(device, threads), limit, batch, cache, lock_memory, prepare=True)
+        return _verify(arguments, options, bool(as_json), verbose)
     if explain:
         # As a run would: what frames take is not the model's.
         reserve = 0 if limit is None else _frames_bytes(None, batch)
@@ -279,11 +293,30 @@ def edge_run(
     return _exit_code(summary, exit_code)
 
 
+def _verify(arguments: Sequence[str], options: OpenOptions, as_json: bool, verbose: bool) -> int:
+    """Verify the bundle, or the sample, opened as a run would open it; returns the exit code."""
+    bundle = _only_bundle(arguments, "verify")
+    from edge_runtime.verify import verify_bundle  # which a run does not need
+
+    with contextlib.ExitStack() as stack:
+        if not verbose:
+            stack.enter_context(hidden_native_stderr())
+        with ProgressLine(_PREPARING) as progress:
+            verification = verify_bundle(bundle, options, progress)
+    write_line(sys.stdout, json.dumps(verification.to_json()) if as_json else verification.line())
+    return 0 if verification.confirmed else VerificationError.exit_code
+
+
+def _only_bundle(arguments: Sequence[str], purpose: str) -> Path:
+    """The bundle that was named, or the sample's."""
+    if len(arguments) > 1:
+        raise UsageError(f"expected one bundle to {purpose}, found {', '.join(arguments)}")
+    return Path(arguments[0]) if arguments else find_sample().bundle
+
+
 def _explain(arguments: Sequence[str], options: OpenOptions) -> None:
     """Print the plan of the bundle, or of the sample."""
-    if len(arguments) > 1:
-        raise UsageError(f"expected one bundle to explain, found {', '.join(arguments)}")
-    bundle = Path(arguments[0]) if arguments else find_sample().bundle
+    bundle = _only_bundle(arguments, "explain")
     from edge_runtime.limited import plan_bundle  # of the block engine, which a run without a limit does not need
 
     with ProgressLine(_PREPARING) as progress:

@@ -9,7 +9,8 @@
     |-- OutputError          7   a result that cannot be written (disk full, no permission)
     |-- DependencyError      8   an optional package that is not installed
     |-- EngineError          9   the engine failed while it ran a good model
-    `-- MemoryLimitError    12   a memory limit that is too small (10 and 11 are verdicts of edge-run)
+    |-- MemoryLimitError    12   a memory limit that is too small (10 and 11 are verdicts of edge-run)
+    `-- VerificationError   13   a bundle that answers otherwise here than where it was exported
 
 Every message says what was expected, what was found, where, and what to do next, in one line.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "OutputError",
     "SourceError",
     "UsageError",
+    "VerificationError",
 ]
 
 
@@ -92,3 +94,9 @@ class MemoryLimitError(EdgelineError):
     def __init__(self, message: str, smallest_bytes: int | None = None) -> None:
         super().__init__(message)
         self.smallest_bytes = smallest_bytes
+
+
+class VerificationError(EdgelineError):
+    """A bundle that answers otherwise on this device than where it was exported."""
+
+    exit_code = 13

@@ -5,6 +5,11 @@ Arrays in the file:
     input_NAME                [samples, *shape]: the whole tensor of an input that is no image
     output_NAME               [samples, values]: expected values of an output, flattened for each sample
     index_NAME                int64 [values]: which flat positions these are (absent: all of them)
+    reference_NAME            [samples, some]: what the FP32 model answers in place of some of the expected values
+    within_NAME               uint16 [some]: in place of which of them
+    answer_00, answer_01, ... what the bundle's answer to that image means (answer.py)
+
+The last three are absent from bundles of earlier versions.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -26,6 +31,7 @@ from edge_runtime.manifest import Preprocess, TensorSpec
 from edge_runtime.preprocess import Preprocessor
 
 __all__ = [
+    "MAX_REFERENCES",
     "MAX_VALUES",
     "GoldenSample",
     "compare",
@@ -34,6 +40,7 @@ __all__ = [
     "load_golden",
     "read_golden",
     "sampled_index",
+    "sampled_within",
 ]
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -54,15 +61,24 @@ _UNREADABLE = (
 )
 # Outputs larger than this are represented by this many of their values.
 MAX_VALUES = 2048
+# FP32's answers only tell how much noise there is, and they double what noise takes in a small bundle.
+MAX_REFERENCES = 512
 
 
 @dataclass(frozen=True)
 class GoldenSample:
-    """The inputs of one run and, by output name, the expected values at flat `positions` (None: all)."""
+    """The inputs of one run and, by output name, the expected values at flat `positions` (None: all).
+
+    `reference` holds what FP32 answers in place of the expected values number `within`. `answer` is what the expected
+    outputs mean, None where that is not known.
+    """
 
     feeds: dict[str, NDArray[np.generic]]
     expected: dict[str, NDArray[np.generic]]
     positions: dict[str, NDArray[np.generic] | None]
+    reference: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    within: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    answer: NDArray[np.generic] | None = None
 
 
 def encode_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -106,11 +122,24 @@ def sampled_index(size: int, seed: int = 0) -> NDArray[np.int64] | None:
     return np.sort(np.random.default_rng(seed).choice(size, MAX_VALUES, replace=False)).astype(np.int64)
 
 
+def sampled_within(kept: int, seed: int = 1) -> NDArray[np.uint16]:
+    """Return which of `kept` expected values, MAX_VALUES at most, have FP32's beside them: seeded ones, or all."""
+    if kept <= MAX_REFERENCES:
+        return np.arange(kept, dtype=np.uint16)
+    return np.sort(np.random.default_rng(seed).choice(kept, MAX_REFERENCES, replace=False)).astype(np.uint16)
+
+
 def read_golden(arrays: Arrays, image_input: TensorSpec, preprocess: Preprocess | None) -> Iterator[GoldenSample]:
-    """Yield the samples of a golden.npz; a graph whose batch is fixed gets its image in every place."""
+    """Yield the samples of a golden.npz; a graph whose batch is fixed gets its image in every place.
+
+    Raises BundleError for arrays that are not what the file should hold.
+    """
+    _check_arrays(arrays)
     batch = image_input.shape[0] if image_input.shape else 1
-    outputs = {name.removeprefix("output_"): values for name, values in arrays.items() if name.startswith("output_")}
-    count = min((len(values) for values in outputs.values()), default=0)
+    outputs = _named(arrays, "output_")
+    within = _named(arrays, "within_")
+    references = {name: values for name, values in _named(arrays, "reference_").items() if name in within}
+    count = min((len(values) for values in (*outputs.values(), *references.values())), default=0)
     for sample in range(count):
         feeds = {
             name.removeprefix("input_"): values[sample] for name, values in arrays.items() if name.startswith("input_")
@@ -124,7 +153,26 @@ def read_golden(arrays: Arrays, image_input: TensorSpec, preprocess: Preprocess 
             feeds,
             {name: values[sample] for name, values in outputs.items()},
             {name: arrays.get(f"index_{name}") for name in outputs},
+            {name: values[sample] for name, values in references.items()},
+            {name: within[name] for name in references},
+            arrays.get(f"answer_{sample:02d}"),
         )
+
+
+def _check_arrays(arrays: Arrays) -> None:
+    for name, values in arrays.items():
+        rows = name.startswith(("input_", "output_", "reference_"))
+        places = name.startswith(("index_", "within_"))
+        if (rows and (not values.ndim or values.dtype.kind not in "fiubc")) or (
+            places and values.dtype.kind not in "iu"
+        ):
+            raise BundleError(
+                f"golden.npz holds {name!r} of type {values.dtype}, shape {list(values.shape)}; copy the bundle again"
+            )
+
+
+def _named(arrays: Arrays, prefix: str) -> dict[str, NDArray[np.generic]]:
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
 def compare(sample: GoldenSample, outputs: Arrays) -> Sequence[float]:

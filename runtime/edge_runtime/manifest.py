@@ -14,9 +14,11 @@ __all__ = [
     "Accuracy",
     "Anomaly",
     "Block",
+    "Certificate",
     "Classify",
     "Detect",
     "FileEntry",
+    "Latency",
     "Manifest",
     "ModelInfo",
     "NodePrecision",
@@ -26,6 +28,7 @@ __all__ = [
     "Provenance",
     "Raw",
     "Segment",
+    "Stage",
     "TensorSpec",
     "Thresholds",
     "Verdict",
@@ -36,7 +39,9 @@ SCHEMA_VERSION: Literal[1] = 1
 
 _FLOAT32_MAX = 3.4e38
 
-Precision = Literal["int8", "fp16", "fp32"]
+# "int8" computes in integers. "int8-weights" and "int4-weights" store the weights so and compute in floats, as "fp16"
+# does on a CPU.
+Precision = Literal["int8", "int8-weights", "int4-weights", "fp16", "fp32"]
 Verdict = Literal["OK", "NG", "NO_READ"]
 
 
@@ -285,6 +290,43 @@ class Accuracy:
     data: str  # "imagenet: 300 images", "calibration: 32 images", ...
     fp32: Union[float, None]  # None for a figure that compares with FP32 itself
     bundle: float
+    # the bundle's 95 % interval over images; None: not known
+    low: Union[float, None] = None
+    high: Union[float, None] = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step from FP32 to the bundle, measured on held-back samples (that ranges were not calibrated on)."""
+
+    name: str  # "min-max ranges", "searched ranges", "equalization", "precision search", ...
+    sqnr_db: Union[float, None]  # of the part of the outputs that suffers most, against FP32
+    agreement: Union[float, None]  # 0..1: same class, boxes matched (F1) or mask IoU against FP32; None for raw tensors
+    kept: bool  # False: it gained nothing and was undone
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Both graphs in plain onnxruntime on the machine that precision was chosen for: medians of alternating runs."""
+
+    machine: str
+    threads: int
+    fp32_ms: float
+    bundle_ms: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the export did to the model and how it knows: the steps in order, and what to try next."""
+
+    effort: Literal["fast", "good", "best"]
+    target: str  # what latencies were measured on, "" where precision was chosen without any
+    max_drop: float  # loss of agreement with FP32 that was allowed on the held-back samples, 0..1
+    held_back: str  # what those samples were
+    stages: tuple[Stage, ...]
+    latency: Union[Latency, None] = None
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -330,5 +372,6 @@ class Manifest:
     blocks: tuple[Block, ...]
     accuracy: tuple[Accuracy, ...]
     provenance: Provenance
+    certificate: Union[Certificate, None] = None
     files: dict[str, FileEntry] = field(default_factory=dict)
     digest: str = ""  # of the manifest itself, see seal.py

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edge_runtime import golden
 from edge_runtime.errors import BundleError
-from edge_runtime.golden import encode_image, load_golden, read_golden
+from edge_runtime.golden import MAX_REFERENCES, MAX_VALUES, encode_image, load_golden, read_golden, sampled_within
 from edge_runtime.manifest import Preprocess, TensorSpec
 
 IMAGE = np.full((8, 8, 3), 77, np.uint8)
@@ -31,6 +33,37 @@ def test_arrays_are_read_back_equal(tmp_path: Path) -> None:
     found = load_golden(tmp_path / "golden.npz")
     assert found.keys() == ARRAYS.keys()
     assert all(np.array_equal(found[name], ARRAYS[name]) for name in found)
+
+
+def test_what_fp32_answers_and_an_answer_means_come_with_their_sample() -> None:
+    more = {
+        "reference_y": np.ones((1, 2), np.float32),
+        "within_y": np.array([1, 4], np.uint16),
+        "answer_00": np.ones(1),
+    }
+    (sample,) = read_golden({**ARRAYS, **more}, TensorSpec("x", "float32", (1, 3, 8, 8)), Preprocess(8, 8))
+    assert sample.reference["y"].tolist() == [1.0, 1.0]
+    assert sample.within["y"].tolist() == [1, 4]
+    assert sample.answer is not None
+    (old,) = read_golden(ARRAYS, TensorSpec("x", "float32", (1, 3, 8, 8)), Preprocess(8, 8))
+    assert (old.reference, old.within, old.answer) == ({}, {}, None)
+
+
+def test_the_values_with_fp32s_beside_are_a_few_and_the_same_ones_each_time() -> None:
+    assert sampled_within(5).tolist() == [0, 1, 2, 3, 4]
+    chosen = sampled_within(MAX_VALUES)
+    assert len(set(chosen.tolist())) == MAX_REFERENCES
+    assert np.array_equal(chosen, sampled_within(MAX_VALUES))
+    assert chosen.max() < MAX_VALUES
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"output_y": np.float32(1)}, {"within_y": np.array(["a"])}, {"reference_y": np.array(["a"])}]
+)
+def test_arrays_of_the_wrong_kind_are_refused(wrong: dict[str, NDArray[Any]]) -> None:
+    arrays = {**ARRAYS, **{name: np.asarray(values) for name, values in wrong.items()}}
+    with pytest.raises(BundleError, match=r"golden\.npz holds"):
+        list(read_golden(arrays, TensorSpec("x", "float32", (1, 3, 8, 8)), Preprocess(8, 8)))
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
