@@ -42,6 +42,7 @@ __all__ = [
     "Runner",
     "Score",
     "TensorRunner",
+    "Witness",
     "compare",
     "evaluate",
     "fidelity",
@@ -56,6 +57,7 @@ Image = NDArray[np.uint8]  # height x width x 3, BGR
 Runner = Callable[[list[Image]], list[Result]]
 TensorRunner = Callable[[Sample], dict[str, NDArray[np.generic]]]
 Progress = Callable[[int, int], None]  # images done, images in all
+Witness = Callable[[Path, Image, Result, Result], None]  # an image, its first and its second model's answer
 
 MEASURING_CONFIDENCE = 0.001
 
@@ -108,8 +110,8 @@ class Comparison:
     def accuracy(self) -> tuple[Accuracy, ...]:
         """Return the manifest's rows, figures that are not defined left out."""
         pairs = zip(self.fp32, self.bundle, strict=True)
-        rows = [Accuracy(a.metric, self.data, _finite(a.value), b.value) for a, b in pairs if math.isfinite(b.value)]
-        rows += [Accuracy(s.metric, self.data, None, s.value) for s in self.fidelity if math.isfinite(s.value)]
+        rows = [_row(self.data, b, _finite(a.value)) for a, b in pairs if math.isfinite(b.value)]
+        rows += [_row(self.data, score, None) for score in self.fidelity if math.isfinite(score.value)]
         return tuple(rows)
 
 
@@ -147,8 +149,12 @@ def compare(
     labelled: LabelledSet,
     options: Options = Options(),
     progress: Progress | None = None,
+    witness: Witness | None = None,
 ) -> Comparison:
-    """Run both models on every image and judge them side by side. Raises DataError when none can be read."""
+    """Run both models on every image and judge them side by side; `witness` sees each image with both answers.
+
+    Raises DataError when none can be read.
+    """
     (left, notes), (right, _) = _judge(labelled, options), _judge(labelled, options)
     faithful = _faithful(options.task or labelled.task, options)
     skipped: list[Path] = []
@@ -157,6 +163,8 @@ def compare(
             left.see(item.truth, image.shape[0], image.shape[1], a)
             right.see(item.truth, image.shape[0], image.shape[1], b)
             faithful.see(a, b)
+            if witness:
+                witness(item.path, image, a, b)
     seen = _seen(len(labelled.items), skipped)
     before, after = left.measures(), right.measures()
     return Comparison(
@@ -281,6 +289,10 @@ def _score(measure_: Measure, images: int, seed: int) -> Score:
 def _less(after: Measure, before: Measure) -> Measure:
     statistic: Statistic = lambda weights: after.statistic(weights) - before.statistic(weights)  # noqa: E731
     return Measure(after.metric, statistic, rounds=after.rounds)
+
+
+def _row(data: str, score: Score, fp32: float | None) -> Accuracy:
+    return Accuracy(score.metric, data, fp32, score.value, _finite(score.low), _finite(score.high))
 
 
 def _finite(value: float) -> float | None:

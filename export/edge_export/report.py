@@ -9,39 +9,43 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge_export.certificate.headline import headline
+from edge_export.certificate.record import Record, part_bytes, precision_counts, record_of
+from edge_export.certificate.text import print_advice, print_certificate, print_headline
 from edge_export.draft import Draft
 from edge_export.passes.precision import TARGET_DB
 from edge_export.text import printable
+from edge_runtime.bundle import MANIFEST, REPORT
 from edge_runtime.manifest import Accuracy, Manifest
 from edge_runtime.schema import to_json
 
 __all__ = ["as_json", "bundle_bytes", "print_report"]
 
-_PARTS = (("weights", "weights.bin"), ("whole graph", "model.onnx"), ("golden inputs", "golden.npz"))
-
 
 def bundle_bytes(manifest: Manifest, draft: Draft) -> dict[str, int]:
-    """Return the bytes of each part of the written bundle; "total" is the folder's."""
-    parts = {title: manifest.files[name].size for title, name in _PARTS}
-    parts["blocks"] = sum(entry.size for name, entry in manifest.files.items() if name.startswith("block-"))
-    parts["manifest"] = (draft.options.output / "manifest.json").stat().st_size
-    parts["total"] = sum(parts.values())
-    return parts
+    """Return the bytes of each part of the written bundle; "total" is their sum: the report is no part of it."""
+    parts = part_bytes(manifest, (draft.options.output / MANIFEST).stat().st_size)
+    return {**parts, "total": sum(parts.values())}
 
 
 def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
     """Return the report as one object for scripts."""
     sizes = bundle_bytes(manifest, draft)
+    record = _record(manifest, draft)
+    said = headline(record)
+    flips = draft.flips
     return {
         "bundle": printable(str(draft.options.output)),
+        "verdict": {"tone": said.tone, "word": said.word, "sentence": said.sentence},
         "model": to_json(manifest.model),
         "fp32_bytes": manifest.model.fp32_bytes,
         "bundle_bytes": sizes["total"],
         "ratio": round(sizes["total"] / max(1, manifest.model.fp32_bytes), 4),
         "bytes": sizes,
+        "report_bytes": _report_bytes(draft),
         "task": manifest.postprocess.task,
         "blocks": len(manifest.blocks),
-        "precision": _counts(manifest),
+        "precision": precision_counts(manifest.precision),
         "kept_fp16": [to_json(node) for node in manifest.precision if node.precision == "fp16"],
         "accuracy": to_json(manifest.accuracy),
         "change": {
@@ -49,9 +53,31 @@ def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
             for score in (draft.comparison.difference if draft.comparison else ())
             if math.isfinite(score.value) and math.isfinite(score.low) and math.isfinite(score.high)
         },
+        "certificate": to_json(manifest.certificate),
+        "changed_answers": None
+        if flips is None
+        else {
+            "data": flips.data,
+            "images": flips.images,
+            "changed": flips.changed,
+            "verdicts": flips.verdicts,
+            "worst": [
+                {"name": flip.name, "change": flip.change, "verdict_changed": flip.verdict_changed}
+                for flip in flips.worst
+            ],
+        },
         "notes": list(draft.notes),
         "warnings": list(draft.warnings),
     }
+
+
+def _record(manifest: Manifest, draft: Draft) -> Record:
+    return record_of(draft, manifest, (draft.options.output / MANIFEST).stat().st_size)
+
+
+def _report_bytes(draft: Draft) -> int:
+    path = draft.options.output / REPORT
+    return path.stat().st_size if path.is_file() else 0
 
 
 def print_report(manifest: Manifest, draft: Draft, console: Console) -> None:
@@ -60,17 +86,21 @@ def print_report(manifest: Manifest, draft: Draft, console: Console) -> None:
     ratio = sizes["total"] / max(1, manifest.model.fp32_bytes)
     console.print(f"[bold]{escape(manifest.model.name)}[/] {escape(manifest.model.version)} -> ", end="")
     console.print(printable(str(draft.options.output)), highlight=False, markup=False)
-    console.print(_sizes_table(manifest, sizes, ratio))
+    record = _record(manifest, draft)
+    print_headline(record, console)
+    console.print(_sizes_table(manifest, sizes, ratio, _report_bytes(draft)))
     console.print(_precision_table(manifest, draft))
     if manifest.accuracy:
         console.print(_accuracy_table(manifest, draft))
+    print_certificate(record, console)
     for note in draft.notes:
         console.print(f"- {printable(note)}", highlight=False, markup=False, style="dim")
     for warning in draft.warnings:
         console.print(f"warning: {printable(warning)}", highlight=False, markup=False, style="bold red")
+    print_advice(manifest, console)
 
 
-def _sizes_table(manifest: Manifest, sizes: dict[str, int], ratio: float) -> Table:
+def _sizes_table(manifest: Manifest, sizes: dict[str, int], ratio: float, report: int) -> Table:
     table = Table("part", "bytes", "of FP32", title="Where the bytes went", title_justify="left")
     table.columns[1].justify = table.columns[2].justify = "right"
     source = max(1, manifest.model.fp32_bytes)
@@ -82,18 +112,16 @@ def _sizes_table(manifest: Manifest, sizes: dict[str, int], ratio: float) -> Tab
         else:
             name = f"blocks ({len(manifest.blocks)})" if title == "blocks" else title
             table.add_row(name, f"{size:,}", f"{size / source:.3f}x")
+    if report:
+        table.add_row(f"[dim]{REPORT} (not needed on the device)[/]", f"[dim]{report:,}[/]", "")
     return table
 
 
-def _counts(manifest: Manifest) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for node in manifest.precision:
-        counts[node.precision] = counts.get(node.precision, 0) + 1
-    return counts
-
-
 def _precision_table(manifest: Manifest, draft: Draft, most: int = 8) -> Table:
-    counts = ", ".join(f"{count} {kind}" for kind, count in _counts(manifest).items()) or "no nodes with weights"
+    counts = (
+        ", ".join(f"{count} {kind}" for kind, count in precision_counts(manifest.precision).items())
+        or "no nodes with weights"
+    )
     table = Table("layer", "op", "stored", "why", title=f"Precision: {counts}", title_justify="left")
     other = [node for node in manifest.precision if node.precision != "int8"]
     other.sort(key=lambda node: node.sqnr_db if node.sqnr_db is not None else 1e9)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from edge_export.text import printable
-from edge_runtime.bundle import MANIFEST
+from edge_runtime.bundle import MANIFEST, REPORT
 from edge_runtime.errors import OutputError
 
 __all__ = ["check_target"]
@@ -55,7 +55,7 @@ def _check_bundle(target: Path) -> None:
 
 
 def _listed_files(manifest: Path) -> set[str] | None:
-    """Names that a bundle's manifest lists, its own among them; None where it is no bundle's manifest."""
+    """Names that a bundle may hold: what its manifest lists, its own and the report's; None where it is no bundle's."""
     if not manifest.is_file():
         return None
     try:
@@ -65,4 +65,4 @@ def _listed_files(manifest: Path) -> set[str] | None:
     if not isinstance(data, dict) or not {"schema", "blocks", "files"} <= set(data):
         return None
     files = data["files"]
-    return {MANIFEST, *files} if isinstance(files, dict) else None
+    return {MANIFEST, REPORT, *files} if isinstance(files, dict) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from edge_export.certificate.flips import Collector, Flips
 from edge_export.data.calibration import ImageCalibration
 from edge_export.data.labelled import open_labelled
 from edge_export.data.truth import LabelledSet
@@ -17,7 +18,7 @@ from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import Manifest
 from edge_runtime.vision import VisionRunner
 
-__all__ = ["compare_models", "evaluate_draft"]
+__all__ = ["compare_models", "evaluate_draft", "runner"]
 
 
 def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
@@ -31,12 +32,13 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
     labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed)
     labelled = _unseen(draft, labelled)
     labelled = dataclasses.replace(labelled, description=printable(labelled.description))
-    comparison = compare_models(draft, labelled, progress)
+    comparison, flips = compare_models(draft, labelled, progress)
     # Figures about the same thing that labels give replace nothing: they stand beside those of `verify`.
     return dataclasses.replace(
         draft,
         accuracy=(*comparison.accuracy(), *draft.accuracy),
         comparison=comparison,
+        flips=flips,
         notes=(*draft.notes, *comparison.notes),
         warnings=(*draft.warnings, *_nothing_right(comparison)),
     )
@@ -53,8 +55,11 @@ def _nothing_right(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> Comparison:
-    """Run FP32 and the finished graph over labelled images through the device's own pre- and post-processing."""
+def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> tuple[Comparison, Flips]:
+    """Run FP32 and the finished graph over labelled images through the device's own pre- and post-processing.
+
+    Returns the figures, and the images whose answer changed.
+    """
     manifest = manifest_of(draft, (), {}, 0)
     options = Options(
         manifest.labels,
@@ -62,17 +67,21 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> C
         seed=draft.options.seed,
         task=manifest.postprocess.task,
     )
+    collector = Collector(manifest)
     with progress.step("evaluate", len(labelled.items)) as advance:
-        return compare(
-            _runner(draft, manifest, reference=True),
-            _runner(draft, manifest, reference=False),
+        comparison = compare(
+            runner(draft, manifest, reference=True),
+            runner(draft, manifest, reference=False),
             labelled,
             options,
             lambda done, total: advance(),
+            collector.see,
         )
+    return comparison, collector.result(labelled.description)
 
 
-def _runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
+def runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
+    """Return what answers images with the FP32 graph or the finished one, boxes down to the measuring confidence."""
     session = ProtoSession(open_session(draft.reference if reference else draft.model))
     return VisionRunner(manifest, session, measuring_settings(manifest))
 
@@ -82,6 +91,8 @@ def _unseen(draft: Draft, labelled: LabelledSet) -> LabelledSet:
     if not isinstance(draft.calibration, ImageCalibration) or draft.params is None:
         return labelled
     seen = {path.resolve() for path in draft.calibration.paths}
+    if isinstance(draft.held_back, ImageCalibration):
+        seen |= {path.resolve() for path in draft.held_back.paths}
     items = tuple(item for item in labelled.items if item.path.resolve() not in seen)
     if not items:
         raise DataError(

@@ -1,4 +1,7 @@
-"""Golden: a few calibration samples with the finished bundle's own answers, for the device to check itself by."""
+"""Golden: a few calibration samples with the finished bundle's own answers, for the device to check itself by.
+
+FP32's answers to them lie beside, so that a device can tell its own distance from FP32 (verify.py of the runtime).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from numpy.typing import NDArray
 from edge_export.data.calibration import ImageCalibration, SmoothImages
 from edge_export.draft import Draft, Feeds, Golden, Progress
 from edge_export.ort import open_session, run
-from edge_runtime.golden import decode_feeds, encode_image, sampled_index
+from edge_export.passes.write import manifest_of
+from edge_runtime.answer import read_answer
+from edge_runtime.errors import EngineError
+from edge_runtime.golden import decode_feeds, encode_image, sampled_index, sampled_within
 from edge_runtime.preprocess import Preprocessor
 
 __all__ = ["make_golden"]
@@ -28,6 +34,8 @@ def make_golden(draft: Draft, progress: Progress) -> Draft:
     feeds = list(_image_feeds(draft, arrays)) or _tensor_feeds(draft, arrays)
     session = open_session(draft.model)
     answers = [run(session, feed) for feed in feeds]
+    reference = open_session(draft.reference)
+    truths = [run(reference, feed) for feed in feeds]
     for name in answers[0] if answers else ():
         # An output whose size depends on the data (boxes after NMS) keeps what all samples have.
         flat = [np.asarray(answer[name]).reshape(-1) for answer in answers]
@@ -44,7 +52,32 @@ def make_golden(draft: Draft, progress: Progress) -> Draft:
         else:
             arrays[f"output_{name}"] = np.stack([values[index] for values in flat])
             arrays[f"index_{name}"] = index
+        arrays.update(_references(name, arrays, [np.asarray(truth[name]).reshape(-1) for truth in truths]))
+    arrays.update(_meanings(draft, answers, arrays))
     return replace(draft, golden=Golden(arrays))
+
+
+def _references(name: str, arrays: Feeds, truths: list[NDArray[np.generic]]) -> Feeds:
+    """FP32's values of an output; {} where their number depends on the data and they are fewer."""
+    kept = arrays[f"output_{name}"].shape[1]
+    within = sampled_within(kept)
+    index = arrays.get(f"index_{name}")
+    positions = within.astype(np.int64) if index is None else np.asarray(index, np.int64)[within]
+    if any(positions.max(initial=-1) >= len(values) for values in truths):
+        return {}
+    return {f"reference_{name}": np.stack([values[positions] for values in truths]), f"within_{name}": within}
+
+
+def _meanings(draft: Draft, answers: list[Feeds], arrays: Feeds) -> Feeds:
+    """What the answers to images mean; {} where the bundle does not tell, or they cannot be read."""
+    if "image_00" not in arrays:
+        return {}
+    manifest = manifest_of(draft, (), {}, 0)
+    try:
+        found = [read_answer(manifest, answer) for answer in answers]
+    except EngineError:  # what cannot be read here (NaN, as in FP32) is not asked of a device
+        return {}
+    return {f"answer_{number:02d}": answer for number, answer in enumerate(found) if answer is not None}
 
 
 def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:

@@ -1,4 +1,4 @@
-"""Verify: the finished graph against the FP32 one, on calibration samples that it was made with."""
+"""Verify: the finished graph against the FP32 one, on samples that no range was taken from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_export.draft import Draft, Progress
 from edge_export.ort import open_session, run
-from edge_export.passes.precision import TARGET_DB
+from edge_export.passes.precision import RUINED_DB, TARGET_DB
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_runtime.errors import ModelError
 from edge_runtime.manifest import Accuracy, Raw
@@ -17,8 +17,6 @@ from edge_runtime.manifest import Accuracy, Raw
 __all__ = ["verify"]
 
 SAMPLES = 16
-# Noise at a third of the signal: the order of classes, the places of boxes are not FP32's any more.
-RUINED_DB = 10.0
 
 
 def verify(draft: Draft, progress: Progress) -> Draft:
@@ -31,7 +29,7 @@ def verify(draft: Draft, progress: Progress) -> Draft:
     meter = NoiseMeter(draft.facts.postprocess or Raw())
     largest: dict[str, float] = {}
     count = 0
-    for sample in draft.samples(SAMPLES):
+    for sample in draft.held(SAMPLES):
         expected, found = run(reference, sample), run(bundle, sample)
         count += 1
         for name, values in expected.items():
@@ -40,7 +38,7 @@ def verify(draft: Draft, progress: Progress) -> Draft:
                 gap = _largest_gap(values, found[name])
                 largest[name] = max(largest.get(name, 0.0), gap)
         meter.see(expected, found)
-    data = f"{draft.calibration.description} ({count} compared)"
+    data = f"{draft.held_back.description} ({count} compared)"
     figures = [Accuracy(f"sqnr_db {part}", data, None, round(decibels(r), 2)) for part, r in meter.ratios().items()]
     figures += [Accuracy(f"max_abs_diff {name}", data, None, gap) for name, gap in largest.items() if np.isfinite(gap)]
     levels = {part: decibels(ratio) for part, ratio in meter.ratios().items()}
@@ -62,7 +60,7 @@ def _doubts(draft: Draft, levels: dict[str, float]) -> tuple[str, ...]:
         advice = "use --quantize fp32"
     found = ", ".join(f"{part!r} at {level:.1f} dB" for part, level in low.items())
     return (
-        f"outputs far from FP32: {found}, the target is {TARGET_DB:.0f} dB ({draft.calibration.description}): {much}; "
+        f"outputs far from FP32: {found}, the target is {TARGET_DB:.0f} dB ({draft.held_back.description}): {much}; "
         f"{advice}, and measure with --evaluate",
     )
 

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ import edge_export
 from edge_export.blocks.chain import run_sessions, same_bits
 from edge_export.blocks.layout import Layout, lay_out
 from edge_export.blocks.models import block_models
+from edge_export.certificate.certify import certificate_of
+from edge_export.certificate.page import render_page
+from edge_export.certificate.record import precision_counts, record_of
 from edge_export.draft import Draft
 from edge_export.graph import default_opset, point_outside
 from edge_export.ort import open_session, run
 from edge_export.text import without_folders
-from edge_runtime.bundle import MANIFEST, read_bundle
-from edge_runtime.errors import BundleError, ModelError
+from edge_runtime.bundle import MANIFEST, REPORT, read_bundle
+from edge_runtime.errors import BundleError, ModelError, UsageError
 from edge_runtime.files import new_folder, sha256_file, writing
 from edge_runtime.manifest import (
     SCHEMA_VERSION,
@@ -65,7 +69,10 @@ def write_bundle(draft: Draft) -> Manifest:
         files = {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in sorted(folder.iterdir())}
         manifest = manifest_of(draft, blocks, files, layout.size)
         with writing(target):
-            (folder / MANIFEST).write_bytes(seal(render_manifest(manifest).encode("utf-8")))
+            payload = seal(render_manifest(manifest).encode("utf-8"))
+            (folder / MANIFEST).write_bytes(payload)
+            page = render_page(record_of(draft, manifest, len(payload)))
+            (folder / REPORT).write_bytes(page.encode("utf-8"))
         return _check_opens(folder)
 
 
@@ -168,7 +175,7 @@ def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEn
         blocks=blocks,
         accuracy=draft.accuracy,
         provenance=Provenance(
-            created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            created_utc=_created(),
             edgeline=edge_export.__version__,
             onnx=onnx.__version__,
             onnxruntime=onnxruntime.__version__,
@@ -176,6 +183,7 @@ def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEn
             calibration=draft.calibration.description,
             command=options.command,
         ),
+        certificate=certificate_of(draft),
         files=files,
         digest=UNSEALED,
     )
@@ -183,10 +191,21 @@ def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEn
 
 def precision_in_words(precision: tuple[NodePrecision, ...]) -> str:
     """Return the mix of a model's nodes, such as "int8 52, fp16 4"; "fp32" where nothing was chosen."""
-    counts: dict[str, int] = {}
-    for node in precision:
-        counts[node.precision] = counts.get(node.precision, 0) + 1
-    return ", ".join(f"{kind} {counts[kind]}" for kind in ("int8", "fp16", "fp32") if kind in counts) or "fp32"
+    return ", ".join(f"{kind} {count}" for kind, count in precision_counts(precision).items()) or "fp32"
+
+
+def _created() -> str:
+    """The time that SOURCE_DATE_EPOCH says (reproducible-builds.org), else none: equal exports are equal files."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return ""
+    try:
+        moment = datetime.datetime.fromtimestamp(int(text), datetime.timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH: expected seconds since 1970, found {text[:40]!r}; correct or unset it"
+        ) from error
+    return moment.isoformat(timespec="seconds")
 
 
 def render_manifest(manifest: Manifest) -> str:

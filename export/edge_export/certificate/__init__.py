@@ -1,0 +1,1 @@
+"""The certificate of an export: in the manifest, as report.html, and as text."""

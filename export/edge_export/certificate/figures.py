@@ -1,0 +1,98 @@
+"""The figures that decide: which of a manifest's measurements speak for the finished bundle."""
+
+from __future__ import annotations
+
+import math
+
+from edge_export.certificate.words import decibel, percent
+from edge_export.evaluate import Comparison, Score
+from edge_export.quant.noise import CEILING_DB
+from edge_runtime.manifest import Accuracy, Manifest, Stage
+
+__all__ = ["final_agreement", "is_arrived", "lost_metrics", "output_levels", "reference_name", "whole_stage"]
+
+_AGAINST_FLOAT = "against its own weights in float"  # as passes/arrived.py names its figures
+_TWIN_WORDS = f"agreement {{}} {_AGAINST_FLOAT.replace('against', 'with')}"
+_TASK_WORDS = {
+    "agreement": "agreement {}",
+    "box_f1": "box agreement (F1) {}",
+    "mask_miou": "mask agreement (IoU) {}",
+    "same_verdict": "same verdict {}",
+}
+
+
+def final_agreement(manifest: Manifest) -> tuple[float | None, str, str]:
+    """Return the agreement of the finished bundle with FP32 (None: not measured), a phrase that says it or what is
+    known in its place, and the data; from labelled images before held-back ones.
+    """
+    if row := _agreement(manifest):
+        return (
+            row.bundle,
+            f"{_TASK_WORDS.get(row.metric, _TWIN_WORDS).format(percent(row.bundle))} on {row.data}",
+            row.data,
+        )
+    certificate = manifest.certificate
+    kept = [stage for stage in certificate.stages if stage.kept] if certificate else []
+    if certificate and kept and kept[-1].agreement is not None:
+        data = certificate.held_back
+        return kept[-1].agreement, f"agreement {percent(kept[-1].agreement)} on {data}", data
+    whose = _AGAINST_FLOAT.removeprefix("against ") if _twins(manifest) else reference_name(manifest)
+    if levels := [(row.bundle, row.data) for row in output_levels(manifest)]:
+        level, data = min(levels)
+        words = f"equal to those of {whose}" if level >= CEILING_DB else f"within {decibel(level)} of {whose}"
+        return None, f"outputs {words} on {data}", data
+    # Integer outputs have no level: whether they differ at all is known.
+    gaps = [row for row in manifest.accuracy if row.metric.startswith("max_abs_diff")]
+    if gaps and all(row.bundle == 0.0 for row in gaps):
+        return None, f"outputs equal to those of {whose} on {gaps[0].data}", gaps[0].data
+    return None, "", ""
+
+
+def whole_stage(manifest: Manifest) -> Stage | None:
+    """Return the finished bundle under onnxruntime as the last stage, from the manifest's own figures."""
+    levels = [row.bundle for row in output_levels(manifest)]
+    agreement = _agreement(manifest)
+    if not levels and agreement is None:
+        return None
+    data = agreement.data if agreement else ""
+    return Stage(
+        "the bundle under onnxruntime",
+        min(levels, default=None),
+        agreement.bundle if agreement else None,
+        True,
+        f"agreement on {data}" if data else "the written graph, run by onnxruntime",
+    )
+
+
+def output_levels(manifest: Manifest) -> list[Accuracy]:
+    """Signal over noise of each output; of a model that arrived quantized, against its own weights in float."""
+    twins = [row for row in _twins(manifest) if row.metric.startswith("sqnr_db")]
+    return twins or [row for row in manifest.accuracy if row.metric.startswith("sqnr_db")]
+
+
+def lost_metrics(comparison: Comparison, allowed: float) -> tuple[Score, ...]:
+    """Return the changes, but the leading one, of figures that fell by more than is allowed, not by chance (95 %)."""
+    return tuple(
+        change
+        for change in comparison.difference[1:]
+        if math.isfinite(change.high) and change.value < -allowed and change.high < 0
+    )
+
+
+def is_arrived(manifest: Manifest) -> bool:
+    """Tell whether the model arrived quantized: what it is compared with is then itself, or its weights in float."""
+    return any(node.reason.startswith("arrived quantized") for node in manifest.precision)
+
+
+def reference_name(manifest: Manifest) -> str:
+    """Return what the bundle is compared with, in words."""
+    return "the model as it arrived" if is_arrived(manifest) else "FP32"
+
+
+def _agreement(manifest: Manifest) -> Accuracy | None:
+    twin = next((row for row in _twins(manifest) if row.metric.startswith("agreement")), None)
+    return twin or next((row for row in manifest.accuracy if row.metric in _TASK_WORDS), None)
+
+
+def _twins(manifest: Manifest) -> list[Accuracy]:
+    return [row for row in manifest.accuracy if row.metric.endswith(_AGAINST_FLOAT)]

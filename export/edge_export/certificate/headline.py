@@ -1,0 +1,81 @@
+"""The verdict on top of every report: one sentence of figures that were measured, and its tone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_export.certificate.figures import final_agreement, is_arrived, lost_metrics, output_levels, reference_name
+from edge_export.certificate.record import Record, precision_counts
+from edge_export.certificate.words import ratio, signed
+from edge_runtime.manifest import Manifest
+
+__all__ = ["Headline", "headline"]
+
+Tone = Literal["good", "check", "bad"]
+
+# Noise at a third of the signal: little is left of the answers.
+RUINED_DB = 10.0
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The verdict: its tone, that in a word, and one sentence of figures."""
+
+    tone: Tone
+    word: str
+    sentence: str
+
+
+def headline(record: Record) -> Headline:
+    """Return the verdict in one sentence, from figures that were measured."""
+    manifest, certificate = record.manifest, record.manifest.certificate
+    agreement, said, _ = final_agreement(manifest)
+    figures = [f"{ratio(record.size_ratio)} the bytes"]
+    if record.time_ratio is not None:
+        figures.append(f"{ratio(record.time_ratio)} the time of {reference_name(manifest)}")
+    else:
+        figures[0] += f" of {reference_name(manifest)}"
+    if said:
+        figures.append(said)
+    if record.leading:
+        before, after, change = record.leading
+        if change.images > 1 and math.isfinite(change.low):
+            figures.append(
+                f"{change.metric} {before.value:.3f} to {after.value:.3f} "
+                f"(change {signed(change.value)}, 95 % {signed(change.low)} to {signed(change.high)})"
+            )
+    allowed = certificate.max_drop if certificate else 0.0
+    tone, word = _tone(record, agreement, allowed)
+    return Headline(tone, word, f"{_kind(manifest)}: {', '.join(figures)}.")
+
+
+def _tone(record: Record, agreement: float | None, allowed: float) -> tuple[Tone, str]:
+    levels = [row.bundle for row in output_levels(record.manifest)]
+    change = record.leading[2] if record.leading else None
+    if (change and change.high < -allowed) or min(levels, default=RUINED_DB) < RUINED_DB:
+        return "bad", "More was lost than was allowed"
+    if record.warnings:
+        return "check", "Read the warnings before you deploy"
+    if record.comparison and lost_metrics(record.comparison, allowed):
+        return "check", "A figure beside the leading one fell"
+    dropped = change.value < -allowed if change else agreement is not None and 1.0 - agreement > allowed + 1e-9
+    dropped = dropped and not is_arrived(record.manifest)  # nothing was lost here, whatever its scales had lost
+    if dropped:
+        return "check", "The allowed drop may be exceeded"
+    if not record.manifest.accuracy and agreement is None:
+        return "check", "Nothing was measured"
+    return "good", "Within what was allowed"
+
+
+def _kind(manifest: Manifest) -> str:
+    counts = precision_counts(manifest.precision)
+    if not counts:
+        return f"{manifest.model.precision} bundle"
+    first, *others = counts
+    return (
+        f"{first} bundle ({', '.join(f'{count} {kind}' for kind, count in counts.items())})"
+        if others
+        else f"{first} bundle"
+    )

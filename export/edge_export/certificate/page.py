@@ -1,0 +1,146 @@
+"""report.html: the certificate as one page that needs no other file, no script and no network.
+
+The same record gives the same bytes. Whatever comes from a model, a label or a file name is escaped (markup.py), and
+the page's own policy forbids scripts and loads in any case.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edge_export.certificate.evidence import accuracy_section, flips_section, speed_section
+from edge_export.certificate.figures import final_agreement, reference_name
+from edge_export.certificate.headline import headline
+from edge_export.certificate.layers import precision_section
+from edge_export.certificate.markup import Markup, join, tag
+from edge_export.certificate.record import Record
+from edge_export.certificate.steps import bytes_section, stages_section
+from edge_export.certificate.style import CSS
+from edge_export.certificate.words import milliseconds, percent, ratio
+from edge_runtime.manifest import Manifest
+from edge_runtime.sizes import format_size
+
+__all__ = ["render_page"]
+
+_FLAG = re.compile(r"((?<![\w-])--[a-z][a-z0-9-]*)")
+_WHOLE = {"class": "flag"}
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def render_page(record: Record) -> str:
+    """Return the whole page."""
+    manifest = record.manifest
+    title = f"{manifest.model.name}: what the export did"
+    head = tag(
+        "head",
+        tag("meta", attributes={"charset": "utf-8"}),
+        tag("meta", attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        tag("meta", attributes={"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        tag("title", title),
+        tag("style", Markup(CSS)),
+    )
+    body = tag(
+        "main",
+        _header(manifest),
+        _verdict(record),
+        _tiles(record),
+        _list_section("Warnings", record.warnings),
+        _advice(manifest),
+        stages_section(record),
+        accuracy_section(record),
+        flips_section(record),
+        precision_section(record),
+        _pair(speed_section(record), bytes_section(record)),
+        _provenance(record),
+    )
+    page = tag("html", head, tag("body", body), attributes={"lang": "en"})
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _header(manifest: Manifest) -> Markup:
+    task = manifest.postprocess.task
+    words = f"version {manifest.model.version}, {'raw tensors' if task == 'raw' else task}, {manifest.model.precision}"
+    return tag("header", tag("h1", manifest.model.name), tag("p", words))
+
+
+def _verdict(record: Record) -> Markup:
+    said = headline(record)
+    parts = (
+        tag("p", said.word, attributes={"class": "word"}),
+        tag("p", said.sentence, attributes={"class": "sentence"}),
+    )
+    return tag("div", *parts, attributes={"class": f"verdict {said.tone}"})
+
+
+def _tiles(record: Record) -> Markup:
+    model = record.manifest.model
+    sizes = f"{format_size(record.total_bytes)} of {format_size(model.fp32_bytes)}"
+    tiles = [_tile("Size", ratio(record.size_ratio), sizes)]
+    certificate = record.manifest.certificate
+    if certificate and certificate.latency and record.time_ratio is not None:
+        latency = certificate.latency
+        times = f"{milliseconds(latency.bundle_ms)} against {milliseconds(latency.fp32_ms)}"
+        tiles.append(_tile("Time", ratio(record.time_ratio), times))
+    agreement, _, data = final_agreement(record.manifest)
+    if agreement is not None:
+        tiles.append(_tile(f"Agreement with {reference_name(record.manifest)}", percent(agreement), data))
+    if record.leading:
+        before, after, _ = record.leading
+        tiles.append(_tile(after.metric, f"{after.value:.3f}", f"FP32 {before.value:.3f}, {after.images} images"))
+    if record.flips:
+        words = f"of {record.flips.images} images looked at"
+        tiles.append(_tile("Changed answers", str(record.flips.changed), words))
+    return tag("div", *tiles, attributes={"class": "tiles"})
+
+
+def _tile(title: str, figure: str, words: str) -> Markup:
+    return tag("div", tag("span", title), tag("b", figure), tag("span", words), attributes={"class": "tile"})
+
+
+def _pair(*sections: Markup) -> Markup:
+    """Return sections side by side where there is room; one alone has the whole width."""
+    present = [section for section in sections if section]
+    return tag("div", *present, attributes={"class": "pair"}) if len(present) > 1 else join(present)
+
+
+def _list_section(title: str, lines: tuple[str, ...]) -> Markup:
+    return (
+        tag("section", tag("h2", title), tag("ul", *(tag("li", _flags(line)) for line in lines)))
+        if lines
+        else Markup("")
+    )
+
+
+def _flags(sentence: str) -> Markup:
+    """Set flags in a command's letters, and never apart at their hyphens."""
+    parts = _FLAG.split(sentence)
+    return join(tag("code", part, attributes=_WHOLE) if index % 2 else part for index, part in enumerate(parts))
+
+
+def _advice(manifest: Manifest) -> Markup:
+    advice = manifest.certificate.advice if manifest.certificate else ()
+    return _list_section("What to try next", advice or ("Nothing: no measurement was found wanting.",))
+
+
+def _provenance(record: Record) -> Markup:
+    manifest = record.manifest
+    made, model, certificate = manifest.provenance, manifest.model, manifest.certificate
+    rows = [
+        ("Source", made.source),
+        ("SHA-256 of the source", model.sha256),
+        ("Calibrated on", made.calibration),
+        ("Held back", certificate.held_back if certificate else ""),
+        ("Effort", f"{certificate.effort}, allowed drop {percent(certificate.max_drop)}" if certificate else ""),
+        ("Command", made.command),
+        ("Made with", f"edgeline {made.edgeline}, onnx {made.onnx}, onnxruntime {made.onnxruntime}"),
+        ("Opset", str(model.opset)),
+        ("Written", made.created_utc),
+    ]
+    code = {"SHA-256 of the source", "Command"}
+    items = [
+        join((tag("dt", title), tag("dd", tag("code", value) if title in code else value)))
+        for title, value in rows
+        if value
+    ]
+    notes = (tag("h3", "Notes"), tag("ul", *(tag("li", _flags(note)) for note in record.notes))) if record.notes else ()
+    return tag("section", tag("h2", "Where it comes from"), tag("dl", *items), *notes)

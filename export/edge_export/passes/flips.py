@@ -1,0 +1,41 @@
+"""Flips: the held-back images whose answer changed, where no labelled images have shown them already."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from edge_export.certificate.flips import Collector
+from edge_export.data.calibration import ImageCalibration
+from edge_export.draft import Draft, Progress
+from edge_export.passes.evaluate import runner
+from edge_export.passes.write import manifest_of
+
+__all__ = ["collect_flips"]
+
+FEW = 8
+
+
+def collect_flips(draft: Draft, progress: Progress) -> Draft:
+    """Fill `flips` from the held-back images; nothing to do for tensors, made-up images and raw answers."""
+    held, facts = draft.held_back, draft.facts
+    if draft.flips is not None or not isinstance(held, ImageCalibration) or len(draft.inputs) != 1:
+        return draft
+    if facts.preprocess is None or facts.postprocess is None or facts.postprocess.task == "raw":
+        return draft
+    manifest = manifest_of(draft, (), {}, 0)
+    collector = Collector(manifest)
+    fp32, bundle = runner(draft, manifest, reference=True), runner(draft, manifest, reference=False)
+    looked = _few(held) if draft.options.effort == "fast" else held
+    with progress.step("look for changed answers", len(looked)) as advance:
+        for path, image in zip(looked.paths, looked.images(), strict=True):
+            collector.see(path, image, fp32([image])[0], bundle([image])[0])
+            advance()
+    return dataclasses.replace(draft, flips=collector.result(looked.description))
+
+
+def _few(held: ImageCalibration) -> ImageCalibration:
+    """A few of the images, evenly spread: who asks for a fast export does not wait for pictures."""
+    if len(held) <= FEW:
+        return held
+    paths = tuple(held.paths[index * len(held) // FEW] for index in range(FEW))
+    return dataclasses.replace(held, paths=paths, description=f"{FEW} of {held.description}")
