@@ -19,10 +19,9 @@ def quantized(model, feeds, names=None, half=()):
     wanted = sorted(set(plan.scale_of.values()))
     ranges = {name: Histogram() for name in wanted}
     session = open_session(expose(model, [name for name in wanted if name not in graph.inputs] or ["logits"]))
-    for look in (Histogram.see_range, Histogram.see_counts):
-        for feed in feeds:
-            values = {**feed, **run(session, feed)}
-            for name in wanted:
-                look(ranges[name], values[name])
+    for feed in feeds:
+        values = {**feed, **run(session, feed)}
+        for name in wanted:
+            ranges[name].see(values[name])
     cache = WeightCache({name: graph.array(name) for name in graph.weights})
     return to_qdq(model, plan, search_params(graph, ranges), chosen, half, cache), plan

@@ -105,18 +105,36 @@ def copy_without_weights(
 
     The copy is small, so many variants of it can be made and loaded from `folder` without copying weights.
     """
-    slim = onnx.ModelProto()
-    slim.CopyFrom(model)
+    slim = _without_initializers(model)
     offset = 0
     with (folder / file_name).open("wb") as stream:
-        for weight in slim.graph.initializer:
+        for weight in model.graph.initializer:
             data = numpy_helper.to_array(weight).tobytes()
             if len(data) < threshold or weight.data_type == onnx.TensorProto.STRING:
+                slim.graph.initializer.append(weight)
                 continue
             padding = -offset % 64
-            stream.write(b"\0" * padding + data)
-            point_outside(weight, file_name, offset + padding, len(data))
+            stream.write(b"\0" * padding)
+            stream.write(data)
+            outside = slim.graph.initializer.add(name=weight.name, data_type=weight.data_type, dims=weight.dims)
+            point_outside(outside, file_name, offset + padding, len(data))
             offset += padding + len(data)
+    return slim
+
+
+def _without_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Copy all of a model but its weights: these are never in memory twice."""
+    slim = onnx.ModelProto()
+    for source, target, skipped in ((model, slim, "graph"), (model.graph, slim.graph, "initializer")):
+        for field_, value in source.ListFields():
+            if field_.name == skipped:
+                continue
+            if field_.is_repeated:
+                getattr(target, field_.name).extend(value)
+            elif field_.type == field_.TYPE_MESSAGE:
+                getattr(target, field_.name).CopyFrom(value)
+            else:
+                setattr(target, field_.name, value)
     return slim
 
 

@@ -48,15 +48,25 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def open_session(model: onnx.ModelProto | Path, optimize: bool = True) -> onnxruntime.InferenceSession:
-    """Open a model on the CPU; `optimize` False runs it as the file says. Raises OrtError."""
+def open_session(
+    model: onnx.ModelProto | Path, optimize: bool = True, keep_arena: bool = True, pack: bool = True
+) -> onnxruntime.InferenceSession:
+    """Open a model on the CPU; `optimize` False runs it as the file says. Raises OrtError.
+
+    Without `keep_arena` its memory goes back after each run; without `pack` weights of a file are used where they
+    are mapped, which opens a session faster and runs it slower.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = usable_cores()
     options.inter_op_num_threads = 1
     levels = onnxruntime.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    # the highest level would copy the weights of convolutions into another layout
+    best = levels.ORT_ENABLE_ALL if pack else levels.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = best if optimize else levels.ORT_DISABLE_ALL
+    options.enable_cpu_mem_arena = keep_arena
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
     payload = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         return onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])

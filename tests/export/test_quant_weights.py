@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_export.quant import weights
 from edge_export.quant.weights import quantize_bias, quantize_weight
 
 
@@ -34,3 +35,15 @@ def test_a_bias_never_wraps_round(input_scale, bias):
     steps = quantize_bias(np.array([bias], np.float32), input_scale, found.scale)
     step = np.float64(input_scale) * found.scale[0]
     assert abs(steps[0] * step - bias) <= max(step, abs(bias) * 1e-5)
+
+
+def test_a_weight_of_many_chunks_is_quantized_as_its_channels_are_alone(monkeypatch):
+    weight = np.random.default_rng(0).standard_normal((40, 24)).astype(np.float32)
+    whole = quantize_weight(weight, 1)
+    monkeypatch.setattr(weights, "_CHUNK", 100)
+    parts = quantize_weight(weight, 1)
+    assert np.array_equal(whole.values, parts.values)
+    assert np.array_equal(whole.scale, parts.scale)
+    assert whole.values.flags.c_contiguous
+    alone = quantize_weight(weight[:, 7:8], 1)
+    assert np.array_equal(alone.values[:, 0], whole.values[:, 7])

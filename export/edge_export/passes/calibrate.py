@@ -1,10 +1,12 @@
-"""Calibrate: run the clean graph over the calibration set twice and keep each tensor's histogram.
+"""Calibrate: run the clean graph over the calibration set once and keep each tensor's histogram.
 
-Memory is one sample's activations plus BINS counters a tensor, however many samples there are.
+Memory is the activations of one segment of the graph plus BINS counters a tensor, however many samples there are.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +14,11 @@ from numpy.typing import NDArray
 
 from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph
-from edge_export.ort import expose, open_session, run
 from edge_export.quant.arrived import arrived_quantized
-from edge_export.quant.params import search_params
-from edge_export.quant.ranges import Histogram
+from edge_export.quant.params import channel_axis, search_params
+from edge_export.quant.ranges import ChannelRanges, Histogram, QuantParams
 from edge_export.quant.select import compute_nodes, plan_tensors
+from edge_export.quant.stream import Stream
 from edge_runtime.errors import DataError, ModelError, UsageError
 
 __all__ = ["calibrate"]
@@ -36,25 +38,39 @@ def calibrate(draft: Draft, progress: Progress) -> Draft:
             "int8 needs to see real inputs: give --calibrate a folder of images or an .npz of tensors "
             "(or choose --quantize fp16 or fp32, which need none)"
         )
-    # Every planned tensor, not only those that give a scale now: with fewer int8 nodes others do.
-    names = sorted(plan.tensors)
-    # Graph inputs need no running; onnxruntime wants at least one output all the same.
-    inner = [name for name in names if name not in graph.inputs] or [graph.outputs[0]]
-    session = open_session(expose(draft.model, inner))
-    ranges = {name: Histogram() for name in names}
-    with progress.step("calibrate", 2 * len(draft.calibration)) as advance:
-        for look in (Histogram.see_range, Histogram.see_counts):
-            for sample in draft.calibration:
-                values = {**sample, **run(session, sample)}
-                for name, histogram in ranges.items():
-                    try:
-                        look(histogram, values[name])
-                    except ValueError as error:
-                        raise _not_finite(draft, graph, name, str(error)) from error
-                advance()
     if not len(draft.calibration):
         raise DataError(f"{draft.options.calibrate} holds no samples")
-    return replace(draft, params=search_params(graph, ranges))
+    # Every planned tensor, not only those that give a scale now: with fewer int8 nodes others do.
+    names = sorted(plan.tensors)
+    ranges = {name: Histogram.of_pixels() if name in graph.inputs else Histogram() for name in names}
+    axes = {name: channel_axis(graph, name) for name in names}
+    channels = {name: ChannelRanges(axis) for name, axis in axes.items() if axis is not None}
+
+    def look(name: str, values: NDArray[np.generic]) -> None:
+        try:
+            ranges[name].see(values)
+        except ValueError as error:
+            raise _not_finite(draft, graph, name, str(error)) from error
+        if name in channels:
+            channels[name].see(values)
+
+    with Stream(draft.model, names) as stream, progress.step("calibrate", len(draft.calibration)) as advance:
+        for sample in draft.calibration:
+            stream.run(sample, look)
+            advance()
+    params = search_params(graph, ranges, channels)
+    _report(params, progress)
+    return replace(draft, params=params)
+
+
+def _report(params: Mapping[str, QuantParams], progress: Progress) -> None:
+    methods = Counter(found.method.split()[0] for found in params.values())
+    text = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
+    far = [(name, len(found.outliers)) for name, found in params.items() if found.outliers]
+    names = ", ".join(f"{name!r} ({count})" for name, count in far[:3]) + (" ..." if len(far) > 3 else "")
+    progress.note(
+        f"calibrate: ranges of {len(params)} tensors: {text}" + (f"; outlier channels: {names}" if far else "")
+    )
 
 
 def _not_finite(draft: Draft, graph: Graph, name: str, found: str) -> ModelError:

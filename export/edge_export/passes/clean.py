@@ -24,6 +24,7 @@ from onnx import TensorProto
 from edge_export.graph import default_opset
 from edge_export.ort import one_line
 from edge_export.passes import repair
+from edge_export.passes.fold_pads import fold_pads
 from edge_export.passes.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
 from edge_export.passes.probe import (
     INTEGERS,
@@ -116,7 +117,7 @@ def _clean(
     if probe is None:
         notes.append(f"the graph is as it was, because no test run can prove a rewrite right: {why_not}")
     else:
-        for rewrite in (_inline, upgrade_opset, simplify):
+        for rewrite in (_inline, upgrade_opset, simplify, fold_pads):
             work, more = rewrite(work, probe)
             notes += more
     work, more = _infer(work, probe)

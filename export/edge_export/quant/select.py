@@ -100,13 +100,17 @@ def absorbed_output(graph: Graph, node: onnx.NodeProto) -> str:
     return str(node.output[0])
 
 
-def plan_tensors(graph: Graph, int8: Collection[str], candidates: list[Compute]) -> TensorPlan:
-    """Decide the tensors to quantize when the compute nodes named in `int8` are int8."""
+def plan_tensors(
+    graph: Graph, int8: Collection[str], candidates: list[Compute], barred: Collection[str] = ()
+) -> TensorPlan:
+    """Decide the tensors to quantize when the compute nodes named in `int8` are int8; the cheap nodes `barred` stay
+    float whatever lies round them.
+    """
     chosen = [item for item in candidates if item.name in int8]
     wanted = {item.node.input[0] for item in chosen}
     # Only a Conv needs its output quantized to be fused; MatMul and Gemm can leave float.
     made = {absorbed_output(graph, item.node) for item in chosen if item.op == "Conv"}
-    cheap = {id(node): node for node in graph.model.graph.node if _can_pass(graph, node)}
+    cheap = {id(node): node for node in graph.model.graph.node if node.name not in barred and _can_pass(graph, node)}
     while True:
         outputs = {id(node): absorbed_output(graph, node) for node in cheap.values()}
         available = made | wanted | set(outputs.values())

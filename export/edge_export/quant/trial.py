@@ -28,14 +28,16 @@ class Trial:
         self.graph = Graph(draft.model)
         self.candidates = compute_nodes(self.graph)
         self.able = [item for item in self.candidates if not item.refusal]
-        self.cache = WeightCache({name: self.graph.array(name) for name in _float_weights(self.graph)})
+        self.cache = WeightCache(
+            {name: self.graph.array(name) for name in _float_weights(self.graph)}, draft.rounded, draft.shifts
+        )
         self.params: dict[str, QuantParams] = draft.params or {}
         self._postprocess = draft.facts.postprocess or Raw()
         self._folder = tempfile.TemporaryDirectory(prefix="edgeline-trial-")
-        self._slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
-        self._samples: list[Feeds] = list(draft.samples(samples))
-        session = open_session(draft.model)
-        self._expected = [run(session, sample) for sample in self._samples]
+        self.slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
+        self.samples: list[Feeds] = list(draft.held(samples))
+        session = open_session(draft.reference)
+        self._expected = [run(session, sample) for sample in self.samples]
 
     def __enter__(self) -> Trial:
         return self
@@ -45,18 +47,37 @@ class Trial:
     ) -> None:
         self._folder.cleanup()
 
-    def model(self, int8: Sequence[Compute], half: Collection[str]) -> onnx.ModelProto:
+    def model(
+        self,
+        int8: Sequence[Compute],
+        half: Collection[str] = (),
+        stored: Collection[Compute] = (),
+        barred: Collection[str] = (),
+        int4: Collection[Compute] = (),
+    ) -> onnx.ModelProto:
         """Return the small graph of a mix; its unchanged weights lie in the trial's folder."""
-        plan = plan_tensors(self.graph, {item.name for item in int8}, self.candidates)
-        return to_qdq(self._slim, plan, self.params, list(int8), half, self.cache)
+        plan = plan_tensors(self.graph, {item.name for item in int8}, self.candidates, barred)
+        return to_qdq(self.slim, plan, self.params, list(int8), half, self.cache, stored, int4)
 
-    def noise(self, int8: Sequence[Compute], half: Collection[str] = (), every: int = 1) -> dict[str, float]:
+    def write(self, model: onnx.ModelProto, name: str = "trial") -> Path:
+        """Write a graph that `model` made beside the weights that it reads, and return its path."""
+        path = Path(self._folder.name) / f"{name}.onnx"
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    def noise(
+        self,
+        int8: Sequence[Compute],
+        half: Collection[str] = (),
+        every: int = 1,
+        stored: Collection[Compute] = (),
+        barred: Collection[str] = (),
+        int4: Collection[Compute] = (),
+    ) -> dict[str, float]:
         """Return noise / signal by part of the outputs for a mix, over each `every`-th sample of the trial."""
-        path = Path(self._folder.name) / "trial.onnx"
-        path.write_bytes(self.model(int8, half).SerializeToString())
-        session = open_session(path)
+        session = open_session(self.write(self.model(int8, half, stored, barred, int4)))
         meter = NoiseMeter(self._postprocess)
-        for sample, expected in zip(self._samples[::every], self._expected[::every], strict=True):
+        for sample, expected in zip(self.samples[::every], self._expected[::every], strict=True):
             meter.see(expected, run(session, sample))
         return meter.ratios()
 
