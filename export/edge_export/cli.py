@@ -13,6 +13,8 @@ import click
 from rich.console import Console
 
 import edge_export
+from edge_export.compare import Side, compare_bundles, is_bundle, open_side
+from edge_export.compare_table import print_comparison
 from edge_export.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import QuietProgress, export_bundle
@@ -30,7 +32,7 @@ from edge_export.values import (
     STRIDES,
 )
 from edge_runtime.console import SectionedCommand, run_command
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import BundleError, UsageError
 
 __all__ = ["edge_export_command", "main"]
 
@@ -49,8 +51,8 @@ class ExportCommand(SectionedCommand):
 
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
         "Result": ("output", "name", "model_version", "block_size", "json_output", "quiet"),
-        "Quantization": ("quantize", "keep_fp16", "calibrate", "samples", "seed"),
-        "Proof": ("evaluate", "evaluate_limit"),
+        "Quantization": ("quantize", "effort", "max_drop", "target", "keep_fp16", "calibrate", "samples", "seed"),
+        "Proof": ("evaluate", "evaluate_limit", "compare"),
         "The model": ("facts", "labels", "task", "input_shape"),
         "Pre-processing": (
             "size", "fit", "anchor", "pad_value", "resize_short", "interpolation", "colour", "scale", "mean",
@@ -81,6 +83,19 @@ class ExportCommand(SectionedCommand):
     help="Precision of the weights; int8 needs --calibrate.",
 )  # fmt: skip
 @click.option(
+    "--effort", type=click.Choice(["fast", "good", "best"]), default="good", show_default=True,
+    help="fast: calibrate only; good: repair and search precisions; best: also round adaptively, nearer to FP32.",
+)  # fmt: skip
+@click.option(
+    "--max-drop", type=click.FloatRange(0, 1), default=0.01, show_default=True, metavar="F",
+    help="Most of the answers that may change on held-back images; more layers stay float where more do.",
+)  # fmt: skip
+@click.option(
+    "--target", default="this-machine", show_default=True, metavar="this-machine|none|FILE",
+    help="Where int8 must be faster than float to be used: measured here, nowhere (int8 wherever answers allow), or a "
+    "file of latencies from another machine's cache (edgeline/latency/*.json).",
+)  # fmt: skip
+@click.option(
     "--keep-fp16", multiple=True, default=("auto",), metavar="auto|none|PATTERN",
     help="Layers that stay FP16: auto measures each; names and patterns add to it or replace it (repeatable).",
 )  # fmt: skip
@@ -95,6 +110,10 @@ class ExportCommand(SectionedCommand):
     help="Labelled images to measure FP32 and the bundle on (class folders, YOLO, COCO, DeepPCB, masks, lists).",
 )  # fmt: skip
 @click.option("--evaluate-limit", type=click.IntRange(min=0), default=0, help="At most so many of them; 0: all.")
+@click.option(
+    "--compare", type=click.Path(path_type=Path), metavar="OLD.edge",
+    help="Show the new bundle beside an older one; with a bundle as SOURCE, compare the two and write nothing.",
+)  # fmt: skip
 @click.option(
     "--facts", type=click.Path(path_type=Path), metavar="FILE",
     help="JSON with any of the manifest's preprocess, postprocess, labels, thresholds, verdict.",
@@ -158,21 +177,45 @@ class ExportCommand(SectionedCommand):
     metavar="NAME",
     help="Classes that make a frame NG; default: all, unless guessed.",
 )
-def edge_export_command(source: str, output: Path | None, json_output: bool, quiet: bool, **flags: Any) -> None:
+def edge_export_command(
+    source: str, output: Path | None, compare: Path | None, json_output: bool, quiet: bool, **flags: Any
+) -> None:
     """Convert a trained model to a verified bundle for edge-run.
 
     SOURCE is an .onnx file, a Hugging Face model folder on disk, or a PyTorch module as package.module:factory.
     What the model's file does not say of itself (input size, normalisation, labels) is said with flags.
     """
+    # Read before the export, which may replace it.
+    old = open_side(compare) if compare is not None else None
+    if old is not None and is_bundle(source):
+        _show_comparison(old, source, output, json_output)
+        return
     options = _options(source, output, flags)
     console = Console(stderr=True)
     # Bars are for a person at a terminal; a log file gets only the result.
     progress = TerminalProgress(console) if console.is_terminal and not quiet else QuietProgress()
     manifest, draft = export_bundle(options, progress)
+    found = compare_bundles(old, open_side(options.output)) if old is not None else None
     if json_output:
-        click.echo(json.dumps(as_json(manifest, draft), allow_nan=False))
+        report = as_json(manifest, draft)
+        click.echo(json.dumps({**report, "compare": found.as_json()} if found else report, allow_nan=False))
+        return
+    print_report(manifest, draft, Console())
+    if found:
+        print_comparison(found, Console())
+
+
+def _show_comparison(old: Side, source: str, output: Path | None, json_output: bool) -> None:
+    """Compare two bundles that are there; leaves with a bundle error's exit code where one of them is damaged."""
+    if output is not None:
+        raise UsageError(f"--compare of two bundles writes nothing: leave out --output {output}")
+    found = compare_bundles(old, open_side(Path(source)))
+    if json_output:
+        click.echo(json.dumps(found.as_json(), allow_nan=False))
     else:
-        print_report(manifest, draft, Console())
+        print_comparison(found, Console())
+    if found.damaged:
+        click.get_current_context().exit(BundleError.exit_code)
 
 
 def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportOptions:
@@ -210,6 +253,9 @@ def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportO
         calibrate=flags["calibrate"],
         quantize=flags["quantize"],
         keep_fp16=tuple(flags["keep_fp16"]),
+        effort=flags["effort"],
+        max_drop=flags["max_drop"],
+        target=flags["target"],
         samples=flags["samples"],
         seed=flags["seed"],
         evaluate=flags["evaluate"],

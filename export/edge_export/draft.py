@@ -11,14 +11,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_export.certificate.flips import Flips
 from edge_export.data.calibration import CalibrationSet
 from edge_export.evaluate import Comparison
 from edge_export.facts import Facts
 from edge_export.options import ExportOptions
 from edge_export.quant.ranges import QuantParams
+from edge_export.quant.weights import QuantizedWeight
 from edge_export.sources import SourceModel
 from edge_export.tensors import Feeds, ValueFact
-from edge_runtime.manifest import Accuracy, NodePrecision, TensorSpec
+from edge_runtime.manifest import Accuracy, Latency, NodePrecision, Stage, TensorSpec
 
 __all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
 
@@ -61,10 +63,14 @@ class Draft:
     model: onnx.ModelProto
     reference: onnx.ModelProto
     calibration: CalibrationSet
+    held_back: CalibrationSet
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     params: dict[str, QuantParams] | None = None  # of every tensor that could be int8; None: not calibrated
+    rounded: dict[str, QuantizedWeight] = field(default_factory=dict)  # by node: int8 weights not rounded to nearest
+    shifts: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # by node: added to its bias where it is int8
     precision: tuple[NodePrecision, ...] = ()
+    barred: frozenset[str] = frozenset()  # cheap nodes that stay float between int8 ones
     mix_db: float | None = None
     half_weights: tuple[str, ...] = ()
     cuts: tuple[Cut, ...] = ()
@@ -72,14 +78,27 @@ class Draft:
     golden: Golden | None = None
     accuracy: tuple[Accuracy, ...] = ()
     comparison: Comparison | None = None
+    flips: Flips | None = None  # None: no images were compared, or none could be
+    stages: tuple[Stage, ...] = ()
+    latency: Latency | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def samples(self, count: int) -> Iterator[Feeds]:
         """Yield at most `count` calibration samples, spread evenly over the set."""
-        step = max(1, len(self.calibration) // max(1, count))
-        given = 0
-        for index, sample in enumerate(self.calibration):
-            if index % step == 0 and given < count:
-                given += 1
-                yield sample
+        return _spread(self.calibration, count)
+
+    def held(self, count: int) -> Iterator[Feeds]:
+        """Yield at most `count` samples that gave no range, spread evenly."""
+        return _spread(self.held_back, count)
+
+
+def _spread(samples: CalibrationSet, count: int) -> Iterator[Feeds]:
+    step = max(1, len(samples) // max(1, count))
+    given = 0
+    for index, sample in enumerate(samples):
+        if given >= count:
+            return
+        if index % step == 0:
+            given += 1
+            yield sample

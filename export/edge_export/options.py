@@ -16,6 +16,8 @@ class ExportOptions:
     """Options of one export. `flags` holds what the user says of the model; it wins over what its files say.
 
     `keep_fp16` is ("none",), or any of "auto" (chosen by measurement), node names and shell patterns.
+    `effort` is how long to look for a better bundle. `max_drop` is the agreement with FP32 (0..1) that may be lost on
+    held-back samples. `target` is where latencies come from: "this-machine" (measured), "none", or a file of them.
     `block_bytes` is the wished size of a block's weights, 0 lets the cut choose. `samples` limits the calibration
     set, 0 takes all of it.
     """
@@ -26,6 +28,9 @@ class ExportOptions:
     calibrate: Path | None = None
     quantize: Literal["int8", "fp16", "fp32"] = "int8"
     keep_fp16: tuple[str, ...] = ("auto",)
+    effort: Literal["fast", "good", "best"] = "good"
+    max_drop: float = 0.01
+    target: str = "this-machine"
     samples: int = 64
     seed: int = 0
     evaluate: Path | None = None

@@ -16,6 +16,7 @@ from edge_export.data.calibration import (
     choose_images,
     open_calibration,
 )
+from edge_export.data.hold_back import hold_back, with_held
 from edge_export.data.labelled import open_labelled
 from edge_export.draft import Draft, Feeds, Progress
 from edge_export.facts import Facts, image_shape
@@ -23,10 +24,12 @@ from edge_export.flags import lay_over
 from edge_export.metadata import complete
 from edge_export.options import ExportOptions
 from edge_export.ort import open_session
+from edge_export.passes.arrived import check_arrived
 from edge_export.passes.calibrate import calibrate
 from edge_export.passes.clean import clean
 from edge_export.passes.cut import cut_blocks
 from edge_export.passes.evaluate import evaluate_draft
+from edge_export.passes.flips import collect_flips
 from edge_export.passes.golden import make_golden
 from edge_export.passes.names import shorten_names
 from edge_export.passes.precision import choose_precision
@@ -52,12 +55,14 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("shorten names", shorten_names),
     ("calibrate", calibrate),
     ("choose precision", choose_precision),
+    ("check arrived scales", check_arrived),
     ("quantize", quantize),
     ("cut in blocks", cut_blocks),
     ("verify", verify),
     ("rehearse", rehearse),
     ("golden", make_golden),
     ("evaluate", evaluate_draft),
+    ("look for changed answers", collect_flips),
 )
 
 
@@ -137,7 +142,7 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
             "stored as FP16: the graph's opset has no per-channel quantization and could not be raised",
         )
         options = dataclasses.replace(options, quantize="fp16")
-    calibration = _open_calibration(options, inputs, facts)
+    calibration, held_back = hold_back(_open_calibration(options, inputs, facts), options.samples)
     return Draft(
         options=options,
         source=source,
@@ -145,6 +150,7 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
         model=model,
         reference=model,
         calibration=calibration,
+        held_back=held_back,
         inputs=inputs,
         outputs=outputs,
         notes=(*notes, *(calibration.notes if options.calibrate else ())),
@@ -199,7 +205,7 @@ def _example(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> Feeds | 
 
 def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: Facts) -> CalibrationSet:
     if options.calibrate is not None:
-        return open_calibration(options.calibrate, inputs, facts.preprocess, options.samples, options.seed)
+        return open_calibration(options.calibrate, inputs, facts.preprocess, with_held(options.samples), options.seed)
     # Without data the blocks and the written file can still be checked; int8 refuses (see the calibrate pass).
     count = options.samples if options.random_calibration else UNCALIBRATED_SAMPLES
     if facts.preprocess is None or len(inputs) != 1:

@@ -1,8 +1,8 @@
 """The graph as a sequence that can be cut anywhere: a main line of nodes, and copies that go with their readers.
 
-A DequantizeLinear or a Cast of a constant costs nothing to repeat, so it is not on the main line: every block that
-reads it gets a copy. What crosses a cut is then the int8 tensor, a quarter of the bytes, and each block holds the
-whole DQ -> op -> Q group that onnxruntime fuses.
+A DequantizeLinear costs little to repeat, and what is made of constants alone costs nothing once onnxruntime has folded
+it, so they are not on the main line: every block that reads them gets a copy. What crosses a cut is then the int8
+tensor, a quarter of the bytes, and each block holds the whole DQ -> op -> Q group that onnxruntime fuses.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from edge_export.draft import Cut
 from edge_export.graph import Graph
 
 __all__ = ["Sequence", "make_sequence"]
+
+# Each copy would give other values.
+_RANDOM = frozenset({"RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"})
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,14 @@ def make_sequence(model: onnx.ModelProto) -> Sequence:
     """Sort a model's top-level nodes into the main line and what is copied to its readers."""
     graph = Graph(model)
     copied: dict[str, onnx.NodeProto] = {}
+    constants = set(graph.weights)
     main = []
     for node in model.graph.node:
-        constant = all(name in graph.weights or name in copied for name in node.input if name)
-        repeat = node.op_type == "DequantizeLinear" or (node.op_type == "Cast" and constant)
+        constant = bool(node.input) and node.op_type not in _RANDOM and constants.issuperset(Graph.reads(node))
+        repeat = node.op_type == "DequantizeLinear" or constant
         if repeat and node.domain in ("", "ai.onnx", "com.microsoft") and len(node.output) == 1:
             copied[node.output[0]] = node
+            constants.update(node.output if constant else ())
         else:
             main.append(node)
     needs = tuple(frozenset(root for name in Graph.reads(node) for root in _roots(copied, name)) for node in main)

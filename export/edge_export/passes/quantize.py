@@ -16,13 +16,17 @@ __all__ = ["quantize"]
 def quantize(draft: Draft, progress: Progress) -> Draft:
     """Return the draft with its graph in the chosen mix; the cheap nodes that became int8 join `precision`."""
     names = {node.node for node in draft.precision if node.precision == "int8"}
-    if not names and not draft.half_weights:
+    stored = {node.node for node in draft.precision if node.precision == "int8-weights"}
+    int4 = {node.node for node in draft.precision if node.precision == "int4-weights"}
+    if not names and not stored and not int4 and not draft.half_weights:
         return draft
     graph = Graph(draft.model)
     candidates = compute_nodes(graph)
-    plan = plan_tensors(graph, names, candidates)
+    plan = plan_tensors(graph, names, candidates, draft.barred)
     needed = {item.weight for item in candidates} | {item.bias for item in candidates if item.bias}
-    cache = WeightCache({name: graph.array(name) for name in needed | set(draft.half_weights)})
+    cache = WeightCache(
+        {name: graph.array(name) for name in needed | set(draft.half_weights)}, draft.rounded, draft.shifts
+    )
     model = to_qdq(
         draft.model,
         plan,
@@ -30,6 +34,9 @@ def quantize(draft: Draft, progress: Progress) -> Draft:
         [item for item in candidates if item.name in names],
         draft.half_weights,
         cache,
+        [item for item in candidates if item.name in stored],
+        [item for item in candidates if item.name in int4],
+        pack=True,
     )
     level = None if draft.mix_db is None else round(draft.mix_db, 2)
     measured = "" if level is None else f"; all int8 nodes together leave the outputs at {level:.1f} dB"

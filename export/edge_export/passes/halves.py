@@ -1,0 +1,64 @@
+"""Which initializers are stored as FP16: those of nodes chosen to be so, and other big ones where it is harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge_export.draft import Draft
+from edge_export.graph import Graph
+from edge_export.quant.qdq import fits_fp16
+from edge_export.quant.trial import Trial
+from edge_runtime.manifest import NodePrecision
+
+__all__ = ["store_halves"]
+
+# Smaller than this, the Cast and the names of a constant cost more than half of it saves.
+SMALL_BYTES = 4096
+# Weights of a node that was chosen to be FP16 are stored so from here on: the user asked, or a measurement did.
+TINY_BYTES = 256
+# FP16 storage of other constants must be this harmless, or they stay FP32 (they may be coordinates, not weights).
+HARMLESS_DB = 50.0
+
+
+def store_halves(draft: Draft, trial: Trial) -> Draft:
+    """Fill `half_weights`, and make FP32 of nodes whose weights cannot be FP16."""
+    precision = {node.node: node.precision for node in draft.precision}
+    of_nodes = {item.weight: precision[item.name] for item in trial.candidates}
+    by_bytes = {name: values.nbytes for name, values in trial.cache.arrays.items()}
+    wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= TINY_BYTES]
+    others = [name for name, size in by_bytes.items() if name not in of_nodes and size >= SMALL_BYTES]
+    taken = {item.weight for item in trial.candidates if precision[item.name] not in ("fp16", "fp32")}
+    fitting = [name for name in [*wanted, *others] if name not in taken and fits_fp16(trial.cache.arrays[name])]
+    notes = draft.notes
+    extra = [name for name in others if name in fitting]
+    if extra and max(trial.noise([], extra).values(), default=0.0) > 10 ** (-HARMLESS_DB / 10):
+        fitting = [name for name in fitting if name not in extra]
+        notes = (*notes, f"{len(extra)} constants stay FP32: as FP16 they would move the outputs")
+    changed = tuple(
+        replace(
+            node,
+            precision="fp32",
+            reason=f"{node.reason}; its weights stay FP32: too small or outside FP16's range",
+        )
+        if node.precision == "fp16" and not _is_half(node.node, trial, fitting)
+        else node
+        for node in draft.precision
+    )
+    stored = changed + _other_readers(draft, frozenset(fitting))
+    return replace(draft, precision=stored, half_weights=tuple(sorted(fitting)), notes=notes)
+
+
+def _other_readers(draft: Draft, halves: frozenset[str]) -> tuple[NodePrecision, ...]:
+    """Nodes of other kinds whose weights are stored as FP16 too: a table of embeddings, an LSTM."""
+    reason = "no int8 form" if draft.options.quantize == "int8" else f"--quantize {draft.options.quantize}"
+    listed = {node.node for node in draft.precision}
+    return tuple(
+        NodePrecision(node.name, node.op_type, "fp16", f"stored as FP16: {reason}")
+        for node in draft.model.graph.node
+        if node.name not in listed and not halves.isdisjoint(Graph.reads(node))
+    )
+
+
+def _is_half(name: str, trial: Trial, fitting: Sequence[str]) -> bool:
+    return any(item.name == name and item.weight in fitting for item in trial.candidates)

@@ -1,0 +1,68 @@
+"""How many of the answers to held-back images stay those of FP32: what is checked when a mix has been found."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from edge_export.data.calibration import ImageCalibration
+from edge_export.draft import Draft
+from edge_export.evaluate import MEASURING_CONFIDENCE, Options, fidelity
+from edge_export.ort import open_session
+from edge_export.passes.rehearse import ProtoSession
+from edge_export.passes.write import manifest_of
+from edge_runtime.settings import Settings
+from edge_runtime.vision import VisionRunner
+
+__all__ = ["Agreement", "agreement_of"]
+
+# What a figure may lose for each point that --max-drop allows. A class is right or wrong; a box near the threshold and
+# the rim of a mask come and go with noise that leaves mAP and mIoU against labels where they were.
+_TOLERANCE = {"classify": 1.0, "detect": 5.0, "segment": 10.0}
+# Chance below which fewer agreeing images are taken for a loss, and not for bad luck with few images.
+_DOUBT = 0.05
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`value` 0..1 over `images` held-back images, by the measure that fits the task."""
+
+    task: str
+    measure: str
+    value: float
+    images: int
+
+    def meets(self, max_drop: float) -> bool:
+        """Tell whether this is compatible with a loss of at most `max_drop`."""
+        if self.task != "classify":
+            return 1.0 - self.value <= _TOLERANCE[self.task] * max_drop
+        lost = round((1.0 - self.value) * self.images)
+        return lost <= max_drop * self.images or _chance(lost, self.images, max_drop) > _DOUBT
+
+
+def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | None:
+    """Compare a graph with FP32 on the held-back images; None where answers have no meaning or there are no images."""
+    held, postprocess = draft.held_back, draft.facts.postprocess
+    if not isinstance(held, ImageCalibration) or postprocess is None or postprocess.task not in _TOLERANCE:
+        return None
+    manifest = manifest_of(dataclasses.replace(draft, stages=()), (), {}, 0)
+    settings = Settings.of(manifest)
+    runners = [
+        VisionRunner(manifest, ProtoSession(open_session(graph)), settings) for graph in (draft.reference, model)
+    ]
+    confidence = max(manifest.thresholds.confidence, MEASURING_CONFIDENCE)
+    evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, Options(manifest.labels, confidence))
+    score = evaluation.scores[0] if evaluation.scores else None
+    if score is None or not math.isfinite(score.value):
+        return None
+    return Agreement(postprocess.task, score.metric, score.value, score.images)
+
+
+def _chance(lost: int, images: int, rate: float) -> float:
+    """Return the probability of `lost` or more of `images` at a true loss of `rate` (binomial)."""
+    below = sum(math.comb(images, k) * rate**k * (1 - rate) ** (images - k) for k in range(lost))
+    return max(0.0, 1.0 - below)

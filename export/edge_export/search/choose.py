@@ -1,0 +1,191 @@
+"""Choose a mix with the effort that is asked for, then hold it against FP32's answers and FP32's time.
+
+fast: everything int8 if that meets the target, else only the weights, else a search over layers after all.
+good, best: layers are timed on this machine, tried one by one, and the fastest mix is searched that meets the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from edge_export.draft import Draft, Progress
+from edge_export.graph import default_opset
+from edge_export.latency.micro import measure_edges, measure_units
+from edge_export.latency.shapes import value_shapes
+from edge_export.latency.table import LatencyTable, open_table
+from edge_export.latency.units import Unit, find_units
+from edge_export.latency.whole import measure_pair
+from edge_export.quant.noise import decibels
+from edge_export.quant.trial import Trial
+from edge_export.search.agreement import Agreement, agreement_of
+from edge_export.search.problem import SearchSpace
+from edge_export.search.search import PRICES, Found, Limits, Searcher
+from edge_export.search.sensitivity import Sensitivity, measure_sensitivities
+from edge_runtime.manifest import Latency
+
+__all__ = ["TRIAL_SAMPLES", "Chosen", "choose", "target_db"]
+
+# Signal to noise that the outputs must keep: below 20 dB detectors lost objects; 30 dB left 98 of 100 classes the same.
+_TARGETS = {"fast": 20.0, "good": 24.0, "best": 30.0}
+# Samples that a whole mix is measured on, and the step between those that single layers are measured on.
+TRIAL_SAMPLES = {"fast": 4, "good": 16, "best": 16}
+LAYER_STEP = 4
+# Rounded weights this far above the target leave its noise to the activations.
+QUIET_DB = 6.0
+# The weights may take this share of FP32's bytes so that the target is met; for --max-drop they may take any.
+MOST_BYTES = 0.29
+# Where answers are lost, the target is raised by so much, so often.
+RAISE_DB, RAISES = 3.0, 3
+# Integers must save at least so much of FP32's time to be worth their noise.
+WORTH = 0.98
+
+
+def target_db(effort: str) -> float:
+    """Return the signal to noise ratio (dB) that outputs must keep with this effort."""
+    return _TARGETS[effort]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen: the mix, the nodes whose weights are int8 while they compute in floats, and why.
+
+    `latency` is None where there is no machine to time it on; `times` are microseconds as float and as int8 by node,
+    of nodes that were timed.
+    """
+
+    found: Found
+    stored: frozenset[str]
+    note: str
+    agreement: Agreement | None = None
+    latency: Latency | None = None
+    sensitivities: Sequence[Sensitivity] = ()
+    times: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def choose(draft: Draft, trial: Trial, kept: frozenset[str], searched: bool, progress: Progress) -> Chosen:
+    """Choose for every node that can be int8; those `kept` stay FP16. `searched` False: all others are int8."""
+    sizes = {item.name: int(trial.cache.arrays[item.weight].size) for item in trial.able}
+    at_once = _at_once(draft, trial, Searcher(trial, None, (), kept, sizes), searched)
+    if at_once is not None and draft.options.effort == "fast":
+        return at_once
+    space, sensitivities = _look_at_layers(draft, trial, progress)
+    if at_once is None:
+        at_once = _search(draft, trial, Searcher(trial, space, sensitivities, kept, sizes), progress)
+    return replace(at_once, sensitivities=sensitivities, times=space.measured_times())
+
+
+def _at_once(draft: Draft, trial: Trial, searcher: Searcher, searched: bool) -> Chosen | None:
+    """Return what needs no look at single layers: what is asked for, and with little effort all int8, or all weights
+    int8, if that meets the target.
+    """
+    limits = Limits(target_db("fast"), 0.0)
+    if not searched:
+        return _timed(
+            draft, trial, searcher, searcher.measured(searcher.all_int8(), limits), None, "as asked for", None
+        )
+    if draft.options.effort != "fast":
+        return None
+    for mix in (searcher.all_int8(), searcher.all_float()):
+        found = searcher.measured(mix, limits)
+        if found.level >= limits.target_db:
+            return _timed(draft, trial, searcher, found, None, f"target {limits.target_db:.0f} dB", limits)
+    return None
+
+
+def _look_at_layers(draft: Draft, trial: Trial, progress: Progress) -> tuple[SearchSpace, list[Sensitivity]]:
+    """Time every layer (not with little effort: integers are then taken to be faster) and try it alone."""
+    units = find_units(trial.graph, trial.candidates)
+    names = dict.fromkeys(name for unit in units for name in (*unit.inputs, unit.output))
+    shapes = value_shapes(draft.model, trial.slim, trial.samples[0], list(names))
+    table = open_table(draft.options.target) if draft.options.effort != "fast" else None
+    if table is not None and table.measurable:
+        _measure(draft, trial, units, shapes, table, progress)
+    space = SearchSpace(trial.graph, units, shapes, table)
+    # Where all rounded weights together are well inside the target, none of them need be looked at alone.
+    rounding = decibels(max(trial.noise([], every=LAYER_STEP, stored=trial.able).values(), default=0.0))
+    weights = rounding < target_db(draft.options.effort) + QUIET_DB
+    with progress.step("sensitivity per layer", len(trial.able)) as advance:
+        return space, measure_sensitivities(trial, trial.able, LAYER_STEP, weights, advance)
+
+
+def _measure(
+    draft: Draft,
+    trial: Trial,
+    units: Sequence[Unit],
+    shapes: dict[str, tuple[int, ...]],
+    table: LatencyTable,
+    progress: Progress,
+) -> None:
+    with progress.step("time layers", len(units)) as advance:
+        for unit in units:
+            measure_units(trial.graph, [unit], shapes, default_opset(draft.model), table)
+            advance()
+    measure_edges(table)
+    table.save()
+
+
+def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) -> Chosen:
+    """Search for the fastest mix that is near enough; look nearer where answers to held-back images change."""
+    goal = target_db(draft.options.effort)
+    every = sum(values.size for values in trial.cache.arrays.values())
+    limits = Limits(goal, MOST_BYTES * 4 * every)
+    with progress.step("precision search", 2 + len(PRICES).bit_length()) as advance:
+        found = searcher.search(limits, advance)
+        agreement = _agreement(draft, trial, searcher, found)
+        raised = 0
+        while agreement is not None and not agreement.meets(draft.options.max_drop) and raised < RAISES:
+            raised += 1
+            limits = Limits(goal + raised * RAISE_DB, float("inf"))
+            nearer = searcher.search(limits, advance)
+            if nearer != found:
+                found, agreement = nearer, _agreement(draft, trial, searcher, nearer)
+        smaller = searcher.shrink(found, limits)
+        if smaller.int4:
+            again = _agreement(draft, trial, searcher, smaller)
+            if again is None or again.meets(draft.options.max_drop):
+                found, agreement = smaller, again
+        advance()
+    note = f"target {limits.target_db:.0f} dB"
+    if raised:
+        note += f", raised from {goal:.0f} because answers to held-back images changed"
+    return _timed(draft, trial, searcher, found, agreement, note, limits)
+
+
+def _timed(
+    draft: Draft,
+    trial: Trial,
+    searcher: Searcher,
+    found: Found,
+    agreement: Agreement | None,
+    note: str,
+    limits: Limits | None,
+) -> Chosen:
+    """Hold a mix against FP32's time where that can be measured. A slower one gives way to float arithmetic, unless it
+    was asked for (`limits` None).
+    """
+    table = open_table(draft.options.target)
+    latency = None
+    if table is not None and table.measurable:
+        latency = _time(trial, searcher, found, table)
+        if limits is not None and found.mix.int8 and latency.bundle_ms > WORTH * latency.fp32_ms:
+            slow = latency.bundle_ms / latency.fp32_ms
+            found = searcher.measured(searcher.all_float(), limits)
+            agreement = _agreement(draft, trial, searcher, found)
+            latency = _time(trial, searcher, found, table)
+            note += f"; int8 arithmetic took {slow:.2f}x FP32's time here, so only the weights are int8"
+    if agreement is not None:
+        note += f"; {agreement.measure} {agreement.value:.3f} on {agreement.images} held-back images"
+    stored = frozenset(item.name for item in searcher.stored(found))
+    return Chosen(found, stored, note, agreement, latency)
+
+
+def _agreement(draft: Draft, trial: Trial, searcher: Searcher, found: Found) -> Agreement | None:
+    return agreement_of(draft, trial.write(searcher.model(found), "found")) if draft.options.effort != "fast" else None
+
+
+def _time(trial: Trial, searcher: Searcher, found: Found, table: LatencyTable) -> Latency:
+    reference = trial.write(trial.slim, "reference")
+    other = trial.write(searcher.model(found), "found")
+    fp32_ms, bundle_ms = measure_pair(table, reference, other, trial.samples[0])
+    return Latency(table.machine, table.threads, fp32_ms, bundle_ms)
