@@ -18,7 +18,7 @@ from edge_runtime.manifest import Preprocess, TensorSpec
 from edge_runtime.preprocess import Preprocessor
 from edge_tools.known_models import KnownModel
 
-__all__ = ["calibration_path", "graph_inputs", "image_folder"]
+__all__ = ["calibration_path", "graph_inputs", "image_folder", "write_npz"]
 
 _FOLDERS = {"imagenet": "imagenet", "coco128": "coco128"}
 
@@ -51,7 +51,7 @@ def calibration_path(model: Path, known: KnownModel, data: Path, work: Path, sam
             sample[name] = picture
     arrays = {spec.name: np.stack([sample[spec.name] for sample in drawn]) for spec in inputs}
     path = work / ("images.npz" if known.more_inputs else "random-noise.npz")
-    _write_npz(path, arrays)
+    write_npz(path, arrays)
     return path
 
 
@@ -90,7 +90,7 @@ def _pictures(folder: Path | None, count: int, spec: Preprocess) -> Sequence[NDA
     return [tensor[index : index + 1] for index in range(count)]
 
 
-def _write_npz(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+def write_npz(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
     """numpy.savez takes names as keywords, so an input named "file" could not be written with it."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():

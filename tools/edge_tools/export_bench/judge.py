@@ -1,0 +1,176 @@
+"""Judges .onnx files of one subject: the child process that runs them, whoever wrote them, through the same code.
+
+Reads one line of JSON for each file from standard input, writes one line for each to standard output. A graph that
+takes onnxruntime down takes this process down, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_export.data.calibration import choose_images
+from edge_export.evaluate import Options, Score, compare, fidelity, measuring_settings, tensor_fidelity
+from edge_runtime.errors import EdgelineError
+from edge_runtime.manifest import (
+    SCHEMA_VERSION,
+    Manifest,
+    ModelInfo,
+    Provenance,
+    Raw,
+    VerdictRule,
+)
+from edge_runtime.preprocess import Preprocessor
+from edge_runtime.results import Result
+from edge_runtime.session import OrtSession, SessionOptions
+from edge_runtime.vision import VisionRunner
+from edge_tools.export_bench.images import judged_images, labelled_images
+from edge_tools.export_bench.places import Places
+from edge_tools.export_bench.subjects import SUBJECTS, Subject
+
+__all__ = ["Judge", "Judged", "Remembered", "manifest_for"]
+
+_SQNR_IMAGES = 16
+_LEADING = ("map33", "map50", "top1", "miou")
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The leading figure of a model; `change` is that less FP32's, with its 95 % interval (paired bootstrap).
+
+    Without labels the leading figure is the fidelity itself, and `fp32` is None. `sqnr_db`: of the worst output.
+    """
+
+    metric: str
+    value: float
+    images: int
+    fp32: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    fidelity: dict[str, float] = field(default_factory=dict)
+    sqnr_db: float | None = None
+
+
+class Remembered:
+    """A runner that keeps its answers: FP32 is asked the same for each exporter."""
+
+    def __init__(self, runner: VisionRunner) -> None:
+        self._runner = runner
+        self._answers: dict[bytes, Result] = {}
+
+    def __call__(self, images: list[NDArray[np.uint8]]) -> list[Result]:
+        """Return the answers, each image run only once."""
+        answers = []
+        for image in images:
+            key = image.tobytes()[:: max(1, image.size // 4096)] + str(image.shape).encode()
+            if key not in self._answers:
+                self._answers[key] = self._runner([image])[0]
+            answers.append(self._answers[key])
+        return answers
+
+
+class Judge:
+    """One subject's FP32 graph and the images that others' answers are compared on."""
+
+    def __init__(self, subject: Subject, fp32: Path, places: Places, seen: Sequence[Path], limit: int) -> None:
+        self._session = _open(fp32)
+        self._manifest = manifest_for(subject, self._session)
+        self._reference = Remembered(_runner(self._manifest, self._session))
+        self._labelled = labelled_images(subject, places, seen, limit)
+        self._images = (
+            judged_images(subject, places, seen)
+            if self._labelled is None
+            else [item.path for item in self._labelled.items]
+        )
+
+    def judge(self, model: Path) -> Judged:
+        """Return a model's figures. Raises an EdgelineError for one that does not run or answers in another form."""
+        session = _open(model)
+        noise = self._noise(session)
+        if isinstance(self._manifest.postprocess, Raw):
+            return Judged("sqnr_db", noise, min(len(self._images), _SQNR_IMAGES), sqnr_db=noise)
+        runner = _runner(self._manifest, session)
+        task = self._manifest.postprocess.task
+        options = Options(self._manifest.labels, self._manifest.thresholds.confidence, task=task)
+        if self._labelled is None:
+            scores = fidelity(self._reference, runner, self._images, task, options).scores
+            lead = scores[0]
+            return Judged(lead.metric, lead.value, lead.images, fidelity=_by_name(scores), sqnr_db=noise)
+        both = compare(self._reference, runner, self._labelled, options)
+        place = next(index for index, score in enumerate(both.fp32) if score.metric in _LEADING)
+        before, after, change = both.fp32[place], both.bundle[place], both.difference[place]
+        return Judged(
+            after.metric, after.value, after.images, before.value, change.value, change.low, change.high,
+            _by_name(both.fidelity), noise,
+        )  # fmt: skip
+
+    def _noise(self, session: OrtSession) -> float:
+        """Return the SQNR in dB of the output that suffers most, on the first images."""
+        assert self._manifest.preprocess is not None  # every subject takes images
+        spec, chosen = self._manifest.inputs[0], self._images[:_SQNR_IMAGES]
+        preprocessor = Preprocessor(self._manifest.preprocess)
+        samples = choose_images(chosen[0].parent, chosen, spec, preprocessor, 0, 0)
+        scores = tensor_fidelity(self._session.run, session.run, samples)
+        return min((score.value for score in scores if not math.isnan(score.value)), default=math.nan)
+
+
+def manifest_for(subject: Subject, session: OrtSession) -> Manifest:
+    """Return the manifest that tells the runner how images go in and answers come out."""
+    return Manifest(
+        schema=SCHEMA_VERSION,
+        model=ModelInfo("", "", "", 0, "", 0, 0),
+        inputs=session.inputs,
+        outputs=session.outputs,
+        preprocess=subject.preprocess,
+        postprocess=subject.postprocess,
+        labels=subject.labels,
+        thresholds=subject.thresholds,
+        verdict=VerdictRule(),
+        precision=(),
+        blocks=(),
+        accuracy=(),
+        provenance=Provenance("", "", "", "", "", "", ""),
+    )
+
+
+def _open(path: Path) -> OrtSession:
+    return OrtSession(path, SessionOptions(device="cpu", threads=_THREADS))
+
+
+def _runner(manifest: Manifest, session: OrtSession) -> VisionRunner:
+    # An exporter may have fixed a free batch dimension; images go one by one.
+    first = dataclasses.replace(manifest.inputs[0], shape=(1, *manifest.inputs[0].shape[1:]))
+    return VisionRunner(dataclasses.replace(manifest, inputs=(first,)), session, measuring_settings(manifest))
+
+
+def _by_name(scores: Sequence[Score]) -> dict[str, float]:
+    return {score.metric: score.value for score in scores}
+
+
+def main() -> None:
+    """Answer until standard input ends. Arguments: one JSON object."""
+    asked = json.loads(sys.argv[1])
+    places = Places(Path(asked["data"]), Path(asked["cache"]))
+    seen = [Path(path) for path in Path(asked["seen"]).read_text().splitlines()]
+    judge = Judge(SUBJECTS[asked["subject"]], Path(asked["fp32"]), places, seen, asked["limit"])
+    for line in sys.stdin:
+        try:
+            answer: dict[str, object] = {"judged": asdict(judge.judge(Path(json.loads(line))))}
+        except EdgelineError as error:
+            answer = {"problem": str(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
