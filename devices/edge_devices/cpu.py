@@ -1,4 +1,4 @@
-"""How many processors this process may really use: affinity and the cgroup's quota, not the host's count."""
+"""What the processor is: how much of it this process may really use, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-__all__ = ["usable_cores"]
+__all__ = ["saturates_int8", "usable_cores"]
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -19,6 +19,18 @@ def usable_cores(root: Path = Path("/")) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     quota = _quota(root / "sys/fs/cgroup")
     return max(1, cores if quota is None else min(cores, math.ceil(quota)))
+
+
+def saturates_int8(root: Path = Path("/")) -> bool:
+    """Tell whether this is an x86 without VNNI, which adds pairs of uint8 x int8 products in 16 bits: large ones are
+    cut off, and a layer's answer is then plainly wrong. False where nobody tells (not Linux, not x86).
+    """
+    try:
+        lines = (root / "proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return bool(flags) and not {"avx512_vnni", "avx_vnni"} & set(flags)
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_devices import saturates_int8
 from edge_runtime.errors import DependencyError, EngineError
 
 __all__ = [
     "block_options",
     "drop_arena",
+    "exact_products",
     "import_onnxruntime",
     "is_last_arena",
     "one_line",
@@ -130,9 +132,15 @@ def block_options(runtime: ModuleType, threads: int, packed: bool, optimized: bo
     }
     if not packed:
         entries["session.disable_prepacking"] = "1"
+    entries |= exact_products()
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     return options
+
+
+def exact_products() -> dict[str, str]:
+    """Return the session entries with which int8 layers give the right sums on this processor."""
+    return {"session.x64quantprecision": "1"} if saturates_int8() else {}
 
 
 def run_named(session: Any, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_devices import usable_cores
 from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.manifest import TensorSpec
-from edge_runtime.ort_process import Tensors, import_onnxruntime, one_line, run_named, set_threads
+from edge_runtime.ort_process import Tensors, exact_products, import_onnxruntime, one_line, run_named, set_threads
 
 __all__ = [
     "DEVICES",
@@ -81,7 +81,8 @@ class OrtSession:
         native.log_severity_level = 4
         set_threads(native, usable_threads(options.threads))
         # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
-        native.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in {"session.intra_op.allow_spinning": "0", **exact_products()}.items():
+            native.add_session_config_entry(key, value)
         if not optimize:
             native.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         providers = find_providers(runtime, options.device)

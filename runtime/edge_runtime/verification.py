@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_devices import saturates_int8
 from edge_runtime.answer import WORDS
 from edge_runtime.errors import VerificationError
 from edge_runtime.manifest import Certificate
@@ -176,18 +177,9 @@ class Verification:
         return f"do not rely on it here; {cure}"
 
 
-def describe_machine(providers: Sequence[str], cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
-    """Return what runs here; `cpuinfo` is where Linux tells what the processor can do."""
+def describe_machine(providers: Sequence[str], root: Path = Path("/")) -> Machine:
+    """Return what runs here; `root` is that of /proc/cpuinfo, where Linux tells what the processor can do."""
     processor = platform.machine()
     short = tuple(name.removesuffix("ExecutionProvider") for name in providers)
-    saturates = _SHORT.get(processor) == "x86-64" and _lacks_vnni(cpuinfo)
+    saturates = _SHORT.get(processor) == "x86-64" and saturates_int8(root)
     return Machine(_SHORT.get(processor, processor), str(import_onnxruntime().__version__), short, saturates)
-
-
-def _lacks_vnni(cpuinfo: Path) -> bool:
-    try:
-        text = cpuinfo.read_text(encoding="ascii", errors="replace")
-    except OSError:  # not Linux: nobody tells
-        return False
-    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
-    return bool(flags) and not {"avx512_vnni", "avx_vnni"} & set(flags)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from edge_devices.cpu import usable_cores
+from edge_devices.cpu import saturates_int8, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,23 @@ def test_the_quota_of_the_cgroup_limits_the_cores(tmp_path, files, cores):
 
 def test_this_machine_has_at_least_one_core():
     assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "saturates"),
+    [
+        ("flags\t\t: fpu avx2 fma\n", True),
+        ("flags\t\t: fpu avx2 avx_vnni\n", False),
+        ("flags\t\t: fpu avx512f avx512_vnni\n", False),
+        ("Features\t: fp asimd asimddp\n", False),
+        ("", False),
+    ],
+)
+def test_an_x86_without_vnni_is_known_to_cut_off_large_sums(tmp_path, text, saturates):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(text)
+    assert saturates_int8(tmp_path) is saturates
+
+
+def test_where_nobody_tells_sums_are_taken_to_be_right(tmp_path):
+    assert not saturates_int8(tmp_path)
