@@ -24,7 +24,7 @@ from edge_export.sources.onnx_file import joined_sha256, read_onnx
 from edge_export.sources.quiet import quiet
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
-__all__ = ["load_module"]
+__all__ = ["convert_module", "load_module"]
 
 # torch and onnxruntime sum in another order, and torch fuses nothing: more than the few ulps of a rewrite.
 _TOLERANCE = 5.0
@@ -45,14 +45,28 @@ def load_module(spec: str, options: SourceOptions) -> SourceModel:
         network = _call(holder, attribute, spec, torch)
         network.eval()
         names, examples = _examples(spec, network, holder, options, torch)
-        expected = _run(torch, network, examples, spec)
-        with tempfile.TemporaryDirectory(prefix="edgeline-") as temporary:
-            path = Path(temporary) / "model.onnx"
-            _export(torch, network, examples, names, path, options, spec)
-            model, files = read_onnx(path)
-            digest, size = joined_sha256(files), sum(file.stat().st_size for file in files)
-        _verify(expected, examples, model, spec)
+        model, digest, size = _convert(torch, network, examples, names, options, spec)
     return SourceModel(model, spec, digest, size, facts_of_onnx(model, attribute.rsplit(".", 1)[-1]))
+
+
+def convert_module(network: Any, examples: tuple[Any, ...], name: str) -> onnx.ModelProto:
+    """Return the ONNX of an nn.Module in eval mode, proved to answer `examples` (a tensor an input) as it does."""
+    with quiet():
+        return _convert(_torch(), network, examples, None, SourceOptions(), name)[0]
+
+
+def _convert(
+    torch: Any, network: Any, examples: tuple[Any, ...], names: list[str] | None, options: SourceOptions, spec: str
+) -> tuple[onnx.ModelProto, str, int]:
+    """The module as ONNX, the SHA-256 and the size of its files."""
+    expected = _run(torch, network, examples, spec)
+    with tempfile.TemporaryDirectory(prefix="edgeline-") as temporary:
+        path = Path(temporary) / "model.onnx"
+        _export(torch, network, examples, names, path, options, spec)
+        model, files = read_onnx(path)
+        digest, size = joined_sha256(files), sum(file.stat().st_size for file in files)
+    _verify(expected, examples, model, spec)
+    return model, digest, size
 
 
 def _torch() -> Any:
