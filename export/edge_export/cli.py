@@ -15,10 +15,11 @@ from rich.console import Console
 import edge_export
 from edge_export.compare import Side, compare_bundles, is_bundle, open_side
 from edge_export.compare_table import print_comparison
+from edge_export.draft import Progress
 from edge_export.flags import FactFlags
+from edge_export.memory import spare_memory
 from edge_export.options import ExportOptions
 from edge_export.pipeline import QuietProgress, export_bundle
-from edge_export.progress import TerminalProgress
 from edge_export.report import as_json, print_report
 from edge_export.text import printable, without_folders
 from edge_export.values import (
@@ -193,7 +194,12 @@ def edge_export_command(
     options = _options(source, output, flags)
     console = Console(stderr=True)
     # Bars are for a person at a terminal; a log file gets only the result.
-    progress = TerminalProgress(console) if console.is_terminal and not quiet else QuietProgress()
+    progress: Progress = QuietProgress()
+    if console.is_terminal and not quiet:
+        from edge_export.progress import TerminalProgress  # takes a tenth of a second
+
+        progress = TerminalProgress(console)
+    spare_memory()
     manifest, draft = export_bundle(options, progress)
     found = compare_bundles(old, open_side(options.output)) if old is not None else None
     if json_output:

@@ -16,8 +16,10 @@ from edge_export.data.calibration import CalibrationSet
 from edge_export.evaluate import Comparison
 from edge_export.facts import Facts
 from edge_export.options import ExportOptions
+from edge_export.outside import WeightFolder
 from edge_export.quant.ranges import QuantParams
 from edge_export.quant.weights import QuantizedWeight
+from edge_export.repair.levels import Gauge
 from edge_export.sources import SourceModel
 from edge_export.tensors import Feeds, ValueFact
 from edge_runtime.manifest import Accuracy, Latency, NodePrecision, Stage, TensorSpec
@@ -80,9 +82,11 @@ class Draft:
     comparison: Comparison | None = None
     flips: Flips | None = None  # None: no images were compared, or none could be
     stages: tuple[Stage, ...] = ()
+    gauge: Gauge | None = None  # of all int8 as repaired so far
     latency: Latency | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    weights: WeightFolder | None = None  # where the big weights of the graphs lie; None: inside the graphs
 
     def samples(self, count: int) -> Iterator[Feeds]:
         """Yield at most `count` calibration samples, spread evenly over the set."""

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+
+from edge_export.outside import inside, outside_spot, point_outside, tensor_array, without_initializers
 
 __all__ = [
+    "Arrays",
     "Graph",
     "attribute",
     "captured_names",
     "copy_without_weights",
     "default_opset",
-    "point_outside",
     "subgraphs",
 ]
 
@@ -89,8 +91,8 @@ class Graph:
         return [name for name in self.reads(node) if name not in self.weights]
 
     def array(self, name: str) -> NDArray[np.generic]:
-        """Return the value of an initializer whose data is inside the model."""
-        return np.asarray(numpy_helper.to_array(self.weights[name]))
+        """Return the value of an initializer, read-only; the data may be in the model or outside (outside.py)."""
+        return tensor_array(self.weights[name])
 
     def only_reader(self, name: str) -> onnx.NodeProto | None:
         """Return the node that alone reads a value which is not a graph output, else None."""
@@ -98,20 +100,50 @@ class Graph:
         return nodes[0] if len(nodes) == 1 and name not in self.outputs else None
 
 
+class Arrays(Mapping[str, NDArray[np.generic]]):
+    """Initializers of a graph by name, read when they are asked for: those outside take no memory before and after."""
+
+    def __init__(self, graph: Graph, names: Collection[str]) -> None:
+        self._graph, self._names = graph, dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> NDArray[np.generic]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._graph.array(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def copy_without_weights(
     model: onnx.ModelProto, folder: Path, file_name: str, threshold: int = 1024
 ) -> onnx.ModelProto:
     """Write the big initializers to `folder/file_name` and return a copy of the model that refers to them.
 
-    The copy is small, so many variants of it can be made and loaded from `folder` without copying weights.
+    The copy is small, so many variants of it can be made and loaded from `folder` without copying weights. Files of
+    weights that are outside the model already are linked into the folder.
     """
-    slim = _without_initializers(model)
+    slim = without_initializers(model)
+    linked: set[Path] = set()
     offset = 0
     with (folder / file_name).open("wb") as stream:
         for weight in model.graph.initializer:
-            data = numpy_helper.to_array(weight).tobytes()
-            if len(data) < threshold or weight.data_type == onnx.TensorProto.STRING:
+            spot = outside_spot(weight)
+            if spot is not None and (spot.file in linked or _link(spot.file, folder)):
+                linked.add(spot.file)
+                outside = slim.graph.initializer.add()
+                outside.CopyFrom(weight)
+                point_outside(outside, spot.file.name, spot.offset, spot.length)
+                continue
+            if weight.data_type == onnx.TensorProto.STRING:
                 slim.graph.initializer.append(weight)
+                continue
+            data = tensor_array(weight).tobytes()
+            if len(data) < threshold:
+                slim.graph.initializer.append(inside(weight))
                 continue
             padding = -offset % 64
             stream.write(b"\0" * padding)
@@ -122,28 +154,12 @@ def copy_without_weights(
     return slim
 
 
-def _without_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy all of a model but its weights: these are never in memory twice."""
-    slim = onnx.ModelProto()
-    for source, target, skipped in ((model, slim, "graph"), (model.graph, slim.graph, "initializer")):
-        for field_, value in source.ListFields():
-            if field_.name == skipped:
-                continue
-            if field_.is_repeated:
-                getattr(target, field_.name).extend(value)
-            elif field_.type == field_.TYPE_MESSAGE:
-                getattr(target, field_.name).CopyFrom(value)
-            else:
-                setattr(target, field_.name, value)
-    return slim
-
-
-def point_outside(weight: onnx.TensorProto, location: str, offset: int, length: int) -> None:
-    """Turn an initializer into a reference to `length` bytes at `offset` of the file `location`."""
-    name, kind, dims = weight.name, weight.data_type, list(weight.dims)
-    weight.Clear()
-    weight.name, weight.data_type = name, kind
-    weight.dims.extend(dims)
-    weight.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
-        weight.external_data.add(key=key, value=value)
+def _link(file: Path, folder: Path) -> bool:
+    """Make a file appear in a folder without copying it; False where the file system cannot."""
+    target = folder / file.name
+    try:
+        if not target.exists():
+            os.link(file, target)
+        return target.samefile(file)
+    except OSError:
+        return False

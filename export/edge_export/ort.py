@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_devices import usable_cores
+from edge_export.outside import is_heavy, loadable
 from edge_export.tensors import Feeds, ValueFact
 from edge_runtime.errors import ModelError
 
-__all__ = ["OrtError", "expose", "one_line", "open_session", "run", "value_facts"]
+__all__ = ["OrtError", "expose", "one_line", "open_session", "run", "run_both", "run_each", "value_facts"]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -49,13 +51,23 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
 
 
 def open_session(
-    model: onnx.ModelProto | Path, optimize: bool = True, keep_arena: bool = True, pack: bool = True
+    model: onnx.ModelProto | Path,
+    optimize: bool = True,
+    keep_arena: bool = True,
+    pack: bool = True,
+    lean: bool | None = None,
 ) -> onnxruntime.InferenceSession:
     """Open a model on the CPU; `optimize` False runs it as the file says. Raises OrtError.
 
-    Without `keep_arena` its memory goes back after each run; without `pack` weights of a file are used where they
-    are mapped, which opens a session faster and runs it slower.
+    Without `keep_arena` its memory goes back after each run (with it, one output that is kept keeps all of it). Without
+    `pack` weights of a file are used where they are mapped, which opens a session faster and runs it slower. `lean`
+    says to hold the weights once at most, as they are stored: not packed, and casts of them done in each run
+    (onnxruntime would hold up to three copies in floats). None: where a graph in memory is so heavy that this matters
+    more than the time of a few runs.
     """
+    if lean is None:
+        lean = isinstance(model, onnx.ModelProto) and is_heavy(model)
+    pack, keep_arena = pack and not lean, keep_arena and not lean
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = usable_cores()
@@ -67,9 +79,14 @@ def open_session(
     options.enable_cpu_mem_arena = keep_arena
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
-    payload = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
-        return onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+        with loadable(model) as payload:
+            return onnxruntime.InferenceSession(
+                payload,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["ConstantFolding"] if lean and optimize else None,
+            )
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise OrtError("load", error) from error
 
@@ -87,6 +104,25 @@ def run(session: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[np.ge
     return dict(zip(names, values, strict=True))
 
 
+def run_each(model: onnx.ModelProto, samples: Iterable[Feeds]) -> list[Feeds]:
+    """Return a model's answers to some samples; its session is closed before the next one is opened elsewhere."""
+    session = open_session(model, keep_arena=False)
+    return [run(session, sample) for sample in samples]
+
+
+def run_both(
+    first: onnx.ModelProto, second: onnx.ModelProto, samples: Iterable[Feeds]
+) -> Iterator[tuple[Feeds, Feeds]]:
+    """Yield two models' answers to each sample; of heavy models only one session is open at a time."""
+    if is_heavy(first):
+        samples = list(samples)
+        yield from zip(run_each(first, samples), run_each(second, samples), strict=True)
+        return
+    sessions = open_session(first), open_session(second)
+    for sample in samples:
+        yield run(sessions[0], sample), run(sessions[1], sample)
+
+
 def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
     """Return a copy of the model whose outputs are exactly `names` (onnxruntime infers their types)."""
     copy = onnx.ModelProto()
@@ -97,18 +133,44 @@ def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
 
 
 def value_facts(model: onnx.ModelProto, feeds: Feeds, names: Collection[str]) -> dict[str, ValueFact]:
-    """Run the model once and return the type, symbolic shape and size of the values `names`.
+    """Return the type, symbolic shape and size for the sample `feeds` of the values `names`.
 
-    Values that are not tensors (sequences, optionals) are left out.
+    Values that are not tensors (sequences, optionals) are left out. Only values whose shape onnxruntime does not infer
+    are run for: exposing all of them would hold all of them.
     """
-    session = open_session(expose(model, names), optimize=False)
-    arrays = run(session, feeds)
-    facts = {}
-    for output in session.get_outputs():
-        value = arrays[output.name]
-        if isinstance(value, np.ndarray) and output.type in _DTYPES:
-            facts[output.name] = ValueFact(_DTYPES[output.type], _symbolic(output.shape, value), value.nbytes)
-    return facts
+    session = open_session(expose(model, names), optimize=False, pack=False)
+    free = _free_dims(session, feeds)
+    outputs = [output for output in session.get_outputs() if output.type in _DTYPES]
+    del session
+    facts: dict[str, ValueFact] = {}
+    unknown = []
+    for output in outputs:
+        dims = [free.get(dim, dim) for dim in output.shape] if isinstance(output.shape, list) else [None]
+        numbers = [dim for dim in dims if isinstance(dim, int)]
+        dtype = _DTYPES[output.type]
+        if dtype != "str" and len(numbers) == len(dims):
+            size = math.prod(numbers) * np.dtype(dtype).itemsize
+            facts[output.name] = ValueFact(dtype, tuple(output.shape), size)
+        else:
+            unknown.append(output)
+    if unknown:
+        exposed = open_session(expose(model, [output.name for output in unknown]), optimize=False, pack=False)
+        arrays = run(exposed, feeds)
+        for output in unknown:
+            value = arrays[output.name]
+            if isinstance(value, np.ndarray):
+                facts[output.name] = ValueFact(_DTYPES[output.type], _symbolic(output.shape, value), value.nbytes)
+    return {name: facts[name] for name in names if name in facts}
+
+
+def _free_dims(session: onnxruntime.InferenceSession, feeds: Feeds) -> dict[Any, int]:
+    """Return the number that a sample gives to each named dimension of the inputs."""
+    return {
+        dim: size
+        for value in session.get_inputs()
+        for dim, size in zip(value.shape, feeds[value.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
 
 
 def _symbolic(declared: Any, value: NDArray[np.generic]) -> tuple[int | str, ...]:

@@ -21,21 +21,27 @@ from edge_export.data.labelled import open_labelled
 from edge_export.draft import Draft, Feeds, Progress
 from edge_export.facts import Facts, image_shape
 from edge_export.flags import lay_over
+from edge_export.memory import give_back_memory
 from edge_export.metadata import complete
 from edge_export.options import ExportOptions
 from edge_export.ort import open_session
+from edge_export.outside import WeightFolder
 from edge_export.passes.arrived import check_arrived
 from edge_export.passes.calibrate import calibrate
 from edge_export.passes.clean import clean
+from edge_export.passes.correct_bias import correct_bias
 from edge_export.passes.cut import cut_blocks
+from edge_export.passes.equalize import equalize
 from edge_export.passes.evaluate import evaluate_draft
 from edge_export.passes.flips import collect_flips
 from edge_export.passes.golden import make_golden
+from edge_export.passes.migrate import migrate
 from edge_export.passes.names import shorten_names
 from edge_export.passes.precision import choose_precision
 from edge_export.passes.promote import promote_half
 from edge_export.passes.quantize import quantize
 from edge_export.passes.rehearse import check_interface, rehearse
+from edge_export.passes.round_weights import round_weights
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
 from edge_export.sources import SourceModel, SourceOptions, load_source
@@ -54,6 +60,10 @@ Pass = Callable[[Draft, Progress], Draft]
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("shorten names", shorten_names),
     ("calibrate", calibrate),
+    ("equalize", equalize),
+    ("migrate", migrate),
+    ("round weights", round_weights),
+    ("correct bias", correct_bias),
     ("choose precision", choose_precision),
     ("check arrived scales", check_arrived),
     ("quantize", quantize),
@@ -90,13 +100,14 @@ def export_bundle(options: ExportOptions, progress: Progress | None = None) -> t
     progress = progress or QuietProgress()
     check_target(options.output)
     _check_data(options)
-    draft = _load(options, progress)
+    draft = _load(options, progress, WeightFolder())
     for title, step in PASSES:
         before = draft.model
         with _named(title):
-            draft = step(draft, progress)
+            draft = _moved_out(step(draft, progress))
             if draft.model is not before:
                 _check_graph(draft.model)
+        give_back_memory()
     with _named("write"), progress.step("write", 1) as advance:
         check_target(options.output)  # hours may have passed
         manifest = write_bundle(draft)
@@ -116,16 +127,31 @@ def _check_data(options: ExportOptions) -> None:
             ) from error
 
 
-def _load(options: ExportOptions, progress: Progress) -> Draft:
+def _moved_out(draft: Draft) -> Draft:
+    """Return the draft with the weights of its graphs outside, where that is wanted."""
+    if draft.weights is None:
+        return draft
+    model = draft.weights.move_out(draft.model)
+    reference = model if draft.reference is draft.model else draft.weights.move_out(draft.reference)
+    return dataclasses.replace(draft, model=model, reference=reference)
+
+
+def _load(options: ExportOptions, progress: Progress, weights: WeightFolder | None = None) -> Draft:
+    """Return the draft that the passes start from; with `weights`, big weights lie there and not in its graphs."""
     with progress.step("load", 2) as advance:
         with _named("load"):
             source = _source(options)
+            if weights is not None:
+                source = dataclasses.replace(source, proto=weights.move_out(source.proto))
+                give_back_memory()
         advance()
         raw_inputs = _specs(source.proto, inputs=True)
         shapes = _input_shapes(options, raw_inputs, lay_over(source.facts, options.flags, raw_inputs))
         with _named("clean"):
-            cleaned = clean(source.proto, shapes, _example(options, raw_inputs))
+            cleaned = clean(source.proto, shapes, _example(options, raw_inputs), weights)
             model, promoted = promote_half(cleaned.model)
+            if weights is not None:
+                model = weights.move_out(model)
             _check_optimizes(model)
         advance()
     # The clean graph tells more shapes than the source did; what flags say stays on top.
@@ -145,7 +171,7 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
     calibration, held_back = hold_back(_open_calibration(options, inputs, facts), options.samples)
     return Draft(
         options=options,
-        source=source,
+        source=dataclasses.replace(source, proto=onnx.ModelProto()),  # the clean graph takes its place
         facts=facts,
         model=model,
         reference=model,
@@ -154,6 +180,7 @@ def _load(options: ExportOptions, progress: Progress) -> Draft:
         inputs=inputs,
         outputs=outputs,
         notes=(*notes, *(calibration.notes if options.calibrate else ())),
+        weights=weights,
     )
 
 
@@ -249,7 +276,7 @@ def _check_optimizes(model: onnx.ModelProto) -> None:
 
 
 def _check_graph(model: onnx.ModelProto) -> None:
-    open_session(model, optimize=False)
+    open_session(model, optimize=False, pack=False)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from edge_export.blocks.models import block_models
+from edge_export.blocks.models import block_model
 from edge_export.draft import Cut
 from edge_export.graph import copy_without_weights
 from edge_export.ort import open_session, run
+from edge_export.outside import is_heavy
 from edge_export.tensors import Feeds, ValueFact
 
 __all__ = ["ROUNDING_DB", "ChainCheck", "near_bits", "run_sessions", "same_bits"]
@@ -28,29 +29,33 @@ ROUNDING_DB = 90.0
 class ChainCheck:
     """Compares chains with the whole graph on a few feeds; weights lie once in `folder`, however many cuts are tried.
 
-    `optimize`: with onnxruntime's full optimizer, or as the graphs say.
+    `optimize`: with onnxruntime's full optimizer, or as the graphs say. One session is open at a time.
     """
 
     def __init__(self, model: onnx.ModelProto, feeds: Sequence[Feeds], folder: Path, optimize: bool) -> None:
         self._slim = copy_without_weights(model, folder, "chain.bin")
         self._folder, self._feeds, self._optimize = folder, feeds, optimize
+        self._lean = is_heavy(model)
         whole = self._open(self._slim)
         self._expected = [run(whole, feed) for feed in feeds]
 
     def same(self, cuts: Sequence[Cut], facts: Mapping[str, ValueFact]) -> bool:
         """Tell whether the blocks of `cuts` give every output, on every feed: to the last bit without the optimizer,
         within the rounding of FP32 with it."""
-        sessions = [self._open(block) for block in block_models(self._slim, cuts, facts)]
         alike = near_bits if self._optimize else same_bits
-        return all(
-            alike(expected, run_sessions(sessions, feed))
-            for feed, expected in zip(self._feeds, self._expected, strict=True)
-        )
+        values = [dict(feed) for feed in self._feeds]
+        for index, cut in enumerate(cuts):
+            session = self._open(block_model(self._slim, cut, facts, index))
+            later = {name for after in cuts[index + 1 :] for name in after.inputs}.union(*self._expected)
+            for number, known in enumerate(values):
+                made = {**known, **run(session, known)}
+                values[number] = {name: value for name, value in made.items() if name in later}
+        return all(alike(expected, found) for expected, found in zip(self._expected, values, strict=True))
 
     def _open(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         path = self._folder / "chain.onnx"
         path.write_bytes(model.SerializeToString())
-        return open_session(path, self._optimize)
+        return open_session(path, self._optimize, keep_arena=False, lean=self._lean)
 
 
 def run_sessions(sessions: Sequence[onnxruntime.InferenceSession], feeds: Feeds) -> Feeds:

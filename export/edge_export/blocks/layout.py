@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from edge_export.draft import Cut
 from edge_export.graph import Graph
+from edge_export.outside import tensor_array
 from edge_runtime.bundle import BLOCK_ALIGNMENT, TENSOR_ALIGNMENT
 
 __all__ = ["BlockRange", "Layout", "Spot", "lay_out"]
@@ -77,7 +76,7 @@ def lay_out(model: onnx.ModelProto, cuts: Sequence[Cut]) -> Layout:
 def _stored_size(weight: onnx.TensorProto) -> int:
     if weight.data_type in _SHAPE_TYPES:
         return 0
-    return int(np.asarray(numpy_helper.to_array(weight)).nbytes)
+    return int(tensor_array(weight).nbytes)
 
 
 def _align(offset: int, step: int) -> int:

@@ -44,7 +44,7 @@ def measure_pair(
                 times[place].append(time.perf_counter() - start)
             if round_ + 1 >= LEAST and time.perf_counter() - began > SECONDS:
                 break
-        # What else runs slows both of one round: the median of the rounds' ratios says more than that of each one's times.
+        # What else runs slows both of one round: the median of ratios says more than that of each one's times.
         first, ratio = float(np.median(times[0])) * 1e3, float(np.median(np.divide(times[1], times[0])))
         for key, value in zip(keys, (first, first * ratio), strict=True):
             table.graphs[key] = round(value, 4)

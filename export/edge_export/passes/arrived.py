@@ -22,6 +22,7 @@ from edge_export.data.calibration import RandomCalibration, SmoothImages
 from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph
 from edge_export.ort import expose, open_session, run
+from edge_export.outside import tensor_array
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.quant.twin import Quantizer, Twin, float_twin
@@ -183,7 +184,7 @@ def _sparse(model: onnx.ModelProto) -> tuple[str, ...]:
     zeros = total = 0
     for name, weight in graph.weights.items():
         if weight.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) and len(weight.dims) > 1:
-            values = onnx.numpy_helper.to_array(weight)
+            values = tensor_array(weight)
             zeros += values.size - np.count_nonzero(values.astype(np.int16) - _middle(graph, name))
             total += values.size
     share = zeros / total if total else 0.0

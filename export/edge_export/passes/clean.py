@@ -23,6 +23,7 @@ from onnx import TensorProto
 
 from edge_export.graph import default_opset
 from edge_export.ort import one_line
+from edge_export.outside import WeightFolder, loadable
 from edge_export.passes import repair
 from edge_export.passes.fold_pads import fold_pads
 from edge_export.passes.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
@@ -78,8 +79,11 @@ def clean(
     model: onnx.ModelProto,
     input_shapes: Mapping[str, tuple[Union[int, str], ...]],
     example: Mapping[str, NDArray[Any]] | None = None,
+    weights: WeightFolder | None = None,
 ) -> Cleaned:
-    """Return a clean copy of `model` (weights inside). `input_shapes` fills free dimensions, by input name.
+    """Return a clean copy of `model`. `input_shapes` fills free dimensions, by input name.
+
+    Weights stay where they are, inside the graph or outside; with `weights`, new big ones come to lie there.
 
     `example`, one real array per input, is what the test runs use instead of made-up values: some models
     accept few values (a sampling rate, a length).
@@ -88,7 +92,7 @@ def clean(
     tensors, or when a free dimension has no number; UsageError when `input_shapes` contradicts the file.
     """
     try:
-        return _clean(model, input_shapes, example)
+        return _clean(model, input_shapes, example, weights)
     except UnicodeDecodeError as error:  # protobuf decodes text only when it is looked at
         raise ModelError(f"the ONNX file holds text that is not UTF-8 ({error.reason}): it is damaged") from error
 
@@ -97,6 +101,7 @@ def _clean(
     model: onnx.ModelProto,
     input_shapes: Mapping[str, tuple[Union[int, str], ...]],
     example: Mapping[str, NDArray[Any]] | None,
+    weights: WeightFolder | None,
 ) -> Cleaned:
     if not model.graph.node:
         raise ModelError("the ONNX graph has no nodes: nothing to export; check that the file is a whole model")
@@ -117,9 +122,11 @@ def _clean(
     if probe is None:
         notes.append(f"the graph is as it was, because no test run can prove a rewrite right: {why_not}")
     else:
-        for rewrite in (_inline, upgrade_opset, simplify, fold_pads):
-            work, more = rewrite(work, probe)
-            notes += more
+        work, more = _inline(work, probe)
+        work, raised = upgrade_opset(work, probe)
+        work, slimmed = simplify(work, probe, weights)
+        work, folded = fold_pads(work, probe)
+        notes += [*more, *raised, *slimmed, *folded]
     work, more = _infer(work, probe)
     notes += more
     _declare_outputs(work, declared, shapes, probe)
@@ -275,7 +282,8 @@ def _check(model: onnx.ModelProto) -> list[str]:
     if custom:
         notes.append(f"onnx's checker does not know the operators of {', '.join(custom)}")
     try:
-        onnx.checker.check_model(model)
+        with loadable(model) as payload:
+            onnx.checker.check_model(payload)
     except Exception as error:  # noqa: BLE001 - ValidationError and bindings' types
         notes.append(f"onnx's checker objects, onnxruntime does not: {one_line(error, 160)}")
     return notes

@@ -53,24 +53,30 @@ def _right_places(
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     places: tuple[int, ...] = ()
     banned: set[int] = set()
+    right: set[int] = set()  # when each is the only cut
     for _ in range(_TRIES):
         places = choose_places(sequence, sizes, facts, target, banned)
-        wrong = _wrong(sequence, places, facts, check)
+        wrong = _wrong(sequence, places, facts, check, right)
         if not wrong:
             return places, ()
         banned |= wrong
     # Bigger blocks that are right are worth more than blocks of the wished size.
     kept = tuple(place for place in places if place not in banned)
-    places = () if _wrong(sequence, kept, facts, check) else kept
+    places = () if _wrong(sequence, kept, facts, check, right) else kept
     return places, (f"cut in {len(places) + 1} blocks: every other place would split a fusion of onnxruntime",)
 
 
-def _wrong(sequence: Sequence, places: tuple[int, ...], facts: dict[str, ValueFact], check: ChainCheck) -> set[int]:
-    """Return the places at which a single cut changes the outputs; empty when all together change nothing."""
+def _wrong(
+    sequence: Sequence, places: tuple[int, ...], facts: dict[str, ValueFact], check: ChainCheck, right: set[int]
+) -> set[int]:
+    """Return the places at which a single cut changes the outputs; empty when all together change nothing.
+
+    Places that are found to change nothing join `right`, and are not tried alone again.
+    """
     if not places or check.same(_cuts(sequence, places), facts):
         return set()
-    alone = {place for place in places if not check.same(_cuts(sequence, (place,)), facts)}
-    return alone or set(places)
+    right |= {place for place in places if place not in right and check.same(_cuts(sequence, (place,)), facts)}
+    return set(places) - right or set(places)
 
 
 def _cuts(sequence: Sequence, places: tuple[int, ...]) -> tuple[Cut, ...]:

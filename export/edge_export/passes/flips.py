@@ -24,11 +24,18 @@ def collect_flips(draft: Draft, progress: Progress) -> Draft:
         return draft
     manifest = manifest_of(draft, (), {}, 0)
     collector = Collector(manifest)
-    fp32, bundle = runner(draft, manifest, reference=True), runner(draft, manifest, reference=False)
     looked = _few(held) if draft.options.effort == "fast" else held
-    with progress.step("look for changed answers", len(looked)) as advance:
-        for path, image in zip(looked.paths, looked.images(), strict=True):
-            collector.see(path, image, fp32([image])[0], bundle([image])[0])
+    with progress.step("look for changed answers", 2 * len(looked)) as advance:
+        answers = []
+        # One session after the other: two of a heavy model are too many.
+        fp32 = runner(draft, manifest, reference=True)
+        for image in looked.images():
+            answers.append(fp32([image])[0])
+            advance()
+        del fp32
+        bundle = runner(draft, manifest, reference=False)
+        for path, image, answer in zip(looked.paths, looked.images(), answers, strict=True):
+            collector.see(path, image, answer, bundle([image])[0])
             advance()
     return dataclasses.replace(draft, flips=collector.result(looked.description))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_export.data.calibration import ImageCalibration, SmoothImages
 from edge_export.draft import Draft, Feeds, Golden, Progress
-from edge_export.ort import open_session, run
+from edge_export.ort import run_each
 from edge_export.passes.write import manifest_of
 from edge_runtime.answer import read_answer
 from edge_runtime.errors import EngineError
@@ -32,10 +32,7 @@ def make_golden(draft: Draft, progress: Progress) -> Draft:
     """Fill `golden` from the first samples of the calibration set."""
     arrays: Feeds = {}
     feeds = list(_image_feeds(draft, arrays)) or _tensor_feeds(draft, arrays)
-    session = open_session(draft.model)
-    answers = [run(session, feed) for feed in feeds]
-    reference = open_session(draft.reference)
-    truths = [run(reference, feed) for feed in feeds]
+    answers, truths = run_each(draft.model, feeds), run_each(draft.reference, feeds)
     for name in answers[0] if answers else ():
         # An output whose size depends on the data (boxes after NMS) keeps what all samples have.
         flat = [np.asarray(answer[name]).reshape(-1) for answer in answers]

@@ -53,7 +53,7 @@ class ProbeError(Exception):
 def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """Load the graph as it is, without optimization. Raises ProbeError with onnxruntime's reason."""
     try:
-        return ort.open_session(model, optimize=False)
+        return ort.open_session(model, optimize=False, pack=False)
     except ort.OrtError as error:
         raise ProbeError(error.reason) from error
 

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from edge_export.ort import open_session
+from edge_export.outside import tensor_array
 from edge_export.passes.repair import all_graphs
 from edge_runtime.errors import ModelError
 
@@ -56,5 +57,5 @@ def _promote(graph: onnx.GraphProto) -> None:
 
 def _promote_tensor(tensor: onnx.TensorProto) -> None:
     if tensor.data_type == TensorProto.FLOAT16:
-        values = numpy_helper.to_array(tensor).astype(np.float32)
+        values = tensor_array(tensor).astype(np.float32)
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

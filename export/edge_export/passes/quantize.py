@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_export.draft import Draft, Progress
-from edge_export.graph import Graph
+from edge_export.graph import Arrays, Graph
 from edge_export.quant.qdq import WeightCache, to_qdq
 from edge_export.quant.select import compute_nodes, plan_tensors
 from edge_runtime.manifest import NodePrecision
@@ -24,9 +24,7 @@ def quantize(draft: Draft, progress: Progress) -> Draft:
     candidates = compute_nodes(graph)
     plan = plan_tensors(graph, names, candidates, draft.barred)
     needed = {item.weight for item in candidates} | {item.bias for item in candidates if item.bias}
-    cache = WeightCache(
-        {name: graph.array(name) for name in needed | set(draft.half_weights)}, draft.rounded, draft.shifts
-    )
+    cache = WeightCache(Arrays(graph, needed | set(draft.half_weights)), draft.rounded, draft.shifts)
     model = to_qdq(
         draft.model,
         plan,

@@ -10,10 +10,13 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 import onnx
 import onnxslim
+from onnxslim.third_party.onnx_graphsurgeon.ir.tensor import LazyValues
 
 from edge_export.ort import one_line
+from edge_export.outside import WeightFolder, outside_spot, tensor_array
 from edge_export.passes.probe import Probe
 from edge_export.passes.repair import sort_nodes
 
@@ -27,8 +30,13 @@ _GROWTH = 1.05
 _STEPS: tuple[tuple[str, ...], ...] = ((), ("graph_fusion", "subexpression_elimination", "weight_tying"))
 
 
-def simplify(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, list[str]]:
-    """Return the simplified graph, or the model as it was with a note when that cannot be proved the same."""
+def simplify(
+    model: onnx.ModelProto, probe: Probe, weights: WeightFolder | None = None
+) -> tuple[onnx.ModelProto, list[str]]:
+    """Return the simplified graph, or the model as it was with a note when that cannot be proved the same.
+
+    With `weights`, what is made of weights is moved there.
+    """
     problem = ""
     for skipped in _STEPS:
         for threshold in (None, _LARGE_CONSTANT):
@@ -37,9 +45,11 @@ def simplify(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, lis
             except Exception as error:  # noqa: BLE001 - onnxslim raises whatever its rewrites trip over
                 problem = one_line(error, 160) or type(error).__name__
                 break
-            if threshold is None and slim.ByteSize() > _GROWTH * model.ByteSize() + _LARGE_CONSTANT:
+            if threshold is None and _bytes(slim) > _GROWTH * _bytes(model) + _LARGE_CONSTANT:
                 continue
             _keep_interface(model, slim)
+            if weights is not None:
+                slim = weights.move_out(slim)
             problem = probe.compare(slim) or ""
             if not problem:
                 note = f"{len(model.graph.node)} nodes became {len(slim.graph.node)}"
@@ -53,8 +63,29 @@ def simplify(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, lis
 def _slim(model: onnx.ModelProto, skipped: tuple[str, ...], threshold: int | None) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    with _quiet():
-        return onnxslim.slim(copy, skip_optimizations=list(skipped) or None, size_threshold=threshold)
+    with _quiet(), _reading_outside():
+        slim = onnxslim.slim(copy, skip_optimizations=list(skipped) or None, size_threshold=threshold)
+    for weight in slim.graph.initializer:
+        if weight.HasField("raw_data"):  # what was made of a weight outside says that it lies there too
+            weight.ClearField("data_location")
+    return slim
+
+
+def _bytes(model: onnx.ModelProto) -> int:
+    """Return the size of a model with the weights that lie outside."""
+    spots = (outside_spot(weight) for weight in model.graph.initializer)
+    return int(model.ByteSize()) + sum(spot.length for spot in spots if spot is not None)
+
+
+@contextlib.contextmanager
+def _reading_outside() -> Iterator[None]:
+    """onnxslim looks for weights outside a graph in the working directory; it gets them from where they are."""
+    original = LazyValues.load
+    LazyValues.load = lambda self: np.array(tensor_array(self.tensor))
+    try:
+        yield
+    finally:
+        LazyValues.load = original
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.draft import Draft, Progress
-from edge_export.ort import open_session, run
+from edge_export.ort import run_both
 from edge_export.passes.precision import RUINED_DB, TARGET_DB
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_runtime.errors import ModelError
@@ -25,12 +25,10 @@ def verify(draft: Draft, progress: Progress) -> Draft:
     An output far from FP32's becomes a warning. A model that answers with NaN where FP32 does not, or with another
     shape or type, is not written.
     """
-    bundle, reference = open_session(draft.model), open_session(draft.reference)
     meter = NoiseMeter(draft.facts.postprocess or Raw())
     largest: dict[str, float] = {}
     count = 0
-    for sample in draft.held(SAMPLES):
-        expected, found = run(reference, sample), run(bundle, sample)
+    for expected, found in run_both(draft.reference, draft.model, draft.held(SAMPLES)):
         count += 1
         for name, values in expected.items():
             _check(draft, name, values, found[name])

@@ -14,18 +14,18 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 import edge_export
-from edge_export.blocks.chain import run_sessions, same_bits
+from edge_export.blocks.chain import same_bits
 from edge_export.blocks.layout import Layout, lay_out
 from edge_export.blocks.models import block_models
 from edge_export.certificate.certify import certificate_of
 from edge_export.certificate.page import render_page
 from edge_export.certificate.record import precision_counts, record_of
 from edge_export.draft import Draft
-from edge_export.graph import default_opset, point_outside
+from edge_export.graph import default_opset
 from edge_export.ort import open_session, run
+from edge_export.outside import inside, point_outside, tensor_array
 from edge_export.text import without_folders
 from edge_runtime.bundle import MANIFEST, REPORT, read_bundle
 from edge_runtime.errors import BundleError, ModelError, UsageError
@@ -83,7 +83,7 @@ def _write_weights(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
         for block in layout.blocks:
             for spot in block.spots:
                 stream.seek(spot.offset)
-                stream.write(numpy_helper.to_array(arrays[spot.name]).tobytes())
+                stream.write(tensor_array(arrays[spot.name]).tobytes())
         stream.truncate(layout.size)
 
 
@@ -104,7 +104,7 @@ def _write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
     for weight in model.graph.initializer:
         spot = spots.get(weight.name)
         if spot is None:
-            slim.graph.initializer.append(weight)
+            slim.graph.initializer.append(inside(weight))
             continue
         outside = slim.graph.initializer.add()
         outside.name, outside.data_type = weight.name, weight.data_type
@@ -129,8 +129,11 @@ def _check_files(draft: Draft, folder: Path, names: list[str]) -> None:
     feed = next(draft.samples(1), None)
     if feed is None:
         return
-    whole = run(open_session(folder / "model.onnx", optimize=False), feed)
-    if not same_bits(whole, run_sessions([open_session(folder / name, optimize=False) for name in names], feed)):
+    whole = run(open_session(folder / "model.onnx", optimize=False, pack=False), feed)
+    found = dict(feed)
+    for name in names:
+        found.update(run(open_session(folder / name, optimize=False, keep_arena=False, pack=False), found))
+    if not same_bits(whole, found):
         raise ModelError(f"the written blocks do not give the answer of {folder / 'model.onnx'}: check the disk")
 
 

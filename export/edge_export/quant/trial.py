@@ -10,8 +10,9 @@ from types import TracebackType
 import onnx
 
 from edge_export.draft import Draft, Feeds
-from edge_export.graph import Graph, copy_without_weights
-from edge_export.ort import open_session, run
+from edge_export.graph import Arrays, Graph, copy_without_weights
+from edge_export.ort import open_session, run, run_each
+from edge_export.outside import is_heavy
 from edge_export.quant.noise import NoiseMeter
 from edge_export.quant.qdq import WeightCache, to_qdq
 from edge_export.quant.ranges import QuantParams
@@ -28,16 +29,14 @@ class Trial:
         self.graph = Graph(draft.model)
         self.candidates = compute_nodes(self.graph)
         self.able = [item for item in self.candidates if not item.refusal]
-        self.cache = WeightCache(
-            {name: self.graph.array(name) for name in _float_weights(self.graph)}, draft.rounded, draft.shifts
-        )
+        self.cache = WeightCache(Arrays(self.graph, _float_weights(self.graph)), draft.rounded, draft.shifts)
         self.params: dict[str, QuantParams] = draft.params or {}
         self._postprocess = draft.facts.postprocess or Raw()
         self._folder = tempfile.TemporaryDirectory(prefix="edgeline-trial-")
         self.slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
         self.samples: list[Feeds] = list(draft.held(samples))
-        session = open_session(draft.reference)
-        self._expected = [run(session, sample) for sample in self.samples]
+        self._lean = is_heavy(draft.model)
+        self._expected = run_each(draft.reference, self.samples)
 
     def __enter__(self) -> Trial:
         return self
@@ -75,7 +74,7 @@ class Trial:
         int4: Collection[Compute] = (),
     ) -> dict[str, float]:
         """Return noise / signal by part of the outputs for a mix, over each `every`-th sample of the trial."""
-        session = open_session(self.write(self.model(int8, half, stored, barred, int4)))
+        session = open_session(self.write(self.model(int8, half, stored, barred, int4)), lean=self._lean)
         meter = NoiseMeter(self._postprocess)
         for sample, expected in zip(self.samples[::every], self._expected[::every], strict=True):
             meter.see(expected, run(session, sample))

@@ -29,17 +29,20 @@ _DOUBT = 0.05
 
 @dataclass(frozen=True)
 class Agreement:
-    """`value` 0..1 over `images` held-back images, by the measure that fits the task."""
+    """`value` 0..1 over `images` held-back images, by the measure that fits the task; `high` is the upper end of its
+    95 % interval.
+    """
 
     task: str
     measure: str
     value: float
     images: int
+    high: float
 
     def meets(self, max_drop: float) -> bool:
         """Tell whether this is compatible with a loss of at most `max_drop`."""
         if self.task != "classify":
-            return 1.0 - self.value <= _TOLERANCE[self.task] * max_drop
+            return 1.0 - self.high <= _TOLERANCE[self.task] * max_drop
         lost = round((1.0 - self.value) * self.images)
         return lost <= max_drop * self.images or _chance(lost, self.images, max_drop) > _DOUBT
 
@@ -59,7 +62,8 @@ def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | Non
     score = evaluation.scores[0] if evaluation.scores else None
     if score is None or not math.isfinite(score.value):
         return None
-    return Agreement(postprocess.task, score.metric, score.value, score.images)
+    high = score.high if math.isfinite(score.high) else score.value
+    return Agreement(postprocess.task, score.metric, score.value, score.images, high)
 
 
 def _chance(lost: int, images: int, rate: float) -> float:

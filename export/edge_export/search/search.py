@@ -28,6 +28,8 @@ __all__ = ["PRICES", "Found", "Limits", "Searcher"]
 PRICES = (0.0, *(2.0**power for power in range(-9, 5)), float("inf"))
 # The share of the noise that weights of float layers may make; beyond it the worst of them are stored as FP16.
 STORED_SHARE = 0.5
+# So many layers are tried once more after the bisection.
+MOST_REFINED = 24
 # Bytes of the Cast, the Mul and the names that int8 weights need in a graph that computes in floats.
 STORED_OVERHEAD = 200
 
@@ -85,7 +87,25 @@ class Searcher:
                 best, high = found, middle
             else:
                 low = middle
-        return best
+        return self._refine(best, limits) if best.level >= limits.target_db else best
+
+    def _refine(self, found: Found, limits: Limits) -> Found:
+        """Return the mix with layers back in int8, the least noisy first, as long as the target is still met: the
+        bisection's steps are coarse, and noise adds up only roughly.
+        """
+        if self._space is None:
+            return found
+        wanted = self._space.cheapest({}, self._kept).int8 - found.mix.int8
+        floats = set(wanted)
+        for name in sorted(wanted, key=lambda name: (self._by_name[name].worst, name))[:MOST_REFINED]:
+            mix = self._space.cheapest({}, self._kept | (floats - {name}))
+            if mix == found.mix:
+                continue
+            tried = self.measured(mix, limits)
+            if tried.level >= limits.target_db:
+                found = tried
+                floats -= {name}
+        return found
 
     def measured(self, mix: Mix, limits: Limits) -> Found:
         """Return a mix with its dB, and with the FP16 weights that it needs."""

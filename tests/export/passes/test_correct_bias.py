@@ -28,7 +28,8 @@ def test_the_means_of_the_outputs_agree_after_the_correction():
 def test_every_layer_with_room_for_a_bias_is_measured_and_the_stage_says_so():
     draft = calibrated(convnet(), samples(8), samples(4, seed=5), effort="good")
     found = correct_bias(draft, QuietProgress())
-    (stage,) = found.stages
+    start, stage = found.stages
+    assert start.name == "all int8, ranges searched"
     assert stage.name == "bias correction"
     assert stage.note.startswith("biases of 4 layers moved: ")
     assert set(found.shifts) == ({"conv0", "conv1", "conv2", "gemm"} if stage.kept else set())

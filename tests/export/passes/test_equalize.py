@@ -37,7 +37,8 @@ def test_residual_classifiers_keep_their_function():
 def test_an_uneven_network_gains_and_the_reference_stays():
     draft = calibrated(uneven_convnet(), noise(6), noise(4, seed=2), effort="good")
     found = equalize(draft, QuietProgress())
-    (stage,) = found.stages
+    start, stage = found.stages
+    assert start.name == "all int8, ranges searched"
     assert stage.name == "equalization"
     assert stage.kept
     assert "channels of" in stage.note

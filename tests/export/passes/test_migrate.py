@@ -51,7 +51,8 @@ def test_outliers_move_into_the_weights_and_the_function_stays():
 
 def test_the_gain_is_measured_and_reported_with_the_exponent():
     found = migrate(draft_of(effort="good"), QuietProgress())
-    (stage,) = found.stages
+    start, stage = found.stages
+    assert start.name == "all int8, ranges searched"
     assert stage.name == "migration"
     assert stage.kept
     assert stage.note.startswith("1 places, exponents a = 0.")
