@@ -18,6 +18,7 @@ from edge_export.data.calibration import (
 )
 from edge_export.data.hold_back import hold_back, with_held
 from edge_export.data.labelled import open_labelled
+from edge_export.data.noise_fit import fit_noise
 from edge_export.draft import Draft, Feeds, Progress
 from edge_export.facts import Facts, image_shape
 from edge_export.flags import lay_over
@@ -168,7 +169,10 @@ def _load(options: ExportOptions, progress: Progress, weights: WeightFolder | No
             "stored as FP16: the graph's opset has no per-channel quantization and could not be raised",
         )
         options = dataclasses.replace(options, quantize="fp16")
-    calibration, held_back = hold_back(_open_calibration(options, inputs, facts), options.samples)
+    calibration = _open_calibration(options, inputs, facts)
+    if isinstance(calibration, RandomCalibration):
+        calibration = fit_noise(calibration, model)
+    calibration, held_back = hold_back(calibration, options.samples)
     return Draft(
         options=options,
         source=dataclasses.replace(source, proto=onnx.ModelProto()),  # the clean graph takes its place

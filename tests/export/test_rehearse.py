@@ -8,7 +8,7 @@ from tiny_models import convnet, make, save
 from edge_export.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.manifest import Raw
 
 SIZE = {"width": 16, "height": 16, "scale": 1 / 255}
@@ -115,3 +115,11 @@ def test_a_guess_that_fails_is_dropped_and_the_export_goes_on(tmp_path):
     assert manifest.verdict.rule == "none"
     assert any("no guess of what they mean fits" in note for note in draft.notes)
     assert not any(note.startswith("guess: the outputs") for note in draft.notes)
+
+
+def test_a_graph_that_takes_nothing_is_refused_before_it_is_written(tmp_path):
+    weights = {"w": np.ones((2, 3), np.float32)}
+    nodes = [helper.make_node("Sigmoid", ["w"], ["y"], name="s")]
+    source = save(make(nodes, weights, {}, {"y": [2, 3]}), tmp_path / "c.onnx")
+    with pytest.raises(ModelError, match="the graph has no inputs"):
+        export(source, tmp_path)

@@ -16,7 +16,7 @@ from edge_export.repair.workbench import Workbench
 __all__ = ["SAMPLES", "correct_bias", "measured_shifts"]
 
 SAMPLES = {"good": 16, "best": 64}
-BUDGET = 64 << 20  # bytes of activations held in memory; the rest waits in files
+BUDGET = 24 << 20  # bytes of activations held in memory; the rest waits in files
 
 
 def correct_bias(draft: Draft, progress: Progress) -> Draft:

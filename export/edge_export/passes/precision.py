@@ -15,7 +15,8 @@ from edge_export.passes.halves import store_halves
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.select import Compute
 from edge_export.quant.trial import Trial
-from edge_export.search.choose import TRIAL_SAMPLES, Chosen, choose, target_db
+from edge_export.search.choose import TRIAL_SAMPLES, Chosen, choose
+from edge_export.search.targets import target_db
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import NodePrecision, Precision, Stage
 

@@ -57,7 +57,13 @@ class ProtoSession:
 
 
 def check_interface(facts: Facts, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
-    """Raise UsageError where facts contradict the clean graph's inputs and outputs: before anything takes long."""
+    """Raise UsageError where facts contradict the clean graph's inputs and outputs: before anything takes long.
+
+    ModelError where the graph has none of either: its answer is a constant, which needs no runtime.
+    """
+    if not inputs or not outputs:
+        missing = "outputs" if inputs else "inputs"
+        raise ModelError(f"the graph has no {missing}: nothing to run on a device; check that the file is a whole model")
     if facts.preprocess is not None and len(inputs) == 1:
         check_fit(inputs[0], Preprocessor(facts.preprocess))
     present = [spec.name for spec in outputs]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph, attribute
+from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.select import Compute, compute_nodes
 from edge_export.quant.sparse import zero_share
 from edge_export.quant.weights import QuantizedWeight
@@ -21,15 +22,16 @@ from edge_export.repair.patches import conv_patches, window_of
 from edge_export.repair.rounding import round_rows
 from edge_export.repair.walk import Walk
 from edge_export.repair.workbench import Workbench
+from edge_export.search.targets import target_db
 
 __all__ = ["adaptive_weights", "round_weights"]
 
 Floats = NDArray[np.float32]
 
-SAMPLES = 32
+SAMPLES = {"fast": 8, "good": 32, "best": 32}
 COLUMNS = 8192  # of a layer's input, over all samples
 QUICK_WEIGHTS = 2_000_000  # models of up to so many are rounded at the good effort too: seconds, and the largest gain
-BUDGET = 32 << 20  # bytes of activations that each walk holds in memory; the rest waits in files
+BUDGET = 16 << 20  # bytes of activations that each walk holds in memory; the rest waits in files
 PRUNED = 0.4  # share of zeros from which on weights are taken to be pruned
 # Matrices grow with the square of a layer's inputs: beyond these they are taken in parts, as if uncorrelated.
 MOST_INPUTS = 1152
@@ -37,10 +39,14 @@ MOST_INPUTS = 1152
 
 def round_weights(draft: Draft, progress: Progress) -> Draft:
     """Return the draft with `rounded` weights, or as it was where they gain nothing. Larger models only at the best
-    effort: what it takes grows with the weights.
+    effort: what it takes grows with the weights; with little effort only where the nearest weights ruin the answers.
     """
     count = sum(math.prod(weight.dims) for weight in draft.model.graph.initializer)
-    efforts = ("good", "best") if count <= QUICK_WEIGHTS else ("best",)
+    efforts = ["best"] if count > QUICK_WEIGHTS else ["good", "best"]
+    options = draft.options
+    quick = options.effort == "fast" and options.quantize == "int8" and draft.params and count <= QUICK_WEIGHTS
+    if quick and not arrived_quantized(draft.model) and weights_gauge(draft).worst_db < target_db("fast"):
+        efforts.append("fast")
     return repaired(draft, progress, "adaptive rounding", efforts, _change, weights_gauge)
 
 
@@ -58,7 +64,7 @@ def adaptive_weights(draft: Draft, progress: Progress) -> dict[str, QuantizedWei
     rounded: dict[str, QuantizedWeight] = {}
     with Workbench(replace(draft, rounded={}, shifts={})) as bench:
         plan = bench.plan()
-        walk = Walk(bench.slim, bench.folder, list(draft.samples(SAMPLES)), BUDGET, "float")
+        walk = Walk(bench.slim, bench.folder, list(draft.samples(SAMPLES[draft.options.effort])), BUDGET, "float")
         generator = np.random.default_rng(draft.options.seed)
         with progress.step("adaptive rounding", len(bench.able)) as advance:
             for item in bench.able:

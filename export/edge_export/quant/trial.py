@@ -35,7 +35,7 @@ class Trial:
         self._folder = tempfile.TemporaryDirectory(prefix="edgeline-trial-")
         self.slim = copy_without_weights(draft.model, Path(self._folder.name), "weights.bin")
         self.samples: list[Feeds] = list(draft.held(samples))
-        self._lean = is_heavy(draft.model)
+        self.heavy = is_heavy(draft.model)
         self._expected = run_each(draft.reference, self.samples)
 
     def __enter__(self) -> Trial:
@@ -74,7 +74,7 @@ class Trial:
         int4: Collection[Compute] = (),
     ) -> dict[str, float]:
         """Return noise / signal by part of the outputs for a mix, over each `every`-th sample of the trial."""
-        session = open_session(self.write(self.model(int8, half, stored, barred, int4)), lean=self._lean)
+        session = open_session(self.write(self.model(int8, half, stored, barred, int4)), lean=self.heavy)
         meter = NoiseMeter(self._postprocess)
         for sample, expected in zip(self.samples[::every], self._expected[::every], strict=True):
             meter.see(expected, run(session, sample))

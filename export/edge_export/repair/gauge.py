@@ -26,7 +26,7 @@ __all__ = ["SAMPLES", "gauge", "telling_outputs", "weights_gauge"]
 
 SAMPLES = 16
 RUNS = 2  # into which the layers are parted, in graph order
-HELD_BYTES = 64 << 20  # of samples and their float answers
+HELD_BYTES = 32 << 20  # of samples and their float answers
 _CEILING = 60.0
 _SHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})

@@ -3,8 +3,9 @@
 AdaRound (Nagel et al., arXiv 2004.10568) minimises E|W x - V x|^2 over roundings V of W by gradients. That is a
 quadratic form of one matrix alone, G = E[x x']:  E|W x - V x|^2 = (V - W) G (V - W)'. It is minimised here without
 gradients: error feedback in a fixed order (GPTQ, Frantar et al., arXiv 2210.17323: what rounding one weight cost is
-taken back by those not yet rounded), then cyclic coordinate descent on the objective, which never makes it worse. Inputs are the
-exact ones: weights that make up for the noise of int8 layers before them are wrong wherever such a layer stays float.
+taken back by those not yet rounded), then cyclic coordinate descent on the objective, which never makes it worse.
+Inputs are the exact ones: weights that make up for the noise of int8 layers before them are wrong wherever such a layer
+stays float.
 Scales stay those of `quantize_weight`, values within +-127.
 All arrays are in groups, one but for grouped Convs: rows [groups, outputs, inputs], matrices [groups, inputs, inputs].
 """

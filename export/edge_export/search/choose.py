@@ -22,12 +22,11 @@ from edge_export.search.agreement import Agreement, agreement_of
 from edge_export.search.problem import SearchSpace
 from edge_export.search.search import PRICES, Found, Limits, Searcher
 from edge_export.search.sensitivity import Sensitivity, measure_sensitivities
+from edge_export.search.targets import target_db
 from edge_runtime.manifest import Latency
 
-__all__ = ["TRIAL_SAMPLES", "Chosen", "choose", "target_db"]
+__all__ = ["TRIAL_SAMPLES", "Chosen", "choose"]
 
-# Signal to noise that the outputs must keep: below 20 dB detectors lost objects; 30 dB left 98 of 100 classes the same.
-_TARGETS = {"fast": 20.0, "good": 24.0, "best": 30.0}
 # Samples that a whole mix is measured on, and the step between those that single layers are measured on.
 TRIAL_SAMPLES = {"fast": 4, "good": 16, "best": 16}
 LAYER_STEP = 4
@@ -39,11 +38,6 @@ MOST_BYTES = 0.29
 RAISE_DB, RAISES = 3.0, 3
 # Integers must save at least so much of FP32's time to be worth their noise.
 WORTH = 0.98
-
-
-def target_db(effort: str) -> float:
-    """Return the signal to noise ratio (dB) that outputs must keep with this effort."""
-    return _TARGETS[effort]
 
 
 @dataclass(frozen=True)
@@ -187,5 +181,5 @@ def _agreement(draft: Draft, trial: Trial, searcher: Searcher, found: Found) -> 
 def _time(trial: Trial, searcher: Searcher, found: Found, table: LatencyTable) -> Latency:
     reference = trial.write(trial.slim, "reference")
     other = trial.write(searcher.model(found), "found")
-    fp32_ms, bundle_ms = measure_pair(table, reference, other, trial.samples[0])
+    fp32_ms, bundle_ms = measure_pair(table, reference, other, trial.samples[0], trial.heavy)
     return Latency(table.machine, table.threads, fp32_ms, bundle_ms)
