@@ -12,6 +12,7 @@ from edge_export.data.calibration import RandomCalibration, SmoothImages
 from edge_export.draft import Draft
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.select import COMPUTE_OPS
+from edge_export.search.targets import allowed_loss
 
 __all__ = ["advise", "most_changed"]
 
@@ -70,9 +71,11 @@ def _about_drop(draft: Draft, arrived: bool) -> Iterator[str]:
     options = draft.options
     yield from _about_thresholds(draft)
     drop = _drop(draft)
-    if drop is None or options.quantize != "int8" or arrived or drop[0] <= options.max_drop + 1e-9:
+    task = draft.facts.postprocess.task if draft.facts.postprocess else ""
+    allowed = options.max_drop if draft.comparison else allowed_loss(task, options.max_drop)
+    if drop is None or options.quantize != "int8" or arrived or drop[0] <= allowed + 1e-9:
         return
-    yield f"{drop[1]}, allowed are {percent(options.max_drop)} (--max-drop)."
+    yield f"{drop[1]}, allowed are {percent(allowed)} (--max-drop)."
     if len(draft.calibration) < FEW_CALIBRATION:
         yield (
             f"Ranges were taken from {plural(len(draft.calibration), 'sample')}: "

@@ -9,6 +9,7 @@ from typing import Literal
 from edge_export.certificate.figures import final_agreement, is_arrived, lost_metrics, output_levels, reference_name
 from edge_export.certificate.record import Record, precision_counts
 from edge_export.certificate.words import ratio, signed
+from edge_export.search.targets import allowed_loss
 from edge_runtime.manifest import Manifest
 
 __all__ = ["Headline", "headline"]
@@ -60,7 +61,8 @@ def _tone(record: Record, agreement: float | None, allowed: float) -> tuple[Tone
         return "check", "Read the warnings before you deploy"
     if record.comparison and lost_metrics(record.comparison, allowed):
         return "check", "A figure beside the leading one fell"
-    dropped = change.value < -allowed if change else agreement is not None and 1.0 - agreement > allowed + 1e-9
+    loss = allowed_loss(record.manifest.postprocess.task, allowed)
+    dropped = change.value < -allowed if change else agreement is not None and 1.0 - agreement > loss + 1e-9
     dropped = dropped and not is_arrived(record.manifest)  # nothing was lost here, whatever its scales had lost
     if dropped:
         return "check", "The allowed drop may be exceeded"

@@ -24,6 +24,8 @@ from edge_runtime.preprocess import Preprocessor
 __all__ = ["make_golden"]
 
 SAMPLES = 2
+# What images may take of a small model's bundle: beyond this, one has to do.
+ROOM_BYTES, ROOM_SHARE = 24_000, 0.01
 # Raw tensors hardly compress: beyond this, one sample has to do.
 LARGE_BYTES = 1 << 20
 
@@ -95,11 +97,15 @@ def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
         )
     )
     feeds: list[Feeds] = []
+    room = max(ROOM_BYTES, int(ROOM_SHARE * draft.source.fp32_bytes))
     batch = draft.inputs[0].shape[0]
     for image in itertools.islice(calibration.images(), SAMPLES):
         fitted: NDArray[np.uint8] = np.empty(canvas.shape, np.uint8)
         canvas.write(image, fitted)
         encoded = encode_image(fitted)
+        room -= encoded.nbytes
+        if feeds and room < 0:
+            break
         arrays[f"image_{len(feeds):02d}"] = encoded
         tensor = decode_feeds(encoded, preprocess)
         feeds.append({draft.inputs[0].name: tensor if isinstance(batch, str) else np.repeat(tensor, batch, axis=0)})

@@ -63,7 +63,9 @@ def check_interface(facts: Facts, inputs: tuple[TensorSpec, ...], outputs: tuple
     """
     if not inputs or not outputs:
         missing = "outputs" if inputs else "inputs"
-        raise ModelError(f"the graph has no {missing}: nothing to run on a device; check that the file is a whole model")
+        raise ModelError(
+            f"the graph has no {missing}: nothing to run on a device; check that the file is a whole model"
+        )
     if facts.preprocess is not None and len(inputs) == 1:
         check_fit(inputs[0], Preprocessor(facts.preprocess))
     present = [spec.name for spec in outputs]

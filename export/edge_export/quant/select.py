@@ -8,11 +8,11 @@ a cheap node becomes int8 when everything it reads is int8 already and something
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
-from edge_export.graph import Graph, attribute
+from edge_export.graph import Graph, attribute, captured_names
 
 __all__ = ["COMPUTE_OPS", "Compute", "TensorPlan", "absorbed_output", "compute_nodes", "plan_tensors"]
 
@@ -22,6 +22,7 @@ _MOVERS = frozenset({"MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "U
 _ARITHMETIC = frozenset({"Add", "Mul", "AveragePool", "GlobalAveragePool", "LeakyRelu", "Sigmoid", "Concat"})
 _ALL_INPUTS = frozenset({"Add", "Mul", "Concat"})  # others compute with their first input only
 _CLAMPS = frozenset({"Relu", "Clip"})
+_CAPTURED = "its output is read inside an If, Loop or Scan, where onnxruntime takes no quantized value"
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,30 @@ class TensorPlan:
 def compute_nodes(graph: Graph) -> list[Compute]:
     """List every node of COMPUTE_OPS with constant float weights, in graph order."""
     found = []
+    captured = _reach_bodies(graph)
     for node in graph.model.graph.node:
         if node.domain in ("", "ai.onnx") and node.op_type in COMPUTE_OPS and len(node.input) >= 2:
             weight = graph.weights.get(node.input[1])
             if weight is not None and weight.data_type == onnx.TensorProto.FLOAT and node.input[0] not in graph.weights:
-                found.append(_compute(graph, node, weight))
+                item = _compute(graph, node, weight)
+                if item.op == "Conv" and absorbed_output(graph, node) in captured:
+                    item = replace(item, refusal=item.refusal or _CAPTURED)
+                found.append(item)
+    return found
+
+
+def _reach_bodies(graph: Graph) -> set[str]:
+    """Return the values that the bodies of If, Loop and Scan read, at once or behind movers.
+
+    None of them may come from a DequantizeLinear: onnxruntime moves it on behind movers (QDQPropagation) and looks for
+    a body's capture among the node's own inputs, which ends the process.
+    """
+    found: set[str] = set()
+    for node in graph.model.graph.node:
+        found |= captured_names(node)
+    for node in reversed(graph.model.graph.node):
+        if node.op_type in _MOVERS and not found.isdisjoint(node.output):
+            found.add(node.input[0])
     return found
 
 
@@ -110,7 +130,12 @@ def plan_tensors(
     wanted = {item.node.input[0] for item in chosen}
     # Only a Conv needs its output quantized to be fused; MatMul and Gemm can leave float.
     made = {absorbed_output(graph, item.node) for item in chosen if item.op == "Conv"}
-    cheap = {id(node): node for node in graph.model.graph.node if node.name not in barred and _can_pass(graph, node)}
+    captured = _reach_bodies(graph)
+    cheap = {
+        id(node): node
+        for node in graph.model.graph.node
+        if node.name not in barred and _can_pass(graph, node) and absorbed_output(graph, node) not in captured
+    }
     while True:
         outputs = {id(node): absorbed_output(graph, node) for node in cheap.values()}
         available = made | wanted | set(outputs.values())

@@ -15,14 +15,13 @@ from edge_export.evaluate import MEASURING_CONFIDENCE, Options, fidelity
 from edge_export.ort import open_session
 from edge_export.passes.rehearse import ProtoSession
 from edge_export.passes.write import manifest_of
+from edge_export.search.targets import allowed_loss
 from edge_runtime.settings import Settings
 from edge_runtime.vision import VisionRunner
 
 __all__ = ["Agreement", "agreement_of"]
 
-# What a figure may lose for each point that --max-drop allows. A class is right or wrong; a box near the threshold and
-# the rim of a mask come and go with noise that leaves mAP and mIoU against labels where they were.
-_TOLERANCE = {"classify": 1.0, "detect": 5.0, "segment": 10.0}
+_TASKS = ("classify", "detect", "segment")
 # Chance below which fewer agreeing images are taken for a loss, and not for bad luck with few images.
 _DOUBT = 0.05
 
@@ -42,7 +41,7 @@ class Agreement:
     def meets(self, max_drop: float) -> bool:
         """Tell whether this is compatible with a loss of at most `max_drop`."""
         if self.task != "classify":
-            return 1.0 - self.high <= _TOLERANCE[self.task] * max_drop
+            return 1.0 - self.high <= allowed_loss(self.task, max_drop)
         lost = round((1.0 - self.value) * self.images)
         return lost <= max_drop * self.images or _chance(lost, self.images, max_drop) > _DOUBT
 
@@ -50,7 +49,7 @@ class Agreement:
 def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | None:
     """Compare a graph with FP32 on the held-back images; None where answers have no meaning or there are no images."""
     held, postprocess = draft.held_back, draft.facts.postprocess
-    if not isinstance(held, ImageCalibration) or postprocess is None or postprocess.task not in _TOLERANCE:
+    if not isinstance(held, ImageCalibration) or postprocess is None or postprocess.task not in _TASKS:
         return None
     manifest = manifest_of(dataclasses.replace(draft, stages=()), (), {}, 0)
     settings = Settings.of(manifest)

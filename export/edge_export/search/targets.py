@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["target_db"]
+__all__ = ["allowed_loss", "target_db"]
 
 # Signal to noise that the outputs must keep: below 20 dB detectors lost objects; 30 dB left 98 of 100 classes the same.
 _TARGETS = {"fast": 20.0, "good": 24.0, "best": 30.0}
+
+# What agreement may lose for each point that --max-drop allows. A class is right or wrong; a box near the threshold and
+# the rim of a mask come and go with noise that leaves mAP and mIoU against labels where they were.
+_TOLERANCE = {"detect": 5.0, "segment": 10.0}
+
+
+def allowed_loss(task: str, max_drop: float) -> float:
+    """Return how much of the agreement with FP32 (0..1) may be lost: of classes, of the F1 of boxes, of masks' mIoU."""
+    return _TOLERANCE.get(task, 1.0) * max_drop
 
 
 def target_db(effort: str) -> float:
