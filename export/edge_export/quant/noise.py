@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.manifest import Detect, Postprocess
+from edge_runtime.manifest import Classify, Detect, Postprocess
 
 __all__ = ["CEILING_DB", "NoiseMeter", "decibels"]
 
 CEILING_DB = 120.0  # equal to the last bit; JSON has no infinity
+_CLOSE, _LEAST = 1e-3, 1e-9  # of probabilities: how near their sum is to 1, and what is as good as 0
 _BOX_FIRST = ("yolo", "yolo-objectness", "grid")
 
 
@@ -23,7 +24,9 @@ def decibels(noise_to_signal: float) -> float:
 
 class NoiseMeter:
     """Sums signal and noise energy over samples. A detector's boxes and scores are different parts: box
-    coordinates are hundreds of pixels and would drown the scores, which are what breaks first.
+    coordinates are hundreds of pixels and would drown the scores, which are what breaks first. A classifier's
+    probabilities are turned back to logits: behind a Softmax or Sigmoid sure answers hide all errors, and a few
+    doubtful ones decide the figure.
     """
 
     def __init__(self, postprocess: Postprocess) -> None:
@@ -36,7 +39,10 @@ class NoiseMeter:
         for name, reference in expected.items():
             if reference.dtype.kind != "f":
                 continue
-            for part, a, b in self._parts(name, reference, found[name]):
+            other = found[name]
+            if isinstance(self._postprocess, Classify) and reference.shape == other.shape:
+                reference, other = _logits(reference, other)
+            for part, a, b in self._parts(name, reference, other):
                 a64 = a.astype(np.float64)
                 signal = float(np.square(a64).sum())
                 noise = float(np.square(a64 - b.astype(np.float64)).sum()) if a.shape == b.shape else signal
@@ -64,3 +70,17 @@ class NoiseMeter:
             return [(name, a, b)]
         boxes, scores = [np.s_[:, :4], np.s_[:, 4:]] if axis == 1 else [np.s_[:, :, :4], np.s_[:, :, 4:]]
         return [(f"{name} boxes", a[boxes], b[boxes]), (f"{name} scores", a[scores], b[scores])]
+
+
+def _logits(
+    reference: NDArray[np.generic], other: NDArray[np.generic]
+) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Return both as logits where the reference holds probabilities [samples, classes]; else as they are."""
+    a, b = reference.astype(np.float64), other.astype(np.float64)
+    if a.ndim != 2 or a.shape[1] < 2 or not (np.isfinite(b).all() and (a >= 0).all() and (a <= 1 + _CLOSE).all()):
+        return reference, other
+    softmax = np.abs(a.sum(axis=1) - 1).max(initial=0.0) < _CLOSE
+    left, right = (np.log(np.clip(p, _LEAST, 1.0)) for p in (a, b))
+    if softmax:  # up to a constant, which changes no answer
+        return left - left.mean(axis=1, keepdims=True), right - right.mean(axis=1, keepdims=True)
+    return left - np.log1p(-np.clip(a, 0.0, 1 - _LEAST)), right - np.log1p(-np.clip(b, 0.0, 1 - _LEAST))

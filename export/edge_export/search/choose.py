@@ -69,11 +69,15 @@ def choose(draft: Draft, trial: Trial, kept: frozenset[str], searched: bool, pro
     return replace(at_once, sensitivities=sensitivities, times=space.measured_times())
 
 
+def _target(draft: Draft, effort: str) -> float:
+    return target_db(effort, draft.facts.postprocess.task if draft.facts.postprocess else "")
+
+
 def _at_once(draft: Draft, trial: Trial, searcher: Searcher, searched: bool) -> Chosen | None:
     """Return what needs no look at single layers: what is asked for, and with little effort all int8, or all weights
     int8, if that meets the target.
     """
-    limits = Limits(target_db("fast"), 0.0)
+    limits = Limits(_target(draft, "fast"), 0.0)
     if not searched:
         return _timed(
             draft, trial, searcher, searcher.measured(searcher.all_int8(), limits), None, "as asked for", None
@@ -98,7 +102,7 @@ def _look_at_layers(draft: Draft, trial: Trial, progress: Progress) -> tuple[Sea
     space = SearchSpace(trial.graph, units, shapes, table)
     # Where all rounded weights together are well inside the target, none of them need be looked at alone.
     rounding = decibels(max(trial.noise([], every=LAYER_STEP, stored=trial.able).values(), default=0.0))
-    weights = rounding < target_db(draft.options.effort) + QUIET_DB
+    weights = rounding < _target(draft, draft.options.effort) + QUIET_DB
     with progress.step("sensitivity per layer", len(trial.able)) as advance:
         return space, measure_sensitivities(trial, trial.able, LAYER_STEP, weights, advance)
 
@@ -121,7 +125,7 @@ def _measure(
 
 def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) -> Chosen:
     """Search for the fastest mix that is near enough; look nearer where answers to held-back images change."""
-    goal = target_db(draft.options.effort)
+    goal = _target(draft, draft.options.effort)
     every = sum(values.size for values in trial.cache.arrays.values())
     limits = Limits(goal, MOST_BYTES * 4 * every)
     with progress.step("precision search", 2 + len(PRICES).bit_length()) as advance:
