@@ -32,8 +32,9 @@ TRIAL_SAMPLES = {"fast": 4, "good": 16, "best": 16}
 LAYER_STEP = 4
 # Rounded weights this far above the target leave its noise to the activations.
 QUIET_DB = 6.0
-# The weights may take this share of FP32's bytes so that the target is met; for --max-drop they may take any.
+# A bundle may take this share of FP32's bytes so that the target is met; for --max-drop it may take any.
 MOST_BYTES = 0.29
+NODE_BYTES = 400  # of Q, DQ and names round a layer, roughly
 # Where answers are lost, the target is raised by so much, so often.
 RAISE_DB, RAISES = 3.0, 3
 # Integers must save at least so much of FP32's time to be worth their noise.
@@ -126,8 +127,7 @@ def _measure(
 def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) -> Chosen:
     """Search for the fastest mix that is near enough; look nearer where answers to held-back images change."""
     goal = _target(draft, draft.options.effort)
-    every = sum(values.size for values in trial.cache.arrays.values())
-    limits = Limits(goal, MOST_BYTES * 4 * every)
+    limits = Limits(goal, _room(trial))
     with progress.step("precision search", 2 + len(PRICES).bit_length()) as advance:
         found = searcher.search(limits, advance)
         agreement = _agreement(draft, trial, searcher, found)
@@ -148,6 +148,12 @@ def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) 
     if raised:
         note += f", raised from {goal:.0f} because answers to held-back images changed"
     return _timed(draft, trial, searcher, found, agreement, note, limits)
+
+
+def _room(trial: Trial) -> float:
+    """Return the bytes that weights may take: a share of FP32's, less what graph, scales and names will."""
+    elements = sum(int(values.size) for values in trial.cache.arrays.values())
+    return MOST_BYTES * 4 * elements - int(trial.slim.ByteSize()) - NODE_BYTES * len(trial.able)
 
 
 def _timed(
