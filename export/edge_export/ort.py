@@ -45,6 +45,8 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
     # "/onnxruntime_src/....cc:123 void f(...) " tells a user nothing
     text = re.sub(r"/onnxruntime_src/\S+?:\d+\s+.*?\)(?: const)?(?: \[with [^\]]*\])?\s+", "", text)
     text = re.sub(r"^Exception during (?:initialization|loading): ", "", text)
+    # a temporary file's name would differ in every run, and in every report that quotes it
+    text = re.sub(r"^Load model from .*? failed: ?", "", text)
     # a failure inside If or Loop is wrapped once per level; the innermost is the reason
     text = text.rsplit("Status Message: ", 1)[-1].strip()
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -171,7 +171,8 @@ def _load(options: ExportOptions, progress: Progress, weights: WeightFolder | No
         options = dataclasses.replace(options, quantize="fp16")
     calibration = _open_calibration(options, inputs, facts)
     if isinstance(calibration, RandomCalibration):
-        calibration = fit_noise(calibration, model)
+        with _named("load"):
+            calibration = fit_noise(calibration, model)
     calibration, held_back = hold_back(calibration, options.samples)
     return Draft(
         options=options,

@@ -147,3 +147,22 @@ def test_one_block_is_the_whole_graph(kind):
     assert cut.inputs == ("images",)
     assert cut.outputs == ("logits",)
     assert len(cut.nodes) == len(model.graph.node)
+
+
+def test_a_constant_that_a_copy_reads_twice_is_made_once_in_a_block():
+    weights = {"h": np.arange(6, dtype=np.float16), **{n: np.array([v], np.int64) for n, v in [("a", 0), ("b", 3)]}}
+    weights["c"] = np.array([6], np.int64)
+    nodes = [
+        helper.make_node("Cast", ["h"], ["f"], name="cast", to=onnx.TensorProto.FLOAT),
+        helper.make_node("Slice", ["f", "a", "b"], ["low"], name="low"),
+        helper.make_node("Slice", ["f", "b", "c"], ["high"], name="high"),
+        helper.make_node("Concat", ["high", "low"], ["turned"], name="concat", axis=0),
+        helper.make_node("Add", ["x", "turned"], ["y"], name="add"),
+    ]
+    model = make(nodes, weights, {"x": [1, 6]}, {"y": [1, 6]})
+    sequence = make_sequence(model)
+    cut = sequence.block(0, len(sequence.main))
+    assert [node.name for node in cut.nodes] == ["cast", "high", "low", "concat", "add"]
+    feed = {"x": np.zeros((1, 6), np.float32)}
+    found = run_chain(block_models(model, [cut], {}), feed, optimize=False)
+    assert found["y"].tolist() == [[3, 4, 5, 0, 1, 2]]

@@ -106,3 +106,32 @@ def test_a_gemm_with_alpha_is_refused_with_its_reason():
     refusals = {item.name: item.refusal for item in compute_nodes(Graph(model))}
     assert "alpha" in refusals["gemm"]
     assert refusals["conv0"] is None
+
+
+def test_what_a_control_flow_body_reads_stays_float(feeds, tmp_path):
+    """onnxruntime moves a DequantizeLinear on behind a mover, and ends the process where a body reads that."""
+    weights = {"w": np.random.default_rng(0).standard_normal((4, 3, 1, 1)).astype(np.float32)}
+    weights |= {"flat": np.array([1, -1], np.int64), "zero": np.zeros(1, np.float32)}
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node(op, ["row"], [f"{op}_out"], name=op)],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"{op}_out", onnx.TensorProto.FLOAT, None)],
+        )
+        for name, op in [("then_branch", "Exp"), ("else_branch", "Neg")]
+    }
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["map"], name="conv"),
+        helper.make_node("Reshape", ["map", "flat"], ["row"], name="reshape"),
+        helper.make_node("ReduceMax", ["images"], ["most"], name="max", keepdims=0),
+        helper.make_node("Greater", ["most", "zero"], ["positive"], name="greater"),
+        helper.make_node("If", ["positive"], ["logits"], name="if", **branches),
+    ]
+    model = make(nodes, weights, {"images": [1, 3, 16, 16]}, {"logits": [1, 1024]})
+    (conv,) = compute_nodes(Graph(model))
+    assert conv.refusal is not None
+    assert "If, Loop or Scan" in conv.refusal
+    found, plan = quantized(model, feeds)
+    assert not plan.tensors
+    optimized_ops(found, tmp_path)  # or onnxruntime ends the process

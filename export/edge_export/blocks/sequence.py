@@ -51,12 +51,18 @@ class Sequence:
         return readers
 
     def copies_for(self, name: str) -> list[onnx.NodeProto]:
-        """Return the repeatable nodes that make `name` from the main line, in order; [] when it is on it."""
+        """Return the repeatable nodes that make `name` from the main line, in order, each once; [] when it is on it."""
+        found: dict[str, onnx.NodeProto] = {}
+        self._copy_into(found, name)
+        return list(found.values())
+
+    def _copy_into(self, found: dict[str, onnx.NodeProto], name: str) -> None:
         node = self.copied.get(name)
-        if node is None:
-            return []
-        before = [made for source in node.input if source for made in self.copies_for(source)]
-        return [*before, node]
+        if node is None or name in found:
+            return
+        for source in Graph.reads(node):
+            self._copy_into(found, source)
+        found[name] = node
 
     def roots(self, name: str) -> set[str]:
         """Return the main-line values, inputs and initializers behind `name`."""
@@ -128,4 +134,4 @@ def make_sequence(model: onnx.ModelProto) -> Sequence:
 
 def _roots(copied: dict[str, onnx.NodeProto], name: str) -> set[str]:
     node = copied.get(name)
-    return {name} if node is None else set().union(*(_roots(copied, source) for source in node.input if source))
+    return {name} if node is None else set().union(*(_roots(copied, source) for source in Graph.reads(node)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,7 +100,10 @@ class SearchSpace:
 def _times(graph: Graph, unit: Unit, shapes: Shapes, table: LatencyTable | None) -> Times:
     if table is None:
         return _UNMEASURED
-    return table.kernels.get(signature(graph, unit, shapes), _UNMEASURED)
+    times = table.kernels.get(signature(graph, unit, shapes), _UNMEASURED)
+    if not math.isfinite(times.float_us):  # the unit could not be run alone: that says nothing of it in the graph
+        return Times(times.int8_us, times.int8_us) if math.isfinite(times.int8_us) else _UNMEASURED
+    return times
 
 
 def _edge_costs(shape: tuple[int, ...], table: LatencyTable | None) -> tuple[float, float]:

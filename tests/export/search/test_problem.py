@@ -73,3 +73,11 @@ def test_a_cheap_node_that_is_barred_stays_float(graph):
     cheap = plan_tensors(graph, names, candidates).nodes
     assert cheap
     assert not plan_tensors(graph, names, candidates, cheap).nodes
+
+
+def test_a_unit_that_could_not_be_timed_alone_spoils_no_price(graph):
+    unknown = Times(float("inf"), float("inf"))
+    first = find_units(graph, compute_nodes(graph))[0].name
+    every = space(graph, lambda unit: unknown if unit.name == first else Times(2.0, 1.0))
+    assert sum(times.float_us for times in every.times) < float("inf")
+    assert every.cheapest({}).int8 == {item.name for item in compute_nodes(graph)}
