@@ -166,3 +166,13 @@ def test_a_constant_that_a_copy_reads_twice_is_made_once_in_a_block():
     feed = {"x": np.zeros((1, 6), np.float32)}
     found = run_chain(block_models(model, [cut], {}), feed, optimize=False)
     assert found["y"].tolist() == [[3, 4, 5, 0, 1, 2]]
+
+
+def test_an_output_that_no_node_makes_comes_from_the_last_block():
+    weights = {"w": np.ones(6, np.float32)}
+    model = make([helper.make_node("Add", ["x", "w"], ["y"], name="add")], weights, {"x": [6]}, {"y": [6], "w": [6]})
+    sequence = make_sequence(model)
+    cut = sequence.block(0, len(sequence.main))
+    assert cut.outputs == ("y", "w")
+    found = run_chain(block_models(model, [cut], {}), {"x": np.zeros(6, np.float32)}, optimize=False)
+    assert found["w"].tolist() == [1] * 6

@@ -104,6 +104,8 @@ class Sequence:
 
     def _belongs(self, name: str, start: int, stop: int) -> bool:
         """Tell whether the block start..stop gives the graph output `name`."""
+        if name in self.weights or name in self.graph_inputs:
+            return stop == len(self.main)  # made by no node: the last block gives it
         if name not in self.copied:
             return start <= self.made_at.get(name, -1) < stop
         places = [self.made_at[root] for root in self.roots(name) if root in self.made_at]

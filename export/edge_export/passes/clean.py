@@ -137,7 +137,8 @@ def _clean(
 def _repair(model: onnx.ModelProto) -> list[str]:
     del model.training_info[:]
     repair.sort_nodes(model.graph)
-    notes = repair.drop_overridable_inputs(model)
+    notes = repair.fill_sparse(model)
+    notes += repair.drop_overridable_inputs(model)
     notes += repair.fix_ir_version(model)
     notes += repair.unwrap_outputs(model)
     repair.fix_imports(model)

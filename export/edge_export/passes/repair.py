@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import onnx
-from onnx import AttributeProto, TensorProto
+from onnx import AttributeProto, TensorProto, numpy_helper
 
 from edge_export.graph import default_opset, subgraphs
 
@@ -15,6 +16,7 @@ __all__ = [
     "all_graphs",
     "drop_dead_nodes",
     "drop_overridable_inputs",
+    "fill_sparse",
     "fix_imports",
     "fix_ir_version",
     "name_nodes",
@@ -63,6 +65,21 @@ def fix_imports(model: onnx.ModelProto) -> None:
     for domain in sorted(others):
         if domain in used:
             model.opset_import.append(onnx.helper.make_opsetid(domain, others[domain]))
+
+
+def fill_sparse(model: onnx.ModelProto) -> list[str]:
+    """Turn sparse initializers into ordinary ones, which every pass knows; pruned weights are compressed later."""
+    count = len(model.graph.sparse_initializer)
+    for sparse in model.graph.sparse_initializer:
+        values, places = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        if places.ndim == 1:
+            dense.reshape(-1)[places] = values
+        else:
+            dense[tuple(places.T)] = values
+        model.graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+    del model.graph.sparse_initializer[:]
+    return [f"{count} sparse weights were filled"] if count else []
 
 
 def drop_overridable_inputs(model: onnx.ModelProto) -> list[str]:

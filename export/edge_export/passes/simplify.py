@@ -16,7 +16,7 @@ import onnxslim
 from onnxslim.third_party.onnx_graphsurgeon.ir.tensor import LazyValues
 
 from edge_export.ort import one_line
-from edge_export.outside import WeightFolder, outside_spot, tensor_array
+from edge_export.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
 from edge_export.passes.probe import Probe
 from edge_export.passes.repair import sort_nodes
 
@@ -37,6 +37,8 @@ def simplify(
 
     With `weights`, what is made of weights is moved there.
     """
+    if not is_heavy(model):  # onnxslim does not look outside everywhere
+        model = _with_weights(model)
     problem = ""
     for skipped in _STEPS:
         for threshold in (None, _LARGE_CONSTANT):
@@ -69,6 +71,14 @@ def _slim(model: onnx.ModelProto, skipped: tuple[str, ...], threshold: int | Non
         if weight.HasField("raw_data"):  # what was made of a weight outside says that it lies there too
             weight.ClearField("data_location")
     return slim
+
+
+def _with_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for weight in copy.graph.initializer:
+        weight.CopyFrom(inside(weight))
+    return copy
 
 
 def _bytes(model: onnx.ModelProto) -> int:

@@ -43,9 +43,10 @@ class NoiseMeter:
             if isinstance(self._postprocess, Classify) and reference.shape == other.shape:
                 reference, other = _logits(reference, other)
             for part, a, b in self._parts(name, reference, other):
-                a64 = a.astype(np.float64)
+                told = np.isfinite(a)  # what FP32 itself does not know is not held against the other
+                a64 = a[told].astype(np.float64)
                 signal = float(np.square(a64).sum())
-                noise = float(np.square(a64 - b.astype(np.float64)).sum()) if a.shape == b.shape else signal
+                noise = float(np.square(a64 - b[told].astype(np.float64)).sum()) if a.shape == b.shape else signal
                 self._signal[part] = self._signal.get(part, 0.0) + signal
                 self._noise[part] = self._noise.get(part, 0.0) + (noise if math.isfinite(noise) else signal * 1e6)
 
