@@ -43,6 +43,7 @@ __all__ = [
     "Score",
     "TensorRunner",
     "Witness",
+    "accuracy_row",
     "compare",
     "evaluate",
     "fidelity",
@@ -110,8 +111,8 @@ class Comparison:
     def accuracy(self) -> tuple[Accuracy, ...]:
         """Return the manifest's rows, figures that are not defined left out."""
         pairs = zip(self.fp32, self.bundle, strict=True)
-        rows = [_row(self.data, b, _finite(a.value)) for a, b in pairs if math.isfinite(b.value)]
-        rows += [_row(self.data, score, None) for score in self.fidelity if math.isfinite(score.value)]
+        rows = [accuracy_row(self.data, b, _finite(a.value)) for a, b in pairs if math.isfinite(b.value)]
+        rows += [accuracy_row(self.data, score, None) for score in self.fidelity if math.isfinite(score.value)]
         return tuple(rows)
 
 
@@ -291,7 +292,7 @@ def _less(after: Measure, before: Measure) -> Measure:
     return Measure(after.metric, statistic, rounds=after.rounds)
 
 
-def _row(data: str, score: Score, fp32: float | None) -> Accuracy:
+def accuracy_row(data: str, score: Score, fp32: float | None) -> Accuracy:
     return Accuracy(score.metric, data, fp32, score.value, _finite(score.low), _finite(score.high))
 
 

@@ -17,7 +17,8 @@ from edge_export.data.calibration import (
     open_calibration,
 )
 from edge_export.data.hold_back import hold_back, with_held
-from edge_export.data.labelled import open_labelled
+from edge_export.data.images import find_images
+from edge_export.data.labelled import NoLabelsError, open_labelled
 from edge_export.data.noise_fit import fit_noise
 from edge_export.draft import Draft, Feeds, Progress
 from edge_export.facts import Facts, image_shape
@@ -244,8 +245,13 @@ def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], fa
         return RandomCalibration(inputs, options.seed, count=count)
     preprocessor = Preprocessor(facts.preprocess)
     if options.evaluate is not None:
-        labelled = open_labelled(options.evaluate, options.evaluate_limit, options.seed)
-        paths = [item.path for item in labelled.items]
+        try:
+            labelled = open_labelled(options.evaluate, options.evaluate_limit, options.seed)
+            paths = [item.path for item in labelled.items]
+        except NoLabelsError:
+            paths = find_images(options.evaluate)
+            if not paths:
+                raise
         return choose_images(options.evaluate, paths, inputs[0], preprocessor, count, options.seed)
     return SmoothImages(inputs[0], preprocessor, options.seed, count)
 

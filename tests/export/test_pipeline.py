@@ -1,5 +1,6 @@
 """edge-export from a file to a bundle, and what it refuses."""
 
+import dataclasses
 import json
 
 import cv2
@@ -203,3 +204,21 @@ def test_a_bundle_as_source_is_told_from_a_model(exported, tmp_path):
     options, _, _ = exported
     with pytest.raises(UsageError, match="is a bundle already"):
         export_bundle(ExportOptions(str(options.output), tmp_path / "again.edge", quantize="fp32"))
+
+
+def test_images_without_labels_say_how_far_the_answers_are_those_of_fp32(exported, tmp_path):
+    options = exported[0]
+    folder = tmp_path / "unlabelled"
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    for i in range(5):
+        cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    changed = dataclasses.replace(options, output=tmp_path / "m.edge", evaluate=folder, effort="fast")
+    manifest, _ = export_bundle(changed)
+    (row,) = [row for row in manifest.accuracy if row.metric == "agreement"]
+    assert row.data == "unlabelled: 5 images without labels"
+    assert 0.0 <= row.bundle <= 1.0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="no labels and no unseen images"):
+        export_bundle(dataclasses.replace(changed, evaluate=empty))

@@ -12,7 +12,7 @@ from edge_export.data.truth import LabelledSet
 from edge_export.data.yolo import is_yolo, open_yolo
 from edge_runtime.errors import DataError
 
-__all__ = ["LOOKED_FOR", "open_labelled"]
+__all__ = ["LOOKED_FOR", "NoLabelsError", "open_labelled"]
 
 LOOKED_FOR = (
     "COCO instances (*.json, annotations/*.json)",
@@ -22,6 +22,11 @@ LOOKED_FOR = (
     "a list of images (*.txt with lines `FILE, INDEX`)",
     "class folders (two or more sub-folders with images)",
 )
+
+
+class NoLabelsError(DataError):
+    """A folder in which nothing that looks like labels lies; it may still hold images."""
+
 
 # Where a folder holds only splits, the one that training did not see is meant.
 _SPLITS = ("test", "val", "valid", "validation")
@@ -54,4 +59,4 @@ def open_labelled(path: Path, limit: int = 0, seed: int = 0) -> LabelledSet:
     for split in _SPLITS:
         if (path / split).is_dir():
             return open_labelled(path / split, limit, seed)
-    raise DataError(f"no labels in {path}; looked for " + "; ".join(LOOKED_FOR))
+    raise NoLabelsError(f"no labels in {path}; looked for " + "; ".join(LOOKED_FOR))

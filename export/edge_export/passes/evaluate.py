@@ -1,15 +1,19 @@
-"""Evaluate: FP32 against the bundle on labelled images that calibration did not see (`--evaluate`)."""
+"""Evaluate: FP32 against the bundle on images that calibration did not see, with labels or without (`--evaluate`)."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from pathlib import Path
 
 from edge_export.certificate.flips import Collector, Flips
 from edge_export.data.calibration import ImageCalibration
-from edge_export.data.labelled import open_labelled
+from edge_export.data.images import find_images, spread
+from edge_export.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
 from edge_export.data.truth import LabelledSet
 from edge_export.draft import Draft, Progress
-from edge_export.evaluate import Comparison, Options, compare, measuring_settings
+from edge_export.evaluate import Comparison, Options, accuracy_row, compare, fidelity, measuring_settings
+from edge_export.metrics.answers import FIDELITY
 from edge_export.ort import open_session
 from edge_export.passes.rehearse import ProtoSession
 from edge_export.passes.write import manifest_of
@@ -29,7 +33,10 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
         raise UsageError(
             "--evaluate needs to know what the model's answers mean: give --task and the pre-processing flags"
         )
-    labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed)
+    try:
+        labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed)
+    except NoLabelsError:
+        return _without_labels(draft, progress)
     labelled = _unseen(draft, labelled)
     labelled = dataclasses.replace(labelled, description=printable(labelled.description))
     comparison, flips = compare_models(draft, labelled, progress)
@@ -42,6 +49,31 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
         notes=(*draft.notes, *comparison.notes),
         warnings=(*draft.warnings, *_nothing_right(comparison)),
     )
+
+
+def _without_labels(draft: Draft, progress: Progress) -> Draft:
+    """Add how far the bundle's answers are FP32's on images that nobody labelled; DataError where there are none."""
+    folder = draft.options.evaluate
+    images = find_images(folder) if folder is not None and folder.is_dir() else []
+    task = draft.facts.postprocess.task if draft.facts.postprocess else ""
+    seen = _seen(draft)
+    images = [path for path in images if path.resolve() not in seen]
+    if not images or task not in FIDELITY:
+        raise DataError(f"no labels and no unseen images in {folder}; looked for " + "; ".join(LOOKED_FOR))
+    chosen = [images[index] for index in spread(len(images), draft.options.evaluate_limit, draft.options.seed)]
+    manifest = manifest_of(draft, (), {}, 0)
+    data = printable(f"{folder.name if folder else ''}: {len(chosen)} images without labels")
+    with progress.step("evaluate", len(chosen)) as advance:
+        found = fidelity(
+            runner(draft, manifest, reference=True),
+            runner(draft, manifest, reference=False),
+            chosen,
+            task,
+            Options(manifest.labels, manifest.thresholds.confidence, seed=draft.options.seed, task=task),
+            lambda done, total: advance(),
+        )
+    rows = tuple(accuracy_row(data, score, None) for score in found.scores if math.isfinite(score.value))
+    return dataclasses.replace(draft, accuracy=(*rows, *draft.accuracy), notes=(*draft.notes, *found.notes))
 
 
 def _nothing_right(comparison: Comparison) -> tuple[str, ...]:
@@ -86,13 +118,17 @@ def runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
     return VisionRunner(manifest, session, measuring_settings(manifest))
 
 
+def _seen(draft: Draft) -> set[Path]:
+    """Return the images that gave ranges, or that precision was chosen on."""
+    if draft.params is None:
+        return set()
+    sets = [one for one in (draft.calibration, draft.held_back) if isinstance(one, ImageCalibration)]
+    return {path.resolve() for one in sets for path in one.paths}
+
+
 def _unseen(draft: Draft, labelled: LabelledSet) -> LabelledSet:
     """Leave out the images that ranges were calibrated on: a figure on those proves little."""
-    if not isinstance(draft.calibration, ImageCalibration) or draft.params is None:
-        return labelled
-    seen = {path.resolve() for path in draft.calibration.paths}
-    if isinstance(draft.held_back, ImageCalibration):
-        seen |= {path.resolve() for path in draft.held_back.paths}
+    seen = _seen(draft)
     items = tuple(item for item in labelled.items if item.path.resolve() not in seen)
     if not items:
         raise DataError(
