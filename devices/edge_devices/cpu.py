@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
 
-__all__ = ["saturates_int8", "usable_cores"]
+__all__ = ["processor_name", "saturates_int8", "usable_cores"]
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -21,16 +22,29 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, cores if quota is None else min(cores, math.ceil(quota)))
 
 
+def processor_name(root: Path = Path("/")) -> str:
+    """Return the processor's name as the system tells it, else its architecture."""
+    for line in _cpuinfo(root):
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Hardware", "Model") and value.strip():
+            return value.strip()
+    return platform.machine()
+
+
 def saturates_int8(root: Path = Path("/")) -> bool:
     """Tell whether this is an x86 without VNNI, which adds pairs of uint8 x int8 products in 16 bits: large ones are
     cut off, and a layer's answer is then plainly wrong. False where nobody tells (not Linux, not x86).
     """
-    try:
-        lines = (root / "proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return False
+    lines = _cpuinfo(root)
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     return bool(flags) and not {"avx512_vnni", "avx_vnni"} & set(flags)
+
+
+def _cpuinfo(root: Path) -> list[str]:
+    try:
+        return (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux: nobody tells
+        return []
 
 
 def _quota(cgroup: Path) -> float | None:

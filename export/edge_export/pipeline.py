@@ -53,7 +53,7 @@ from edge_runtime.errors import DataError, EdgelineError, ModelError
 from edge_runtime.manifest import Manifest, TensorSpec
 from edge_runtime.preprocess import Preprocessor
 
-__all__ = ["PASSES", "QuietProgress", "export_bundle"]
+__all__ = ["PASSES", "QuietProgress", "export_bundle", "load_draft"]
 
 UNCALIBRATED_SAMPLES = 4
 
@@ -102,7 +102,7 @@ def export_bundle(options: ExportOptions, progress: Progress | None = None) -> t
     progress = progress or QuietProgress()
     check_target(options.output)
     _check_data(options)
-    draft = _load(options, progress, WeightFolder())
+    draft = load_draft(options, progress, WeightFolder())
     for title, step in PASSES:
         before = draft.model
         with _named(title):
@@ -138,7 +138,7 @@ def _moved_out(draft: Draft) -> Draft:
     return dataclasses.replace(draft, model=model, reference=reference)
 
 
-def _load(options: ExportOptions, progress: Progress, weights: WeightFolder | None = None) -> Draft:
+def load_draft(options: ExportOptions, progress: Progress, weights: WeightFolder | None = None) -> Draft:
     """Return the draft that the passes start from; with `weights`, big weights lie there and not in its graphs."""
     with progress.step("load", 2) as advance:
         with _named("load"):

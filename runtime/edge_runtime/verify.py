@@ -37,8 +37,9 @@ from edge_runtime.bundle import read_bundle
 from edge_runtime.engine import Engine
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.golden import GoldenSample, load_golden, read_golden
-from edge_runtime.manifest import Detect, Manifest, Postprocess
+from edge_runtime.manifest import Manifest, Postprocess
 from edge_runtime.opening import OpenOptions, open_runner
+from edge_runtime.parts import BOX_VALUES, box_axis
 from edge_runtime.settings import Settings
 from edge_runtime.verification import AnswerCheck, PartCheck, Verification, describe_machine
 
@@ -238,15 +239,11 @@ def _distance(kind: str, one: NDArray[np.float64], other: NDArray[np.float64]) -
 
 
 def _parts(post: Postprocess, name: str, shape: tuple[int, ...], where: NDArray[np.int64]) -> list[tuple[str, Bools]]:
-    """Which of the flat positions belong to which part: a detector's rows are boxes and scores, as the certificate
-    tells them apart (boxes are hundreds of pixels, and would drown the scores)."""
-    everything = [(name, np.ones(where.size, np.bool_))]
-    if not isinstance(post, Detect) or post.format not in ("yolo", "yolo-objectness", "grid") or len(shape) != 3:
-        return everything
-    axis = 1 if post.axis == "channels-first" else 2
-    if shape[axis] < 5:
-        return everything
-    boxes = np.unravel_index(where, shape)[axis] < 4
+    """Which of the flat positions belong to which part of an output."""
+    axis = box_axis(post, shape)
+    if axis is None:
+        return [(name, np.ones(where.size, np.bool_))]
+    boxes = np.unravel_index(where, shape)[axis] < BOX_VALUES
     return [(f"{name} boxes", boxes), (f"{name} scores", ~boxes)]
 
 

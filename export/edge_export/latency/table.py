@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 
-from edge_devices import usable_cores
+from edge_devices import processor_name, usable_cores
 from edge_export.text import printable
 from edge_runtime.errors import DataError
 from edge_runtime.files import write_text
@@ -66,7 +64,7 @@ class LatencyTable:
 
 def machine_words() -> str:
     """Return what the times belong to: the processor, threads, and onnxruntime's version."""
-    return f"{printable(_processor())}, {usable_cores()} threads, onnxruntime {onnxruntime.__version__}"
+    return f"{printable(processor_name())}, {usable_cores()} threads, onnxruntime {onnxruntime.__version__}"
 
 
 def this_machine_file() -> Path:
@@ -118,15 +116,3 @@ def _read(path: Path) -> LatencyTable:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no table of latencies ({error}); delete it, or give another --target") from error
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    found: dict[str, Any] = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        found.setdefault(key.strip(), value.strip())
-    return str(found.get("model name") or found.get("Hardware") or found.get("Model") or platform.machine())

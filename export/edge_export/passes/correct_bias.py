@@ -41,5 +41,5 @@ def measured_shifts(draft: Draft, samples: int) -> dict[str, NDArray[np.float32]
         behind = {str(item.node.output[0]): activation_behind(bench.graph, item) for item in items}
         axes = {str(item.node.output[0]): output_axis(item) for item in items}
         expected = channel_means(draft.model, behind, axes, feeds)
-        walk = Walk(bench.quantized(bench.able), bench.folder, feeds, BUDGET, "int8")
+        walk = Walk(bench.model(bench.able), bench.folder, feeds, BUDGET, "int8")
         return corrections(walk, items, behind, expected)

@@ -22,7 +22,7 @@ from edge_export.flags import FactFlags
 from edge_export.graph import Graph
 from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
-from edge_export.pipeline import _load as load_draft
+from edge_export.pipeline import load_draft
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import decibels
 from edge_export.quant.qdq import WeightCache, to_qdq

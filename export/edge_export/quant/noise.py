@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.manifest import Classify, Detect, Postprocess
+from edge_runtime.manifest import Classify, Postprocess
+from edge_runtime.parts import BOX_VALUES, box_axis
 
 __all__ = ["CEILING_DB", "NoiseMeter", "decibels"]
 
 CEILING_DB = 120.0  # equal to the last bit; JSON has no infinity
 _CLOSE, _LEAST = 1e-3, 1e-9  # of probabilities: how near their sum is to 1, and what is as good as 0
-_BOX_FIRST = ("yolo", "yolo-objectness", "grid")
 
 
 def decibels(noise_to_signal: float) -> float:
@@ -62,15 +62,11 @@ class NoiseMeter:
     def _parts(
         self, name: str, a: NDArray[np.generic], b: NDArray[np.generic]
     ) -> Iterable[tuple[str, NDArray[np.generic], NDArray[np.generic]]]:
-        spec = self._postprocess
-        single = isinstance(spec, Detect) and spec.format in _BOX_FIRST and a.ndim == 3 and a.shape == b.shape
-        if not single or not isinstance(spec, Detect):
+        axis = box_axis(self._postprocess, a.shape) if a.shape == b.shape else None
+        if axis is None:
             return [(name, a, b)]
-        axis = 1 if spec.axis == "channels-first" else 2
-        if a.shape[axis] < 5:
-            return [(name, a, b)]
-        boxes, scores = [np.s_[:, :4], np.s_[:, 4:]] if axis == 1 else [np.s_[:, :, :4], np.s_[:, :, 4:]]
-        return [(f"{name} boxes", a[boxes], b[boxes]), (f"{name} scores", a[scores], b[scores])]
+        (boxes, scores), (other_boxes, other_scores) = (np.split(array, [BOX_VALUES], axis) for array in (a, b))
+        return [(f"{name} boxes", boxes, other_boxes), (f"{name} scores", scores, other_scores)]
 
 
 def _logits(

@@ -54,7 +54,7 @@ def gauge(draft: Draft) -> Gauge:
         levels: list[list[float]] = []
         worst = 0.0
         for chosen in [np.arange(len(bench.able)), *parts]:
-            session = bench.open(bench.quantized([bench.able[int(i)] for i in chosen]), names)
+            session = bench.open(bench.model([bench.able[int(i)] for i in chosen]), names)
             meter, found = NoiseMeter(postprocess), []
             for feed, expected in pairs:
                 answer, alone = run(session, feed), NoiseMeter(postprocess)
@@ -74,7 +74,7 @@ def weights_gauge(draft: Draft) -> Gauge:
     postprocess = draft.facts.postprocess or Raw()
     with Workbench(draft) as bench:
         names = telling_outputs(bench.graph)
-        session = bench.open(bench.stored(bench.able), names)
+        session = bench.open(bench.model([], stored=bench.able), names)
         meter, levels = NoiseMeter(postprocess), []
         for feed, expected in _expected(draft, bench, names):
             answer, alone = run(session, feed), NoiseMeter(postprocess)

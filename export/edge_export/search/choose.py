@@ -6,6 +6,7 @@ good, best: layers are timed on this machine, tried one by one, and the fastest 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -60,7 +61,7 @@ class Chosen:
 
 def choose(draft: Draft, trial: Trial, kept: frozenset[str], searched: bool, progress: Progress) -> Chosen:
     """Choose for every node that can be int8; those `kept` stay FP16. `searched` False: all others are int8."""
-    sizes = {item.name: int(trial.cache.arrays[item.weight].size) for item in trial.able}
+    sizes = {item.name: math.prod(trial.graph.weights[item.weight].dims) for item in trial.able}
     at_once = _at_once(draft, trial, Searcher(trial, None, (), kept, sizes), searched)
     if at_once is not None and draft.options.effort == "fast":
         return at_once
@@ -152,7 +153,7 @@ def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) 
 
 def _room(trial: Trial) -> float:
     """Return the bytes that weights may take: a share of FP32's, less what graph, scales and names will."""
-    elements = sum(int(values.size) for values in trial.cache.arrays.values())
+    elements: int = sum(math.prod(trial.graph.weights[name].dims) for name in trial.cache.arrays)
     return MOST_BYTES * 4 * elements - int(trial.slim.ByteSize()) - NODE_BYTES * len(trial.able)
 
 

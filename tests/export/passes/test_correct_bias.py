@@ -12,7 +12,7 @@ from edge_export.repair.workbench import Workbench
 
 def channel_means(draft, tensor, quantized):
     with Workbench(draft) as bench:
-        session = bench.open(bench.quantized(bench.able) if quantized else bench.slim, [tensor])
+        session = bench.open(bench.model(bench.able) if quantized else bench.slim, [tensor])
         return np.mean([run(session, feed)[tensor].mean(axis=(0, 2, 3)) for feed in draft.samples(8)], axis=0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from edge_devices import usable_cores
+from edge_devices import processor_name, usable_cores
 from edge_tools.bench.cases import Host
 
 __all__ = ["available_bytes", "describe_host"]
@@ -34,11 +34,7 @@ def _cpu(root: Path) -> str:
     board = root / "proc/device-tree/model"
     if board.exists():
         return board.read_text(errors="replace").rstrip("\0\n")
-    for line in (root / "proc/cpuinfo").read_text(errors="replace").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Hardware", "Model") and value.strip():
-            return value.strip()
-    return platform.machine()
+    return processor_name(root)
 
 
 def _meminfo(root: Path, key: str) -> int:
