@@ -11,7 +11,7 @@ from edge_runtime.plan import (
     Form,
     FormMeasurement,
     Measurements,
-    Profile,
+    Speeds,
     Timing,
     ValueMeasurement,
     WholeMeasurement,
@@ -19,7 +19,7 @@ from edge_runtime.plan import (
 )
 
 BASE = 74_000_000
-PROFILE = Profile(read_bytes_per_s=1e8, cached_bytes_per_s=2e9, cores=4)
+SPEEDS = Speeds(read_bytes_per_s=1e8, cached_bytes_per_s=2e9, cores=4)
 FORMS: tuple[Form, ...] = ("resident", "streamed", "reloaded")
 
 

@@ -62,10 +62,17 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """`device` is a key of DEVICES or a GPU ("cuda:1" or "1"); `threads` None takes the cores this process may use."""
+    """`device` is a key of DEVICES or a GPU ("cuda:1" or "1"); `threads` None takes the cores this process may use.
+
+    `lanes`: how many runs may be under way at a time, each with `threads` threads. `spinning`: threads wait busily for
+    the next layer. `cores`: the processors to stay on, none for wherever the system likes.
+    """
 
     device: str = "auto"
     threads: int | None = None
+    lanes: int = 1
+    spinning: bool = False
+    cores: tuple[int, ...] = ()
 
 
 class OrtSession:
@@ -81,7 +88,8 @@ class OrtSession:
         native.log_severity_level = 4
         set_threads(native, usable_threads(options.threads))
         # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
-        for key, value in {"session.intra_op.allow_spinning": "0", **exact_products()}.items():
+        spinning = "1" if options.spinning else "0"
+        for key, value in {"session.intra_op.allow_spinning": spinning, **exact_products()}.items():
             native.add_session_config_entry(key, value)
         if not optimize:
             native.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL

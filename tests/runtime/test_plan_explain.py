@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plan_cases import BASE, PROFILE, make_chain
+from plan_cases import BASE, SPEEDS, make_chain
 
 from edge_runtime.plan import BlockPlan, Limit, Place, Plan
 from edge_runtime.plan.explain import explain
@@ -65,7 +65,7 @@ def test_a_plan_is_a_table_and_where_memory_and_time_go() -> None:
 
 def test_a_whole_graph_is_said_to_be_one_session() -> None:
     manifest, measurements = make_chain(4, 2, whole=True)
-    found = plan(manifest, measurements, PROFILE, Limit(None, BASE, 1))
+    found = plan(manifest, measurements, SPEEDS, Limit(None, BASE, 1))
     text = explain(found)
     assert found.whole
     assert "the whole graph is one session: nothing is loaded while it runs" in text
@@ -76,7 +76,7 @@ def test_a_whole_graph_is_said_to_be_one_session() -> None:
 @pytest.mark.parametrize("limit", [115_000_000, 160_000_000, None])
 def test_a_table_of_a_long_chain_fits_100_columns(limit: int | None) -> None:
     manifest, measurements = make_chain(9, 24, forms=("resident", "streamed", "reloaded"), load_per_mb=30.0)
-    lines = explain(plan(manifest, measurements, PROFILE, Limit(limit, BASE, 4))).splitlines()
+    lines = explain(plan(manifest, measurements, SPEEDS, Limit(limit, BASE, 4))).splitlines()
     assert len(lines) > 24
     assert max(map(len, lines)) <= 100
     assert not any(line.endswith("...") for line in lines)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan_cases import BASE, PROFILE, make_block, make_chain, make_form, make_manifest, timings
+from plan_cases import BASE, SPEEDS, make_block, make_chain, make_form, make_manifest, timings
 
 from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
 from edge_runtime.manifest import Manifest
@@ -40,7 +40,7 @@ QUICK = settings(max_examples=25, deadline=None)
 
 
 def planned(case: Case, limit: int | None, batch: int = 1, cached: bool = True) -> Plan:
-    found = plan(*case, PROFILE, Limit(limit, BASE, batch, cached))
+    found = plan(*case, SPEEDS, Limit(limit, BASE, batch, cached))
     validate(found, case[1])
     return found
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from plan_cases import PROFILE, make_chain
+from plan_cases import SPEEDS, make_chain
 
 from edge_runtime.memory import Buffer, Lifespan, Problem, lower_bound
 from edge_runtime.plan.measurements import Limit, Measurements
@@ -18,7 +18,7 @@ from edge_runtime.planner.residency import Frontier, frontier
 
 
 def costs_of(measurements: Measurements, batch: int = 4) -> Costs:
-    return block_costs(measurements, PROFILE, Limit(None, 0, batch), batch, frozenset())
+    return block_costs(measurements, SPEEDS, Limit(None, 0, batch), batch, frozenset())
 
 
 def every_candidate(costs: Costs) -> Candidates:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_cases import BASE, PROFILE, make_chain
+from plan_cases import BASE, SPEEDS, make_chain
 
 from edge_runtime.plan import BlockPlan, Limit, Measurements, Plan, ValuePlan
 from edge_runtime.plan.validate import Flaw, PlanError, validate
@@ -19,13 +19,13 @@ from edge_runtime.planner import plan
 def streamed() -> tuple[Plan, Measurements]:
     """A plan of four blocks, all streamed, for a batch of 4 in two runs."""
     manifest, measurements = make_chain(4, 4, batches=(1, 2), forms=("streamed",))
-    return plan(manifest, measurements, PROFILE, Limit(200_000_000, BASE, 4)), measurements
+    return plan(manifest, measurements, SPEEDS, Limit(200_000_000, BASE, 4)), measurements
 
 
 @pytest.fixture(scope="module")
 def reloaded() -> tuple[Plan, Measurements]:
     manifest, measurements = make_chain(4, 3, batches=(1,), forms=("reloaded",))
-    return plan(manifest, measurements, PROFILE, Limit(None, BASE, 1)), measurements
+    return plan(manifest, measurements, SPEEDS, Limit(None, BASE, 1)), measurements
 
 
 def block(number: int, **changes: Any) -> Callable[[Plan], Plan]:
@@ -139,14 +139,14 @@ def test_two_sessions_that_are_reloaded_one_after_the_other_are_counted_together
 
 def test_values_that_cannot_be_cut_are_not_run_in_parts() -> None:
     manifest, measurements = make_chain(4, 2, batches=(1, 4), axis=1)
-    found = plan(manifest, measurements, PROFILE, Limit(None, BASE, 4))
+    found = plan(manifest, measurements, SPEEDS, Limit(None, BASE, 4))
     with pytest.raises(PlanError, match="cannot be cut in micro-batches of 2"):
         validate(replace(found, micro_batch=2), measurements)
 
 
 def test_a_whole_graph_that_was_not_measured_is_refused() -> None:
     manifest, measurements = make_chain(4, 2, whole=True)
-    found = plan(manifest, replace(measurements, blocks=()), PROFILE, Limit(None, BASE, 1))
+    found = plan(manifest, replace(measurements, blocks=()), SPEEDS, Limit(None, BASE, 1))
     assert found.whole
     validate(found, measurements)
     with pytest.raises(PlanError, match="the whole graph, which was not measured"):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from edge_runtime.blocks.storage import FileStorage, room
-from edge_runtime.plan.measurements import Profile
+from edge_runtime.plan.measurements import Speeds
 from edge_runtime.prepare.compress import Compressed, compress
 from edge_runtime.prepared.files import PreparedBlock, StoredWeights
 
 # So slow, or so fast, that no measurement of a time can matter.
-SLOW = Profile(1.0, 1e15, 1)
-FAST = Profile(1e15, 1e15, 1)
+SLOW = Speeds(1.0, 1e15, 1)
+FAST = Speeds(1e15, 1e15, 1)
 SIZE = 3_000_001
 
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from plan_cases import PROFILE, make_chain
+from plan_cases import SPEEDS, make_chain
 from tiny_bundle import make_bundle
 
 from edge_runtime.blocks.process import memory
@@ -61,7 +61,7 @@ class Child:
         if wanted.blocks:
             write_json(Prepared(1, ()), folder / PREPARED)
             name = measurements_name(wanted.threads, wanted.batches[-1])
-            write_json(Measured(1, measurements, PROFILE), folder / name)
+            write_json(Measured(1, measurements, SPEEDS), folder / name)
         return 0
 
     @property

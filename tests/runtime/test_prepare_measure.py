@@ -15,7 +15,7 @@ from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.prepare import measure, speed
 from edge_runtime.prepare.lower import lower
 from edge_runtime.prepare.measure import Subject, alike, measure_forms, measure_packed, tiled
-from edge_runtime.prepare.speed import measure_profile
+from edge_runtime.prepare.speed import measure_speeds
 
 CHANNELS = (3, 16, 32, 32, 48)
 
@@ -236,17 +236,17 @@ def test_one_step_of_an_int8_value_in_many_is_rounding():
 def test_the_speed_of_storage_is_measured_on_the_files(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(bytes(5 << 20))
-    profile = measure_profile([tmp_path / "a", tmp_path / "b"])
-    assert profile.read_bytes_per_s > 0
-    assert profile.cached_bytes_per_s > 0
-    assert profile.cores >= 1
+    speeds = measure_speeds([tmp_path / "a", tmp_path / "b"])
+    assert speeds.read_bytes_per_s > 0
+    assert speeds.cached_bytes_per_s > 0
+    assert speeds.cores >= 1
 
 
 def test_files_too_small_to_measure_give_the_speeds_of_a_memory_card(tmp_path):
     (tmp_path / "a").write_bytes(bytes(10_000))
     for files in ([], [tmp_path / "a"]):
-        profile = measure_profile(files)
-        assert (profile.read_bytes_per_s, profile.cached_bytes_per_s) == (40e6, 2e9)
+        speeds = measure_speeds(files)
+        assert (speeds.read_bytes_per_s, speeds.cached_bytes_per_s) == (40e6, 2e9)
 
 
 def test_storage_without_direct_reads_is_measured_all_the_same(tmp_path, monkeypatch):
@@ -259,9 +259,9 @@ def test_storage_without_direct_reads_is_measured_all_the_same(tmp_path, monkeyp
 
     (tmp_path / "a").write_bytes(bytes(speed._CHUNK))
     monkeypatch.setattr(os, "open", refusing)
-    assert measure_profile([tmp_path / "a"]).read_bytes_per_s > 0
+    assert measure_speeds([tmp_path / "a"]).read_bytes_per_s > 0
 
 
 def test_a_file_that_cannot_be_read_is_an_engine_error(tmp_path):
     with pytest.raises(EngineError, match=r"cannot read .*none: No such file"):
-        measure_profile([tmp_path / "none"])
+        measure_speeds([tmp_path / "none"])

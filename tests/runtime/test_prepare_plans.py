@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from plan_cases import PROFILE, make_chain
+from plan_cases import SPEEDS, make_chain
 
 from edge_runtime.blocks.process import Memory
 from edge_runtime.bundle import Bundle
@@ -31,9 +31,7 @@ class Machine:
     def call(self, _module, request, tell):
         tell("planning", 0, 1)
         self.made.append(request.limit)
-        write_json(
-            plan(self.manifest, self.measured.content.measurements, PROFILE, request.limit), Path(request.target)
-        )
+        write_json(plan(self.manifest, self.measured.content.measurements, SPEEDS, request.limit), Path(request.target))
         return 0
 
 
@@ -41,7 +39,7 @@ class Machine:
 def machine(monkeypatch, tmp_path):
     machine = Machine()
     machine.manifest, measurements = make_chain(0, 4, (1, 2, 4))
-    machine.measured = MeasuredFile(tmp_path / "measured.json", Measured(1, measurements, PROFILE))
+    machine.measured = MeasuredFile(tmp_path / "measured.json", Measured(1, measurements, SPEEDS))
     machine.bundle = Bundle(tmp_path, machine.manifest, "0" * 64)
     monkeypatch.setattr(plans, "call", machine.call)
     monkeypatch.setattr(plans, "memory", lambda: Memory(machine.resident, machine.resident, machine.resident))

@@ -13,7 +13,7 @@ from edge_runtime.plan.measurements import (
     BlockMeasurement,
     FormMeasurement,
     Measurements,
-    Profile,
+    Speeds,
     Timing,
     ValueMeasurement,
     WholeMeasurement,
@@ -53,7 +53,7 @@ MEASURED = Measured(
         WholeMeasurement(1, 2, (Timing(1, 1e-3),), ()),
         -7,
     ),
-    Profile(40e6, 2e9, 4),
+    Speeds(40e6, 2e9, 4),
 )
 ALL = [PREPARED, MEASURED, replace(MEASURED, measurements=replace(MEASURED.measurements, whole=None))]
 ALL += [PreparedWhole(1, "whole.onnx"), CheckedBundle(1, {"manifest.json": "1 2 3"})]
@@ -118,12 +118,12 @@ def test_a_changed_byte_gives_measurements_of_the_right_types_or_none(tmp_path_f
     content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     found = read_json(Measured, path)
-    assert found is None or math.isfinite(found.profile.read_bytes_per_s)
+    assert found is None or math.isfinite(found.speeds.read_bytes_per_s)
 
 
 @pytest.mark.parametrize("speed", [math.nan, math.inf])
 def test_a_number_that_json_has_not_is_refused_and_nothing_is_written(tmp_path, speed):
-    broken = replace(MEASURED, profile=replace(MEASURED.profile, read_bytes_per_s=speed))
+    broken = replace(MEASURED, speeds=replace(MEASURED.speeds, read_bytes_per_s=speed))
     with pytest.raises(EngineError, match=r"a\.json cannot be written"):
         write_json(broken, tmp_path / "a.json")
     assert list(tmp_path.iterdir()) == []

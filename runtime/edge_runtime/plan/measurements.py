@@ -14,7 +14,7 @@ __all__ = [
     "FormMeasurement",
     "Limit",
     "Measurements",
-    "Profile",
+    "Speeds",
     "Timing",
     "ValueMeasurement",
     "WholeMeasurement",
@@ -122,7 +122,7 @@ class Measurements:
 
 
 @dataclass(frozen=True)
-class Profile:
+class Speeds:
     """What the machine does: bytes read from storage per second, cold and out of the page cache, and its cores."""
 
     read_bytes_per_s: float

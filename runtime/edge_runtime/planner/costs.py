@@ -20,7 +20,7 @@ from edge_runtime.plan.measurements import (
     FormMeasurement,
     Limit,
     Measurements,
-    Profile,
+    Speeds,
     Timing,
     ValueMeasurement,
     Work,
@@ -136,9 +136,7 @@ def work_bytes(work: Sequence[Work], micro: int) -> int:
     return min(((entry.batch, entry.bytes) for entry in work if entry.batch >= micro), default=(0, 0))[1]
 
 
-def block_costs(
-    measurements: Measurements, profile: Profile, limit: Limit, batch: int, outputs: frozenset[str]
-) -> Costs:
+def block_costs(measurements: Measurements, speeds: Speeds, limit: Limit, batch: int, outputs: frozenset[str]) -> Costs:
     """Look everything up for `batch` images. Raises EngineError for a block that no form was measured of."""
     blocks = measurements.blocks
     shape = (len(blocks), len(FORMS))
@@ -154,7 +152,7 @@ def block_costs(
             held[k, f], making[k, f] = form.held_bytes, form.making_bytes
             packs[k] |= form.packs_in_arena
             if f != RESIDENT:
-                load[k, f], cpu[k, f], is_packed = _load(block, form, None if limit.cached else profile)
+                load[k, f], cpu[k, f], is_packed = _load(block, form, None if limit.cached else speeds)
                 packed[k] |= is_packed
         if block.weight_bytes < _NO_WEIGHTS:
             compute[np.isfinite(compute[:, k, RESIDENT]), k, RESIDENT + 1 :] = math.inf
@@ -182,11 +180,11 @@ def block_costs(
         work=np.array([_most_work(blocks, micro, unplanned) for micro in kept], np.int64),
         little=np.array([block.weight_bytes < _NO_WEIGHTS for block in blocks]),
         # A thread that computing does not use is the loader's own; else both share the cores.
-        competition=1 / profile.cores if measurements.threads >= profile.cores else 0.0,
+        competition=1 / speeds.cores if measurements.threads >= speeds.cores else 0.0,
     )
 
 
-def _load(block: BlockMeasurement, form: FormMeasurement, storage: Profile | None) -> tuple[float, float, bool]:
+def _load(block: BlockMeasurement, form: FormMeasurement, storage: Speeds | None) -> tuple[float, float, bool]:
     """Return what a load takes, how much of that needs a core, and whether it is from the compressed file.
 
     `storage`: what the weights are read from, None for the page cache, out of which plain weights are faster.

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from edge_runtime.plan.measurements import Limit, Measurements, Profile, WholeMeasurement
+from edge_runtime.plan.measurements import Limit, Measurements, Speeds, WholeMeasurement
 from edge_runtime.plan.plan import BlockPlan, Place, Plan
 from edge_runtime.planner.costs import (
     FORMS,
@@ -42,7 +42,7 @@ class Task:
     """What is to be planned; `inputs` and `outputs` are the model's."""
 
     measurements: Measurements
-    profile: Profile
+    speeds: Speeds
     limit: Limit
     batch: int
     inputs: frozenset[str]
@@ -90,7 +90,7 @@ def block_options(task: Task) -> list[Option]:
     """Return the plans on the frontier of latency against memory; none if the bundle has no blocks."""
     if not task.measurements.blocks:
         return []
-    costs = block_costs(task.measurements, task.profile, task.limit, task.batch, task.outputs)
+    costs = block_costs(task.measurements, task.speeds, task.limit, task.batch, task.outputs)
     found = frontier(costs)
     total = found.rated.total
     return [

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
 from edge_runtime.manifest import Manifest
-from edge_runtime.plan.measurements import Limit, Measurements, Profile
+from edge_runtime.plan.measurements import Limit, Measurements, Speeds
 from edge_runtime.plan.plan import Plan
 from edge_runtime.planner.costs import batches
 from edge_runtime.planner.options import Option, Task, block_options, whole_options
@@ -27,7 +27,7 @@ _SAME = 1.01
 _CLEARLY = 1.03
 
 
-def plan(manifest: Manifest, measurements: Measurements, profile: Profile, limit: Limit) -> Plan:
+def plan(manifest: Manifest, measurements: Measurements, speeds: Speeds, limit: Limit) -> Plan:
     """Return the fastest plan that fits `limit`; of plans within 1 % of it the one that takes the least memory.
 
     Deterministic; for one batch a larger limit never gives a slower plan. If `limit.batch` images do not fit together
@@ -42,7 +42,7 @@ def plan(manifest: Manifest, measurements: Measurements, profile: Profile, limit
     inputs = frozenset(spec.name for spec in manifest.inputs)
     outputs = frozenset(spec.name for spec in manifest.outputs)
     sizes = batches(measurements, limit.batch)
-    choices = [_Choice(Task(measurements, profile, limit, size, inputs, outputs)) for size in sizes]
+    choices = [_Choice(Task(measurements, speeds, limit, size, inputs, outputs)) for size in sizes]
     # The largest batch that fits, by bisection: a larger one needs more memory.
     fails, fits = -1, 0
     if choices[0].best is None:

@@ -18,14 +18,14 @@ from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, MemoryLimitError
 from edge_runtime.manifest import Block
 from edge_runtime.ort_process import own_process
-from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Profile, WholeMeasurement
+from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speeds, WholeMeasurement
 from edge_runtime.prepare.chain import Chain
 from edge_runtime.prepare.compress import compress
 from edge_runtime.prepare.lower import lower
 from edge_runtime.prepare.measure import Measured as MeasuredForm
 from edge_runtime.prepare.measure import Subject, measure_forms, measure_packed
 from edge_runtime.prepare.request import Request, say, say_error
-from edge_runtime.prepare.speed import measure_profile
+from edge_runtime.prepare.speed import measure_speeds
 from edge_runtime.prepared.files import (
     PREPARED,
     WHOLE,
@@ -71,7 +71,7 @@ class _Preparation:
         self.total = len(bundle.manifest.blocks) * request.blocks + request.whole
         self.done = 0
         self._peak = 0
-        self._profile: Profile | None = None
+        self._speeds: Speeds | None = None
 
     def run(self) -> None:
         """Prepare what is asked for, blocks first: they need the least memory."""
@@ -99,7 +99,7 @@ class _Preparation:
             self.chain.drop(index)
             del feeds, expected
             self._check_limit()
-        packed = [compress(here, self.folder, self.profile()) for here in prepared]
+        packed = [compress(here, self.folder, self.speeds()) for here in prepared]
         write_json(Prepared(1, tuple(one.block for one in packed)), self.folder / PREPARED)
         self._check_limit()
         return tuple(
@@ -107,11 +107,11 @@ class _Preparation:
             for block, one in zip(measured, packed, strict=True)
         )
 
-    def profile(self) -> Profile:
+    def speeds(self) -> Speeds:
         """The storage's speed, measured on the prepared weights."""
-        if self._profile is None:
-            self._profile = measure_profile(sorted(self.folder.glob("block-*.bin")))
-        return self._profile
+        if self._speeds is None:
+            self._speeds = measure_speeds(sorted(self.folder.glob("block-*.bin")))
+        return self._speeds
 
     def _lower(self, block: Block) -> PreparedBlock:
         target = self.folder / Path(block.file).name
@@ -168,7 +168,7 @@ class _Preparation:
         values = tuple(self.chain.values.values())
         measurements = Measurements(self.request.threads, batches, values, blocks, whole, 0)
         name = measurements_name(self.request.threads, self.request.batches[-1])
-        write_json(Measured(1, measurements, self.profile()), self.folder / name)
+        write_json(Measured(1, measurements, self.speeds()), self.folder / name)
 
     def _step(self, what: str) -> None:
         say(step=what, done=self.done, total=self.total)

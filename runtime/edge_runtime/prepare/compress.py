@@ -12,7 +12,7 @@ import numpy as np
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.storage import FileStorage, import_zstandard, room
 from edge_runtime.files import write_bytes
-from edge_runtime.plan.measurements import Profile
+from edge_runtime.plan.measurements import Speeds
 from edge_runtime.prepared.files import PreparedBlock, StoredWeights
 
 __all__ = ["Compressed", "compress"]
@@ -33,21 +33,21 @@ class Compressed:
     ms: float = 0.0
 
 
-def compress(block: PreparedBlock, folder: Path, profile: Profile) -> Compressed:
+def compress(block: PreparedBlock, folder: Path, speeds: Speeds) -> Compressed:
     """Write the block's weights compressed, measure, and keep the file if it would load faster than the plain one."""
     weights = block.weights
     if weights is None or importlib.util.find_spec("zstandard") is None:
         return Compressed(block)
     fresh = not weights.packed
     if fresh:
-        packed = _write(weights, folder, profile)
+        packed = _write(weights, folder, speeds)
         if packed is None:
             return Compressed(block)
         block = replace(block, weights=packed)
         weights = packed
     ms = _unpack_ms(weights, folder)
-    plain = weights.size / profile.read_bytes_per_s + weights.size / profile.cached_bytes_per_s
-    if weights.packed_bytes / profile.read_bytes_per_s + ms / 1000 > _GAIN * plain:
+    plain = weights.size / speeds.read_bytes_per_s + weights.size / speeds.cached_bytes_per_s
+    if weights.packed_bytes / speeds.read_bytes_per_s + ms / 1000 > _GAIN * plain:
         if not fresh:  # older measurements, perhaps in use, rely on the file
             return Compressed(block)
         (folder / weights.packed).unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def compress(block: PreparedBlock, folder: Path, profile: Profile) -> Compressed
     return Compressed(block, weights.packed_bytes, ms)
 
 
-def _write(weights: StoredWeights, folder: Path, profile: Profile) -> StoredWeights | None:
+def _write(weights: StoredWeights, folder: Path, speeds: Speeds) -> StoredWeights | None:
     """Compress a sample, and the whole if storage alone would gain by it."""
     compressor = import_zstandard().ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=True)
     data = np.memmap(folder / weights.file, np.uint8, "r") if weights.size else np.zeros(0, np.uint8)

@@ -29,7 +29,7 @@ def main() -> None:
         if measured is None:
             raise EngineError(f"{request.measured} cannot be read; remove its folder and start again")
         manifest = read_bundle(request.bundle, check_hashes=False).manifest  # who asks has checked them
-        made = plan(manifest, measured.measurements, measured.profile, request.limit)
+        made = plan(manifest, measured.measurements, measured.speeds, request.limit)
         validate(made, measured.measurements)
         write_json(made, Path(request.target))
         say(result=0)

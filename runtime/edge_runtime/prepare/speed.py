@@ -10,9 +10,9 @@ from pathlib import Path
 from edge_devices import usable_cores
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.errors import EngineError
-from edge_runtime.plan.measurements import Profile
+from edge_runtime.plan.measurements import Speeds
 
-__all__ = ["measure_profile"]
+__all__ = ["measure_speeds"]
 
 _CHUNK = 4 << 20
 _MOST_BYTES, _MOST_SECONDS = 128 << 20, 2.0
@@ -20,12 +20,12 @@ _MOST_BYTES, _MOST_SECONDS = 128 << 20, 2.0
 _DEFAULT_READ, _DEFAULT_CACHED = 40e6, 2e9
 
 
-def measure_profile(files: Sequence[Path]) -> Profile:
+def measure_speeds(files: Sequence[Path]) -> Speeds:
     """Read the files past the page cache, as far as the system lets us, and twice through it; at most 2 s each.
 
     Raises EngineError for a file that cannot be read.
     """
-    return Profile(
+    return Speeds(
         read_bytes_per_s=_speed(files, cold=True) or _DEFAULT_READ,
         # The first time they may come from storage, and are in the page cache only then.
         cached_bytes_per_s=max(_speed(files, cold=False), _speed(files, cold=False)) or _DEFAULT_CACHED,

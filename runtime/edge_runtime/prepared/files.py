@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar, Union
 
 from edge_runtime.errors import EngineError
 from edge_runtime.files import write_text
-from edge_runtime.plan.measurements import Measurements, Profile
+from edge_runtime.plan.measurements import Measurements, Speeds
 from edge_runtime.schema import SchemaError, from_json, to_json
 
 __all__ = [
@@ -101,7 +101,7 @@ class Measured:
 
     schema: Literal[1]
     measurements: Measurements
-    profile: Profile
+    speeds: Speeds
 
 
 def measurements_name(threads: int, batch: int) -> str:

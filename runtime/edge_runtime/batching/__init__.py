@@ -1,0 +1,1 @@
+"""Many sources, one engine: which waiting images run together, and when."""
