@@ -53,7 +53,8 @@ class Machine:
 
     `cores` are those that this process may use, big ones first; `usable_cores` how many of them its quota leaves.
     `memory_bytes`: what there is, the cgroup's limit if that is less. `throttled`: why the clocks are held down now,
-    and `throttled_before` since boot, as words ("under-voltage", "temperature limit").
+    and `throttled_before` since boot, as words ("under-voltage", "temperature limit"). `online`: the numbers of all
+    processors that are switched on, which may be more than `cores`.
     """
 
     architecture: str
@@ -71,3 +72,4 @@ class Machine:
     throttled_before: tuple[str, ...] = ()
     power_mode: str = ""
     container: bool = False
+    online: tuple[int, ...] = ()

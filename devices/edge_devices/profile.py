@@ -43,14 +43,15 @@ class ProviderChoice:
 class Match:
     """How a board is known: the device tree's `compatible` names any of these, or its model contains one.
 
-    A profile without either is a generic one: taken for its architecture, where the processor has all of `isa` and
-    none of `isa_not`, and, if `cpu` is given, its name contains one of these.
+    A profile without either is a generic one: taken for its architecture, where the processor has all of `isa`, at
+    least one of `isa_any` (if given) and none of `isa_not`, and, if `cpu` is given, its name contains one of these.
     """
 
     compatible: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     cpu: tuple[str, ...] = ()
     isa: tuple[str, ...] = ()
+    isa_any: tuple[str, ...] = ()
     isa_not: tuple[str, ...] = ()
 
 
@@ -64,7 +65,8 @@ class Profile:
     `throttle_c`: where the clocks begin to fall, None where only the board tells. `power_modes`: names, best first.
 
     Priors: `storage_read_mb_per_s` by storage kind ("sd", "emmc", "nvme"), `memory_gb_per_s`, `latency_ms` by model as
-    others measured them (unit: milliseconds for one image).
+    others measured them (unit: milliseconds for one image). `file`: where a user's own was read from, "" for one that
+    comes with Edgeline.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Profile:
     storage_read_mb_per_s: Mapping[str, Prior] = field(default_factory=dict)
     memory_gb_per_s: Prior | None = None
     latency_ms: Mapping[str, Prior] = field(default_factory=dict)
+    file: str = ""
 
     @property
     def cores(self) -> int:

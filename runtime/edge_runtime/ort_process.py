@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge_devices import saturates_int8
 from edge_runtime.errors import DependencyError, EngineError
+from edge_runtime.import_check import check_import
 
 __all__ = [
     "block_options",
@@ -53,12 +55,15 @@ _SHARED = _Shared()
 
 
 def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime. Raises DependencyError with the install line where there is none.
+    """Import onnxruntime. Raises DependencyError with the install line where there is none, and where the installed
+    one would kill this process.
 
     Its telemetry stays off unless the environment says otherwise: it writes files, starts a thread, and doubles the
     time of the import.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if "onnxruntime" not in sys.modules:
+        check_import()
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -97,12 +102,15 @@ def drop_arena() -> None:
     share_arena(0, 0)
 
 
-def set_threads(options: Any, threads: int) -> None:
-    """Set a session's options to the process's pool, if the process is ours, else to `threads` of its own."""
-    if _SHARED.owned and not _SHARED.pooled:
+def set_threads(options: Any, threads: int, apart: bool = False) -> None:
+    """Set a session's options to the process's pool, if the process is ours, else to `threads` of its own.
+
+    `apart`: to threads of its own in any case.
+    """
+    if _SHARED.owned and not _SHARED.pooled and not apart:
         import_onnxruntime().set_global_thread_pool_sizes(threads, 1)
         _SHARED.pooled = True
-    if _SHARED.pooled:
+    if _SHARED.pooled and not apart:
         options.use_per_session_threads = False
     else:
         options.intra_op_num_threads = threads

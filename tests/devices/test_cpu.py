@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from edge_devices.cpu import saturates_int8, usable_cores
+from edge_devices import saturates_int8, usable_cores
 
 
 @pytest.fixture(autouse=True)

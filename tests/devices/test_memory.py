@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_devices import available_memory, memory
+from edge_devices import available_memory
+from edge_devices.tree import integer
 
 MEMINFO = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    4000000 kB\n"
 AVAILABLE = 4_000_000 << 10
@@ -145,4 +146,4 @@ def test_garbage_gives_a_number_or_none(tmp_path_factory, meminfo, value, groups
 
 @pytest.mark.parametrize("text", ["\u00b2", "\u0665", "9" * 5000, "", "-1", " 1"])
 def test_only_plain_digits_are_a_number(text):
-    assert memory._integer(text) is None
+    assert integer(text) is None

@@ -11,8 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from quantize_tiny import quantized
 from tiny_models import convnet, make, samples, save
 
+from edge_devices import bandwidth
 from edge_runtime.errors import EngineError, ModelError
-from edge_runtime.prepare import measure, speed
+from edge_runtime.prepare import measure
 from edge_runtime.prepare.lower import lower
 from edge_runtime.prepare.measure import Subject, alike, measure_forms, measure_packed, tiled
 from edge_runtime.prepare.speed import measure_speeds
@@ -257,7 +258,7 @@ def test_storage_without_direct_reads_is_measured_all_the_same(tmp_path, monkeyp
             raise OSError(22, "Invalid argument")
         return real(path, flags, *more)
 
-    (tmp_path / "a").write_bytes(bytes(speed._CHUNK))
+    (tmp_path / "a").write_bytes(bytes(bandwidth.CHUNK))
     monkeypatch.setattr(os, "open", refusing)
     assert measure_speeds([tmp_path / "a"]).read_bytes_per_s > 0
 
