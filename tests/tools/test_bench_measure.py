@@ -30,12 +30,17 @@ HOST = Host("a CPU", 4, 8 * 10**9, "6.1", "3.11", "1.31", "left as it was")
 ROW_KEYS = [
     *("engine", "memory_limit_bytes", "batch", "concurrency", "confined", "status", "message", "latency_ms"),
     *("images_per_s", "cold_start_ms", "peak_bytes", "base_bytes", "blocks", "max_abs_diff"),
+    *("model", "precision", "label", "sustained", "watts", "joules_per_image"),
 ]
 PLAIN = Row("onnxruntime", None, 8, 1, False, "ok", "", Latency(10, 11, 12), 800.0, 500.0, 300_000_000, 70_000_000,
             Blocks(0, 0, 0), 0.0)  # fmt: skip
 OURS = replace(PLAIN, engine="edgeline", memory_limit_bytes=160_000_000, latency_ms=Latency(11, 12, 13),
                cold_start_ms=250.0, peak_bytes=116_000_000, blocks=Blocks(3, 5, 1), max_abs_diff=1.5e-6)  # fmt: skip
 KILLED = Row("onnxruntime", 96_000_000, 8, None, True, "killed", "killed by the kernel for its memory")
+
+
+def table_of(*rows: Row) -> str:
+    return as_table("a", Report("a.edge", "cpu", HOST, rows), [Measured(row) for row in rows])
 
 
 def run_cases(folder: Path, cases: Sequence[Case]) -> list[Measured]:
@@ -75,7 +80,7 @@ def test_a_case_that_fails_ends_the_measurement_with_its_name(tmp_path: Path, mo
 
 def test_the_report_has_exactly_the_keys_that_scripts_rely_on() -> None:
     report = to_json(Report("a.edge", "cpu", HOST, (OURS, KILLED)))
-    assert list(report) == ["bundle", "device", "host", "rows"]
+    assert list(report) == ["bundle", "device", "host", "rows", "label", "emulated", "about"]
     for row in report["rows"]:
         assert list(row) == ROW_KEYS
         assert list(row["latency_ms"]) == ["p50", "p95", "p99"]
@@ -85,17 +90,18 @@ def test_the_report_has_exactly_the_keys_that_scripts_rely_on() -> None:
 
 
 def test_the_table_compares_with_plain_onnxruntime_of_the_same_batch() -> None:
-    lines = as_table("a", HOST, [Measured(OURS), Measured(PLAIN), Measured(replace(OURS, batch=1))]).splitlines()
-    ours = next(line for line in lines if line.startswith("edgeline"))
-    assert "3/5/1" in ours
-    assert ours.split()[-3:] == ["1.10x", "0.20x", "0.50x"]
-    assert not [line for line in lines if line.startswith("edgeline")][1].endswith("x")
+    lines = table_of(OURS, PLAIN, replace(OURS, batch=1)).splitlines()
+    time, memory, time_alone, memory_alone = (line.split() for line in lines if line.startswith("edgeline"))
+    assert [cell for cell in time if cell.endswith("x")] == ["1.10x", "0.50x"]
+    assert [cell for cell in memory if cell.endswith("x")] == ["0.20x"]
+    assert "3/5/1" in memory
+    assert not [cell for cell in (*time_alone, *memory_alone) if cell.endswith("x")]
 
 
 def test_the_table_shows_a_kill_in_words_and_what_was_charged() -> None:
     rows = [Measured(replace(OURS, confined=True), Charges(0, 7, 150_000_000)), Measured(KILLED)]
-    text = as_table("a", HOST, rows)
-    assert text.splitlines()[6].endswith("150.0 MB")
+    text = as_table("a", Report("a.edge", "cpu", HOST, tuple(measured.row for measured in rows)), rows)
+    assert "150.0 MB" in [line for line in text.splitlines() if line.startswith("edgeline")][1]
     assert "onnxruntime  96.0 MB   killed by the kernel for its memory" in text
 
 
@@ -149,6 +155,41 @@ def test_a_board_is_named_by_its_firmware(tmp_path: Path) -> None:
     assert (found.cpu, found.memory_bytes) == ("Raspberry Pi 5 Model B Rev 1.0", 1_024_000)
 
 
+def test_a_long_run_is_told_in_windows_with_what_it_drew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_fakes(monkeypatch, tmp_path)
+
+    class Always5W:
+        name, covers, period_s = "a fake", "everything", 0.001
+
+        def read(self) -> tuple[float, ...]:
+            return (5.0,)
+
+        def joules(self, before: tuple[float, ...], after: tuple[float, ...], seconds: float) -> float:
+            return (before[0] + after[0]) / 2 * seconds
+
+    options = Options(
+        "model.onnx",
+        tmp_path,
+        PageCache([], False),
+        lambda _text: None,
+        rounds=1,
+        starts=1,
+        timeout=30.0,
+        sustain_s=0.02,
+        sensor=Always5W(),
+        celsius=lambda: 61.5,
+        label="emulated",
+    )
+    rows, _ = measure(fake_bundle(tmp_path), [case("good", batch=2)], options)
+    row = rows[0].row
+    assert row.sustained is not None
+    assert row.sustained.first == row.sustained.images_per_s[0] > 0
+    assert row.sustained.celsius == (61.5,) * len(row.sustained.images_per_s)
+    assert row.watts == pytest.approx(5.0)
+    assert row.joules_per_image == pytest.approx(5.0 * row.sustained.seconds / row.sustained.images, rel=1e-3)
+    assert (row.label, row.model) == ("emulated", "good.edge")
+
+
 def test_a_log_gets_a_line_for_each_step_and_not_for_each_round() -> None:
     stream = io.StringIO()
     progress = Progress(stream)
@@ -169,6 +210,9 @@ def test_a_log_gets_a_line_for_each_step_and_not_for_each_round() -> None:
         (["--cpus", "1"], "add --confine"),
         (["--keep-cache", "--drop-cache-each"], "contradict each other"),
         (["--confine", "--cpus", "100000"], "a machine with more cannot be tried"),
+        (["--as", "raspberry-pie"], "did you mean raspberry-pi"),
+        (["--report", "."], "that is a folder"),
+        (["--csv", "absent/a.csv"], "there is no folder"),
     ],
 )
 def test_flags_that_cannot_be_used_are_refused(flags: list[str], words: str) -> None:
@@ -188,7 +232,9 @@ def test_the_command_prints_one_object_and_measures_plain_once(tmp_path: Path, m
     monkeypatch.setattr(cli_module, "read_bundle", lambda _path: fake_bundle(tmp_path))
     monkeypatch.setattr(cli_module, "prepare_all", lambda _bundle, batches, _threads, _say: prepared.extend(batches))
     monkeypatch.setattr(cli_module, "measure", fake_measure)
+    page, rows = tmp_path / "a.html", tmp_path / "a.csv"
     flags = [*("--memory-limit", "96MB,none,96MB"), *("--batch", "1,8"), *("--against", "onnxruntime"), "--json"]
+    flags += ["--report", str(page), "--csv", str(rows)]
     result = CliRunner().invoke(edge_bench, [str(tmp_path), *flags], catch_exceptions=False)
     report = json.loads(result.stdout)
     assert report["rows"][0]["engine"] == "edgeline"
@@ -198,3 +244,31 @@ def test_the_command_prints_one_object_and_measures_plain_once(tmp_path: Path, m
         "onnxruntime, no limit, batch 1",
     ]
     assert prepared == [1, 8]
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert rows.read_text().startswith("label,board")
+    assert report["about"]["board"]
+    assert report["about"]["bundle"]["model"]
+
+
+def test_what_is_interrupted_leaves_the_older_report_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise SystemExit(130)
+
+    monkeypatch.setattr(cli_module, "read_bundle", lambda _path: fake_bundle(tmp_path))
+    monkeypatch.setattr(cli_module, "prepare_all", lambda *_: None)
+    monkeypatch.setattr(cli_module, "measure", interrupted)
+    page = tmp_path / "a.html"
+    page.write_text("older")
+    before = sorted(tmp_path.iterdir())
+    result = CliRunner().invoke(edge_bench, [str(tmp_path), "--report", str(page)])
+    assert result.exit_code == 130
+    assert page.read_text() == "older"
+    assert {path.name for path in tmp_path.iterdir()} - {path.name for path in before} <= {"golden.npz"}
+
+
+def test_the_known_boards_are_listed_without_a_bundle() -> None:
+    listed = CliRunner().invoke(edge_bench, ["--devices"], catch_exceptions=False)
+    assert "raspberry-pi-4b" in listed.stdout
+    found = json.loads(CliRunner().invoke(edge_bench, ["--devices", "--json"], catch_exceptions=False).stdout)
+    assert "raspberry-pi-4b" in {device["id"] for device in found["devices"]}
+    assert found["here"]

@@ -122,3 +122,18 @@ def handlers_are_put_back() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_bundle_can_be_prepared_by_a_process_that_is_confined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[tuple[str, int]] = []
+
+    def prepare(path: str, batch: int, threads: int | None, memory_limit: int | None) -> None:
+        prepared.append((Path(path).name, batch))
+
+    monkeypatch.setattr("edge_runtime.prepare.prepare", prepare)
+    answers = io.StringIO()
+    serve(order(tmp_path, engine="prepare"), [], answers)
+    assert prepared == [("good.edge", 1)]
+    assert "cold_start_ms" in answers.getvalue()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from edge_export.certificate import svg
 from edge_export.certificate.markup import Markup, join, tag
+from edge_export.certificate.svg import WIDTH
 from edge_export.certificate.words import decibel, percent, signed
 from edge_export.evaluate import Score
 from edge_runtime.manifest import NodePrecision, Stage
@@ -14,7 +16,6 @@ __all__ = ["bar", "change_chart", "layer_chart", "stage_chart", "value_chart"]
 
 _Words = Callable[[float], str]
 
-WIDTH = 480
 _LEFT, _RIGHT, _TOP = 44, 10, 22
 _ROW = 44
 _LABELS = 110
@@ -22,7 +23,7 @@ _LABELS = 110
 
 def bar(fraction: float, style: str, title: str) -> Markup:
     """Return a bar for a table's cell, as long as `fraction` (0..1) of it."""
-    width = _n(100 * min(max(fraction, 0.0), 1.0))
+    width = svg.number(100 * min(max(fraction, 0.0), 1.0))
     box = {"class": style, "x": "0", "y": "0", "width": width, "height": "10"}
     frame = {"class": "bar", "viewBox": "0 0 100 10", "preserveAspectRatio": "none", "role": "img"}
     return tag("svg", tag("title", title), tag("rect", attributes=box), attributes=frame)
@@ -40,21 +41,25 @@ def layer_chart(nodes: Sequence[NodePrecision], threshold: float) -> Markup:
             continue
         # A sliver stays of what is at 0 dB or below: it is the worst of all and must be seen.
         y = min(_y(node.sqnr_db, 0, top, _TOP, bottom), bottom - 2)
-        place = {"x": _n(_LEFT + slot * index + slot * 0.1), "y": _n(y), "width": _n(max(slot * 0.8, 0.6))}
+        place = {
+            "x": svg.number(_LEFT + slot * index + slot * 0.1),
+            "y": svg.number(y),
+            "width": svg.number(max(slot * 0.8, 0.6)),
+        }
         title = tag("title", f"{index + 1}. {node.node} ({node.op}): {decibel(node.sqnr_db)}, {node.precision}")
-        attributes = {"class": f"p-{node.precision}", **place, "height": _n(bottom - y)}
+        attributes = {"class": f"p-{node.precision}", **place, "height": svg.number(bottom - y)}
         bars.append(tag("rect", title, attributes=attributes))
     line = _y(threshold, 0, top, _TOP, bottom)
     parts = (
         _levels(0, top, bottom, lambda value: f"{value:g}"),
         *bars,
-        _line(_LEFT, line, WIDTH - _RIGHT, line, "limit"),
-        _text(WIDTH - _RIGHT, 14, f"dashed: {threshold:g} dB", "limit-name", "end"),
-        _text(_LEFT, 14, "dB (higher is better)", "dim"),
-        _text(_LEFT, height - 14, "1: first layer", "dim"),
-        _text(WIDTH - _RIGHT, height - 14, f"last of {len(nodes)}", "dim", "end"),
+        svg.line(_LEFT, line, WIDTH - _RIGHT, line, "limit"),
+        svg.label(WIDTH - _RIGHT, 14, f"dashed: {threshold:g} dB", "limit-name", "end"),
+        svg.label(_LEFT, 14, "dB (higher is better)", "dim"),
+        svg.label(_LEFT, height - 14, "1: first layer", "dim"),
+        svg.label(WIDTH - _RIGHT, height - 14, f"last of {len(nodes)}", "dim", "end"),
     )
-    return _picture(
+    return svg.picture(
         height, f"Signal to noise of the outputs with one layer at a time in int8, {len(nodes)} layers", parts
     )
 
@@ -72,28 +77,30 @@ def stage_chart(stages: Sequence[Stage]) -> Markup:
     points, marks = [], []
     for index, (stage, value) in enumerate(zip(stages, values, strict=True)):
         x = _LEFT + step * (index + 0.5)
-        marks.append(_text(x, bottom + 18, str(index + 1), "dim", "middle"))
+        marks.append(svg.label(x, bottom + 18, str(index + 1), "dim", "middle"))
         if value is None:
             continue
         y = _y(value, bottom_value, top_value, _TOP, bottom)
         said = decibel(value) if by_level else percent(value)
         title = tag("title", f"{index + 1}. {stage.name}: {said}{'' if stage.kept else ', undone'}")
         if stage.kept:
-            points.append(f"{_n(x)},{_n(y)}")
-            marks.append(tag("circle", title, attributes={"class": "after", "cx": _n(x), "cy": _n(y), "r": "5"}))
+            points.append(f"{svg.number(x)},{svg.number(y)}")
+            marks.append(
+                tag("circle", title, attributes={"class": "after", "cx": svg.number(x), "cy": svg.number(y), "r": "5"})
+            )
         else:
-            cross = f"M{_n(x - 5)} {_n(y - 5)}l10 10m0-10l-10 10"
+            cross = f"M{svg.number(x - 5)} {svg.number(y - 5)}l10 10m0-10l-10 10"
             marks.append(tag("path", title, attributes={"class": "undone", "d": cross}))
         if len(stages) <= 9:
-            marks.append(_text(x, y - 10, f"{value:.1f}" if by_level else f"{value * 100:.1f}", "", "middle"))
+            marks.append(svg.label(x, y - 10, f"{value:.1f}" if by_level else f"{value * 100:.1f}", "", "middle"))
     parts = (
         _levels(bottom_value, top_value, bottom, (lambda v: f"{v:g}") if by_level else (lambda v: f"{v * 100:g}")),
         tag("polyline", attributes={"class": "kept", "points": " ".join(points)}),
         *marks,
-        _text(_LEFT, 14, "dB (higher is better)" if by_level else "agreement, %", "dim"),
-        _text(WIDTH - _RIGHT, height - 4, "step", "dim", "end"),
+        svg.label(_LEFT, 14, "dB (higher is better)" if by_level else "agreement, %", "dim"),
+        svg.label(WIDTH - _RIGHT, height - 4, "step", "dim", "end"),
     )
-    return _picture(height, "Nearness to FP32 after each step; a cross is a step that was undone", parts)
+    return svg.picture(height, "Nearness to FP32 after each step; a cross is a step that was undone", parts)
 
 
 def value_chart(before: Sequence[Score], after: Sequence[Score]) -> Markup:
@@ -105,7 +112,7 @@ def value_chart(before: Sequence[Score], after: Sequence[Score]) -> Markup:
     rows = [
         join(
             (
-                _text(0, _ROW * index + 28, _short(one.metric), ""),
+                svg.label(0, _ROW * index + 28, _short(one.metric), ""),
                 _whisker(one, low, high, _ROW * index + 16, "before", f"FP32 {one.metric}"),
                 _whisker(other, low, high, _ROW * index + 31, "after", f"bundle {other.metric}"),
             )
@@ -113,7 +120,7 @@ def value_chart(before: Sequence[Score], after: Sequence[Score]) -> Markup:
         for index, (one, other) in enumerate(zip(before, after, strict=True))
     ]
     axis = _axis(low, high, bottom, lambda value: f"{value:.1f}")
-    return _picture(bottom + 26, "FP32 and the bundle with 95 % intervals", (axis, *rows))
+    return svg.picture(bottom + 26, "FP32 and the bundle with 95 % intervals", (axis, *rows))
 
 
 def change_chart(changes: Sequence[Score], allowed: float) -> Markup:
@@ -128,27 +135,27 @@ def change_chart(changes: Sequence[Score], allowed: float) -> Markup:
     rows = [
         join(
             (
-                _text(0, top + 30 * index + 20, _short(score.metric), ""),
+                svg.label(0, top + 30 * index + 20, _short(score.metric), ""),
                 _whisker(score, low, high, top + 30 * index + 15, "after", f"change of {score.metric}"),
             )
         )
         for index, score in enumerate(changes)
     ]
     parts = (
-        _line(_LABELS, bottom, WIDTH - _RIGHT, bottom, "axis"),
-        _line(zero, top, zero, bottom, "axis"),
-        _text(zero, bottom + 18, "as FP32", "dim", "middle" if low < -0.2 * (high - low) else "start"),
+        svg.line(_LABELS, bottom, WIDTH - _RIGHT, bottom, "axis"),
+        svg.line(zero, top, zero, bottom, "axis"),
+        svg.label(zero, bottom + 18, "as FP32", "dim", "middle" if low < -0.2 * (high - low) else "start"),
         *(
             (
-                _line(limit, top, limit, bottom, "limit"),
-                _text(limit, 14, f"allowed {-allowed:g}", "limit-name", "middle"),
+                svg.line(limit, top, limit, bottom, "limit"),
+                svg.label(limit, 14, f"allowed {-allowed:g}", "limit-name", "middle"),
             )
             if allowed > 0
             else ()
         ),
         *rows,
     )
-    return _picture(bottom + 26, "Change from FP32 to the bundle with 95 % intervals", parts)
+    return svg.picture(bottom + 26, "Change from FP32 to the bundle with 95 % intervals", parts)
 
 
 def _whisker(score: Score, low: float, high: float, y: float, style: str, title: str) -> Markup:
@@ -157,16 +164,16 @@ def _whisker(score: Score, low: float, high: float, y: float, style: str, title:
         return Markup("")
     x = _x(score.value, low, high)
     if style == "before":
-        dot = tag("circle", attributes={"class": style, "cx": _n(x), "cy": _n(y), "r": "4.5"})
+        dot = tag("circle", attributes={"class": style, "cx": svg.number(x), "cy": svg.number(y), "r": "4.5"})
     else:
-        box = {"class": style, "x": _n(x - 4), "y": _n(y - 4), "width": "8", "height": "8"}
+        box = {"class": style, "x": svg.number(x - 4), "y": svg.number(y - 4), "width": "8", "height": "8"}
         dot = tag("rect", attributes=box)
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return tag("g", tag("title", value), dot)
     left, right = _x(score.low, low, high), _x(score.high, low, high)
-    caps = (_line(end, y - 5, end, y + 5, style) for end in (left, right))
+    caps = (svg.line(end, y - 5, end, y + 5, style) for end in (left, right))
     title = f"{value} ({signed(score.low)} to {signed(score.high)})"
-    return tag("g", tag("title", title), _line(left, y, right, y, style), *caps, dot)
+    return tag("g", tag("title", title), svg.line(left, y, right, y, style), *caps, dot)
 
 
 def _axis(low: float, high: float, bottom: float, words: _Words) -> Markup:
@@ -177,9 +184,9 @@ def _axis(low: float, high: float, bottom: float, words: _Words) -> Markup:
     for index in range(0, tenths + 1, every):
         value = high - index / 10
         x = _x(value, low, high)
-        marks.append(_line(x, 4, x, bottom, "grid"))
-        marks.append(_text(x, bottom + 18, words(value), "dim", "middle" if index else "end"))
-    return join((*marks, _line(_LABELS, bottom, WIDTH - _RIGHT, bottom, "axis")))
+        marks.append(svg.line(x, 4, x, bottom, "grid"))
+        marks.append(svg.label(x, bottom + 18, words(value), "dim", "middle" if index else "end"))
+    return join((*marks, svg.line(_LABELS, bottom, WIDTH - _RIGHT, bottom, "axis")))
 
 
 def _levels(low: float, high: float, bottom: float, words: _Words) -> Markup:
@@ -188,8 +195,8 @@ def _levels(low: float, high: float, bottom: float, words: _Words) -> Markup:
     for index in range(5):
         value = low + (high - low) * index / 4
         y = _y(value, low, high, _TOP, bottom)
-        marks.append(_line(_LEFT, y, WIDTH - _RIGHT, y, "grid" if index else "axis"))
-        marks.append(_text(_LEFT - 6, y + 5, words(value), "dim", "end"))
+        marks.append(svg.line(_LEFT, y, WIDTH - _RIGHT, y, "grid" if index else "axis"))
+        marks.append(svg.label(_LEFT - 6, y + 5, words(value), "dim", "end"))
     return join(marks)
 
 
@@ -208,21 +215,3 @@ def _y(value: float, low: float, high: float, top: float, bottom: float) -> floa
 
 def _short(metric: str) -> str:
     return metric if len(metric) <= 15 else f"{metric[:14]}..."
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> Markup:
-    return tag("line", attributes={"class": style, "x1": _n(x1), "y1": _n(y1), "x2": _n(x2), "y2": _n(y2)})
-
-
-def _text(x: float, y: float, words: str, style: str, anchor: str = "start") -> Markup:
-    attributes = {"x": _n(x), "y": _n(y), "text-anchor": anchor}
-    return tag("text", words, attributes={**attributes, "class": style} if style else attributes)
-
-
-def _picture(height: float, title: str, parts: Sequence[str]) -> Markup:
-    frame = {"viewBox": f"0 0 {WIDTH} {_n(height)}", "role": "img", "aria-label": title}
-    return tag("svg", tag("title", title), *parts, attributes=frame)
-
-
-def _n(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

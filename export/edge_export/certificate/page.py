@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from edge_export.certificate.document import document, tile
 from edge_export.certificate.evidence import accuracy_section, flips_section, speed_section
 from edge_export.certificate.figures import final_agreement, reference_name
 from edge_export.certificate.headline import headline
@@ -15,7 +16,6 @@ from edge_export.certificate.layers import precision_section
 from edge_export.certificate.markup import Markup, join, tag
 from edge_export.certificate.record import Record
 from edge_export.certificate.steps import bytes_section, stages_section
-from edge_export.certificate.style import CSS
 from edge_export.certificate.words import milliseconds, percent, ratio
 from edge_runtime.manifest import Manifest
 from edge_runtime.sizes import format_size
@@ -24,23 +24,13 @@ __all__ = ["render_page"]
 
 _FLAG = re.compile(r"((?<![\w-])--[a-z][a-z0-9-]*)")
 _WHOLE = {"class": "flag"}
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def render_page(record: Record) -> str:
     """Return the whole page."""
     manifest = record.manifest
     title = f"{manifest.model.name}: what the export did"
-    head = tag(
-        "head",
-        tag("meta", attributes={"charset": "utf-8"}),
-        tag("meta", attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        tag("meta", attributes={"http-equiv": "Content-Security-Policy", "content": _POLICY}),
-        tag("title", title),
-        tag("style", Markup(CSS)),
-    )
-    body = tag(
-        "main",
+    parts = (
         _header(manifest),
         _verdict(record),
         _tiles(record),
@@ -53,8 +43,7 @@ def render_page(record: Record) -> str:
         _pair(speed_section(record), bytes_section(record)),
         _provenance(record),
     )
-    page = tag("html", head, tag("body", body), attributes={"lang": "en"})
-    return f"<!DOCTYPE html>\n{page}\n"
+    return document(title, join(parts))
 
 
 def _header(manifest: Manifest) -> Markup:
@@ -75,26 +64,22 @@ def _verdict(record: Record) -> Markup:
 def _tiles(record: Record) -> Markup:
     model = record.manifest.model
     sizes = f"{format_size(record.total_bytes)} of {format_size(model.fp32_bytes)}"
-    tiles = [_tile("Size", ratio(record.size_ratio), sizes)]
+    tiles = [tile("Size", ratio(record.size_ratio), sizes)]
     certificate = record.manifest.certificate
     if certificate and certificate.latency and record.time_ratio is not None:
         latency = certificate.latency
         times = f"{milliseconds(latency.bundle_ms)} against {milliseconds(latency.fp32_ms)}"
-        tiles.append(_tile("Time", ratio(record.time_ratio), times))
+        tiles.append(tile("Time", ratio(record.time_ratio), times))
     agreement, _, data = final_agreement(record.manifest)
     if agreement is not None:
-        tiles.append(_tile(f"Agreement with {reference_name(record.manifest)}", percent(agreement), data))
+        tiles.append(tile(f"Agreement with {reference_name(record.manifest)}", percent(agreement), data))
     if record.leading:
         before, after, _ = record.leading
-        tiles.append(_tile(after.metric, f"{after.value:.3f}", f"FP32 {before.value:.3f}, {after.images} images"))
+        tiles.append(tile(after.metric, f"{after.value:.3f}", f"FP32 {before.value:.3f}, {after.images} images"))
     if record.flips:
         words = f"of {record.flips.images} images looked at"
-        tiles.append(_tile("Changed answers", str(record.flips.changed), words))
+        tiles.append(tile("Changed answers", str(record.flips.changed), words))
     return tag("div", *tiles, attributes={"class": "tiles"})
-
-
-def _tile(title: str, figure: str, words: str) -> Markup:
-    return tag("div", tag("span", title), tag("b", figure), tag("span", words), attributes={"class": "tile"})
 
 
 def _pair(*sections: Markup) -> Markup:

@@ -9,42 +9,65 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import click
 
+from edge_devices import Detection, ProfileError, detect, known_profiles, usable_cores
+from edge_devices.power import find_power_sensor
+from edge_devices.profile import Profile
 from edge_runtime.bundle import read_bundle
 from edge_runtime.console import SectionedCommand, run_command
 from edge_runtime.errors import UsageError
+from edge_runtime.files import write_text
 from edge_runtime.prepared import cache_root
 from edge_runtime.schema import to_json
-from edge_runtime.sizes import parse_size
-from edge_tools.bench.cases import Case, Report
+from edge_tools.bench.board import describe, hottest
+from edge_tools.bench.cases import Emulated, Report
 from edge_tools.bench.confine import Caps
+from edge_tools.bench.csv_file import as_csv
+from edge_tools.bench.devices_table import devices_json, devices_table
+from edge_tools.bench.emulate import emulate, find_board
 from edge_tools.bench.hierarchy import Hierarchy, disks_of, open_hierarchy
-from edge_tools.bench.host import describe_host
+from edge_tools.bench.host import available_bytes, describe_host
 from edge_tools.bench.measure import Options, measure
+from edge_tools.bench.page import render_report
 from edge_tools.bench.page_cache import PageCache
-from edge_tools.bench.preparing import prepare_all
+from edge_tools.bench.preparing import boards_cache, prepare_all, prepare_inside
 from edge_tools.bench.progress import Progress
+from edge_tools.bench.request import (
+    batches_of,
+    caps_of,
+    cases_of,
+    check_against,
+    check_output,
+    limits_of,
+    models_of,
+    title_of,
+)
 from edge_tools.bench.signals import ending_cleanly
+from edge_tools.bench.sustain import watts_now
 from edge_tools.bench.table import as_table
 
 __all__ = ["edge_bench", "main"]
 
+_SUSTAIN_SECONDS = 10.0  # where nobody says how long
+_IDLE_SECONDS = 2.0
+
 
 class _EdgeBench(SectionedCommand):
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
-        "Cases": ("memory_limit", "batch", "against", "reference", "threads"),
-        "A smaller machine": ("confine", "storage_mb_per_s", "cpus"),
-        "Measuring": ("rounds", "starts", "timeout", "drop_cache", "drop_cache_each", "prepare_only"),
-        "Output": ("as_json",),
+        "Cases": ("memory_limit", "batch", "against", "also", "reference", "threads"),
+        "A smaller machine": ("board", "confine", "storage_mb_per_s", "cpus"),
+        "Measuring": ("rounds", "starts", "sustain", "timeout", "drop_cache", "drop_cache_each", "prepare_only"),
+        "Output": ("report_file", "csv_file", "as_json", "devices"),
     }
 
 
 @click.command(cls=_EdgeBench, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--memory-limit",
     metavar="SIZES",
@@ -56,8 +79,16 @@ class _EdgeBench(SectionedCommand):
 @click.option(
     "--against",
     metavar="WHAT",
+    multiple=True,
     help="Measure plain onnxruntime too: 'onnxruntime' runs the bundle's own model.onnx, the path of an ONNX file runs "
-    "that (the FP32 original, say).",
+    "that (the FP32 original, say). May be given several times; ratios are against the first.",
+)
+@click.option(
+    "--also",
+    metavar="OTHER",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Another bundle of the same model, in another precision, say. May be given several times.",
 )
 @click.option(
     "--reference",
@@ -72,6 +103,13 @@ class _EdgeBench(SectionedCommand):
     help="Threads for every engine.  [default: each engine's own choice]",
 )
 @click.option(
+    "--as",
+    "board",
+    metavar="BOARD",
+    help="Confine each case to a board's memory, storage speed and cores: raspberry-pi-4b, or with another memory or "
+    "storage raspberry-pi-5:8GB:nvme. Every figure is then labelled: the limits are emulated, the arithmetic is not.",
+)
+@click.option(
     "--confine",
     is_flag=True,
     help="Run each case in a memory cgroup with its limit, swap off: beyond it the kernel kills. Each case is then "
@@ -81,13 +119,13 @@ class _EdgeBench(SectionedCommand):
     "--storage-mb-per-s",
     metavar="X",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --confine: let it read no faster from the disk.",
+    help="With --confine or --as: let it read no faster from the disk.",
 )
 @click.option(
     "--cpus",
     metavar="N",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --confine: give it that much processor time, on as many cores.",
+    help="With --confine or --as: give it that much processor time, on as many cores.",
 )
 @click.option(
     "--rounds",
@@ -118,15 +156,29 @@ class _EdgeBench(SectionedCommand):
 )
 @click.option("--drop-cache-each", is_flag=True, help="Drop it before each timed call too.")
 @click.option("--prepare", "prepare_only", is_flag=True, help="Only prepare the bundle for this machine.")
+@click.option(
+    "--sustain",
+    metavar="S",
+    type=click.FloatRange(min=0),
+    help="Run each case without a pause for so long: the first seconds beside the rest, and watts where a sensor "
+    "exists; 0 for none.  [default: 10 with --report or a power sensor, else 0]",
+)
+@click.option("--devices", is_flag=True, help="List the known boards, and which of them this machine is.")
+@click.option(
+    "--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="Write a page with plots (HTML)."
+)
+@click.option("--csv", "csv_file", metavar="FILE", type=click.Path(path_type=Path), help="Write the rows as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.version_option(package_name="edgeline", prog_name="edge-bench")
 def edge_bench(
-    bundle: Path,
+    bundle: Path | None,
     memory_limit: str,
     batch: str,
-    against: str | None,
+    against: tuple[str, ...],
+    also: tuple[Path, ...],
     reference: Path | None,
     threads: int | None,
+    board: str | None,
     confine: bool,
     storage_mb_per_s: float | None,
     cpus: float | None,
@@ -136,6 +188,10 @@ def edge_bench(
     drop_cache: bool,
     drop_cache_each: bool,
     prepare_only: bool,
+    sustain: float | None,
+    devices: bool,
+    report_file: Path | None,
+    csv_file: Path | None,
     as_json: bool,
 ) -> None:
     """Measure BUNDLE under memory limits and against plain onnxruntime: latency, cold start, memory, difference.
@@ -147,21 +203,38 @@ def edge_bench(
     Examples:
       edge-bench pcb.edge --against onnxruntime
       edge-bench pcb.edge --memory-limit 96MB,160MB,none --batch 1,4,8 --against onnxruntime --json
-    A Raspberry Pi with 512 MB and an SD card (as root, or in a delegated cgroup):
-      edge-bench pcb.edge --memory-limit 400MB --confine --storage-mb-per-s 40 --cpus 4
+    This board's report, with the FP32 original beside the bundle:
+      edge-bench pcb.edge --against onnxruntime --against pcb.onnx --report pcb.html --csv pcb.csv
+    As small as a Raspberry Pi 4B with 1 GB and an SD card (as root, or in a delegated cgroup):
+      edge-bench pcb.edge --against onnxruntime --as raspberry-pi-4b
 
     \b
-    Exit codes: 0 done (refused and killed cases are rows), 2 usage or rights, 3 bundle,
-    9 an engine failed, 130 Ctrl-C, 143 SIGTERM.
+    Exit codes: 0 done (refused and killed cases are rows), 2 usage or rights, 3 bundle, 4 a model
+    that is none, 7 a report that cannot be written, 9 an engine failed, 130 Ctrl-C, 143 SIGTERM.
     """
-    limits, batches = _limits(memory_limit), _batches(batch)
-    model = _against(bundle, against)
+    if devices:
+        _print_devices(as_json)
+        return
+    if bundle is None:
+        raise UsageError("give the BUNDLE to measure, or --devices for a list of the known boards")
+    emulated = None if board is None else _emulated(board, storage_mb_per_s, cpus)
+    confine = confine or emulated is not None
+    limits, batches = limits_of(memory_limit, emulated), batches_of(batch)
     if reference is not None and not reference.is_file():
         raise UsageError(f"--reference {reference}: no such file; give the ONNX file the bundle was made of")
     if drop_cache_each and not drop_cache:
         raise UsageError("--drop-cache-each and --keep-cache contradict each other; leave one out")
-    caps = _caps(confine, storage_mb_per_s, cpus)
+    check_against(against)
+    caps = caps_of(confine, storage_mb_per_s, cpus, emulated)
+    for path, flag in ((report_file, "--report"), (csv_file, "--csv")):
+        if path is not None:
+            check_output(path, flag)
     opened = read_bundle(bundle)
+    models = models_of(bundle, opened, also, against)
+    bundles = [Path(model.model) for model in models if model.engine == "edgeline"]
+    power, load = find_power_sensor(), round(os.getloadavg()[0], 2)
+    if sustain is None and (report_file is not None or power.sensor is not None):
+        sustain = _SUSTAIN_SECONDS
     say = Progress(sys.stderr)
     cores = None if caps.cpus is None else math.ceil(caps.cpus)
     with contextlib.ExitStack() as stack:
@@ -169,17 +242,28 @@ def edge_bench(
         stack.callback(say.done)
         # A machine of fewer cores runs fewer threads; onnxruntime would count this host's.
         threads = threads or cores
-        say(f"preparing {bundle.name}")
-        prepare_all(bundle, batches, threads, say)
+        allowed = () if cores is None else tuple(sorted(os.sched_getaffinity(0))[:cores])
+        hierarchy = stack.enter_context(_confinement(confine, caps))
+        if emulated is not None:
+            stack.enter_context(boards_cache(emulated))
+        if caps.read_bytes_per_s is not None:
+            caps = _with_disks(caps, (*bundles, cache_root()))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-bench-")))
+        for path in bundles:
+            say(f"preparing {path.name}" + (f" inside the limits of {emulated.name}" if emulated else ""))
+            if emulated is not None and hierarchy is not None:
+                prepare_inside(read_bundle(path), batches, threads, allowed, hierarchy, caps, folder)
+            else:
+                prepare_all(path, batches, threads, say)
         if prepare_only:
             say.done()
-            click.echo(f"{bundle.name} is prepared in {cache_root()}")
+            click.echo(f"{', '.join(path.name for path in bundles)}: prepared in {cache_root()}")
             return
-        cache = PageCache((bundle, cache_root()), drop_cache)
-        hierarchy = stack.enter_context(_confinement(confine, caps))
-        if storage_mb_per_s is not None:
-            caps = _with_disks(caps, (bundle, cache_root()))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-bench-")))
+        cache = PageCache((*bundles, cache_root()), drop_cache)
+        detection = _detected()
+        if power.sensor is not None:
+            say(f"power without anything running: {_IDLE_SECONDS:g} s")
+        idle_watts = watts_now(power.sensor, _IDLE_SECONDS)
         options = Options(
             reference=str(reference or bundle / "model.onnx"),
             folder=folder,
@@ -190,68 +274,75 @@ def edge_bench(
             rounds=rounds,
             starts=starts,
             threads=threads,
-            cpus=() if cores is None else tuple(sorted(os.sched_getaffinity(0))[:cores]),
+            cpus=allowed,
             timeout=timeout,
             drop_each=drop_cache_each,
+            sustain_s=sustain or 0.0,
+            sensor=power.sensor,
+            celsius=hottest,
+            label=emulated.label if emulated else "",
         )
-        rows, version = measure(opened, _cases(str(bundle), model, limits, batches, confine), options)
-    host = describe_host(version, cache.how + " and each call" * drop_cache_each)
+        rows, version = measure(opened, cases_of(models, limits, batches, confine), options)
+    about = describe(opened, detection, power, idle_watts, load, version)
+    report = Report(
+        bundle=str(bundle),
+        device="cpu",
+        host=describe_host(version, cache.how + " and each call" * drop_cache_each),
+        rows=tuple(measured.row for measured in rows),
+        label=options.label,
+        emulated=emulated,
+        about=about,
+    )
+    if report_file is not None:
+        write_text(report_file, render_report(report, rows))
+    if csv_file is not None:
+        write_text(csv_file, as_csv(report, rows))
     if as_json:
-        report = Report(str(bundle), "cpu", host, tuple(measured.row for measured in rows))
         click.echo(json.dumps(to_json(report)))
     else:
-        click.echo(as_table(_title(opened.manifest.model.name, caps, confine), host, rows), nl=False)
+        click.echo(as_table(title_of(opened.manifest.model.name, caps, confine), report, rows), nl=False)
 
 
-def _limits(text: str) -> tuple[int | None, ...]:
-    limits = dict.fromkeys(None if part.strip().lower() == "none" else parse_size(part) for part in text.split(","))
-    if any(limit == 0 for limit in limits):
-        raise UsageError("--memory-limit must be above 0 bytes; write none for no limit")
-    return tuple(limits)
+def _print_devices(as_json: bool) -> None:
+    profiles, here = _profiles(), _detected().profile.id
+    if as_json:
+        click.echo(json.dumps(devices_json(profiles, here)))
+    else:
+        click.echo(devices_table(profiles, here), nl=False)
 
 
-def _batches(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
-        raise UsageError(f"--batch expects numbers from 1 to 4096 such as 1,4,8, found {text!r}")
-    return tuple(dict.fromkeys(int(part) for part in parts))
+def _profiles() -> Mapping[str, Profile]:
+    try:
+        return known_profiles()
+    except ProfileError as error:
+        raise UsageError(str(error)) from error
 
 
-def _against(bundle: Path, against: str | None) -> str | None:
-    if against is None:
-        return None
-    if against == "onnxruntime":
-        return str(bundle / "model.onnx")
-    if not Path(against).is_file():
-        raise UsageError(f"--against expects 'onnxruntime' or an ONNX file, found {against!r}")
-    return against
+def _detected() -> Detection:
+    try:
+        return detect()
+    except ProfileError as error:
+        raise UsageError(str(error)) from error
 
 
-def _cases(
-    bundle: str, model: str | None, limits: Sequence[int | None], batches: Sequence[int], confined: bool
-) -> list[Case]:
-    """Return the cases by batch; a limit means something to plain onnxruntime only where the kernel holds it."""
-    cases = []
-    for batch in batches:
-        cases += [Case("edgeline", bundle, limit, batch) for limit in limits]
-        if model is not None:
-            cases += [Case("onnxruntime", model, limit, batch) for limit in (limits if confined else (None,))]
-    return cases
-
-
-def _caps(confine: bool, storage_mb_per_s: float | None, cpus: float | None) -> Caps:
-    if not confine and (storage_mb_per_s is not None or cpus is not None):
-        raise UsageError("--storage-mb-per-s and --cpus limit a confined case; add --confine")
-    usable = len(os.sched_getaffinity(0))
-    if cpus is not None and math.ceil(cpus) > usable:
-        raise UsageError(f"--cpus {cpus:g}: this process may use {usable} cores; a machine with more cannot be tried")
+def _emulated(text: str, storage_mb_per_s: float | None, cpus: float | None) -> Emulated:
+    """Return the board of --as; what this machine is too small for is said at once, before anything is measured."""
+    profile, memory, storage = find_board(text, _profiles())
     rate = None if storage_mb_per_s is None else round(storage_mb_per_s * 1e6)
-    return Caps(read_bytes_per_s=rate, cpus=cpus)
+    cores = usable_cores() if cpus is None else min(cpus, usable_cores())
+    emulated = emulate(profile, memory, storage, cores, available_bytes(), read_bytes_per_s=rate)
+    if emulated.cores < emulated.board_cores:
+        click.echo(
+            f"warning: {emulated.name} has {emulated.board_cores} cores, a case gets {emulated.cores:g}; every "
+            "figure says so",
+            err=True,
+        )
+    return emulated
 
 
 def _with_disks(caps: Caps, paths: Sequence[Path]) -> Caps:
     present = [path for path in paths if path.exists()]
-    return Caps(caps.memory_bytes, caps.read_bytes_per_s, disks_of(present), caps.cpus)
+    return replace(caps, devices=disks_of(present))
 
 
 @contextlib.contextmanager
@@ -261,15 +352,6 @@ def _confinement(confine: bool, caps: Caps) -> Iterator[Hierarchy | None]:
         return
     with open_hierarchy(caps.controllers()) as hierarchy:
         yield hierarchy
-
-
-def _title(name: str, caps: Caps, confined: bool) -> str:
-    parts = [name, *["each case confined by a control group"] * confined]
-    if caps.read_bytes_per_s is not None:
-        parts.append(f"storage at {caps.read_bytes_per_s / 1e6:g} MB/s")
-    if caps.cpus is not None:
-        parts.append(f"{caps.cpus:g} CPUs")
-    return ", ".join(parts)
 
 
 def main() -> None:

@@ -10,24 +10,26 @@ run is frozen.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
+from edge_devices.power import PowerSensor
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import MemoryLimitError
-from edge_tools.bench.cases import Blocks, Case, Latency, Measured, Row, Status
-from edge_tools.bench.confine import Caps, Charges, Group, create_group
+from edge_tools.bench.cases import Case, Measured
+from edge_tools.bench.confine import Caps, Group, create_group
 from edge_tools.bench.hierarchy import Hierarchy
 from edge_tools.bench.host import available_bytes
 from edge_tools.bench.order import Order
 from edge_tools.bench.page_cache import PageCache
 from edge_tools.bench.process import KilledError, Worker, start_worker
+from edge_tools.bench.progress import time_left
 from edge_tools.bench.samples import max_abs_diff, write_inputs
+from edge_tools.bench.sustain import sustained
+from edge_tools.bench.tally import Tally, measured, seconds_left
 
 __all__ = ["Options", "measure"]
 
@@ -43,7 +45,8 @@ class Options:
 
     `hierarchy` is where control groups are made, None to confine nothing; `caps` hold for every group beside its
     case's memory limit. `folder` takes inputs and outputs while it lasts; `timeout` (s) is the longest wait for one
-    answer; `say` is told what is going on.
+    answer; `say` is told what is going on. `sustain_s` (s) of running without a pause come last for each case, 0 for
+    none; the power `sensor` and the temperature (`celsius`) are read meanwhile. `label` goes into every row.
     """
 
     reference: str
@@ -58,32 +61,10 @@ class Options:
     cpus: tuple[int, ...] = ()
     timeout: float = 300.0
     drop_each: bool = False
-
-
-@dataclass
-class _Tally:
-    """What became of a case so far."""
-
-    case: Case
-    status: Status = "ok"
-    message: str = ""
-    cold_ms: list[float] = field(default_factory=list)
-    times_ms: list[float] = field(default_factory=list)
-    base: list[int] = field(default_factory=list)
-    peak: int = 0
-    difference: float = 0.0
-    concurrency: int = 1
-    blocks: Blocks = field(default_factory=Blocks)
-    charges: Charges | None = None
-
-    def opened(self, worker: Worker) -> None:
-        first = worker.first
-        self.base.append(first["base_bytes"])
-        self.concurrency = first["concurrency"]
-        self.blocks = Blocks(*first["blocks"])
-
-    def ended(self, status: Status, message: str) -> None:
-        self.status, self.message = status, message
+    sustain_s: float = 0.0
+    sensor: PowerSensor | None = None
+    celsius: Callable[[], float | None] = lambda: None
+    label: str = ""
 
 
 def measure(bundle: Bundle, cases: Sequence[Case], options: Options) -> tuple[list[Measured], str]:
@@ -92,27 +73,29 @@ def measure(bundle: Bundle, cases: Sequence[Case], options: Options) -> tuple[li
     Raises EngineError for a case that fails in another way than by its memory limit, UsageError for a batch that the
     model does not take or a control group that cannot be made.
     """
-    tallies = [_Tally(case) for case in cases]
+    tallies = [Tally(case) for case in cases]
     version = ""
-    for batch, group in itertools.groupby(sorted(tallies, key=lambda tally: tally.case.batch), lambda t: t.case.batch):
-        version = _Batch(bundle, batch, options).measure(list(group))
-    return [_measured(tally, options) for tally in tallies], version
+    for batch in sorted({case.batch for case in cases}):
+        version = _Batch(bundle, batch, tallies, options).measure()
+    return [measured(tally, options.hierarchy is not None, options.label) for tally in tallies], version
 
 
 class _Batch:
-    """All cases of one batch size."""
+    """All cases of one batch size. `everything` is all that is measured: the time that is left is of all of it."""
 
-    def __init__(self, bundle: Bundle, batch: int, options: Options) -> None:
+    def __init__(self, bundle: Bundle, batch: int, everything: Sequence[Tally], options: Options) -> None:
         self._bundle = bundle
         self._options = options
         self._outputs = options.folder / "outputs.npz"
         self._reference = options.folder / f"reference-{batch}.npz"
         self._inputs = write_inputs(bundle, batch, options.folder / f"inputs-{batch}.npz")
         self._batch = batch
+        self._everything = everything
 
-    def measure(self, tallies: list[_Tally]) -> str:
+    def measure(self) -> str:
         options = self._options
-        options.say(f"batch {self._batch}: reference outputs")
+        tallies = [tally for tally in self._everything if tally.case.batch == self._batch]
+        self._say(f"batch {self._batch}: reference outputs")
         order = Order("reference", options.reference, str(self._inputs), self._batch, threads=options.threads)
         with start_worker(order, f"the reference {options.reference}", options.timeout) as worker:
             worker.open()
@@ -121,17 +104,18 @@ class _Batch:
         for visit in range(options.starts):
             for tally in tallies:
                 if tally.status == "ok":
-                    options.say(f"{tally.case}: start {visit + 1} of {options.starts}")
-                    self._visit(tally)
+                    self._say(f"{tally.case}: start {visit + 1} of {options.starts}")
+                    self._visit(tally, visit + 1 == options.starts)
         if options.hierarchy is None:
             waiting = [tally for tally in tallies if tally.status == "ok"]
             while waiting:
                 waiting = waiting[self._in_turn(waiting) :]
         return version
 
-    def _visit(self, tally: _Tally) -> None:
+    def _visit(self, tally: Tally, last: bool) -> None:
         """One process alone, from a cold start; its calls are timed when it is confined, for then it stays alone."""
         options = self._options
+        started = time.monotonic()
         options.cache.drop()
         with _noting_the_end(tally), self._start(tally) as worker:
             worker.open()
@@ -141,21 +125,23 @@ class _Batch:
                 calls = self._rounds(worker.run(_WARM_UP)["ms"][-1:])
                 for _ in range(math.ceil(calls / options.starts)):
                     self._call(tally, worker)
+            tally.start_s.append(time.monotonic() - started)
+            if options.hierarchy is not None and last:
+                self._sustain(tally, worker)
             self._finish(tally, worker)
 
-    def _in_turn(self, waiting: Sequence[_Tally]) -> int:
+    def _in_turn(self, waiting: Sequence[Tally]) -> int:
         """Time as many cases together as memory allows, at least one; returns how many they were."""
-        options = self._options
         alive: dict[int, Worker] = {}
         with contextlib.ExitStack() as stack:
             taken = 0
             last_ms = []
             for index, tally in enumerate(waiting):
                 if index and available_bytes() < self._need(tally.case) + _SPARE_BYTES:
-                    options.say(f"batch {self._batch}: {index} engines fill the memory, the others come after them")
+                    self._say(f"batch {self._batch}: {index} engines fill the memory, the others come after them")
                     break
                 taken += 1
-                options.say(f"{tally.case}: warming up")
+                self._say(f"{tally.case}: warming up")
                 with _noting_the_end(tally):
                     worker = stack.enter_context(self._start(tally))
                     worker.open()
@@ -165,7 +151,8 @@ class _Batch:
                     alive[index] = worker
             rounds = self._rounds(last_ms)
             for number in range(rounds):
-                options.say(f"batch {self._batch}: {len(alive)} engines in turn, round {number + 1} of {rounds}")
+                left = (rounds - number) * sum(last_ms) / 1e3 if number else 0.0
+                self._say(f"batch {self._batch}: {len(alive)} engines in turn, round {number + 1} of {rounds}", left)
                 indices = list(alive)
                 shift = number % max(1, len(indices))
                 for index in indices[shift:] + indices[:shift]:  # nobody always follows the same neighbour
@@ -174,27 +161,40 @@ class _Batch:
             for index, worker in alive.items():
                 with _noting_the_end(waiting[index]):
                     worker.thaw()
+                    self._sustain(waiting[index], worker)
                     self._finish(waiting[index], worker)
         return taken
 
-    def _thawed_call(self, tally: _Tally, worker: Worker) -> bool:
+    def _thawed_call(self, tally: Tally, worker: Worker) -> bool:
         with _noting_the_end(tally):
             worker.thaw()
             self._call(tally, worker)
             worker.freeze()
         return tally.status == "ok"
 
-    def _call(self, tally: _Tally, worker: Worker) -> None:
+    def _call(self, tally: Tally, worker: Worker) -> None:
         if self._options.drop_each:
             self._options.cache.drop()
         tally.times_ms += worker.run()["ms"]
 
-    def _finish(self, tally: _Tally, worker: Worker) -> None:
+    def _sustain(self, tally: Tally, worker: Worker) -> None:
+        options, case = self._options, tally.case
+        if options.sustain_s <= 0:
+            return
+
+        def say(left: float) -> None:
+            # This case's own share is counted as it shrinks, the others' as a whole.
+            self._say(f"{case}: running without a pause", left - options.sustain_s)
+
+        found = sustained(worker, options.sustain_s, case.batch, options.sensor, options.celsius, say)
+        tally.sustained, tally.consumption = found
+
+    def _finish(self, tally: Tally, worker: Worker) -> None:
         tally.peak = max(tally.peak, worker.finish(self._outputs))
-        tally.charges = _most(tally.charges, worker.charges())
+        tally.charged(worker.charges())
         tally.difference = max(tally.difference, max_abs_diff(self._reference, self._outputs))
 
-    def _start(self, tally: _Tally) -> contextlib.AbstractContextManager[Worker]:
+    def _start(self, tally: Tally) -> contextlib.AbstractContextManager[Worker]:
         case, options = tally.case, self._options
         order = Order(
             case.engine, case.model, str(self._inputs), case.batch, case.memory_limit, options.threads, options.cpus
@@ -203,6 +203,13 @@ class _Batch:
         if options.hierarchy is not None:
             group = create_group(options.hierarchy, replace(options.caps, memory_bytes=case.memory_limit))
         return start_worker(order, str(case), options.timeout, group)
+
+    def _say(self, text: str, more_s: float = 0.0) -> None:
+        """Tell what is going on and how long the whole takes yet; `more_s` is what the tallies do not know of it."""
+        options = self._options
+        calls_s = _SECONDS if options.hierarchy is None else 0.0
+        left = seconds_left(self._everything, options.starts, calls_s, options.sustain_s)
+        options.say(text if left is None else f"{text}{time_left(left + more_s)}")
 
     def _rounds(self, last_ms: Sequence[float]) -> int:
         if self._options.rounds is not None or not last_ms:
@@ -218,7 +225,7 @@ class _Batch:
 
 
 @contextlib.contextmanager
-def _noting_the_end(tally: _Tally) -> Iterator[None]:
+def _noting_the_end(tally: Tally) -> Iterator[None]:
     """A refusal or a kill is what became of the case, and no error of the measurement."""
     try:
         yield
@@ -226,38 +233,3 @@ def _noting_the_end(tally: _Tally) -> Iterator[None]:
         tally.ended("refused", str(error))
     except KilledError as error:
         tally.ended("killed", str(error))
-
-
-def _most(one: Charges | None, other: Charges | None) -> Charges | None:
-    if one is None or other is None:
-        return one or other
-    return Charges(
-        one.oom_kills + other.oom_kills, one.at_limit + other.at_limit, max(one.most_bytes, other.most_bytes)
-    )
-
-
-def _measured(tally: _Tally, options: Options) -> Measured:
-    case, confined = tally.case, options.hierarchy is not None
-    if tally.status != "ok":
-        row = Row(case.engine, case.memory_limit, case.batch, None, confined, tally.status, tally.message)
-        return Measured(row, tally.charges)
-    p50, p95, p99 = (round(float(value), 3) for value in np.percentile(tally.times_ms, (50, 95, 99)))
-    return Measured(
-        Row(
-            engine=case.engine,
-            memory_limit_bytes=case.memory_limit,
-            batch=case.batch,
-            concurrency=tally.concurrency,
-            confined=confined,
-            status="ok",
-            message="",
-            latency_ms=Latency(p50, p95, p99),
-            images_per_s=round(1e3 * case.batch * len(tally.times_ms) / sum(tally.times_ms), 3),
-            cold_start_ms=round(float(np.median(tally.cold_ms)), 1),
-            peak_bytes=tally.peak,
-            base_bytes=round(float(np.median(tally.base))),
-            blocks=tally.blocks,
-            max_abs_diff=tally.difference,
-        ),
-        tally.charges,
-    )

@@ -13,7 +13,8 @@ class Order:
     """One process to measure.
 
     `engine`: "edgeline" opens the bundle `model`; "onnxruntime" opens the ONNX file `model` as anybody would;
-    "reference" opens it without any graph optimization, so that the file's own arithmetic is done.
+    "reference" opens it without any graph optimization, so that the file's own arithmetic is done; "prepare" prepares
+    the bundle `model` and runs nothing.
     `inputs`: an .npz with one array for each input, `batch` images of them. `cpus`: the processors to stay on, () for
     all. `started_ns` is CLOCK_MONOTONIC just before the process was started, `parent` the process to end with.
     """

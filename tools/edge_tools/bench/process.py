@@ -63,6 +63,10 @@ class Worker:
         """Run that many calls; returns {"ms": each call's time, "resident_bytes"}. Raises as `open` does."""
         return self._ask({"run": calls})
 
+    def run_for(self, seconds: float) -> dict[str, Any]:
+        """Run calls until that time is over; returns {"ms": each call's time, "seconds": how long it really was}."""
+        return self._ask({"seconds": seconds})
+
     def finish(self, outputs: Path) -> int:
         """Save the last outputs, end the process, and return the most memory it ever had (bytes)."""
         peak: int = self._ask({"finish": str(outputs)})["peak_bytes"]

@@ -92,8 +92,17 @@ def _open_onnxruntime(order: Order) -> Subject:
     return Subject(run, lambda: None, base, onnxruntime.__version__)
 
 
+def _prepare(order: Order) -> Subject:
+    from edge_runtime.ort_process import import_onnxruntime
+    from edge_runtime.prepare import prepare
+
+    prepare(order.model, batch=order.batch, threads=order.threads, memory_limit=order.memory_limit)
+    return Subject(lambda tensors: tensors, lambda: None, memory_status("VmRSS"), import_onnxruntime().__version__)
+
+
 OPENERS: Mapping[str, Callable[[Order], Subject]] = {
     "edgeline": _open_edgeline,
     "onnxruntime": _open_onnxruntime,
+    "prepare": _prepare,
     "reference": _open_onnxruntime,
 }

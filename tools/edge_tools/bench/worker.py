@@ -4,6 +4,7 @@ Commands come as lines of JSON on stdin, each answered by one line on stdout:
     (at start)           {"cold_start_ms", "base_bytes", "concurrency", "blocks", "libraries"}
                          or {"refused": message, "smallest_bytes"} and the end
     {"run": calls}       {"ms": [milliseconds of each call], "resident_bytes"}
+    {"seconds": time}    {"ms": as above, of calls until the time is over, "seconds": what it came to}
     {"finish": path}     {"peak_bytes"}, the last outputs saved at `path` (.npz), and the end
 The end of stdin ends the process too. Anything else that goes wrong is a traceback on stderr.
 """
@@ -75,6 +76,12 @@ def serve(order: Order, commands: Iterable[str], answers: TextIO) -> None:
                 outputs, elapsed_ms = _timed(subject, tensors)
                 times.append(elapsed_ms)
             answer({"ms": times, "resident_bytes": memory_status("VmRSS")})
+        elif "seconds" in command:
+            times, started = [], time.perf_counter()
+            while not times or time.perf_counter() - started < command["seconds"]:
+                outputs, elapsed_ms = _timed(subject, tensors)
+                times.append(elapsed_ms)
+            answer({"ms": times, "seconds": time.perf_counter() - started})
         else:
             peak = memory_status("VmHWM")  # before saving, which is no part of the engine's work
             _save(command["finish"], outputs)
