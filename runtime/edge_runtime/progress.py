@@ -14,12 +14,19 @@ class ProgressLine:
     """Shows steps with the time left on `stream`; call it with what is done, the steps done and the steps in all.
 
     On a terminal one line is rewritten. Elsewhere a line is written when the first step begins, and one at the end.
+    `phases`: steps are parts of long phases, named by what is done: the percentage is shown, too, and elsewhere a line
+    for each phase.
     """
 
     def __init__(
-        self, title: str, stream: TextIO | None = None, clock: Callable[[], float] = time.perf_counter
+        self,
+        title: str,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        phases: bool = False,
     ) -> None:
-        self._title, self._clock = title, clock
+        self._title, self._clock, self._phases = title, clock, phases
+        self._phase = ""
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._started: float | None = None
@@ -31,7 +38,11 @@ class ProgressLine:
         if self._started is None:
             self._started = now
         if self._terminal:
-            self._write(f"\r\x1b[K{self._title}: {what}{self._left(now, done, total)}")
+            part = f", {100 * done // total} %" if self._phases and total > 0 else ""
+            self._write(f"\r\x1b[K{self._title}: {what}{part}{self._left(now, done, total)}")
+        elif self._phases and what != self._phase:
+            self._phase = what
+            self._write(f"{self._title}: {what} ...\n")
         elif first:
             self._write(f"{self._title} ...\n")
 

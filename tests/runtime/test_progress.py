@@ -93,3 +93,17 @@ def test_an_error_begins_on_a_line_of_its_own(stream, clock):
 def test_it_writes_to_stderr_as_it_is_when_it_is_made(capsys, clock):
     ProgressLine("preparing", clock=clock)("block 1 of 4", 0, 4)
     assert capsys.readouterr().err == "preparing ...\n"
+
+
+def test_phases_show_a_percentage_and_elsewhere_a_line_each(clock):
+    terminal, log = Terminal(), io.StringIO()
+    for stream in (terminal, log):
+        clock.now = 100.0
+        line = ProgressLine("tuning", stream, clock, phases=True)
+        line("threads", 0, 100)
+        clock.now += 10
+        line("threads", 25, 100)
+        line("batches", 30, 100)
+        line.end()
+    assert "\r\x1b[Ktuning: threads, 25 %, about 30 s left" in terminal.getvalue()
+    assert log.getvalue() == "tuning: threads ...\ntuning: batches ...\ntuning: done in 10 s\n"

@@ -7,7 +7,10 @@ from typing import Literal, Union
 
 from edge_runtime.plan.measurements import Speeds
 
-__all__ = ["Choice", "Provenance", "Temperature", "Trial", "Tuned"]
+__all__ = ["Choice", "Duel", "Goal", "Provenance", "Temperature", "Trial", "Tuned"]
+
+# One image soon, or most images per second.
+Goal = Literal["latency", "throughput"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,21 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Duel:
+    """A choice against plain onnxruntime, turn by turn: `ratio` times as fast, 95 % sure to lie in `low`..`high`.
+
+    Fast is images per second for "throughput", and the inverse of one batch's median time for "latency".
+    """
+
+    goal: Goal
+    choice: Choice
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+
+
+@dataclass(frozen=True)
 class Temperature:
     """The hottest zone at the start and the end in degrees Celsius, None where there is no sensor."""
 
@@ -45,7 +63,10 @@ class Temperature:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the figures are from. `samples` names the raw samples' file beside this one."""
+    """Where the figures are from. `samples` names the raw samples' file beside this one.
+
+    `cpu` is the processor's name, `cpu_key` a hash of all that it says of itself (prepared.key.cpu_identity).
+    """
 
     board: str
     cpu: str
@@ -54,6 +75,7 @@ class Provenance:
     created_utc: str
     seconds: float
     samples: str
+    cpu_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,8 +85,10 @@ class Tuned:
     `latency` and `throughput`: the best choice for one image soon, and for most images per second. `default`: what
     plain onnxruntime does by itself, measured in the same interleaved run. `trials`: everything that was compared.
     `first_minute_per_s` and `steady_per_s`: images per second of the throughput choice at first and in the thermal
-    steady state; `steady` False: the time did not suffice to reach it. `complete` False: interrupted, what is there
-    was measured. `computing_read_bytes_per_s`: storage while the processor computes.
+    steady state, of a load of `load_seconds`; `steady` False: the time did not suffice to reach it. `complete` False:
+    interrupted, what is there was measured. `computing_read_bytes_per_s`: storage while the processor computes.
+    `duels`: what was chosen, against plain onnxruntime. `throttled`: what held the clocks down when it ended. `notes`:
+    what was left out, and why.
     """
 
     schema: Literal[1]
@@ -82,3 +106,7 @@ class Tuned:
     steady: bool
     temperature: Temperature
     complete: bool
+    duels: tuple[Duel, ...] = ()
+    load_seconds: Union[float, None] = None
+    throttled: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
