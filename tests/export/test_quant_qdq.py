@@ -99,6 +99,18 @@ def test_the_same_input_gives_the_same_bytes(feeds):
     assert first == second
 
 
+def test_a_gemm_has_the_zero_points_that_older_onnxruntimes_want(feeds):
+    found, _ = quantized(convnet(), feeds)
+    made = {node.output[0]: node for node in found.graph.node}
+    weights = {node.op_type: made[node.input[1]] for node in found.graph.node if node.op_type in ("Conv", "Gemm")}
+    assert len(weights["Conv"].input) == 2
+    constants = {weight.name: numpy_helper.to_array(weight) for weight in found.graph.initializer}
+    scale, zero = (constants[name] for name in weights["Gemm"].input[1:])
+    assert zero.dtype == np.int8
+    assert zero.shape == scale.shape
+    assert not zero.any()
+
+
 def test_a_gemm_with_alpha_is_refused_with_its_reason():
     model = convnet()
     gemm = next(node for node in model.graph.node if node.op_type == "Gemm")

@@ -67,6 +67,10 @@ class WeightCache:
         return self._done[key]
 
 
+# Up to onnxruntime 1.27, what these are fused into refuses scales for each column without a zero point for each.
+_WANT_ZERO_POINT = frozenset({"Gemm", "MatMul"})
+
+
 def fits_fp16(values: NDArray[np.generic]) -> bool:
     """Tell whether float32 values survive FP16: none overflows, and the relative error stays that of rounding."""
     if values.dtype != np.float32 or not values.size:
@@ -173,7 +177,8 @@ class _Writer:
         input_scale = self.params[self.plan.scale_of[item.node.input[0]]].scale
         weight = self.cache.quantized(item, input_scale)
         if id(weight) not in self.made:  # two nodes may share their weights
-            self.made[id(weight)] = self._front_dq(item.weight, weight.values, weight.scale, weight.axis)
+            zero = node.op_type in _WANT_ZERO_POINT
+            self.made[id(weight)] = self._front_dq(item.weight, weight.values, weight.scale, weight.axis, zero)
         node.input[1] = self.made[id(weight)]
         bias = self.cache.bias(item)
         if bias is not None:
@@ -232,13 +237,18 @@ class _Writer:
         kept = [weight for weight in graph.initializer if weight.name in read]
         _assign(graph.initializer, kept + [self.constants[name] for name in sorted(self.constants)])
 
-    def _front_dq(self, name: str, values: NDArray[np.generic], scale: NDArray[np.float32], axis: int) -> str:
+    def _front_dq(
+        self, name: str, values: NDArray[np.generic], scale: NDArray[np.float32], axis: int, zero: bool = False
+    ) -> str:
         """Store a quantized constant with its scales and return the value that its DQ makes.
 
-        There is no zero point: it is optional, zero for int8 weights, and one more tensor for each.
+        There is a zero point only where `zero` asks for one: it is optional, and zero for int8 weights.
         """
         target = self._fresh(f"{name}_d")
         inputs = [self._int8(f"{target}q", values), self._constant(f"{target}s", scale)]
+        if zero:  # one tensor for all weights with so many scales
+            size = "x".join(map(str, scale.shape)) or "1"
+            inputs.append(self._constant(f"zeros_i8_{size}", np.zeros(scale.shape, np.int8)))
         self.front.append(helper.make_node("DequantizeLinear", inputs, [target], axis=axis))
         return target
 
