@@ -9,15 +9,17 @@ with open_bundle("pcb.edge") as engine:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.affinity import staying_on
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.manifest import Manifest, TensorSpec
 from edge_runtime.opening import Opened, OpenOptions, open_runner, shapes_agree
@@ -31,7 +33,11 @@ if TYPE_CHECKING:
     from edge_runtime.prepare import ProgressCall
     from edge_runtime.vision import VisionRunner
 
-__all__ = ["Engine", "open_bundle"]
+__all__ = ["Engine", "RunCall", "UrgentCall", "open_bundle"]
+
+RunCall = Callable[[Sequence[NDArray[np.uint8]]], list[Result]]
+# Asked between two blocks of a run: None, or what to do first, which is given a `run` for images of its own.
+UrgentCall = Callable[[], "Callable[[RunCall], None] | None"]
 
 
 def open_bundle(
@@ -49,64 +55,83 @@ def open_bundle(
     reserve_bytes: int = 0,
     prepare: bool = False,
     progress: ProgressCall | None = None,
+    session: SessionOptions | None = None,
+    preempt: bool = False,
 ) -> Engine:
     """Check a bundle completely, load its model and return the engine.
 
     `confidence` and `iou` (0..1), `max_det` (objects reported for each image) and `classes` (names or ids to report)
     override the bundle's own values where they are given; the last two leave the verdict as it is. `device` is one
     of edge_runtime.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to use (all that this process may use by
-    default).
+    default); `session` says these two and more, and then counts in their place: with its `lanes` so many calls may be
+    under way at a time, on its `cores`.
 
     With a `memory_limit` (bytes, or text as "160MB") the whole process, what it holds already included, stays below
     it: the model runs block by block as the plan says (`engine.plan`), `batch` images at a time; a first use prepares
     the bundle for this machine, telling `progress`. `reserve_bytes` of the limit are left to the caller for what it
     will still take itself. `use_cache` False keeps nothing of what was prepared. `lock_memory` keeps the arena out of
-    swap. `prepare`: without a limit, too, a bundle that was not prepared is, and the next start is faster.
+    swap. `preempt`: room is kept for a call that is put aside between two blocks (`Engine.run`, `urgent`). `prepare`:
+    without a limit, too, a bundle that was not prepared is, and the next start is faster.
 
     Raises BundleError for a damaged bundle, ModelError for one that onnxruntime cannot load, UsageError for a
     value out of range, DependencyError where onnxruntime is missing, MemoryLimitError for a limit that is too small.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
-    options = OpenOptions(SessionOptions(device, threads), limit, batch, use_cache, lock_memory, reserve_bytes, prepare)
-    opened = open_runner(path, options, progress)
+    session = session or SessionOptions(device, threads)
+    options = OpenOptions(session, limit, batch, use_cache, lock_memory, reserve_bytes, prepare, preempt)
+    with staying_on(session.cores):  # onnxruntime's threads, which are started here, stay there
+        opened = open_runner(path, options, progress)
     try:
-        return Engine(opened, Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes))
+        settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes)
+        return Engine(opened, settings, session.lanes, session.cores)
     except BaseException:
         opened.close()
         raise
 
 
 class Engine:
-    """Runs one bundle. Safe to use from several threads (calls take turns) and to close at any time."""
+    """Runs one bundle. Safe to use from several threads and to close at any time.
 
-    def __init__(self, opened: Opened, settings: Settings) -> None:
+    `lanes` calls are under way at a time, others wait for their turn. It is one where a memory limit was planned for
+    one.
+    """
+
+    def __init__(self, opened: Opened, settings: Settings, lanes: int = 1, cores: Sequence[int] = ()) -> None:
         self.manifest: Manifest = opened.bundle.manifest
         self.bundle_sha256: str = opened.bundle.sha256
         self.settings = settings
         self.plan: Plan = opened.plan
         self.providers: tuple[str, ...] = opened.providers
-        self._lock = threading.Lock()
+        self.lanes: int = lanes if opened.plan.whole and opened.plan.limit_bytes is None else 1
+        self.cores: tuple[int, ...] = tuple(cores)
+        self.preemptible: bool = opened.interruptible is not None
+        self._changed = threading.Condition()
+        self._running = 0
         self._opened: Opened | None = opened
         self._vision: VisionRunner | None = None
         # A program that ends without closing: the loader stops before the interpreter takes its modules away.
         self._finalizer = weakref.finalize(self, opened.close)
 
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
+    def run(self, images: Sequence[NDArray[np.uint8]], urgent: UrgentCall | None = None) -> list[Result]:
         """Judge images: uint8 [height, width, 3] in BGR as OpenCV reads them, of any sizes; one Result each.
 
         All images of a call are one batch, where the model's batch is free. Boxes are in pixels of the image
         they belong to. Raises DataError for something that is no image, EngineError when the run fails.
-        """
-        with self._lock:
-            opened = self._still_open()
-            if self._vision is None:
-                # OpenCV is 25 MB that a caller of `infer` alone need not have.
-                from edge_runtime.vision import VisionRunner
 
-                # What was planned for within a limit is never exceeded: more images go through in parts.
-                most = None if self.plan.limit_bytes is None else self.plan.batch
-                self._vision = VisionRunner(self.manifest, opened.session, self.settings, opened.room, most)
-            return self._vision(images)
+        `urgent`, where the engine is `preemptible`, is asked between two blocks; what it gives is called with a `run`
+        for other images, while this call's values lie aside. An exception that leaves it ends this call too.
+        """
+        with self._turn() as opened:
+            vision = self._images(opened)
+            if urgent is None or opened.interruptible is None:
+                return vision(images)
+
+            def between() -> Callable[[], None] | None:
+                call = urgent()
+                return None if call is None else lambda: call(vision)
+
+            with opened.interruptible(between):
+                return vision(images)
 
     def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Run prepared tensors by input name and return every output by name, without pre- or post-processing.
@@ -117,22 +142,24 @@ class Engine:
             raise DataError(f"expected arrays by input name, {{name: array}}, found {type(tensors).__name__}")
         for spec in self.manifest.inputs:
             _check_tensor(spec, tensors)
-        with self._lock:
-            outputs = self._still_open().session.run({spec.name: tensors[spec.name] for spec in self.manifest.inputs})
+        with self._turn() as opened:
+            outputs = opened.session.run({spec.name: tensors[spec.name] for spec in self.manifest.inputs})
             # The block engine gives views of its arena, which the next run overwrites.
             return {name: array.copy() if array.base is not None else array for name, array in outputs.items()}
 
     def close(self) -> None:
-        """Free the model; a call that is running ends first, at the next block with an EngineError.
+        """Free the model; calls that are running end first, at the next block with an EngineError.
 
         Closing twice does nothing.
         """
-        opened = self._opened
+        with self._changed:
+            opened, self._opened = self._opened, None
         if opened is not None:
             opened.stop()
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running)
             self._finalizer()
-            self._opened = self._vision = None
+            self._vision = None
 
     def __enter__(self) -> Engine:
         return self
@@ -140,10 +167,33 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _still_open(self) -> Opened:
-        if self._opened is None:
-            raise EngineError("the engine is closed; open the bundle again")
-        return self._opened
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[Opened]:
+        """Wait for a free lane. Raises EngineError once the engine is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running < self.lanes or self._opened is None)
+            opened = self._opened
+            if opened is None:
+                raise EngineError("the engine is closed; open the bundle again")
+            self._running += 1
+        try:
+            with staying_on(self.cores):
+                yield opened
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _images(self, opened: Opened) -> VisionRunner:
+        with self._changed:
+            if self._vision is None:
+                # OpenCV is 25 MB that a caller of `infer` alone need not have.
+                from edge_runtime.vision import VisionRunner
+
+                # What was planned for within a limit is never exceeded: more images go through in parts.
+                most = None if self.plan.limit_bytes is None else self.plan.batch
+                self._vision = VisionRunner(self.manifest, opened.session, self.settings, opened.room, most)
+            return self._vision
 
 
 def _check_tensor(spec: TensorSpec, tensors: Mapping[str, NDArray[np.generic]]) -> None:

@@ -1,18 +1,18 @@
 """Which file a graph's external tensors lie in, read from the protobuf bytes before onnxruntime opens that file.
 
 Walks only where an ONNX ModelProto can hold a TensorProto (onnx.proto3's field numbers) and skips the rest.
-Wire format: https://protobuf.dev/programming-guides/encoding
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from edge_runtime.wire import fields, integers
 
 __all__ = ["ExternalTensor", "check_external_data", "external_tensors"]
 
 _MAX_DEPTH = 100  # protobuf's own limit
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _EXTERNAL = 1
 
 # message -> field number -> the message in that field
@@ -48,10 +48,10 @@ def external_tensors(model: bytes) -> list[ExternalTensor]:
     Raises ValueError for bytes that are no ModelProto.
     """
     found = []
-    for number, graph in _fields(memoryview(model)):
+    for number, graph in fields(memoryview(model)):
         if number != _MODEL_GRAPH or not isinstance(graph, memoryview):
             continue
-        for field, tensor in _fields(graph):
+        for field, tensor in fields(graph):
             if field == _GRAPH_INITIALIZER and isinstance(tensor, memoryview):
                 found += _external(tensor)
     return found
@@ -59,9 +59,9 @@ def external_tensors(model: bytes) -> list[ExternalTensor]:
 
 def _external(tensor: memoryview) -> list[ExternalTensor]:
     name, data_type, dims, told, external = "", 0, [], {}, False
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == _TENSOR_DIMS:
-            dims += _integers(value)
+            dims += integers(value)
         elif number == _TENSOR_DATA_TYPE and isinstance(value, int):
             data_type = value
         elif number == _TENSOR_NAME and isinstance(value, memoryview):
@@ -69,23 +69,12 @@ def _external(tensor: memoryview) -> list[ExternalTensor]:
         elif number == _TENSOR_DATA_LOCATION:
             external = value == _EXTERNAL
         elif number == _TENSOR_EXTERNAL_DATA and isinstance(value, memoryview):
-            texts = {key: bytes(text) for key, text in _fields(value) if isinstance(text, memoryview)}
+            texts = {key: bytes(text) for key, text in fields(value) if isinstance(text, memoryview)}
             told[texts.get(_ENTRY_KEY, b"")] = texts.get(_ENTRY_VALUE, b"")
     if not external:
         return []
     offset, length = _number(told.get(b"offset", b"0")), _number(told.get(b"length", b""))
     return [ExternalTensor(name, data_type, tuple(dims), offset, length)]
-
-
-def _integers(value: int | memoryview) -> list[int]:
-    """A repeated integer field: one value, or many packed as bytes."""
-    if isinstance(value, int):
-        return [value]
-    numbers, position = [], 0
-    while position < len(value):
-        number, position = _varint(value, position)
-        numbers.append(number)
-    return numbers
 
 
 def check_external_data(model: bytes, location: str, size: int) -> None:
@@ -103,7 +92,7 @@ def _walk(view: memoryview, kind: str, location: str, size: int, depth: int) -> 
         _check_tensor(view, location, size)
         return
     children = _CHILDREN[kind]
-    for number, value in _fields(view):
+    for number, value in fields(view):
         child = children.get(number)
         if child is None:
             continue
@@ -115,9 +104,9 @@ def _walk(view: memoryview, kind: str, location: str, size: int, depth: int) -> 
 def _check_tensor(view: memoryview, location: str, size: int) -> None:
     entries: list[tuple[bytes, bytes]] = []
     external = False
-    for number, value in _fields(view):
+    for number, value in fields(view):
         if number == _TENSOR_EXTERNAL_DATA and isinstance(value, memoryview):
-            texts = {key: bytes(text) for key, text in _fields(value) if isinstance(text, memoryview)}
+            texts = {key: bytes(text) for key, text in fields(value) if isinstance(text, memoryview)}
             entries.append((texts.get(_ENTRY_KEY, b""), texts.get(_ENTRY_VALUE, b"")))
         elif number == _TENSOR_DATA_LOCATION:
             external = value == _EXTERNAL
@@ -136,38 +125,3 @@ def _number(text: bytes) -> int:
     if not text.isdigit() or len(text) > 19:
         raise ValueError(f"a tensor's offset or length is {text[:30]!r}, expected a number")
     return int(text)
-
-
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of one message: number and value, an int of a varint, else the bytes."""
-    position = 0
-    while position < len(view):
-        key, position = _varint(view, position)
-        wire = key & 7
-        if wire == _VARINT:
-            value, position = _varint(view, position)
-            yield key >> 3, value
-            continue
-        if wire == _BYTES:
-            length, position = _varint(view, position)
-        elif wire in (_FIXED32, _FIXED64):
-            length = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"the graph is damaged: unknown wire type {wire}")
-        if length > len(view) - position:
-            raise ValueError(f"the graph is damaged: a field of {length} bytes in {len(view) - position}")
-        yield key >> 3, view[position : position + length]
-        position += length
-
-
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(view):
-            break
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("the graph is damaged: a number does not end")

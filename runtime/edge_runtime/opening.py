@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_devices.profile import ProviderChoice
+from edge_runtime.affinity import staying_on
 from edge_runtime.blocks.process import memory
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import BundleError, EdgelineError, EngineError, ModelError, OutputError, UsageError
 from edge_runtime.files import file_stamp
+from edge_runtime.lanes import cores_of_lane, laned
 from edge_runtime.manifest import TensorSpec
 from edge_runtime.ort_process import import_onnxruntime
 from edge_runtime.plan.plan import Plan, unlimited_plan
@@ -25,17 +28,18 @@ from edge_runtime.prepared.files import (
     read_json,
 )
 from edge_runtime.prepared.key import prepared_key
+from edge_runtime.providers.choose import CPU, choose, gpu_of, insisted
 from edge_runtime.session import (
     OrtSession,
     RoomCall,
     Session,
     SessionOptions,
-    find_providers,
     fresh_room,
     usable_threads,
 )
 
 if TYPE_CHECKING:
+    from edge_runtime.blocks.runner import Urgent
     from edge_runtime.prepare import ProgressCall
 
 __all__ = ["OpenOptions", "Opened", "nothing_to_stop", "open_runner", "shapes_agree", "whole_is_sound"]
@@ -48,7 +52,8 @@ class OpenOptions:
     `memory_limit`: bytes of the whole process, None for no limit. `batch`: images of a call. `use_cache`: prepared
     files are looked for and kept. `lock_memory`: the arena is never swapped out. `reserve_bytes`: what the caller will
     still take of the limit for itself. `prepare`: without a limit, too, a graph that is not in the cache is prepared,
-    so that the next start is faster.
+    so that the next start is faster. `preempt`: within a limit, a run can be put aside between two blocks for another,
+    and what that takes is kept free.
     """
 
     session: SessionOptions
@@ -58,6 +63,7 @@ class OpenOptions:
     lock_memory: bool = False
     reserve_bytes: int = 0
     prepare: bool = False
+    preempt: bool = False
 
 
 @dataclass
@@ -65,7 +71,8 @@ class Opened:
     """A bundle ready to run.
 
     `room` gives the arrays that inputs are best written into. `stop` ends a run that is under way, at the next block if
-    there are several; it may be called from any thread.
+    there are several; it may be called from any thread. `interruptible` (None: runs cannot be) lets other runs in
+    between two blocks.
     """
 
     bundle: Bundle
@@ -75,6 +82,7 @@ class Opened:
     room: RoomCall
     stop: Callable[[], None]
     on_close: Callable[[], None]
+    interruptible: Callable[[Urgent], contextlib.AbstractContextManager[None]] | None = None
 
     def close(self) -> None:
         """Free the model, then let go of the prepared files."""
@@ -86,7 +94,7 @@ class Opened:
 
 def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Opened:
     """Open a bundle. Raises what open_bundle raises."""
-    threads, on_cpu = check_options(options)
+    threads, choices = check_options(options)
     bundle = read_bundle(path, check_hashes=False)
     with contextlib.ExitStack() as cleanup:
         limited = options.memory_limit is not None
@@ -95,8 +103,9 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
         on_close = nothing_to_stop if cache is None else cache.close
         cleanup.callback(on_close)
         folder = None
-        if cache is not None and options.use_cache and on_cpu:
-            folder = cache.use(prepared_key(bundle.sha256, import_onnxruntime()))
+        key = prepared_key(bundle.sha256, import_onnxruntime())
+        if cache is not None and options.use_cache:
+            folder = cache.use(key)
         if folder is None or not checked_before(folder, bundle.file_stamps()):
             bundle = read_bundle(path)
             if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
@@ -107,9 +116,12 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
             from edge_runtime.limited import open_limited
 
             opened = open_limited(bundle, cache, options, threads, progress)
+        elif (placed := _open_placed(bundle, choices, options, threads, cache, key, progress, on_close)) is not None:
+            opened = placed
         else:
+            folder = None if cache is None else cache.use(key)
             whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
-            if whole is None and options.prepare and on_cpu and cache is not None:
+            if whole is None and options.prepare and cache is not None:
                 from edge_runtime.prepare import prepare_in
 
                 # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
@@ -148,33 +160,76 @@ def whole_is_sound(folder: Path, whole: PreparedWhole) -> bool:
     return True
 
 
-def check_options(options: OpenOptions) -> tuple[int, bool]:
-    """Return the threads to use and whether it is the CPU that computes. Raises UsageError."""
+def check_options(options: OpenOptions) -> tuple[int, tuple[ProviderChoice, ...]]:
+    """Return the threads to use and the providers to try before the CPU; none within a limit. Raises UsageError."""
     if options.batch < 1:
         raise UsageError(f"batch must be at least 1, found {options.batch}")
-    on_cpu = find_providers(import_onnxruntime(), options.session.device) == ["CPUExecutionProvider"]
-    if options.memory_limit is not None and not on_cpu:
-        raise UsageError("a memory limit is kept on the CPU only; add --device cpu, or leave the limit out")
-    return usable_threads(options.session.threads), on_cpu
+    session = options.session
+    present = import_onnxruntime().get_available_providers()
+    choices = choose(session.device, session.providers, session.require_provider, present)
+    if options.memory_limit is not None:
+        named = insisted(session.device, session.require_provider)
+        if choices and (named or any(gpu_of(choice) is not None for choice in choices)):
+            raise UsageError("a memory limit is kept on the CPU only; add --device cpu, or leave the limit out")
+        choices = ()
+    return usable_threads(session.threads), choices
+
+
+def _open_placed(
+    bundle: Bundle,
+    choices: tuple[ProviderChoice, ...],
+    options: OpenOptions,
+    threads: int,
+    cache: PreparedCache | None,
+    key: str,
+    progress: ProgressCall | None,
+    on_close: Callable[[], None],
+) -> Opened | None:
+    """The bundle on the providers that load; None: on the CPU alone."""
+    if not choices:
+        return None
+    # Imported when there is more than the CPU.
+    from edge_runtime.providers.opened import Wanted, open_on_providers
+
+    session = options.session
+    named = insisted(session.device, session.require_provider)
+    wanted = Wanted(choices, session, threads, options.batch, named, options.prepare, cache, key)
+    found = open_on_providers(bundle, wanted, progress)
+    if found is None:
+        return None
+    if found.whole is not None:
+        _check_graph(bundle, found.whole)
+    plan = unlimited_plan(options.batch, memory().resident)
+    return Opened(bundle, found.session, plan, found.providers, fresh_room, nothing_to_stop, on_close)
 
 
 def _open_whole(bundle: Bundle, graph: Path | None, options: OpenOptions, on_close: Callable[[], None]) -> Opened:
-    """One session without a limit: of the prepared `graph` if there is one, which starts faster."""
+    """One session for each lane without a limit: of the prepared `graph` if there is one, which starts faster."""
     base = memory().resident
-    session = None
-    if graph is not None:
-        with contextlib.suppress(ModelError):  # damaged: the bundle itself, which was checked, is there
-            session = OrtSession(graph, options.session, optimize=False)
-    if session is None:
-        session = OrtSession(bundle.file("model.onnx"), options.session)
+
+    def another() -> OrtSession:
+        if graph is not None:
+            with contextlib.suppress(ModelError):  # damaged: the bundle itself, which was checked, is there
+                return OrtSession(graph, options.session, optimize=False, provider=ProviderChoice(CPU))
+        return OrtSession(bundle.file("model.onnx"), options.session, provider=ProviderChoice(CPU))
+
+    # The first lane's threads stay where that lane's runs do.
+    with staying_on(cores_of_lane(options.session, usable_threads(options.session.threads), 0)):
+        first = another()
+    _check_graph(bundle, first)
+    session = laned(first, another, options.session) if options.session.lanes > 1 else first
+    plan = unlimited_plan(options.batch, base)
+    return Opened(bundle, session, plan, first.providers, fresh_room, nothing_to_stop, on_close)
+
+
+def _check_graph(bundle: Bundle, session: OrtSession) -> None:
+    """Close the session and raise BundleError unless the graph has the inputs and outputs that the manifest tells."""
     try:
         _check_values("input", bundle.manifest.inputs, session.inputs)
         _check_values("output", bundle.manifest.outputs, session.outputs)
     except BundleError:
         session.close()
         raise
-    plan = unlimited_plan(options.batch, base)
-    return Opened(bundle, session, plan, session.providers, fresh_room, nothing_to_stop, on_close)
 
 
 def nothing_to_stop() -> None:

@@ -15,6 +15,7 @@ import pytest
 from tiny_bundle import make_bundle
 from tiny_models import samples
 
+from edge_devices.profile import ProviderChoice
 from edge_runtime import open_bundle, opening
 from edge_runtime.blocks.process import Memory
 from edge_runtime.errors import BundleError, EngineError, OutputError, UsageError
@@ -121,8 +122,7 @@ def test_a_batch_of_nothing_is_refused(bundle, batch):
 
 
 def test_a_limit_with_a_gpu_is_refused(bundle, monkeypatch):
-    gpu = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(opening, "find_providers", lambda *_args: gpu)
+    monkeypatch.setattr(opening, "choose", lambda *_args: (ProviderChoice("CUDAExecutionProvider"),))
     with pytest.raises(UsageError, match="a memory limit is kept on the CPU only"):
         opened(bundle, memory_limit=LIMIT)
 

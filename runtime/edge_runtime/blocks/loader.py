@@ -60,10 +60,11 @@ class Loader:
             self._position = self._position // self._steps * self._steps + step
             self._changed.notify_all()
 
-    def next_run(self, between: Callable[[], None] = _nothing) -> None:
+    def next_run(self, between: Callable[[], None] = _nothing, start: int = 0) -> None:
         """Say that the current run is over, whole or not: loads it did not come to are left out.
 
-        `between` is called when nothing is loaded for the current run any more and nothing yet for the next.
+        `between` is called when nothing is loaded for the current run any more and nothing yet for the next. The next
+        run begins at block `start`: what comes before is not loaded for it.
         """
         with self._changed:
             run = self._position // self._steps + 1
@@ -73,9 +74,9 @@ class Loader:
                 self._changed.wait()
             between()
             self._leaving = False
-            self._done = run * len(self._loads)
+            self._done = run * len(self._loads) + sum(load.block < start for load in self._loads)
             self._error = None  # the next run does that load again
-            self._position = run * self._steps
+            self._position = run * self._steps + start
             self._changed.notify_all()
 
     def wait_for(self, block: int) -> None:

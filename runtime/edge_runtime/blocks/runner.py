@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.blocks.arena import Arena
+from edge_runtime.blocks.aside import Aside, alive_before, aside_bytes
 from edge_runtime.blocks.loader import Load, Loader
 from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
 from edge_runtime.blocks.storage import FileStorage, Storage, room
@@ -20,9 +22,12 @@ from edge_runtime.ort_process import is_last_arena, share_arena
 from edge_runtime.plan.plan import BlockPlan, Plan, ValuePlan
 from edge_runtime.prepared.files import PreparedBlock
 
-__all__ = ["BlockRunner"]
+__all__ = ["BlockRunner", "Urgent"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
+
+# Asked between two blocks: gives what to do before the run goes on, which may itself run; None: nothing.
+Urgent = Callable[[], "Callable[[], None] | None"]
 
 
 class BlockRunner:
@@ -37,10 +42,12 @@ class BlockRunner:
         threads: int,
         lock_memory: bool = False,
         storage: Storage | None = None,
+        preempt: bool = False,
     ) -> None:
         """Reserve the arena and make every session that stays. `folder` holds the prepared `blocks`.
 
-        `storage` is where weights are read from, the folder's files by default.
+        `storage` is where weights are read from, the folder's files by default. `preempt`: room is reserved for what
+        `interruptible` needs, beside what the plan counts.
 
         Raises MemoryLimitError where the system does not give the memory, ModelError for a graph that does not load.
         """
@@ -58,6 +65,8 @@ class BlockRunner:
         self._outputs = list(self._shapes)
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
         self._arena = Arena(plan.arena_bytes)
+        self._aside = self._make_aside() if preempt else None
+        self._urgent: Urgent | None = None
         self._arena_number = share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._sessions: dict[int, Any] = {}
         self._keep: list[Any] = []
@@ -89,6 +98,26 @@ class BlockRunner:
             part = {name: self._cut(name, array, start, stop) for name, array in feeds.items()}
             parts.append({name: array.copy() for name, array in self._run(part, stop - start).items()})
         return {name: self._join(name, [part[name] for part in parts]) for name in self._outputs}
+
+    @property
+    def preemptible(self) -> bool:
+        """Whether runs can be `interruptible`: asked for, and every value has its place and size in the plan."""
+        return self._aside is not None
+
+    @contextlib.contextmanager
+    def interruptible(self, urgent: Urgent) -> Iterator[None]:
+        """Let the runs inside be interrupted: `urgent` is asked between two blocks.
+
+        What it gives is called while the run's values lie aside; it may run this runner, to the end, and has to read
+        the outputs before it returns. Raises EngineError where the runner is not `preemptible`.
+        """
+        if self._aside is None:
+            raise EngineError("the engine was not opened for runs that can be interrupted; open it with preempt=True")
+        before, self._urgent = self._urgent, urgent
+        try:
+            yield
+        finally:
+            self._urgent = before
 
     def stop(self) -> None:
         """Make a run that is under way end at the next block; may be called from any thread."""
@@ -142,6 +171,8 @@ class BlockRunner:
             for k, block in enumerate(self._blocks):
                 if self._closing:
                     raise EngineError("the engine was closed while it ran")
+                if k and self._urgent is not None and self._aside is not None:
+                    self._yield_to(self._urgent, self._aside, k, count)
                 self._loader.reach(k + 1)
                 self._run_block(k, block, count, made)
                 for name in [name for name in made if self._last_reader.get(name) == k and name not in self._outputs]:
@@ -151,6 +182,34 @@ class BlockRunner:
             raise
         self._loader.next_run()
         return {name: made[name].numpy() if name in made else self._view(name, count) for name in self._outputs}
+
+    def _yield_to(self, urgent: Urgent, aside: Aside, k: int, count: int) -> None:
+        """Put this run aside before block `k`, if there is something urgent; do that; go on."""
+        call = urgent()
+        if call is None:
+            return
+        names = alive_before(self._blocks, k, self._inputs, self._outputs)
+        arrays = [self._view(name, count) for name in names]
+        aside.save(arrays)
+        self._loader.next_run(between=self._drop_reloaded)
+        self._urgent = None  # what is urgent is not interrupted
+        try:
+            call()
+        finally:
+            self._urgent = urgent
+
+        def back() -> None:
+            self._drop_reloaded()  # made ahead for a run from the beginning
+            aside.restore(arrays)
+
+        self._loader.next_run(between=back, start=k)
+
+    def _make_aside(self) -> Aside | None:
+        """Room for the largest boundary; None where a value's size is not known before it is there."""
+        if any(value.place is None for value in self._values.values()):
+            return None
+        sizes = {name: self._view(name, self.plan.batch).nbytes for name in self._values}
+        return Aside(aside_bytes(self._blocks, self._inputs, self._outputs, sizes))
 
     def _drop_reloaded(self) -> None:
         for k, planned in enumerate(self.plan.blocks):

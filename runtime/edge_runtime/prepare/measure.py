@@ -23,7 +23,7 @@ from edge_runtime.ort_process import block_options, drop_arena, import_onnxrunti
 from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
 from edge_runtime.prepared.files import StoredWeights
 
-__all__ = ["Measured", "Subject", "alike", "measure_forms", "measure_packed", "tiled"]
+__all__ = ["Measured", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -86,7 +86,7 @@ def measure_forms(subject: Subject) -> list[Measured]:
     form = replace(packed.form, packs_in_arena=_packs_in_arena(graph, subject.threads))
     found.append(replace(packed, form=form))
     if subject.weights is not None:
-        load_ms = _shortest(lambda: packed_session(graph, subject.threads))
+        load_ms = shortest(lambda: packed_session(graph, subject.threads))
         found.append(replace(packed, form=replace(form, form="reloaded", load_ms=load_ms)))
     return found
 
@@ -116,7 +116,7 @@ def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
     into = Arena(room(weights.size)).view(0, "uint8", (room(weights.size),)).view(np.uint8)
     storage = FileStorage(subject.folder)
     storage.read(weights, into)
-    load_ms = _shortest(lambda: storage.read(weights, into))
+    load_ms = shortest(lambda: storage.read(weights, into))
     kept: list[Any] = []
 
     def opened() -> Any:
@@ -158,7 +158,7 @@ def _measure(
         if batch == subject.batches[0] and not alike(subject.expected, buffers.outputs):
             raise ModelError(f"{subject.graph} held {form} does not give the portable block's answer")
         binding = buffers.bound(session)
-        timings.append(Timing(batch, _shortest(functools.partial(run_bound, session, binding))))
+        timings.append(Timing(batch, shortest(functools.partial(run_bound, session, binding))))
         work.append(Work(batch, grown + grown // _BOOKKEEPING))
     held = max(made.resident - start, 0) + file_pages
     making = max(made.peak - made.resident, 0)
@@ -221,12 +221,12 @@ def tiled(array: NDArray[np.generic], axis: int, batch: int) -> NDArray[np.gener
     return np.ascontiguousarray(np.concatenate([array] * batch, axis=axis))
 
 
-def alike(expected: Arrays, found: Arrays) -> bool:
+def alike(expected: Arrays, found: Arrays, least_db: float = _ALIKE_DB) -> bool:
     """Tell whether every expected value was found, to the rounding of other kernels."""
-    return all(_alike(array, found[name]) for name, array in expected.items())
+    return all(_alike(array, found[name], least_db) for name, array in expected.items())
 
 
-def _alike(a: NDArray[np.generic], b: NDArray[np.generic]) -> bool:
+def _alike(a: NDArray[np.generic], b: NDArray[np.generic], least_db: float) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if a.tobytes() == b.tobytes():
@@ -238,10 +238,10 @@ def _alike(a: NDArray[np.generic], b: NDArray[np.generic]) -> bool:
     with np.errstate(invalid="ignore"):
         noise = float(np.square(left - right, where=~same, out=np.zeros_like(left)).sum())
         signal = float(np.square(left, where=np.isfinite(left), out=np.zeros_like(left)).sum())
-    return noise <= signal * 10 ** (-_ALIKE_DB / 10)  # False for NaN
+    return noise <= signal * 10 ** (-least_db / 10)  # False for NaN
 
 
-def _shortest(action: Callable[[], Any]) -> float:
+def shortest(action: Callable[[], Any]) -> float:
     """Return the shortest time of a few calls, in ms."""
     best = spent = 0.0
     for count in range(_MOST_RUNS):

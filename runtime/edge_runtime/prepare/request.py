@@ -17,7 +17,17 @@ from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
 from edge_runtime.plan.measurements import Limit
 from edge_runtime.schema import to_json
 
-__all__ = ["PlanRequest", "ProgressCall", "Request", "call", "quiet", "say", "say_error"]
+__all__ = [
+    "PlanRequest",
+    "ProgressCall",
+    "ProvidersRequest",
+    "Request",
+    "WantedProvider",
+    "call",
+    "quiet",
+    "say",
+    "say_error",
+]
 
 # Called with what is being done, the steps done and the steps in all.
 ProgressCall = Callable[[str, int, int], None]
@@ -55,6 +65,31 @@ class PlanRequest:
     limit: Limit
 
 
+@dataclass(frozen=True)
+class WantedProvider:
+    """A provider by its full name and its options, with nothing left to fill in."""
+
+    name: str
+    options: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ProvidersRequest:
+    """Measure `bundle` on `providers` and the CPU, `batch` images at a time, and write what was found to `target`.
+
+    `insisted`: the whole graph on the CPU alone is not to be chosen.
+    """
+
+    bundle: str
+    target: str
+    threads: int
+    lanes: int
+    spinning: bool
+    batch: int
+    insisted: bool
+    providers: tuple[WantedProvider, ...]
+
+
 def say(**message: Any) -> None:
     """Write one line of JSON to the process that waits: `step`, `done`, `total`; `result`; or `error`, `kind`."""
     sys.stdout.write(json.dumps(message) + "\n")
@@ -66,7 +101,7 @@ def say_error(error: EdgelineError) -> None:
     say(error=str(error), kind=type(error).__name__, smallest=getattr(error, "smallest_bytes", None))
 
 
-def call(module: str, request: Request | PlanRequest, tell: ProgressCall) -> Any:
+def call(module: str, request: Request | PlanRequest | ProvidersRequest, tell: ProgressCall) -> Any:
     """Run `module` in a process of its own on a request and return its result.
 
     Raises what the process says, MemoryLimitError when the kernel killed it.

@@ -10,6 +10,8 @@
     whole-checked.json   class CheckedBundle, of the whole graph's weights
     measured-*.json      class Measured: for a number of threads and a batch
     plan-*.json          plan.Plan: made from one of them for one limit
+    providers-*.json     class Placed: which provider computes which blocks, as measured for one list of providers
+    engines/             what providers compiled (TensorRT's engines and timings), in files of their own
 
 Every JSON file is written last and atomically, so what it names is there.
 """
@@ -28,14 +30,19 @@ from edge_runtime.schema import SchemaError, from_json, to_json
 
 __all__ = [
     "CHECKED",
+    "ENGINES",
     "PREPARED",
     "WHOLE",
     "WHOLE_CHECKED",
+    "Candidate",
     "CheckedBundle",
     "Measured",
+    "Placed",
+    "PlacedPart",
     "Prepared",
     "PreparedBlock",
     "PreparedWhole",
+    "ProviderTimes",
     "StoredWeights",
     "checked_before",
     "measurements_name",
@@ -47,6 +54,7 @@ __all__ = [
 T = TypeVar("T")
 PREPARED = "prepared.json"
 WHOLE = "whole.json"
+ENGINES = "engines"
 CHECKED, WHOLE_CHECKED = "bundle.json", "whole-checked.json"
 
 
@@ -102,6 +110,48 @@ class Measured:
     schema: Literal[1]
     measurements: Measurements
     speeds: Speeds
+
+
+@dataclass(frozen=True)
+class ProviderTimes:
+    """What was measured of one provider, in ms for one batch; `whole_ms` of the whole graph, each None where not used.
+
+    `block_ms` is () where blocks were not measured one by one. `overhead_ms`: of a run that computes nothing.
+    `refused`: why the whole graph is not used on it, "" where it is. `wrong`: the same of blocks, one line each.
+    """
+
+    provider: str
+    whole_ms: Union[float, None]
+    block_ms: tuple[Union[float, None], ...]
+    overhead_ms: float
+    refused: str = ""
+    wrong: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlacedPart:
+    """Blocks `first`..`stop`-1 on one provider, by its full name."""
+
+    provider: str
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Parts that make the whole model, and the lower quartile of their runs in turns with the other candidates'."""
+
+    parts: tuple[PlacedPart, ...]
+    ms: float
+
+
+@dataclass(frozen=True)
+class Placed:
+    """providers-*.json: `candidates` gave the right answer, the first is the one to use; () where none did."""
+
+    schema: Literal[1]
+    providers: tuple[ProviderTimes, ...]
+    candidates: tuple[Candidate, ...]
 
 
 def measurements_name(threads: int, batch: int) -> str:
