@@ -1,4 +1,4 @@
-"""What every test has: a cache of prepared bundles that is not the user's."""
+"""What every test has: a cache of prepared bundles and a config folder that are not the user's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
+def _own_folders(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("EDGELINE_DEVICE", raising=False)
         yield

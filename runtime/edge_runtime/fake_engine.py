@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge_runtime.engine import UrgentCall
+
 __all__ = ["FakeEngine", "fake_manifest", "fake_ng", "fake_ok"]
 
 _TIMING = {"preprocess": 1.0, "inference": 10.0, "postprocess": 0.5}
@@ -63,15 +65,18 @@ class FakeEngine:
     `batches` keeps the number of images of every call, `closed` whether it was closed.
     """
 
-    def __init__(self, results: Sequence[Result] = (), manifest: Manifest | None = None) -> None:
+    def __init__(self, results: Sequence[Result] = (), manifest: Manifest | None = None, lanes: int = 1) -> None:
         self.manifest = manifest or fake_manifest()
         self.bundle_sha256 = "f" * 64
         self.batches: list[int] = []
         self.closed = False
+        self.lanes = lanes
+        self.cores: tuple[int, ...] = ()
+        self.preemptible = False
         self._results = itertools.cycle(results or (fake_ok(),))
 
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
-        """Return one prepared result per image."""
+    def run(self, images: Sequence[NDArray[np.uint8]], urgent: UrgentCall | None = None) -> list[Result]:
+        """Return one prepared result per image; `urgent` is never asked: there are no blocks."""
         self.batches.append(len(images))
         return [next(self._results) for _ in images]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from typing import Union
 
@@ -16,9 +17,12 @@ from edge_runtime.resample import Filter, resample
 
 __all__ = ["Preprocessor"]
 
+# OpenCV's 8-bit linear kernels for ARM round otherwise for each number of channels, and of a gray image they often get
+# the first column wrong, by up to 255 (OpenCV 4.14 and 5.0, tools/arm). The exact one is within 1 of x86's everywhere.
+_ON_ARM = platform.machine().lower().startswith(("aarch64", "arm"))
 _OPENCV_KERNELS = {
     "nearest": cv2.INTER_NEAREST,
-    "linear": cv2.INTER_LINEAR,
+    "linear": cv2.INTER_LINEAR_EXACT if _ON_ARM else cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
 }

@@ -7,7 +7,9 @@
 
 Predictions have Ultralytics' shape, boxes in pixels of the original image. There is no "box" for a class of
 the whole image; a segmented region has its "area" (fraction of the image); an anomaly model adds "score", a
-raw one "tensors" with the shape and type of each.
+raw one "tensors" with the shape and type of each. Where several sources are served, "latency_ms" is from the moment
+the frame was taken to its verdict, "late" says whether that missed the deadline, and "degraded" lists by what its
+source was looked at less well than was asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from edge_runtime.manifest import Manifest
 from edge_runtime.results import Prediction, Result
 from edge_runtime.sources.base import Frame
 
-__all__ = ["SCHEMA", "ModelFacts", "Record", "event_id", "make_record", "to_line", "utc_text"]
+__all__ = ["SCHEMA", "ModelFacts", "Record", "Served", "event_id", "make_record", "to_line", "utc_text"]
 
 SCHEMA = 1
 
@@ -49,6 +51,15 @@ class ModelFacts:
         return ModelFacts(model.name, model.version, bundle_sha256, model.precision)
 
 
+@dataclass(frozen=True)
+class Served:
+    """What serving several sources adds to a record."""
+
+    latency_ms: float
+    late: bool
+    degraded: tuple[str, ...] = ()
+
+
 def event_id(captured: datetime) -> str:
     """Return a version 7 UUID (RFC 9562, 5.7): it sorts by time, which keeps database indexes small."""
     milliseconds = int(captured.timestamp() * 1000) & (2**48 - 1)
@@ -61,7 +72,7 @@ def utc_text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def make_record(frame: Frame, result: Result, model: ModelFacts) -> Record:
+def make_record(frame: Frame, result: Result, model: ModelFacts, served: Served | None = None) -> Record:
     """Return the frame's record: plain JSON values, confidences to 5 digits, pixels and milliseconds to 2."""
     timing = {"read": frame.read_ms, **result.timing_ms}
     steps = {step: round(timing.get(step, 0.0), 2) for step in _STEPS}
@@ -83,6 +94,11 @@ def make_record(frame: Frame, result: Result, model: ModelFacts) -> Record:
             "precision": model.precision,
         },
     }
+    if served is not None:
+        record["latency_ms"] = round(served.latency_ms, 2)
+        record["late"] = served.late
+        if served.degraded:
+            record["degraded"] = list(served.degraded)
     if result.score is not None:
         record["score"] = round(float(result.score), 5)
     if result.tensors:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Engine", "RunOptions", "run"]
+__all__ = ["Engine", "RunOptions", "judge", "run"]
 
 
 class Engine(Protocol):
@@ -74,7 +74,7 @@ def run(
         for sink in sinks:
             cleanup.callback(sink.close)
         for frames in _batches(itertools.islice(source, options.max_frames), size, stop):
-            for frame, result in _judge(engine, frames):
+            for frame, result in judge(engine.run, frames):
                 record = make_record(frame, result, model)
                 summary.add(record, read=frame.image is not None)
                 for sink in sinks:
@@ -91,18 +91,20 @@ def _batches(frames: Iterator[Frame], size: int, stop: Callable[[], bool]) -> It
         yield batch
 
 
-def _judge(engine: Engine, frames: Sequence[Frame]) -> list[tuple[Frame, Result]]:
+def judge(
+    run_images: Callable[[Sequence[NDArray[np.uint8]]], list[Result]], frames: Sequence[Frame]
+) -> list[tuple[Frame, Result]]:
     """Return each frame with its result. One without an image is NO_READ and never reaches the model.
 
     When the engine refuses a picture, that one alone becomes a frame with an error.
     """
     images = [frame.image for frame in frames if frame.image is not None]
     try:
-        results = iter(engine.run(images) if images else ())
+        results = iter(run_images(images) if images else ())
     except DataError as error:
         if len(frames) == 1:
-            return _judge(engine, [dataclasses.replace(frames[0], image=None, error=str(error))])
-        return [pair for frame in frames for pair in _judge(engine, [frame])]
+            return judge(run_images, [dataclasses.replace(frames[0], image=None, error=str(error))])
+        return [pair for frame in frames for pair in judge(run_images, [frame])]
     return [(frame, _no_read(frame) if frame.image is None else next(results)) for frame in frames]
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 from edge_runtime.manifest import Verdict
-from edge_runtime.record import Record
+from edge_runtime.record import Record, Served
 from edge_runtime.sizes import format_size
 
-__all__ = ["Histogram", "Summary"]
+__all__ = ["Histogram", "SourceFigures", "Summary"]
 
 _LOWEST_MS = 0.01
 _RATIO = 1.01
@@ -48,6 +48,47 @@ class Histogram:
         return 0.0
 
 
+class SourceFigures:
+    """Counts of one of several sources: verdicts, latencies from capture to verdict, what was dropped and why."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[Verdict] = Counter()
+        self.latency = Histogram()
+        self.dropped: Counter[str] = Counter()
+        self.missed = 0
+        self._batches = 0.0
+
+    def add(self, verdict: Verdict, served: Served | None, batch: int) -> None:
+        """Count one frame that was judged together with `batch` - 1 others; `served` None: it could not be read."""
+        self.verdicts[verdict] += 1
+        if served is not None:
+            self.latency.add(served.latency_ms)
+            self.missed += served.late
+            self._batches += 1 / max(batch, 1)
+
+    @property
+    def mean_batch(self) -> float:
+        """Return how many frames ran together on average; 0 when none did."""
+        return self.latency.count / self._batches if self._batches else 0.0
+
+    def line(self) -> str:
+        """Return the figures as one line of text."""
+        count = sum(self.verdicts.values())
+        parts = [f"{count} frame{'s' * (count != 1)}  " + "  ".join(f"{v} {self.verdicts[v]}" for v in _ORDER)]
+        if self.latency.count:
+            parts.append("  ".join(f"p{percent} {self.latency.percentile(percent):.1f} ms" for percent in (50, 95, 99)))
+            parts.append(f"batch {self.mean_batch:.1f}")
+        if self.missed:
+            parts.append(f"late {self.missed}")
+        if self.dropped:
+            parts.append(f"dropped {_reasons(self.dropped)}")
+        return "   ".join(parts)
+
+
+def _reasons(dropped: Counter[str]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
+
+
 class Summary:
     """Counts verdicts, failures and latencies of a run."""
 
@@ -60,6 +101,10 @@ class Summary:
         self.saved: list[tuple[str, Path]] = []
         # Bytes of the whole process: the most it took, and its limit; 0 for none.
         self.peak_bytes = self.limit_bytes = 0
+        # Of several sources that were served at a time, by name.
+        self.sources: dict[str, SourceFigures] = {}
+        # What was given up to keep up, and why.
+        self.degraded: list[str] = []
         self._failures: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
@@ -72,7 +117,7 @@ class Summary:
         """Count one frame. One that was not `read` has failed and does not count for the latencies."""
         self.verdicts[record["verdict"]] += 1
         if read:
-            self.latency.add(record["timing_ms"]["total"])
+            self.latency.add(record.get("latency_ms", record["timing_ms"]["total"]))
         else:
             self.unread += 1
         if record["verdict"] == "NO_READ":
@@ -89,7 +134,8 @@ class Summary:
         lines = [f"{count} frame{'s' * (count != 1)} in {self.seconds:.1f} s, {rate}   {verdicts}"]
         if self.latency.count:
             parts = "  ".join(f"p{percent} {self.latency.percentile(percent):.1f} ms" for percent in (50, 95, 99))
-            lines.append(f"latency  {parts}")
+            lines.append(f"latency  {parts}" + "  from capture to verdict" * bool(self.sources))
+        lines += self._served()
         if self.dropped:
             lines.append(f"dropped  {self.dropped} frames came faster than they could be judged")
         lines += _counted("failed   ", self._failures, self.unread)
@@ -99,6 +145,26 @@ class Summary:
             peak, limit = format_size(self.peak_bytes), format_size(self.limit_bytes)
             lines.append(f"memory   peak {peak}, {held} the limit of {limit}")
         lines += [f"saved    {what} in {place}" for what, place in self.saved if place.exists()]
+        return lines
+
+    def _served(self) -> list[str]:
+        """What is to be said of several sources."""
+        missed = sum(figures.missed for figures in self.sources.values())
+        batches = [figures for figures in self.sources.values() if figures.mean_batch]
+        lines = []
+        if batches:
+            count = sum(figures.latency.count for figures in batches)
+            mean = count / sum(figures.latency.count / figures.mean_batch for figures in batches)
+            lines.append(f"batch    {mean:.1f} frames together on average")
+        if missed:
+            lines.append(f"late     {missed} verdict{'s' * (missed != 1)} came after the deadline")
+        if len(self.sources) > 1:
+            width = max(len(name) for name in self.sources)
+            lines += [f"  {name:<{width}}  {figures.line()}" for name, figures in self.sources.items()]
+        dropped = sum((figures.dropped for figures in self.sources.values()), Counter[str]())
+        if dropped:
+            lines.append(f"dropped  {_reasons(dropped)}: not looked at")
+        lines += [f"degraded {sentence}" for sentence in self.degraded]
         return lines
 
 

@@ -22,6 +22,7 @@ from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.fake_engine import FakeEngine, fake_ng, fake_ok
 from edge_runtime.results import Result
 from edge_runtime.sample import Sample, find_sample
+from edge_runtime.session import SessionOptions
 
 PNG = cv2.imencode(".png", np.full((48, 64, 3), 200, np.uint8))[1].tobytes()
 
@@ -34,9 +35,9 @@ class Opened:
         self.bundle = Path()
         self.settings: dict[str, Any] = {}
 
-    def __call__(self, path: Path, device: str, threads: int | None, **settings: Any) -> FakeEngine:
+    def __call__(self, path: Path, session: SessionOptions, **settings: Any) -> FakeEngine:
         self.bundle = path
-        self.settings = {"device": device, "threads": threads, **settings}
+        self.settings = {"device": session.device, "threads": session.threads, "session": session, **settings}
         return self.engine
 
 
@@ -44,6 +45,7 @@ class Opened:
 def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Opened:
     stand_in = Opened(FakeEngine([fake_ok(), fake_ng()]))
     monkeypatch.setattr(cli, "open_bundle", stand_in)
+    monkeypatch.setattr(cli, "bundle_sha256", lambda path: "f" * 64)
     monkeypatch.chdir(tmp_path)
     return stand_in
 
@@ -84,8 +86,10 @@ def test_readable_lines_on_request(opened: Opened, boards: Path, capsys: pytest.
     assert edge_run("my.edge", "--source", boards, "--no-json") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"fake 1 (int8 100 %) on {boards}"
-    assert lines[2].startswith("image 2/3 b2.png: NG  open x1  ")
-    assert "OK 2  NG 1  NO_READ 0" in lines[4]
+    assert lines[1].startswith("device: ")
+    assert lines[2].startswith("settings: ")
+    assert lines[4].startswith("image 2/3 b2.png: NG  open x1  ")
+    assert "OK 2  NG 1  NO_READ 0" in lines[6]
 
 
 def test_flags_reach_the_engine(opened: Opened, boards: Path) -> None:
@@ -296,6 +300,7 @@ PROGRAM = """
 import edge_runtime.cli as cli
 from edge_runtime.fake_engine import FakeEngine
 cli.open_bundle = lambda *args, **settings: FakeEngine()
+cli.bundle_sha256 = lambda path: "f" * 64
 cli.main()
 """
 

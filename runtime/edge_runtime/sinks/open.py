@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from edge_runtime.sinks.base import Sink
 from edge_runtime.sinks.labels import CropSink, TextSink
 from edge_runtime.sinks.pictures import ImageSink, VideoSink
 from edge_runtime.sources.base import Source
+from edge_runtime.sources.images import unused_stem
 from edge_runtime.sources.open import safe_stem
 
-__all__ = ["SaveOptions", "open_sinks"]
+__all__ = ["SaveOptions", "open_many_sinks", "open_sinks"]
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,45 @@ def open_sinks(
 
     Raises UsageError when the folder has files in it, OutputError when it cannot be written.
     """
+    if not options.anything:
+        return [], []
+    return _open_in(_folder(options, model), options, source, cleanup)
+
+
+def open_many_sinks(
+    options: SaveOptions, model: str, sources: Sequence[tuple[str, Source]], cleanup: contextlib.ExitStack
+) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
+    """The same for several sources by name: each has a folder of its own in the one that is asked for."""
+    if not options.anything:
+        return [[] for _ in sources], []
+    folder = _folder(options, model)
+    sinks: list[list[Sink]] = []
+    saved: list[tuple[str, Path]] = []
+    taken: set[str] = set()
+    for name, source in sources:
+        stem = unused_stem(safe_stem(Path(name).stem if source.kind != "live" else name), taken)
+        taken.add(stem)
+        found, places = _open_in(_new_folder(folder / stem), options, source, cleanup)
+        sinks.append(found)
+        saved += places
+    return sinks, saved
+
+
+def _folder(options: SaveOptions, model: str) -> Path:
+    return _given_folder(options.output) if options.output else _new_folder(Path("runs") / safe_stem(model))
+
+
+def _open_in(
+    folder: Path, options: SaveOptions, source: Source, cleanup: contextlib.ExitStack
+) -> tuple[list[Sink], list[tuple[str, Path]]]:
     sinks: list[Sink] = []
     saved: list[tuple[str, Path]] = []
-    if not options.anything:
-        return sinks, saved
 
     def add(sink: Sink, what: str, place: Path) -> None:
         cleanup.callback(sink.close)
         sinks.append(sink)
         saved.append((what, place))
 
-    folder = _given_folder(options.output) if options.output else _new_folder(Path("runs") / safe_stem(model))
     if options.pictures and source.kind == "image":
         add(ImageSink(folder), "annotated images", folder)
     elif options.pictures:

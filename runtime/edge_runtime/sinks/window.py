@@ -32,14 +32,14 @@ def window_possible() -> bool:
 class WindowSink:
     """Shows every frame; the key q ends the run."""
 
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
+    def __init__(self, stop: Stop, title: str = _TITLE) -> None:
+        self._stop, self._title = stop, title
         self._open = True
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Show one frame."""
         if frame.image is not None:
-            cv2.imshow(_TITLE, draw(frame.image, result))
+            cv2.imshow(self._title, draw(frame.image, result))
         if cv2.waitKey(1) & 0xFF == ord("q"):
             self._stop.done = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -28,7 +29,8 @@ class Frame:
 
     `image` is uint8 [height, width, 3], BGR. `frame_id` counts from 0: the place in the list of images, the
     frame's number in the video file, or the number of the frame taken from a camera. `stem` names files about
-    this frame and is unique within the run. `read_ms` is the time to read and decode it.
+    this frame and is unique within the run. `read_ms` is the time to read and decode it. `taken_s` is `captured` on
+    time.monotonic's clock, which never goes back.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Frame:
     path: Path | None = None
     captured: datetime = field(default_factory=now_utc)
     read_ms: float = 0.0
+    taken_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         if (self.image is None) == (self.error is None):

@@ -17,7 +17,7 @@ from edge_runtime.sources.base import Frame, SourceKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "images_in", "natural_key", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "ImageSource", "images_in", "natural_key", "read_image", "unused_stem"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jpe", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -98,7 +98,7 @@ class ImageSource:
         """Yield one frame for each file, with its error when it cannot be read."""
         stems: set[str] = set()
         for number, path in enumerate(self._paths):
-            stem = _unused(path.stem, stems)
+            stem = unused_stem(path.stem, stems)
             stems.add(stem)
             started = time.perf_counter()
             try:
@@ -116,7 +116,7 @@ def _since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _unused(stem: str, taken: set[str]) -> str:
+def unused_stem(stem: str, taken: set[str]) -> str:
     """Return `stem`, or stem-2, stem-3, ...: images of two folders may have the same name."""
     candidate, number = stem, 1
     while candidate in taken:

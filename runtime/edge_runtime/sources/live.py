@@ -44,6 +44,7 @@ class _Shot:
     image: NDArray[np.uint8]
     captured: datetime
     read_ms: float
+    taken_s: float
 
 
 class LiveSource:
@@ -102,7 +103,15 @@ class LiveSource:
             if isinstance(taken, str):
                 yield Frame(self.name, number, stem, error=taken)
             else:
-                yield Frame(self.name, number, stem, image=taken.image, captured=taken.captured, read_ms=taken.read_ms)
+                yield Frame(
+                    self.name,
+                    number,
+                    stem,
+                    image=taken.image,
+                    captured=taken.captured,
+                    read_ms=taken.read_ms,
+                    taken_s=taken.taken_s,
+                )
             number += 1
 
     def close(self) -> None:
@@ -187,9 +196,9 @@ class LiveSource:
 def _read(capture: Capture) -> _Shot | None:
     if not capture.grab():
         return None
-    captured = now_utc()
+    captured, taken = now_utc(), time.monotonic()
     started = time.perf_counter()
     good, image = capture.retrieve()
     if not good or image is None:
         return None
-    return _Shot(as_bgr8(image), captured, (time.perf_counter() - started) * 1000)
+    return _Shot(as_bgr8(image), captured, (time.perf_counter() - started) * 1000, taken)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import cv2
 
@@ -16,9 +16,18 @@ from edge_runtime.sources.base import Source
 from edge_runtime.sources.capture import open_camera, open_stream
 from edge_runtime.sources.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key
 from edge_runtime.sources.live import LiveOptions, LiveSource
+from edge_runtime.sources.realtime import RealtimeSource
 from edge_runtime.sources.video import VIDEO_SUFFIXES, VideoSource
 
-__all__ = ["STREAM_SCHEMES", "SourceOptions", "looks_like_source", "open_source", "without_password"]
+__all__ = [
+    "STREAM_SCHEMES",
+    "SourceOptions",
+    "in_real_time",
+    "looks_like_source",
+    "looks_live",
+    "open_source",
+    "without_password",
+]
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
 
@@ -29,6 +38,14 @@ class SourceOptions:
 
     stride: int = 1
     live: LiveOptions = field(default_factory=LiveOptions)
+
+
+def in_real_time(source: Source, stop: Callable[[], bool] = lambda: False) -> Source:
+    """Return a video file as a camera that gives its frames at their rate; any other source as it is.
+
+    Raises SourceError for a video without a rate.
+    """
+    return RealtimeSource(source, stop=stop) if source.kind == "video" else source
 
 
 def open_source(
@@ -79,6 +96,16 @@ def looks_like_source(text: str) -> bool:
         return False
 
 
+def looks_live(text: str) -> bool:
+    """Return whether a source is plainly a camera or a stream, without opening it."""
+    if text.isdigit() or text.startswith("/dev/"):
+        return True
+    try:
+        return "://" in text and not _names_a_file(urlsplit(text))
+    except ValueError:  # a bad URL: who opens it says so
+        return False
+
+
 def without_password(url: str) -> str:
     """Return a URL as it may be written to logs and records: its password is replaced by ***."""
     return re.sub(r"^([a-zA-Z][\w+.-]*://[^/@:]*):[^/]*@", r"\1:***@", url)
@@ -95,12 +122,16 @@ def _open_url(text: str, options: SourceOptions, stop: Callable[[], bool]) -> So
     if parts.scheme.lower() not in STREAM_SCHEMES:
         raise SourceError(f"unknown kind of URL: {name}; known are {', '.join(sorted(STREAM_SCHEMES))}")
     host = safe_stem(parts.hostname or "stream")
-    suffix = Path(parts.path).suffix.lower()
-    # A file behind a URL has an end; taken for a stream it would be "reconnected" to its beginning for ever.
-    if parts.scheme.lower() in ("http", "https") and suffix in (VIDEO_SUFFIXES - {".mjpg", ".mjpeg"}) | IMAGE_SUFFIXES:
+    if _names_a_file(parts):
         return VideoSource(text, name, safe_stem(Path(parts.path).stem), options.stride)
     hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
     return LiveSource(name, host, lambda: open_stream(text), hint, options.live, stop)
+
+
+def _names_a_file(parts: SplitResult) -> bool:
+    """A file behind a URL has an end; taken for a stream it would be "reconnected" to its beginning for ever."""
+    files = (VIDEO_SUFFIXES - {".mjpg", ".mjpeg"}) | IMAGE_SUFFIXES
+    return parts.scheme.lower() in ("http", "https") and Path(parts.path).suffix.lower() in files
 
 
 def _open_file(text: str, path: Path, options: SourceOptions) -> Source:

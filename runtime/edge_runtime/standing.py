@@ -1,0 +1,108 @@
+"""What this process stands on: the board's profile, and the settings that a bundle is run with there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_devices import Detection, ProfileError, detect
+from edge_devices.profile import ProviderChoice
+from edge_runtime.errors import UsageError
+from edge_runtime.providers.choose import CPU, known_device, provider_named
+from edge_runtime.session import SessionOptions
+from edge_runtime.tuning.settings import Chosen, settings_for
+from edge_runtime.tuning.store import Found
+from edge_runtime.tuning.tuned import Choice, Goal
+
+__all__ = ["Asked", "Standing", "find_board", "stand"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said of the machine; None, "" and "auto": nothing. Whatever was said wins over what is found out.
+
+    `goal`: one image soon, or most images per second. `limited`: within a memory limit, where one batch runs at a
+    time, block by block, and what was tuned for the whole model does not hold.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    lanes: int | None = None
+    batch: int | None = None
+    profile: str | None = None
+    require_provider: str = ""
+    goal: Goal = "latency"
+    limited: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a device or a provider that nobody knows, before anything is opened for it."""
+        known_device(self.device)
+        if self.require_provider:
+            provider_named(self.require_provider)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The board that was found, the settings for the bundle on it and why, and the session's options they come to.
+
+    `batch` None: nobody said and nothing was measured.
+    """
+
+    board: Detection
+    chosen: Chosen
+    session: SessionOptions
+    batch: int | None
+
+    def lines(self) -> list[str]:
+        """Return what was found and chosen as lines for people."""
+        return [f"device: {self.board.why}", f"settings: {self.chosen.why}", *self.chosen.refused]
+
+
+def find_board(profile: str | None = None, folder: Path | None = None) -> Detection:
+    """Find out which board this is (None: by $EDGELINE_DEVICE or the probes). Raises UsageError for an unknown name."""
+    try:
+        return detect(profile, config=folder)
+    except ProfileError as error:
+        raise UsageError(str(error)) from error
+
+
+def stand(bundle_sha256: str, asked: Asked) -> Standing:
+    """Decide how a bundle is run here: flags, else what edge-tune measured, else the board's profile, else a default.
+
+    Raises UsageError for a profile that is not known or damaged.
+    """
+    board = find_board(asked.profile)
+    goal = asked.goal
+    chosen = settings_for(bundle_sha256, board.machine, board.profile, goal)
+    by_hand = asked.threads is not None or asked.lanes is not None
+    if asked.limited or by_hand:
+        # Threads and lanes were measured together: where one is given, or cannot be had, the other does not hold.
+        chosen = settings_for(bundle_sha256, board.machine, board.profile, goal, found=Found())
+    choice = chosen.choice
+    lanes = 1 if asked.limited else asked.lanes or choice.lanes
+    threads = asked.threads or (max(board.machine.usable_cores // lanes, 1) if asked.lanes else choice.threads)
+    session = SessionOptions(
+        device=_device(asked, chosen),
+        threads=threads,
+        lanes=lanes,
+        spinning=choice.spinning and not by_hand,
+        cores=() if by_hand else choice.cores,
+        providers=_providers(board.profile.providers, choice, chosen.tuned is not None),
+        require_provider=asked.require_provider,
+    )
+    return Standing(board, chosen, session, asked.batch or (choice.batch if chosen.tuned is not None else None))
+
+
+def _device(asked: Asked, chosen: Chosen) -> str:
+    """The CPU by name where it was measured to be the best; what else there is is then not tried."""
+    if asked.device == "auto" and chosen.tuned is not None and chosen.choice.provider == CPU:
+        return "auto" if asked.require_provider else "cpu"
+    return asked.device
+
+
+def _providers(listed: tuple[ProviderChoice, ...], choice: Choice, tuned: bool) -> tuple[ProviderChoice, ...]:
+    """The profile's list, led by the provider that was measured to be the best."""
+    if not tuned or choice.provider == CPU:
+        return listed
+    first = next((one for one in listed if one.name == choice.provider), ProviderChoice(choice.provider))
+    return (first, *(one for one in listed if one.name != choice.provider))
