@@ -105,12 +105,13 @@ def drop_arena() -> None:
 def set_threads(options: Any, threads: int, apart: bool = False) -> None:
     """Set a session's options to the process's pool, if the process is ours, else to `threads` of its own.
 
-    `apart`: to threads of its own in any case.
+    `apart`: to threads of its own as long as there is no such pool: its threads wait busily whatever a session asks
+    for, and lanes that share it wait for each other. Once it is there onnxruntime takes no session without it.
     """
     if _SHARED.owned and not _SHARED.pooled and not apart:
         import_onnxruntime().set_global_thread_pool_sizes(threads, 1)
         _SHARED.pooled = True
-    if _SHARED.pooled and not apart:
+    if _SHARED.pooled:
         options.use_per_session_threads = False
     else:
         options.intra_op_num_threads = threads

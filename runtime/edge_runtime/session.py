@@ -112,7 +112,6 @@ def open_session(
     runtime = import_onnxruntime()
     native = runtime.SessionOptions()
     native.log_severity_level = 4
-    # Lanes that shared the process's threads would wait for each other, and those spin, whatever is asked for below.
     set_threads(native, usable_threads(options.threads), apart=True)
     # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
     entries = {"session.intra_op.allow_spinning": "1" if options.spinning else "0", **exact_products()}

@@ -156,14 +156,14 @@ def test_recorded_answers_that_are_no_numbers_are_a_damaged_bundle() -> None:
 
 def test_a_processor_without_vnni_is_told_from_what_linux_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    told = tmp_path / "proc/cpuinfo"
-    told.parent.mkdir()
-    told.write_text("processor : 0\nflags\t\t: fpu avx2 fma\n")
-    machine = describe_machine(("CPUExecutionProvider",), tmp_path)
+    for name, flags in (("old", "fpu avx2 fma"), ("new", "fpu avx2 avx512_vnni")):
+        told = tmp_path / name / "proc/cpuinfo"
+        told.parent.mkdir(parents=True)
+        told.write_text(f"processor : 0\nflags\t\t: {flags}\n")
+    machine = describe_machine(("CPUExecutionProvider",), tmp_path / "old")
     assert machine.saturates
     assert str(machine).startswith("x86-64 (onnxruntime ")
-    told.write_text("flags : fpu avx2 avx512_vnni\n")
-    assert not describe_machine(("CPUExecutionProvider",), tmp_path).saturates
+    assert not describe_machine(("CPUExecutionProvider",), tmp_path / "new").saturates
     assert not describe_machine(("CPUExecutionProvider",), tmp_path / "none").saturates
 
 

@@ -15,7 +15,7 @@ from edge_runtime.batching.vocabulary import Decision, Priority, Request, State
 from edge_tools.batching_bench.__main__ import main
 from edge_tools.batching_bench.accuracy import accuracy
 from edge_tools.batching_bench.baselines import Aimd, Fixed, Triton
-from edge_tools.batching_bench.contest import OURS, scenario, score
+from edge_tools.batching_bench.contest import OURS, play, scenario, score
 from edge_tools.batching_bench.services import SERVICES, capacity, scaled
 from edge_tools.batching_bench.simulate import Contender, Outcome, Service, simulate
 from edge_tools.batching_bench.traces import TRACES, requests
@@ -151,3 +151,11 @@ def test_a_trace_that_is_not_there_is_named() -> None:
     done = CliRunner().invoke(main, ["--traces", "steady-5"])
     assert done.exit_code == 2
     assert "steady-5" in done.output
+
+
+@pytest.mark.parametrize("service", ["gpu", "streamed"])
+@pytest.mark.parametrize("seed", [101, 102, 103])
+def test_both_bars_hold_on_four_steady_cameras(service: str, seed: int) -> None:
+    result = play(scenario("steady-4", service, 0.8, seed))
+    assert result.fast_enough
+    assert result.sure_enough, (result.ours.missed, result.best.missed)

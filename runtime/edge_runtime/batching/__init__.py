@@ -1,1 +1,26 @@
 """Many sources, one engine: which waiting images run together, and when."""
+
+from edge_runtime.batching.costs import Costs, plan_costs, streamed_costs, tuned_costs
+from edge_runtime.batching.degrade import Ladder, Load, Rung, Step, next_rung
+from edge_runtime.batching.explain import explain_line
+from edge_runtime.batching.forecast import ArrivalForecaster
+from edge_runtime.batching.policy import AdaptivePolicy
+from edge_runtime.batching.refit import Drift, measured, refitted
+
+__all__ = [
+    "AdaptivePolicy",
+    "ArrivalForecaster",
+    "Costs",
+    "Drift",
+    "Ladder",
+    "Load",
+    "Rung",
+    "Step",
+    "explain_line",
+    "measured",
+    "next_rung",
+    "plan_costs",
+    "refitted",
+    "streamed_costs",
+    "tuned_costs",
+]

@@ -29,8 +29,8 @@ Priority = Literal["urgent", "normal", "background"]
 class Request:
     """One image, or one tile of it, that waits for the model.
 
-    `number` counts up with arrival. `live`: a newer request of the same `source` makes this one worthless. Only
-    requests of the same `shape` go into one batch.
+    `number` counts up with arrival. `live`: a newer request of the same `source` makes this one worthless; newer is
+    what arrived later: tiles of one frame share their `arrived_ms`. Only requests of one `shape` go into one batch.
     """
 
     number: int
@@ -71,10 +71,19 @@ class Running:
 
 @dataclass(frozen=True)
 class Forecast:
-    """When a source's next request should come, and by how much (one standard deviation) that may be wrong."""
+    """When a source's next request should come, and by how much (one standard deviation) that may be wrong.
+
+    `period_ms` from one arrival to the next, 0 where that is not known; `count` requests (tiles) come with each, to be
+    answered within `allowed_ms` (0: not known). `live` and `priority` as its last request had them.
+    """
 
     next_ms: float
     spread_ms: float
+    period_ms: float = 0.0
+    allowed_ms: float = 0.0
+    count: int = 1
+    live: bool = False
+    priority: Priority = "normal"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The batching policy in simulated time against fixed settings and the rules of others."""
