@@ -2,7 +2,7 @@
 
 from edge_devices.bandwidth import read_speed
 from edge_devices.cores import usable_cores
-from edge_devices.cpu import processor_name, saturates_int8
+from edge_devices.cpu import processor_name, saturates_int8, wants_signed
 from edge_devices.detection import Detection, choose, detect
 from edge_devices.isa import cannot_run, imports_safely, installed_onnxruntime, is_known_safe, this_processor
 from edge_devices.machine import Core, Machine, Storage, Trip, Zone
@@ -41,4 +41,5 @@ __all__ = [
     "saturates_int8",
     "this_processor",
     "usable_cores",
+    "wants_signed",
 ]

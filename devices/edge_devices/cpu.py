@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_devices.tree import Tree, integer
 
-__all__ = ["Cpuinfo", "architecture_of", "core_kind", "cpuinfo", "processor_name", "saturates_int8"]
+__all__ = ["Cpuinfo", "architecture_of", "core_kind", "cpuinfo", "processor_name", "saturates_int8", "wants_signed"]
 
 _MOST_CPUINFO = 4 << 20  # a server of some hundred cores has 1 MB
 _X86, _ARM = ("x86_64", "i686", "i386"), ("aarch64", "arm64", "armv7l", "armv8l", "armv6l")
@@ -135,6 +135,17 @@ def saturates_int8(root: Path = Path("/")) -> bool:
     architecture = architecture_of(tree)
     isa = cpuinfo(tree, architecture).isa
     return architecture in _X86 and bool(isa) and not {"avx512_vnni", "avx_vnni"} & isa
+
+
+def wants_signed(root: Path = Path("/")) -> bool:
+    """Tell whether onnxruntime's int8 layers do less work here with int8 than with uint8 inputs: on 64-bit ARM that has
+    the dot product of int8 (Cortex-A76: 5 to 8 % fewer instructions a frame; without, Cortex-A72: up to 10 % more).
+
+    On x86 one factor has to be uint8. False where nobody tells.
+    """
+    tree = Tree(root)
+    architecture = architecture_of(tree)
+    return architecture == "aarch64" and "asimddp" in cpuinfo(tree, architecture).isa
 
 
 def _isa(lines: list[str]) -> frozenset[str]:

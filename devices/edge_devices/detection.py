@@ -77,7 +77,7 @@ def detect(override: str | None = None, root: Path = Path("/"), config: Path | N
     machine = look(root)
     profile, how, why = choose(machine, known_profiles(config), wanted or None)
     if how == "default":
-        _LOG.warning("device: %s; --device NAME or %s chooses another profile", why, VARIABLE)
+        _LOG.warning("device: %s; edge-run --profile NAME or %s=NAME chooses another", why, VARIABLE)
     return Detection(profile, machine, how, why)
 
 

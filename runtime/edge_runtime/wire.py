@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["field", "fields", "integers", "varint"]
+__all__ = ["field", "fields", "integers", "pieces", "varint"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -17,13 +17,19 @@ def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
     Raises ValueError for bytes that are no message.
     """
+    return ((number, value) for number, value, _ in pieces(view))
+
+
+def pieces(view: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """Yield what `fields` does and each field whole, number included: joined again they are the message."""
     position = 0
     while position < len(view):
+        start = position
         key, position = varint(view, position)
         wire = key & 7
         if wire == _VARINT:
             value, position = varint(view, position)
-            yield key >> 3, value
+            yield key >> 3, value, view[start:position]
             continue
         if wire == _BYTES:
             length, position = varint(view, position)
@@ -33,8 +39,8 @@ def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f"the graph is damaged: unknown wire type {wire}")
         if length > len(view) - position:
             raise ValueError(f"the graph is damaged: a field of {length} bytes in {len(view) - position}")
-        yield key >> 3, view[position : position + length]
         position += length
+        yield key >> 3, view[position - length : position], view[start:position]
 
 
 def integers(value: int | memoryview) -> list[int]:

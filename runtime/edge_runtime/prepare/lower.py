@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
+from edge_devices import wants_signed
 from edge_runtime.errors import ModelError
-from edge_runtime.external_data import external_tensors
+from edge_runtime.external_data import ExternalTensor, external_tensors
 from edge_runtime.files import crc32_file, sync_path, writing
 from edge_runtime.ort_process import block_options, import_onnxruntime, one_line
+from edge_runtime.prepare.resign import resign
 from edge_runtime.prepared.files import StoredWeights
 
 __all__ = ["lower"]
+
+_LOG = logging.getLogger(__name__)
 
 # Smaller tensors stay in the graph: as a file of their own bytes they gain nothing.
 _OUTSIDE_BYTES = 1024
 
 
-def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
+def lower(source: Path, target: Path, threads: int, signed: bool | None = None) -> StoredWeights | None:
     """Write the graph at `source`, optimized for this CPU, as `target` (NAME.onnx) and its weights as NAME.bin.
 
     Constants are folded (FP16 weights behind a Cast become FP32), nodes fused, convolution weights reordered to the
-    CPU's vector width. Returns its weights, None when all lie in the graph. Raises ModelError, OutputError.
+    CPU's vector width; `signed`: values inside the graph become int8 instead of uint8, None where this CPU likes it.
+    Returns its weights, None when all lie in the graph. Raises ModelError, OutputError.
     """
-    runtime = import_onnxruntime()
     weights = target.with_suffix(".bin")
-    options = _options(runtime, threads, target, weights.name)
-    with writing(weights):
-        weights.unlink(missing_ok=True)  # of an attempt that was given up
-    try:
-        runtime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-        tensors = external_tensors(target.read_bytes())
-    except Exception as error:  # onnxruntime's exceptions share no other base
-        raise ModelError(f"onnxruntime {runtime.__version__} cannot optimize {source}: {one_line(error)}") from error
+    resigned = _resigned(source) if (wants_signed() if signed is None else signed) else None
+    if resigned is None:
+        tensors = _optimize(source, source, target, threads)
+    else:
+        try:
+            tensors = _optimize(resigned, source, target, threads)
+        except ModelError as error:
+            _LOG.debug("%s stays uint8: %s", source, error)
+            tensors = _optimize(source, source, target, threads)
     with writing(weights):
         sync_path(target)
         # The file also has the tensors of subgraphs, and in some versions no padding behind the last tensor.
@@ -46,6 +52,34 @@ def lower(source: Path, target: Path, threads: int) -> StoredWeights | None:
             os.ftruncate(stream.fileno(), size)
         sync_path(weights)
         return StoredWeights(weights.name, size, crc32_file(weights))
+
+
+def _resigned(source: Path) -> bytes | None:
+    """The graph with int8 values; None where nothing changes, and for a file that onnxruntime is to complain of."""
+    try:
+        model = source.read_bytes()
+        found = resign(model)
+    except (OSError, ValueError) as error:
+        _LOG.debug("%s stays as it is: %s", source, error)
+        return None
+    return None if found is model else found
+
+
+def _optimize(graph: Path | bytes, source: Path, target: Path, threads: int) -> list[ExternalTensor]:
+    """Let onnxruntime write `target` and its weights from `graph`: `source` or what was made of it."""
+    runtime = import_onnxruntime()
+    weights = target.with_suffix(".bin")
+    options = _options(runtime, threads, target, weights.name)
+    if isinstance(graph, bytes):
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.parent))
+    with writing(weights):
+        weights.unlink(missing_ok=True)  # of an attempt that was given up
+    model = str(graph) if isinstance(graph, Path) else graph
+    try:
+        runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return external_tensors(target.read_bytes())
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime {runtime.__version__} cannot optimize {source}: {one_line(error)}") from error
 
 
 def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:
