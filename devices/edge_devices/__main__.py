@@ -20,7 +20,7 @@ from edge_devices.isa import cannot_run, installed_onnxruntime, is_known_safe
 from edge_devices.machine import Core, Machine, Zone
 from edge_devices.probe import look_at
 from edge_devices.profile_toml import ProfileError
-from edge_devices.profiles import known_profiles
+from edge_devices.profiles import known_profiles, profile_of
 from edge_devices.record import record, unpack
 from edge_devices.tree import Tree
 
@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         found = _recorded(options) if options.tree else _here(options)
-    except (ProfileError, OSError, ValueError) as error:
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'this machine'}: {error.strerror or error}; give another path\n")
+        return 2
+    except (ProfileError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.write((json.dumps(_plain(found), indent=2) if options.json else "\n".join(_lines(found))) + "\n")
@@ -66,9 +69,16 @@ def _recorded(options: argparse.Namespace) -> Detection:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m edge_devices", description=__doc__)
-    parser.add_argument("--device", metavar="NAME", help="go by this profile instead of the one that was found")
+    parser.add_argument(
+        *("--profile", "--device"),
+        dest="device",
+        metavar="NAME",
+        help="go by this profile (default: $EDGELINE_DEVICE, else it is found out)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--file", type=Path, help="read this file for half a second to see how fast its disk is")
+    parser.add_argument(
+        "--file", type=Path, metavar="FILE", help="read this file for half a second to see how fast its disk is"
+    )
     parser.add_argument(
         "--record", type=Path, metavar="FILE", help="write what was read of /proc, /sys and /etc into a text file"
     )
@@ -138,7 +148,9 @@ def _plain(found: Detection) -> dict[str, Any]:
 
 
 def _chosen(machine: Machine, wanted: str | None) -> Detection:
-    profile, how, why = choose(machine, known_profiles(), wanted)
+    if wanted:
+        profile_of(wanted)  # its error says where the names are
+    profile, how, why = choose(machine, known_profiles(), wanted or None)
     return Detection(profile, machine, how, why)
 
 

@@ -79,6 +79,10 @@ class Batcher:
                 "expected max_batch_size and lanes of 1 or more and timeout_ms of 0 or more, found "
                 f"{max_batch_size}, {lanes} and {timeout_ms}"
             )
+        if shape is not None and not all(
+            axis is None or (isinstance(axis, (int, np.integer)) and axis > 0) for axis in shape
+        ):
+            raise UsageError(f"expected a shape of positive integers or None for each axis, found {shape!r}")
         if not isinstance(engine, Engine) and not callable(engine):
             raise UsageError(f"expected an engine or a function of a batch, found {type(engine).__name__}")
         self._engine = engine

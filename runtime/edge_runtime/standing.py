@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_devices import Detection, ProfileError, detect
@@ -10,11 +10,15 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime.errors import UsageError
 from edge_runtime.providers.choose import CPU, known_device, provider_named
 from edge_runtime.session import SessionOptions
+from edge_runtime.tuning.record import label
 from edge_runtime.tuning.settings import Chosen, settings_for
 from edge_runtime.tuning.store import Found
 from edge_runtime.tuning.tuned import Choice, Goal
 
 __all__ = ["Asked", "Standing", "find_board", "stand"]
+
+# Lanes for each core that can help at all: beyond it a start takes minutes, and every batch waits for the others.
+_LANES_PER_CORE = 4
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,15 @@ def find_board(profile: str | None = None, folder: Path | None = None) -> Detect
 def stand(bundle_sha256: str, asked: Asked) -> Standing:
     """Decide how a bundle is run here: flags, else what edge-tune measured, else the board's profile, else a default.
 
-    Raises UsageError for a profile that is not known or damaged.
+    Raises UsageError for a profile that is not known or damaged, and for more lanes than the cores can serve.
     """
     board = find_board(asked.profile)
+    most = _LANES_PER_CORE * board.machine.usable_cores
+    if asked.lanes is not None and asked.lanes > most:
+        raise UsageError(
+            f"--lanes {asked.lanes} are too many for the cores that may be used here, "
+            f"{board.machine.usable_cores}; give at most {most}"
+        )
     goal = asked.goal
     chosen = settings_for(bundle_sha256, board.machine, board.profile, goal)
     by_hand = asked.threads is not None or asked.lanes is not None
@@ -81,6 +91,8 @@ def stand(bundle_sha256: str, asked: Asked) -> Standing:
     choice = chosen.choice
     lanes = 1 if asked.limited else asked.lanes or choice.lanes
     threads = asked.threads or (max(board.machine.usable_cores // lanes, 1) if asked.lanes else choice.threads)
+    if by_hand:
+        chosen = replace(chosen, why=_by_hand(replace(choice, threads=threads, lanes=lanes), asked))
     session = SessionOptions(
         device=_device(asked, chosen),
         threads=threads,
@@ -90,7 +102,18 @@ def stand(bundle_sha256: str, asked: Asked) -> Standing:
         providers=_providers(board.profile.providers, choice, chosen.tuned is not None),
         require_provider=asked.require_provider,
     )
-    return Standing(board, chosen, session, asked.batch or (choice.batch if chosen.tuned is not None else None))
+    tuned_batch = choice.batch if chosen.tuned is not None else None
+    if asked.batch is not None and tuned_batch not in (None, asked.batch):
+        chosen = replace(chosen, why=f"{chosen.why}; batches of {asked.batch}, as asked")
+    return Standing(board, chosen, session, asked.batch or tuned_batch)
+
+
+def _by_hand(choice: Choice, asked: Asked) -> str:
+    """Say what runs where flags decided it, and not what the profile would have said."""
+    bare = replace(choice, spinning=False, cores=(), batch=1)
+    one = "; within a memory limit there is one lane" if asked.limited and (asked.lanes or 1) > 1 else ""
+    said = "" if one and asked.threads is None else ", as asked"
+    return f"{label(bare)}{said}{one}"
 
 
 def _device(asked: Asked, chosen: Chosen) -> str:

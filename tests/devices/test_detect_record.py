@@ -98,7 +98,16 @@ def test_the_variable_chooses_the_profile_too(capsys, monkeypatch):
 def test_what_cannot_be_used_is_one_line(capsys, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert "Errno" not in said
+
+
+def test_a_misspelt_profile_is_answered_with_where_the_names_are(capsys):
+    assert main(["--profile", "raspberry-pi-4"]) == 2
+    assert "did you mean 'raspberry-pi-4b'" in (said := capsys.readouterr().err)
+    assert "edge-bench --devices" in said
 
 
 def test_the_package_can_be_run():

@@ -19,7 +19,7 @@ FACTS = {
     "jetson-orin-nano": (6, 4096, 8192),
     "jetson-orin-nx": (8, 8192, 16384),
     "jetson-agx-orin": (12, 32768, 65536),
-    "raspberry-pi-3b-plus": (4, 512, 1024),
+    "raspberry-pi-3b-plus": (4, 1024, 1024),
     "raspberry-pi-4b": (4, 1024, 8192),
     "raspberry-pi-5": (4, 1024, 16384),
     "raspberry-pi-zero-2-w": (4, 512, 512),

@@ -215,3 +215,9 @@ def test_nobody_waits_longer_than_is_allowed_and_nobody_is_lost(
     run_due(float("inf"))
     assert len(gatherer) == 0
     assert sorted(taken) == sorted(arrived)
+
+
+@pytest.mark.parametrize("shape", ["big", (0, 4), (-1, 4), (2.5, 4)])
+def test_a_shape_that_is_none_is_refused_at_once(shape: Any) -> None:
+    with pytest.raises(UsageError, match="positive integers or None"):
+        Batcher(lambda batch: batch, shape=shape)

@@ -129,7 +129,9 @@ def test_every_decision_is_a_line_of_the_file(
     lines = [json.loads(line) for line in (tmp_path / "why.jsonl").read_text().splitlines()]
     assert len({number for line in lines for number in line["run"]}) == 8
     assert all(line["why"] for line in lines)
+    capsys.readouterr()
     assert edge_run("--source", "a", "--explain-batching", tmp_path / "none/why.jsonl") == 7
+    assert capsys.readouterr().err.startswith("error: --explain-batching ")
 
 
 def test_a_video_in_real_time_is_live(opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:

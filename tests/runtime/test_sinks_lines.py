@@ -61,6 +61,15 @@ def test_a_video_frame_is_named_by_its_source() -> None:
     assert human_line(VIDEO, fake_ok(), "video", 100, 5.0) == "frame 12 belt.mp4: OK  5.0 ms"
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("videos/belt.mp4", "belt.mp4"), ("rtsp://cam/1", "rtsp://cam/1"), ("/dev/video0", "/dev/video0"), ("0", "0")],
+)
+def test_a_video_in_real_time_is_named_by_its_file_and_a_camera_by_its_address(source: str, name: str) -> None:
+    frame = Frame(source, 3, "stem", image=IMAGE)
+    assert f" 4 {name}: OK" in human_line(frame, fake_ok(), "live", None, 1.0)
+
+
 def test_colour_is_used_only_when_asked_for() -> None:
     assert "\x1b[" in human_line(FRAME, fake_ng(), "image", 12, 1.0, colour=True)
     assert "\x1b[" not in human_line(FRAME, fake_ng(), "image", 12, 1.0)

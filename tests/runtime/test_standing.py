@@ -98,3 +98,27 @@ def test_what_nobody_knows_is_refused_before_anything_is_opened(asked):
 def test_an_unknown_board_is_a_usage_error():
     with pytest.raises(UsageError, match="raspberry-pi-5"):
         find_board("raspberry-pi-55")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked(threads=3), "settings: 3 threads, as asked"),
+        (Asked(lanes=2), "settings: 2 lanes x 2 threads, as asked"),
+        (Asked(lanes=2, limited=True), "settings: 4 threads; within a memory limit there is one lane"),
+        (
+            Asked(lanes=2, threads=1, limited=True),
+            "settings: 1 thread, as asked; within a memory limit there is one lane",
+        ),
+    ],
+)
+def test_what_flags_decided_is_said_to_be_asked_for(tuned, asked, said):
+    tuned(Choice(1, 4, 2, True, (0, 1)), Choice(1, 4, 2, True, (0, 1)))
+    assert stand(SHA, asked).lines()[1] == said
+
+
+def test_more_lanes_than_the_cores_can_serve_are_refused(tuned):
+    tuned(Choice(1, 1, 1, False, ()), Choice(1, 1, 1, False, ()))
+    assert stand(SHA, Asked(lanes=16)).session.lanes == 16
+    with pytest.raises(UsageError, match=r"--lanes 17 .* here, 4; give at most 16"):
+        stand(SHA, Asked(lanes=17))

@@ -56,7 +56,7 @@ def test_without_a_profile_nothing_is_said():
         ({"provenance": provenance(onnxruntime="1.0", cpu_key=cpu_key())}, "onnxruntime 1.0, this is"),
         ({"speeds": Speeds(1.0, 1.0, 4096)}, "4096 cores"),
         ({"latency": Choice(1, 1, 1, False, (), "AbacusExecutionProvider")}, "AbacusExecutionProvider is not in"),
-        ({"latency": Choice(0, 1, 1, False, ())}, "none that can run"),
+        ({"latency": Choice(0, 1, 1, False, ())}, "(0 threads, 1 lanes, batch 1) cannot run"),
         ({"throughput": Choice(1, 1, 1, False, (99999,))}, "not all allowed"),
     ],
 )  # fmt: skip

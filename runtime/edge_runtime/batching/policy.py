@@ -73,7 +73,7 @@ class _Case:
         first = order[0]
         busy = len(state.running) >= state.lanes
         if busy and not (first.priority == "urgent" and any(map(_can_stop, state.running))):
-            return self._wait(f"all {state.lanes} lanes are busy")
+            return self._wait(f"{_lanes(state.lanes)} busy")
         group = tuple(r for r in order if r.shape == first.shape and r.priority == first.priority)
         if first.priority == "urgent":
             return self._run(self._in_time(group, most), "urgent", preempt=busy)
@@ -103,7 +103,7 @@ class _Case:
             enough = self.costs.rate(min(len(group), most), self.lanes) >= goal.arriving and goal.keeps_up
             helps = enough or free + alone > group[0].deadline_ms or self._replaced(group[0]) < free
             if not helps or self._harms() or self.now + self.ms(1) > group[0].deadline_ms:
-                return self._wait(f"{goal.lanes} lanes with batches of {goal.batch} serve most")
+                return self._wait(f"batches of {goal.batch} on {_lanes(goal.lanes)} serve most, and so many are busy")
         if len(group) < goal.batch:
             hold = self._hold(group, goal)
             if hold is not None:
@@ -113,7 +113,8 @@ class _Case:
         if self.now + self.costs.ms(size, self.lanes) > chosen[0].deadline_ms:
             chosen = self._most_in_time(group, size) or chosen
         chosen = self._topped_up(chosen, most)
-        return self._run(chosen, f"{1000 * goal.arriving:.0f}/s arrive, the aim is {goal.batch} on {goal.lanes}")
+        arrive = f"{1000 * goal.arriving:.0f} a second arrive, " if goal.arriving > 0 else ""
+        return self._run(chosen, f"{arrive}the aim is batches of {goal.batch} on {_lanes(goal.lanes)}")
 
     def _topped_up(self, chosen: Sequence[Request], most: int) -> Sequence[Request]:
         """Add late work as far as it costs next to nothing: where weights are streamed, a larger batch is free."""
@@ -253,6 +254,10 @@ class _Case:
 
 def _irregular(forecast: Forecast) -> bool:
     return forecast.spread_ms > _RHYTHM * forecast.period_ms
+
+
+def _lanes(count: int) -> str:
+    return "1 lane" if count == 1 else f"{count} lanes"
 
 
 def _can_stop(running: Running) -> bool:

@@ -76,8 +76,8 @@ def human_line(
     """Return for example `image 3/12 board-03.png: NG  open x1, spur x2  14.2 ms`."""
     place = f"{frame.frame_id + 1}" + (f"/{total}" if kind == "image" else "")
     name = frame.path.name if frame.path is not None else frame.source
-    if kind == "video":
-        name = name.rsplit("/", 1)[-1]
+    if kind == "video" or (kind == "live" and "://" not in name and not name.startswith("/dev/")):
+        name = name.rsplit("/", 1)[-1]  # a video given in real time is live, and no address
     verdict = result.verdict.replace("_", " ")
     if colour:
         verdict = click.style(verdict, fg=_COLOURS[result.verdict], bold=True)

@@ -140,7 +140,9 @@ def _check_choice(choice: Choice, providers: tuple[str, ...]) -> None:
     if choice.provider not in providers:
         raise _RefusedError(f"its {choice.provider} is not in this onnxruntime; {_ADVICE}")
     if not (1 <= choice.threads <= 1024 and 1 <= choice.lanes <= 1024 and 1 <= choice.batch <= 4096):
-        raise _RefusedError(f"its {choice} is none that can run; {_ADVICE}")
+        raise _RefusedError(
+            f"its settings ({choice.threads} threads, {choice.lanes} lanes, batch {choice.batch}) cannot run; {_ADVICE}"
+        )
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(choice.cores)
     if not set(choice.cores) <= set(allowed):
         raise _RefusedError(f"its cores {choice.cores} are not all allowed here; {_ADVICE}")

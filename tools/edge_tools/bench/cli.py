@@ -237,6 +237,7 @@ def edge_bench(
         sustain = _SUSTAIN_SECONDS
     say = Progress(sys.stderr)
     cores = None if caps.cpus is None else math.ceil(caps.cpus)
+    detection = _detected()  # before anything takes time: a profile of the user's may be broken
     with contextlib.ExitStack() as stack:
         stack.enter_context(ending_cleanly())
         stack.callback(say.done)
@@ -260,7 +261,6 @@ def edge_bench(
             click.echo(f"{', '.join(path.name for path in bundles)}: prepared in {cache_root()}")
             return
         cache = PageCache((*bundles, cache_root()), drop_cache)
-        detection = _detected()
         if power.sensor is not None:
             say(f"power without anything running: {_IDLE_SECONDS:g} s")
         idle_watts = watts_now(power.sensor, _IDLE_SECONDS)

@@ -138,7 +138,7 @@ def _about(about: About) -> list[str]:
     if before or after:
         lines.append(f"before: {before or '-'}; after: {after or '-'}")
     if about.load is not None and about.load > _BUSY:
-        lines.append(f"busy: {about.load:g} other processes wanted a core in the minute before; times are too long")
+        lines.append(f"busy: {about.load:.1f} other processes wanted a core in the minute before; times are too long")
     if about.power:
         idle = "" if about.idle_watts is None else f"; idle {short(about.idle_watts)} W"
         lines.append(f"power: {about.power}{idle}")
