@@ -29,7 +29,7 @@ from types import SimpleNamespace
 import numpy as np
 from edge_runtime.errors import MemoryLimitError
 
-def open_bundle(path, device, threads, memory_limit, batch):
+def open_bundle(path, session, memory_limit, batch):
     if memory_limit is not None and memory_limit < {SMALLEST}:
         raise MemoryLimitError(f"{{memory_limit}} bytes is too little", {SMALLEST})
     return Engine(Path(path).stem)
@@ -61,6 +61,21 @@ class Engine:
     def close(self):
         pass
 """
+_BUNDLE = """
+from types import SimpleNamespace
+
+def read_bundle(path, check_hashes):
+    return SimpleNamespace(sha256="0" * 64)
+"""
+_STANDING = """
+from types import SimpleNamespace
+
+def Asked(device, threads, batch, limited):
+    return SimpleNamespace(threads=threads)
+
+def stand(sha256, asked):
+    return SimpleNamespace(session=asked)
+"""
 _ONNXRUNTIME = """
 __version__ = "1.0"
 from types import SimpleNamespace
@@ -91,6 +106,8 @@ def install_fakes(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         "def own_process(): ...\ndef import_onnxruntime():\n    import onnxruntime\n    return onnxruntime\n"
     )
     (packages / "edge_runtime/__init__.py").write_text(_ENGINE)
+    (packages / "edge_runtime/bundle.py").write_text(_BUNDLE)
+    (packages / "edge_runtime/standing.py").write_text(_STANDING)
     (packages / "onnxruntime.py").write_text(_ONNXRUNTIME)
     monkeypatch.syspath_prepend(packages)
 

@@ -10,7 +10,7 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime.errors import UsageError
 from edge_runtime.providers.choose import CPU, known_device, provider_named
 from edge_runtime.session import SessionOptions
-from edge_runtime.tuning.record import label
+from edge_runtime.tuning.label import label
 from edge_runtime.tuning.settings import Chosen, settings_for
 from edge_runtime.tuning.store import Found
 from edge_runtime.tuning.tuned import Choice, Goal
@@ -97,7 +97,8 @@ def stand(bundle_sha256: str, asked: Asked) -> Standing:
         device=_device(asked, chosen),
         threads=threads,
         lanes=lanes,
-        spinning=choice.spinning and not by_hand,
+        # Lanes that wait busily would take each other's cores.
+        spinning=choice.spinning and (not by_hand or (lanes == 1 and 1 < threads <= board.machine.usable_cores)),
         cores=() if by_hand else choice.cores,
         providers=_providers(board.profile.providers, choice, chosen.tuned is not None),
         require_provider=asked.require_provider,

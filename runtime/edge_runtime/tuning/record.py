@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edge_runtime.tuning.contest import Entrant, Round, percentile
+from edge_runtime.tuning.label import label
 from edge_runtime.tuning.tuned import Choice, Trial
 
-__all__ = ["Record", "label"]
+__all__ = ["Record"]
 
 # Of one turn so many samples are kept in the file, evenly chosen: a small model makes thousands of them a second.
 _MOST_SAMPLES = 200
@@ -75,24 +76,3 @@ class Record:
         writer.writerow(("seconds", "phase", "choice", "batch_ms"))
         writer.writerows(self._rows)
         return text.getvalue()
-
-
-def label(choice: Choice) -> str:
-    """Return a choice in a few words, as "2 lanes x 1 thread, batch 4"."""
-    threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
-    words = [threads if choice.lanes == 1 else f"{choice.lanes} lanes x {threads}"]
-    if choice.spinning:
-        words[0] += " spinning"
-    if choice.batch > 1:
-        words.append(f"batch {choice.batch}")
-    if choice.cores:
-        words.append(f"cores {_ranges(choice.cores)}")
-    if choice.provider != "CPUExecutionProvider":
-        words.append(choice.provider.removesuffix("ExecutionProvider"))
-    return ", ".join(words)
-
-
-def _ranges(cores: tuple[int, ...]) -> str:
-    if len(cores) > 1 and cores == tuple(range(cores[0], cores[-1] + 1)):
-        return f"{cores[0]}-{cores[-1]}"
-    return " ".join(map(str, cores))

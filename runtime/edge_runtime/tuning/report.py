@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_runtime.plan.measurements import BlockMeasurement, Form, FormMeasurement
 from edge_runtime.prepared.files import Measured
 from edge_runtime.sizes import format_size
-from edge_runtime.tuning.record import label
+from edge_runtime.tuning.label import label
 from edge_runtime.tuning.tuned import Choice, Duel, Goal, Trial, Tuned
 
 __all__ = ["describe_blocks", "report"]

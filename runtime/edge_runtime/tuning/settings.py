@@ -8,7 +8,7 @@ from edge_devices import usable_cores
 from edge_devices.machine import Machine
 from edge_devices.profile import Profile
 from edge_runtime.providers.choose import CPU
-from edge_runtime.tuning.record import label
+from edge_runtime.tuning.label import label
 from edge_runtime.tuning.space import big_cores
 from edge_runtime.tuning.store import Found, read_tuned
 from edge_runtime.tuning.tuned import Choice, Goal, Tuned

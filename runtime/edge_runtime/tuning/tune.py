@@ -18,7 +18,8 @@ from edge_runtime.errors import EdgelineError
 from edge_runtime.plan.measurements import Speeds
 from edge_runtime.tuning.compare import LEAST_ROUNDS, pick, ratio
 from edge_runtime.tuning.contest import PLAIN, Contest, Entrant, Halving, Round
-from edge_runtime.tuning.record import Record, label
+from edge_runtime.tuning.label import label
+from edge_runtime.tuning.record import Record
 from edge_runtime.tuning.space import Space, plainness
 from edge_runtime.tuning.thermal import SPAN, Sustained, Window, is_steady, scatter, sustained
 from edge_runtime.tuning.tuned import Choice, Duel, Goal, Provenance, Temperature, Trial, Tuned

@@ -48,17 +48,21 @@ def memory_status(key: str) -> int:
 
 def _open_edgeline(order: Order) -> Subject:
     from edge_runtime import open_bundle
+    from edge_runtime.bundle import read_bundle
     from edge_runtime.errors import MemoryLimitError
     from edge_runtime.ort_process import import_onnxruntime, own_process
+    from edge_runtime.standing import Asked, stand
 
     onnxruntime = import_onnxruntime()
     own_process()  # as edge-run does: this process is the engine's alone
     base = memory_status("VmRSS")
+    # The settings that edge-run would take for a camera here, on the CPU.
+    asked = Asked("cpu", order.threads, batch=order.batch, limited=order.memory_limit is not None)
+    session = stand(read_bundle(order.model, check_hashes=False).sha256, asked).session
     try:
         engine = open_bundle(
             order.model,
-            device="cpu",
-            threads=order.threads,
+            session=session,
             memory_limit=order.memory_limit,
             batch=order.batch,
         )
