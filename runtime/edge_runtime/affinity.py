@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-__all__ = ["staying_on"]
+__all__ = ["lane_cores", "staying_on"]
 
 
 @contextlib.contextmanager
@@ -27,6 +27,13 @@ def staying_on(cores: Sequence[int]) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # the cgroup was narrowed meanwhile
             os.sched_setaffinity(0, before)
+
+
+def lane_cores(cores: tuple[int, ...], lanes: int, threads: int, lane: int) -> tuple[int, ...]:
+    """Return the processors of one lane: `threads` of `cores` for each, all of them where there are not so many."""
+    if lanes == 1 or len(cores) < lanes * threads:
+        return cores
+    return cores[lane * threads : (lane + 1) * threads]
 
 
 def _allowed() -> frozenset[int]:

@@ -146,8 +146,6 @@ def edge_run(
     shown = Shown(saving, json_lines, headless, lambda: _print_summary(summary, json_lines), here.lines())
     scheduled = bool(deadline_ms or priority or explain_batching)
     with contextlib.nullcontext() if verbose else hidden_native_stderr():
-        if limit is not None:  # before cameras are opened
-            read_bundle(bundle, check_hashes=False)
         if scheduled or len(texts) > 1 or here.session.lanes > 1:
             # Loaded when it is needed: the process of one source is smaller by it.
             from edge_runtime.serving.command import ServeFlags, deadlines_of, priorities_of, serve_sources

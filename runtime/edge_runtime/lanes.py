@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.affinity import staying_on
+from edge_runtime.affinity import lane_cores, staying_on
 from edge_runtime.ort_process import Tensors
 from edge_runtime.session import OrtSession, Session, SessionOptions, usable_threads
 
@@ -62,7 +62,5 @@ def laned(first: OrtSession, another: Callable[[], OrtSession], options: Session
 
 
 def cores_of_lane(options: SessionOptions, threads: int, lane: int) -> tuple[int, ...]:
-    """Return the processors of one lane: `threads` of the options' for each, all where there are not so many."""
-    if options.lanes == 1 or len(options.cores) < options.lanes * threads:
-        return options.cores
-    return options.cores[lane * threads : (lane + 1) * threads]
+    """Return the processors of one lane of a session with `threads` for each."""
+    return lane_cores(options.cores, options.lanes, threads, lane)

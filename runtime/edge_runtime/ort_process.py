@@ -74,7 +74,7 @@ def import_onnxruntime() -> ModuleType:
 
 
 def own_process() -> None:
-    """Say that this process is ours, by a program's main alone: the first session makes one pool for all of them."""
+    """Say that this process is ours, by a program's main alone: the first block's session makes one pool for all."""
     _SHARED.owned = True
 
 
@@ -102,13 +102,14 @@ def drop_arena() -> None:
     share_arena(0, 0)
 
 
-def set_threads(options: Any, threads: int, apart: bool = False) -> None:
-    """Set a session's options to the process's pool, if the process is ours, else to `threads` of its own.
+def set_threads(options: Any, threads: int, shared: bool = False) -> None:
+    """Set a session's options to `threads` of its own, or to the process's pool where there is one.
 
-    `apart`: to threads of its own as long as there is no such pool: its threads wait busily whatever a session asks
-    for, and lanes that share it wait for each other. Once it is there onnxruntime takes no session without it.
+    `shared`: for one of many sessions, which make that pool if the process is ours. Others had better not: its threads
+    wait busily whatever a session asks for, and lanes that share it wait for each other. Once it is there onnxruntime
+    takes no session without it.
     """
-    if _SHARED.owned and not _SHARED.pooled and not apart:
+    if shared and _SHARED.owned and not _SHARED.pooled:
         import_onnxruntime().set_global_thread_pool_sizes(threads, 1)
         _SHARED.pooled = True
     if _SHARED.pooled:
@@ -128,7 +129,7 @@ def block_options(runtime: ModuleType, threads: int, packed: bool, optimized: bo
     options.log_severity_level = 4
     # Patterns save a few allocations a run, and keep a plan of each batch size for each block.
     options.enable_mem_pattern = False
-    set_threads(options, threads)
+    set_threads(options, threads, shared=True)
     if optimized:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     entries = {

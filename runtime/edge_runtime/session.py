@@ -112,7 +112,7 @@ def open_session(
     runtime = import_onnxruntime()
     native = runtime.SessionOptions()
     native.log_severity_level = 4
-    set_threads(native, usable_threads(options.threads), apart=True)
+    set_threads(native, usable_threads(options.threads))
     # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
     entries = {"session.intra_op.allow_spinning": "1" if options.spinning else "0", **exact_products()}
     if folder is not None:

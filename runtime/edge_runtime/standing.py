@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from edge_devices import Detection, ProfileError, detect
 from edge_devices.profile import ProviderChoice
@@ -62,10 +61,10 @@ class Standing:
         return [f"device: {self.board.why}", f"settings: {self.chosen.why}", *self.chosen.refused]
 
 
-def find_board(profile: str | None = None, folder: Path | None = None) -> Detection:
+def find_board(profile: str | None = None) -> Detection:
     """Find out which board this is (None: by $EDGELINE_DEVICE or the probes). Raises UsageError for an unknown name."""
     try:
-        return detect(profile, config=folder)
+        return detect(profile)
     except ProfileError as error:
         raise UsageError(str(error)) from error
 
@@ -82,12 +81,10 @@ def stand(bundle_sha256: str, asked: Asked) -> Standing:
             f"--lanes {asked.lanes} are too many for the cores that may be used here, "
             f"{board.machine.usable_cores}; give at most {most}"
         )
-    goal = asked.goal
-    chosen = settings_for(bundle_sha256, board.machine, board.profile, goal)
     by_hand = asked.threads is not None or asked.lanes is not None
-    if asked.limited or by_hand:
-        # Threads and lanes were measured together: where one is given, or cannot be had, the other does not hold.
-        chosen = settings_for(bundle_sha256, board.machine, board.profile, goal, found=Found())
+    # Threads and lanes were measured together: where one is given, or cannot be had, the other does not hold.
+    found = Found() if asked.limited or by_hand else None
+    chosen = settings_for(bundle_sha256, board.machine, board.profile, asked.goal, found)
     choice = chosen.choice
     lanes = 1 if asked.limited else asked.lanes or choice.lanes
     threads = asked.threads or (max(board.machine.usable_cores // lanes, 1) if asked.lanes else choice.threads)

@@ -29,7 +29,7 @@ def board(threads=0):
 @pytest.fixture
 def tuned(monkeypatch):
     """Let a bundle have a tuned profile with these choices."""
-    monkeypatch.setattr(standing, "detect", lambda profile, config=None: board())
+    monkeypatch.setattr(standing, "detect", lambda profile: board())
 
     def has(latency, throughput):
         profile = replace(tuned_of(Trial(latency, 9.0, 9.0, 100.0, 5)), latency=latency, throughput=throughput)
@@ -43,7 +43,7 @@ def tuned(monkeypatch):
 
 
 def test_without_a_tuned_profile_the_boards_own_counts(monkeypatch):
-    monkeypatch.setattr(standing, "detect", lambda profile, config=None: board(threads=3))
+    monkeypatch.setattr(standing, "detect", lambda profile: board(threads=3))
     here = stand(SHA, Asked())
     assert (here.session.threads, here.session.lanes, here.session.device) == (3, 1, "auto")
     assert here.session.providers == (XNNPACK, OPENVINO)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_devices.machine import Core
+from edge_runtime import affinity
 from edge_runtime.providers.choose import CPU
 from edge_runtime.tuning.tuned import Choice
 
@@ -23,10 +24,8 @@ def big_cores(cores: Sequence[Core]) -> tuple[int, ...]:
 
 
 def lane_cores(choice: Choice, lane: int) -> tuple[int, ...]:
-    """Return the cores of one lane: `threads` of the choice's for each, all of them where there are not so many."""
-    if choice.lanes == 1 or len(choice.cores) < choice.lanes * choice.threads:
-        return choice.cores
-    return choice.cores[lane * choice.threads : (lane + 1) * choice.threads]
+    """Return the cores of one lane of a choice."""
+    return affinity.lane_cores(choice.cores, choice.lanes, choice.threads, lane)
 
 
 def default_choice(threads: int, batch: int, provider: str) -> Choice:
