@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.bundle import Bundle
-from edge_runtime.fake_engine import fake_manifest
+from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.inspect.fake_engine import fake_manifest
 from edge_tools.bench.order import Order
 
 SMALLEST = 50_000_000
@@ -100,14 +100,21 @@ class InferenceSession:
 def install_fakes(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let measured processes find the fakes before the real packages; this process keeps its own."""
     packages = folder / "fakes"
-    (packages / "edge_runtime").mkdir(parents=True)
-    (packages / "edge_runtime/errors.py").write_text(_ERRORS)
-    (packages / "edge_runtime/ort_process.py").write_text(
-        "def own_process(): ...\ndef import_onnxruntime():\n    import onnxruntime\n    return onnxruntime\n"
-    )
-    (packages / "edge_runtime/__init__.py").write_text(_ENGINE)
-    (packages / "edge_runtime/bundle.py").write_text(_BUNDLE)
-    (packages / "edge_runtime/standing.py").write_text(_STANDING)
+    process = "def own_process(): ...\ndef import_onnxruntime():\n    import onnxruntime\n    return onnxruntime\n"
+    modules = {
+        "__init__.py": _ENGINE,
+        "errors.py": _ERRORS,
+        "bundle/__init__.py": "",
+        "bundle/bundle.py": _BUNDLE,
+        "ort/__init__.py": "",
+        "ort/process.py": process,
+        "tune/__init__.py": "",
+        "tune/standing.py": _STANDING,
+    }
+    for name, text in modules.items():
+        path = packages / "edge_runtime" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     (packages / "onnxruntime.py").write_text(_ONNXRUNTIME)
     monkeypatch.syspath_prepend(packages)
 

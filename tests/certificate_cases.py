@@ -6,8 +6,8 @@ import dataclasses
 
 from edge_export.certificate.flips import Flip, Flips
 from edge_export.certificate.record import Record, part_bytes
-from edge_export.evaluate import Comparison, Score
-from edge_runtime.manifest import (
+from edge_export.evaluate.evaluate import Comparison, Score
+from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Block,
     Certificate,

@@ -78,7 +78,7 @@ class FakeRuntime:
 
 def install(monkeypatch, **providers):
     """Let this be the process's onnxruntime: install(monkeypatch, OpenVINO="works"); nothing was tried or said yet."""
-    from edge_runtime.providers import load
+    from edge_runtime.ort.providers import load
 
     fake = FakeRuntime({f"{name}ExecutionProvider": does for name, does in providers.items()})
     monkeypatch.setitem(sys.modules, "onnxruntime", fake)

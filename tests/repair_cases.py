@@ -10,11 +10,11 @@ import onnx
 from onnx import helper
 from tiny_models import make
 
-from edge_export.draft import Draft
-from edge_export.facts import Facts
+from edge_export.model.facts import Facts
 from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import QuietProgress
+from edge_export.state import Draft
 
 
 @dataclass(frozen=True)

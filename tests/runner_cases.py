@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_runtime.blocks.prepared import PreparedBlock
 from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.storage import room
-from edge_runtime.bundle import Bundle
-from edge_runtime.fake_engine import fake_manifest
-from edge_runtime.manifest import Block, TensorSpec
+from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.bundle.manifest import Block, TensorSpec
+from edge_runtime.inspect.fake_engine import fake_manifest
 from edge_runtime.plan import (
     BlockMeasurement,
     BlockPlan,
@@ -24,11 +25,10 @@ from edge_runtime.plan import (
     Timing,
     Work,
 )
+from edge_runtime.plan.offsets import arrange, plan_values, windows
 from edge_runtime.plan.validate import validate
-from edge_runtime.planner.layout import arrange, plan_values, windows
 from edge_runtime.prepare.chain import Chain
 from edge_runtime.prepare.lower import lower
-from edge_runtime.prepared.files import PreparedBlock
 
 WORK = 1 << 20
 CAP = 64 << 20

@@ -1,4 +1,4 @@
-"""Serving in simulated time, and engines that tests hold up: for the tests of edge_runtime.serving."""
+"""Serving in simulated time, and engines that tests hold up: for the tests of edge_runtime.inspect.serving."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.batching.vocabulary import BatchCost, CostTable, Decision, Drop, Request, State
-from edge_runtime.fake_engine import FakeEngine
+from edge_runtime.inspect.fake_engine import FakeEngine
+from edge_runtime.inspect.serving.core import Batch, Core
 from edge_runtime.results import Result
-from edge_runtime.serving.core import Batch, Core
 
 PATIENCE = 20.0  # only a test that fails waits that long
 TABLE = CostTable(tuple(BatchCost(batch, lanes, 10.0 * batch) for lanes in (1, 2) for batch in (1, 2, 4)))

@@ -5,16 +5,15 @@ import os
 import pkgutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import edge_devices
 import edge_export
 import edge_runtime
 import edge_tools
 
-ROOT = Path(__file__).resolve().parents[1]
 NEVER_ON_A_DEVICE = {"onnx", "torch", "optimum", "transformers", "onnxslim", "rich", "edge_export", "edge_tools"}
 # What is below this trains with torch; `edge_export.qat` itself loads it with the first name that is asked for.
 TRAINS = "edge_export.qat."

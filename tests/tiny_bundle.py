@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiny_models import convnet, save
 
-from edge_export.flags import FactFlags
+from edge_export.model.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edge_export.flags import FactFlags
+from edge_export.model.flags import FactFlags
 
 __all__ = ["ExportOptions"]
 

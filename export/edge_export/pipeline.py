@@ -8,23 +8,23 @@ from contextlib import contextmanager
 
 import onnx
 
-from edge_export.data.arrays import open_members
-from edge_export.data.calibration import (
+from edge_export.evaluate.data.arrays import open_members
+from edge_export.evaluate.data.calibration import (
     CalibrationSet,
     RandomCalibration,
     SmoothImages,
     choose_images,
     open_calibration,
 )
-from edge_export.data.hold_back import hold_back, with_held
-from edge_export.data.images import find_images
-from edge_export.data.labelled import NoLabelsError, open_labelled
-from edge_export.data.noise_fit import fit_noise
-from edge_export.draft import Draft, Feeds, Progress
-from edge_export.facts import Facts, image_shape
-from edge_export.flags import lay_over
+from edge_export.evaluate.data.hold_back import hold_back, with_held
+from edge_export.evaluate.data.images import find_images
+from edge_export.evaluate.data.labelled import NoLabelsError, open_labelled
+from edge_export.evaluate.data.noise_fit import fit_noise
 from edge_export.memory import give_back_memory
-from edge_export.metadata import complete
+from edge_export.model.facts import Facts, image_shape
+from edge_export.model.flags import lay_over
+from edge_export.model.metadata import complete
+from edge_export.model.sources import SourceModel, SourceOptions, load_source
 from edge_export.options import ExportOptions
 from edge_export.ort import open_session
 from edge_export.outside import WeightFolder
@@ -46,12 +46,12 @@ from edge_export.passes.rehearse import check_interface, rehearse
 from edge_export.passes.round_weights import round_weights
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
-from edge_export.sources import SourceModel, SourceOptions, load_source
-from edge_export.target import check_target
+from edge_export.search.target import check_target
+from edge_export.state import Draft, Feeds, Progress
 from edge_export.text import printable
+from edge_runtime.bundle.manifest import Manifest, TensorSpec
 from edge_runtime.errors import DataError, EdgelineError, ModelError
-from edge_runtime.manifest import Manifest, TensorSpec
-from edge_runtime.preprocess import Preprocessor
+from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = ["PASSES", "QuietProgress", "export_bundle", "load_draft"]
 

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.affinity import staying_on
+from edge_runtime.bundle.manifest import Manifest, TensorSpec
 from edge_runtime.errors import DataError, EngineError
-from edge_runtime.manifest import Manifest, TensorSpec
-from edge_runtime.opening import Opened, OpenOptions, open_runner, shapes_agree
+from edge_runtime.files.sizes import parse_size
+from edge_runtime.opening.opening import Opened, OpenOptions, open_runner, shapes_agree
+from edge_runtime.ort.affinity import staying_on
+from edge_runtime.ort.session import SessionOptions
 from edge_runtime.plan.plan import Plan
 from edge_runtime.results import Result
-from edge_runtime.session import SessionOptions
-from edge_runtime.settings import Settings
-from edge_runtime.sizes import parse_size
+from edge_runtime.vision.settings import Settings
 
 if TYPE_CHECKING:
     from edge_runtime.prepare import ProgressCall
-    from edge_runtime.vision import VisionRunner
+    from edge_runtime.vision.runner import VisionRunner
 
 __all__ = ["Engine", "RunCall", "UrgentCall", "open_bundle"]
 
@@ -61,8 +61,8 @@ def open_bundle(
     """Check a bundle completely, load its model and return the engine.
 
     `confidence` and `iou` (0..1), `max_det` (objects reported for each image) and `classes` (names or ids to report)
-    override the bundle's own values where they are given; the last two leave the verdict as it is. `device` is one
-    of edge_runtime.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to use (all that this process may use by
+    override the bundle's own values where they are given; the last two leave the verdict as it is. `device` is one of
+    edge_runtime.ort.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to use (all that this process may use by
     default); `session` says these two and more, and then counts in their place: with its `lanes` so many calls may be
     under way at a time, on its `cores`.
 
@@ -188,7 +188,7 @@ class Engine:
         with self._changed:
             if self._vision is None:
                 # OpenCV is 25 MB that a caller of `infer` alone need not have.
-                from edge_runtime.vision import VisionRunner
+                from edge_runtime.vision.runner import VisionRunner
 
                 # What was planned for within a limit is never exceeded: more images go through in parts.
                 most = None if self.plan.limit_bytes is None else self.plan.batch

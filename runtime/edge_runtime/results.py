@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge_runtime.manifest import Verdict
+from edge_runtime.bundle.manifest import Verdict
 
 if TYPE_CHECKING:
     import numpy as np

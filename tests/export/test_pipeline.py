@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 from tiny_models import convnet, samples, save, sqnr_db
 
-from edge_export.cli import edge_export_command
-from edge_export.flags import FactFlags
+from edge_export.cli.command import edge_export_command
+from edge_export.model.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
 from edge_runtime import open_bundle
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DataError, ModelError, OutputError, UsageError
-from edge_runtime.golden import compare, load_golden, read_golden
+from edge_runtime.verify.golden import compare, load_golden, read_golden
 
 WIDE = (3, 16, 32, 32, 48, 48, 64)
 

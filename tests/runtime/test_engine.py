@@ -14,11 +14,11 @@ from tiny_models import samples
 from edge_runtime import Engine, open_bundle
 from edge_runtime.blocks import runner as runner_module
 from edge_runtime.blocks.storage import FileStorage
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
-from edge_runtime.opening import Opened
-from edge_runtime.session import find_providers
-from edge_runtime.settings import Settings
+from edge_runtime.opening.opening import Opened
+from edge_runtime.ort.session import find_providers
+from edge_runtime.vision.settings import Settings
 
 PATIENCE = 20.0  # only a test that fails waits that long
 
@@ -333,10 +333,10 @@ import sys
 from pathlib import Path
 from edge_runtime import open_bundle
 from runner_cases import lowered
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime import Engine
-from edge_runtime.opening import Opened
-from edge_runtime.settings import Settings
+from edge_runtime.opening.opening import Opened
+from edge_runtime.vision.settings import Settings
 from tiny_models import samples
 case = lowered(read_bundle(sys.argv[1]), Path(sys.argv[2]))
 plan = case.plan(("streamed", "reloaded", "streamed"))

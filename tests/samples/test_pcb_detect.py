@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import SHARED_DATA
 
 from pcb.detect import Detections, decode, iou
 from pcb.evaluate import average_precision, match, mistakes, score
 from pcb.folder import Picture, pictures, read_labels
 
-DEEPPCB = Path(__file__).resolve().parents[3] / "shared/data/deeppcb"
+DEEPPCB = SHARED_DATA / "deeppcb"
 
 
 def raw_with(column: int, row: int, label: int, logit: float, side: float, columns: int = 4) -> np.ndarray:

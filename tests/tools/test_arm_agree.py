@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DataError, VerificationError
 from edge_tools.arm.agree import agree, agreement
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_devices import known_profiles
 from edge_devices.profile import Cluster, Match, Prior, Profile
 from edge_runtime.errors import UsageError
-from edge_runtime.prepared import cache_root
+from edge_runtime.files.folders import cache_root
 from edge_tools.bench.cases import Case
 from edge_tools.bench.emulate import arithmetic, emulate, find_board
 from edge_tools.bench.preparing import boards_cache

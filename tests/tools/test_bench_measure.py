@@ -14,7 +14,7 @@ from bench_fakes import fake_bundle, install_fakes
 from click.testing import CliRunner
 
 from edge_runtime.errors import EngineError, UsageError
-from edge_runtime.schema import to_json
+from edge_runtime.files.schema import to_json
 from edge_tools.bench import cli as cli_module
 from edge_tools.bench.cases import Blocks, Case, Host, Latency, Measured, Report, Row
 from edge_tools.bench.cli import edge_bench

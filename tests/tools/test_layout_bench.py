@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime.errors import DataError, UsageError
-from edge_runtime.memory import lower_bound, read_problem, read_solution, validate, write_problem
+from edge_runtime.plan.layout import lower_bound, read_problem, read_solution, validate, write_problem
 from edge_tools.layout_bench import as_table, layout_bench, measure
 from edge_tools.layout_problems import BUILT_IN, perfect
 

@@ -14,10 +14,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge_export.data import open_calibration
-from edge_export.evaluate import Comparison, Score
+from edge_export.evaluate.data import open_calibration
+from edge_export.evaluate.evaluate import Comparison, Score
+from edge_runtime.bundle.manifest import Preprocess
 from edge_runtime.errors import DataError
-from edge_runtime.manifest import Preprocess
 from edge_tools.accuracy_table import Line, line_of, measure_sample
 from edge_tools.accuracy_table import as_markdown as accuracy_markdown
 from edge_tools.calibration_data import calibration_path, graph_inputs
@@ -76,7 +76,7 @@ def test_an_exported_model_is_one_row_of_the_table(tmp_path: Path, monkeypatch: 
     made = row(model(tmp_path / "m.onnx", ("x", TensorProto.FLOAT, ["n", 4])))
     assert made.verdict == "exported"
     assert made.opset == 17
-    assert commands[0][:4] == [sys.executable, "-m", "edge_export.cli", str(tmp_path / "m.onnx")]
+    assert commands[0][:4] == [sys.executable, "-m", "edge_export.cli.command", str(tmp_path / "m.onnx")]
     assert commands[0][-1].endswith("random-noise.npz")
     text = as_markdown([made])
     assert "| m | detect | 17 | 1,000 | 270 | 0.27x | 12 int8, 2 fp16 | 3 | 18.5 | 0.7 |" in text

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import UsageError
-from edge_runtime.fake_engine import FakeEngine
+from edge_runtime.inspect.fake_engine import FakeEngine
 from edge_tools.serving_bench import LoopedVideo, Setup, measure
 from edge_tools.serving_bench.__main__ import as_table
 from edge_tools.serving_bench.streams import videos_in

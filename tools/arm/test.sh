@@ -77,7 +77,7 @@ one_board() {
     while read -r bundle; do
         name=$(basename "$bundle")
         echo "== $1: $name"
-        "$python" -m edge_runtime.cli "$bundle" --verify 2>&1 || result=1
+        "$python" -m edge_runtime.cli.run "$bundle" --verify 2>&1 || result=1
         # shellcheck disable=SC2046  # two words or none
         "$python" -m edge_tools.arm.outputs "$bundle" $(pictures "$bundle") -o "$work/$1-$name.npz" 2>&1 &&
             PYTHONPATH=$sources "$native" -m edge_tools.arm.agree "$bundle" "$work/x86-$name.npz" \

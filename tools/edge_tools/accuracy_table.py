@@ -17,18 +17,18 @@ import onnx
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-from edge_export.data import open_labelled
-from edge_export.evaluate import Comparison, Options, Progress, Score, compare, measuring_settings
-from edge_export.flags import FactFlags
+from edge_export.evaluate.data import open_labelled
+from edge_export.evaluate.evaluate import Comparison, Options, Progress, Score, compare, measuring_settings
+from edge_export.model.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EdgelineError
-from edge_runtime.files import sha256_file, write_text
-from edge_runtime.manifest import Manifest
-from edge_runtime.schema import to_json
-from edge_runtime.session import OrtSession, SessionOptions
-from edge_runtime.vision import VisionRunner
+from edge_runtime.files.atomic import sha256_file, write_text
+from edge_runtime.files.schema import to_json
+from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.vision.runner import VisionRunner
 from edge_tools.calibration_data import image_folder
 from edge_tools.known_models import KNOWN, KnownModel
 

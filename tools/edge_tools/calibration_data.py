@@ -11,11 +11,11 @@ import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from edge_export.data import RandomCalibration, Sample
-from edge_export.data.images import find_images, read_image, spread
+from edge_export.evaluate.data import RandomCalibration, Sample
+from edge_export.evaluate.data.images import find_images, read_image, spread
+from edge_runtime.bundle.manifest import Preprocess, TensorSpec
 from edge_runtime.errors import DataError
-from edge_runtime.manifest import Preprocess, TensorSpec
-from edge_runtime.preprocess import Preprocessor
+from edge_runtime.vision.preprocess import Preprocessor
 from edge_tools.known_models import KnownModel
 
 __all__ = ["calibration_path", "graph_inputs", "image_folder", "write_npz"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_runtime.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Segment
+from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Segment
 
 __all__ = ["KNOWN", "UNKNOWN", "DataKind", "KnownModel"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.console import run_command
+from edge_runtime.cli.console import run_command
 from edge_runtime.errors import UsageError
-from edge_runtime.files import writing
-from edge_runtime.memory import (
+from edge_runtime.files.atomic import writing
+from edge_runtime.plan.layout import (
     DEFAULT_BUDGET,
     Problem,
     Solution,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from edge_runtime.memory import Buffer, Lifespan, Problem
+from edge_runtime.plan.layout import Buffer, Lifespan, Problem
 
 __all__ = ["BUILT_IN", "dense", "heavy_tailed", "perfect", "pyramid", "residual", "unet"]
 

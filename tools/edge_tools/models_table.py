@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import track
 
 from edge_runtime.errors import DataError, EdgelineError
-from edge_runtime.files import write_text
-from edge_runtime.schema import to_json
+from edge_runtime.files.atomic import write_text
+from edge_runtime.files.schema import to_json
 from edge_tools.calibration_data import calibration_path, graph_inputs, image_folder
 from edge_tools.known_models import KNOWN, UNKNOWN, KnownModel
 
@@ -135,7 +135,7 @@ def _command(model: Path, known: KnownModel, data: Path, work: Path, samples: in
     if known.preprocess is not None:
         facts["preprocess"] = to_json(known.preprocess)
     (work / "facts.json").write_text(json.dumps(facts))
-    command = [sys.executable, "-m", "edge_export.cli", str(model), "-o", str(work / "model.edge"), "--json"]
+    command = [sys.executable, "-m", "edge_export.cli.command", str(model), "-o", str(work / "model.edge"), "--json"]
     command += ["--facts", str(work / "facts.json"), "--samples", str(samples), "--quantize", quantize]
     for name, shape in known.input_shapes.items():
         command += ["--input-shape", f"{name}:{','.join(map(str, shape))}"]

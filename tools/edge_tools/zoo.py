@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import onnx
 
-from edge_runtime.console import run_command
-from edge_runtime.files import write_bytes
+from edge_runtime.cli.console import run_command
+from edge_runtime.files.atomic import write_bytes
 from edge_tools.zoo_graph import notice
 from edge_tools.zoo_resnet import RESNET18, RESNET50, build_resnet
 from edge_tools.zoo_vit import VIT_B16, VIT_TI16, build_vit

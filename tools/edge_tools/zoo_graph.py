@@ -17,9 +17,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_export.metadata.own import KEY
-from edge_runtime.manifest import Classify, Preprocess
-from edge_runtime.schema import to_json
+from edge_export.model.metadata.own import KEY
+from edge_runtime.bundle.manifest import Classify, Preprocess
+from edge_runtime.files.schema import to_json
 
 __all__ = ["IR_VERSION", "OPSET", "Graph", "bell", "classifier_properties", "notice"]
 

@@ -14,10 +14,10 @@ import onnx
 import onnxruntime
 
 from edge_export.blocks.models import block_model
-from edge_export.draft import Cut
 from edge_export.graph import copy_without_weights
 from edge_export.ort import open_session, run
 from edge_export.outside import is_heavy
+from edge_export.state import Cut
 from edge_export.tensors import Feeds, ValueFact
 
 __all__ = ["ROUNDING_DB", "ChainCheck", "near_bits", "run_sessions", "same_bits"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import onnx
 
-from edge_export.draft import Cut
 from edge_export.graph import Graph
 from edge_export.outside import tensor_array
-from edge_runtime.bundle import BLOCK_ALIGNMENT, TENSOR_ALIGNMENT
+from edge_export.state import Cut
+from edge_runtime.bundle.bundle import BLOCK_ALIGNMENT, TENSOR_ALIGNMENT
 
 __all__ = ["BlockRange", "Layout", "Spot", "lay_out"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from edge_export.draft import Cut
 from edge_export.graph import Graph
+from edge_export.state import Cut
 from edge_export.tensors import ValueFact
 
 __all__ = ["block_model", "block_models"]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import onnx
 
 from edge_export.blocks.sequence import Sequence
-from edge_export.draft import ValueFact
+from edge_export.state import ValueFact
 
 __all__ = ["choose_places", "target_bytes", "weight_sizes"]
 

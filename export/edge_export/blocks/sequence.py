@@ -13,8 +13,8 @@ from functools import cached_property
 
 import onnx
 
-from edge_export.draft import Cut
 from edge_export.graph import Graph
+from edge_export.state import Cut
 
 __all__ = ["Sequence", "make_sequence"]
 

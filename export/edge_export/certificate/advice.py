@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from edge_export.certificate.figures import lost_metrics
 from edge_export.certificate.words import machine, percent, plural, ratio
-from edge_export.data.calibration import RandomCalibration, SmoothImages
-from edge_export.draft import Draft
+from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.select import COMPUTE_OPS
 from edge_export.search.targets import allowed_loss
+from edge_export.state import Draft
 
 __all__ = ["advise", "most_changed"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge_export.certificate.advice import advise
-from edge_export.draft import Draft
-from edge_runtime.manifest import Certificate
+from edge_export.state import Draft
+from edge_runtime.bundle.manifest import Certificate
 
 __all__ = ["certificate_of"]
 

@@ -11,8 +11,8 @@ from edge_export.certificate.flips import Flip
 from edge_export.certificate.markup import Markup, join, table, tag
 from edge_export.certificate.record import Record
 from edge_export.certificate.words import machine, milliseconds, plural, ratio, score, signed
-from edge_export.evaluate import Score
-from edge_runtime.manifest import Accuracy
+from edge_export.evaluate.evaluate import Score
+from edge_runtime.bundle.manifest import Accuracy
 
 __all__ = ["accuracy_section", "flips_section", "speed_section"]
 

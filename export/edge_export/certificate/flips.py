@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from edge_export.certificate.pictures import answer_jpeg
 from edge_export.certificate.words import percent
-from edge_export.metrics.bootstrap import ones
-from edge_export.metrics.boxes import Boxes, Objects, match
-from edge_export.metrics.judges import boxes_of
-from edge_export.metrics.segmentation import collect_masks, count_mask
+from edge_export.evaluate.metrics.bootstrap import ones
+from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
+from edge_export.evaluate.metrics.judges import boxes_of
+from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
 from edge_export.text import printable
-from edge_runtime.manifest import Manifest
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.results import Box, Prediction, Result
-from edge_runtime.verdict import judge
+from edge_runtime.vision.verdict import judge
 
 __all__ = ["MOST", "Collector", "Flip", "Flips"]
 

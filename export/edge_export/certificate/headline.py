@@ -10,7 +10,7 @@ from edge_export.certificate.figures import final_agreement, is_arrived, lost_me
 from edge_export.certificate.record import Record, precision_counts
 from edge_export.certificate.words import ratio, signed
 from edge_export.search.targets import allowed_loss
-from edge_runtime.manifest import Manifest
+from edge_runtime.bundle.manifest import Manifest
 
 __all__ = ["Headline", "headline"]
 

@@ -8,7 +8,7 @@ from edge_export.certificate.charts import layer_chart
 from edge_export.certificate.markup import Markup, fold, join, table, tag
 from edge_export.certificate.record import Record, precision_counts
 from edge_export.certificate.words import decibel, plural
-from edge_runtime.manifest import NodePrecision
+from edge_runtime.bundle.manifest import NodePrecision
 
 __all__ = ["precision_section", "worst_first"]
 

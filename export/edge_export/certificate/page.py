@@ -17,8 +17,8 @@ from edge_export.certificate.markup import Markup, join, tag
 from edge_export.certificate.record import Record
 from edge_export.certificate.steps import bytes_section, stages_section
 from edge_export.certificate.words import milliseconds, percent, ratio
-from edge_runtime.manifest import Manifest
-from edge_runtime.sizes import format_size
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.files.sizes import format_size
 
 __all__ = ["render_page"]
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.draw import draw
 from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.vision.draw import draw
 
 __all__ = ["LONG_SIDE", "answer_jpeg"]
 

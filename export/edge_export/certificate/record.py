@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, field
 
 from edge_export.certificate.flips import Flips
-from edge_export.draft import Draft
-from edge_export.evaluate import Comparison, Score
+from edge_export.evaluate.evaluate import Comparison, Score
 from edge_export.quant.select import COMPUTE_OPS
-from edge_runtime.manifest import Manifest, NodePrecision
+from edge_export.state import Draft
+from edge_runtime.bundle.manifest import Manifest, NodePrecision
 
 __all__ = ["Record", "part_bytes", "precision_counts", "record_of"]
 

@@ -9,7 +9,7 @@ from edge_export.certificate.figures import is_arrived, reference_name, whole_st
 from edge_export.certificate.markup import Markup, join, table, tag
 from edge_export.certificate.record import Record
 from edge_export.certificate.words import decibel, percent, ratio
-from edge_runtime.manifest import Stage
+from edge_runtime.bundle.manifest import Stage
 
 __all__ = ["bytes_section", "stages_section"]
 

@@ -11,7 +11,7 @@ from edge_export.certificate.headline import headline
 from edge_export.certificate.record import Record
 from edge_export.certificate.words import decibel, machine, milliseconds, percent, plural, ratio
 from edge_export.text import printable
-from edge_runtime.manifest import Manifest, Stage
+from edge_runtime.bundle.manifest import Manifest, Stage
 
 __all__ = ["latency_line", "print_advice", "print_certificate", "print_headline", "stages_table"]
 

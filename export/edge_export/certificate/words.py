@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edge_runtime.manifest import Latency
+from edge_runtime.bundle.manifest import Latency
 
 __all__ = ["decibel", "machine", "milliseconds", "percent", "plural", "ratio", "score", "signed"]
 

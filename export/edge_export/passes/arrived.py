@@ -18,16 +18,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_export.data.calibration import RandomCalibration, SmoothImages
-from edge_export.draft import Draft, Progress
+from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
 from edge_export.graph import Graph
 from edge_export.ort import expose, open_session, run
 from edge_export.outside import tensor_array
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.quant.twin import Quantizer, Twin, float_twin
+from edge_export.state import Draft, Progress
 from edge_export.tensors import Feeds
-from edge_runtime.manifest import Accuracy, Classify, Raw
+from edge_runtime.bundle.manifest import Accuracy, Classify, Raw
 
 __all__ = ["LEAST_AGREEMENT", "LEAST_DB", "SPARSE_SHARE", "check_arrived"]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.draft import Draft, Progress
-from edge_export.repair.bias import activation_behind, can_shift, channel_means, corrections, output_axis
-from edge_export.repair.keep import repaired
-from edge_export.repair.walk import Walk
-from edge_export.repair.workbench import Workbench
+from edge_export.quant.repair.bias import activation_behind, can_shift, channel_means, corrections, output_axis
+from edge_export.quant.repair.keep import repaired
+from edge_export.quant.repair.walk import Walk
+from edge_export.quant.repair.workbench import Workbench
+from edge_export.state import Draft, Progress
 
 __all__ = ["SAMPLES", "correct_bias", "measured_shifts"]
 

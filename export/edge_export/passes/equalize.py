@@ -10,12 +10,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph, attribute
 from edge_export.passes.calibrate import calibrate
-from edge_export.quant.select import Compute, compute_nodes, plan_tensors
-from edge_export.repair.channels import Channels, channel_classes
-from edge_export.repair.cle import (
+from edge_export.quant.repair.channels import Channels, channel_classes
+from edge_export.quant.repair.cle import (
     Carried,
     Reader,
     best_factors,
@@ -24,8 +22,10 @@ from edge_export.repair.cle import (
     scaled_bias,
     scaled_weight,
 )
-from edge_export.repair.keep import repaired
-from edge_export.repair.statistics import ChannelStatistics, channel_statistics
+from edge_export.quant.repair.keep import repaired
+from edge_export.quant.repair.statistics import ChannelStatistics, channel_statistics
+from edge_export.quant.select import Compute, compute_nodes, plan_tensors
+from edge_export.state import Draft, Progress
 
 __all__ = ["equalize", "equalized"]
 

@@ -7,20 +7,20 @@ import math
 from pathlib import Path
 
 from edge_export.certificate.flips import Collector, Flips
-from edge_export.data.calibration import ImageCalibration
-from edge_export.data.images import find_images, spread
-from edge_export.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
-from edge_export.data.truth import LabelledSet
-from edge_export.draft import Draft, Progress
-from edge_export.evaluate import Comparison, Options, accuracy_row, compare, fidelity, measuring_settings
-from edge_export.metrics.answers import FIDELITY
+from edge_export.evaluate.data.calibration import ImageCalibration
+from edge_export.evaluate.data.images import find_images, spread
+from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
+from edge_export.evaluate.data.truth import LabelledSet
+from edge_export.evaluate.evaluate import Comparison, Options, accuracy_row, compare, fidelity, measuring_settings
+from edge_export.evaluate.metrics.answers import FIDELITY
 from edge_export.ort import open_session
 from edge_export.passes.rehearse import ProtoSession
 from edge_export.passes.write import manifest_of
+from edge_export.state import Draft, Progress
 from edge_export.text import printable
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError, UsageError
-from edge_runtime.manifest import Manifest
-from edge_runtime.vision import VisionRunner
+from edge_runtime.vision.runner import VisionRunner
 
 __all__ = ["compare_models", "evaluate_draft", "runner"]
 

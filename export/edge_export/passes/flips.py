@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from edge_export.certificate.flips import Collector
-from edge_export.data.calibration import ImageCalibration
-from edge_export.draft import Draft, Progress
+from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.passes.evaluate import runner
 from edge_export.passes.write import manifest_of
+from edge_export.state import Draft, Progress
 
 __all__ = ["collect_flips"]
 

@@ -12,14 +12,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.data.calibration import ImageCalibration, SmoothImages
-from edge_export.draft import Draft, Feeds, Golden, Progress
+from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
 from edge_export.ort import run_each
 from edge_export.passes.write import manifest_of
-from edge_runtime.answer import read_answer
+from edge_export.state import Draft, Feeds, Golden, Progress
 from edge_runtime.errors import EngineError
-from edge_runtime.golden import decode_feeds, encode_image, sampled_index, sampled_within
-from edge_runtime.preprocess import Preprocessor
+from edge_runtime.verify.answer import read_answer
+from edge_runtime.verify.golden import decode_feeds, encode_image, sampled_index, sampled_within
+from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = ["make_golden"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge_export.draft import Draft
 from edge_export.graph import Graph
 from edge_export.quant.qdq import fits_fp16
 from edge_export.quant.trial import Trial
-from edge_runtime.manifest import NodePrecision
+from edge_export.state import Draft
+from edge_runtime.bundle.manifest import NodePrecision
 
 __all__ = ["store_halves"]
 

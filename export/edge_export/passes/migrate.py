@@ -10,13 +10,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph
 from edge_export.passes.calibrate import calibrate
+from edge_export.quant.repair.keep import repaired
+from edge_export.quant.repair.smooth import Place, best_factors, find_places
 from edge_export.quant.select import compute_nodes
 from edge_export.quant.stream import Stream
-from edge_export.repair.keep import repaired
-from edge_export.repair.smooth import Place, best_factors, find_places
+from edge_export.state import Draft, Progress
 
 __all__ = ["migrate", "migrated"]
 

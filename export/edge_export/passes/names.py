@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import onnx
 
-from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph, subgraphs
+from edge_export.state import Draft, Progress
 
 __all__ = ["renamed", "shorten_names"]
 

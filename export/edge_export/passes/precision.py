@@ -10,15 +10,15 @@ import fnmatch
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edge_export.draft import Draft, Progress
 from edge_export.passes.halves import store_halves
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.select import Compute
 from edge_export.quant.trial import Trial
 from edge_export.search.choose import TRIAL_SAMPLES, Chosen, choose
 from edge_export.search.targets import target_db
+from edge_export.state import Draft, Progress
+from edge_runtime.bundle.manifest import NodePrecision, Precision, Stage
 from edge_runtime.errors import UsageError
-from edge_runtime.manifest import NodePrecision, Precision, Stage
 
 __all__ = ["RUINED_DB", "TARGET_DB", "choose_precision"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge_export.draft import Draft, Progress
 from edge_export.graph import Arrays, Graph
 from edge_export.quant.qdq import WeightCache, to_qdq
 from edge_export.quant.select import compute_nodes, plan_tensors
-from edge_runtime.manifest import NodePrecision
+from edge_export.state import Draft, Progress
+from edge_runtime.bundle.manifest import NodePrecision
 
 __all__ = ["quantize"]
 

@@ -13,18 +13,18 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_export.data.calibration import ImageCalibration, SmoothImages, check_fit
-from edge_export.draft import Draft, Progress
-from edge_export.facts import Facts
-from edge_export.flags import NO_VERDICT
-from edge_export.metadata import GUESS, GUESSED_OUTPUTS
+from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages, check_fit
+from edge_export.model.facts import Facts
+from edge_export.model.flags import NO_VERDICT
+from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
 from edge_export.ort import open_session, run
 from edge_export.passes.write import manifest_of
+from edge_export.state import Draft, Progress
+from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Postprocess, Segment, TensorSpec, VerdictRule
 from edge_runtime.errors import DataError, EngineError, ModelError, UsageError
-from edge_runtime.manifest import Anomaly, Classify, Detect, Postprocess, Segment, TensorSpec, VerdictRule
-from edge_runtime.preprocess import Preprocessor
-from edge_runtime.settings import Settings
-from edge_runtime.vision import VisionRunner
+from edge_runtime.vision.preprocess import Preprocessor
+from edge_runtime.vision.runner import VisionRunner
+from edge_runtime.vision.settings import Settings
 
 __all__ = ["ProtoSession", "check_interface", "rehearse"]
 

@@ -10,19 +10,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.draft import Draft, Progress
 from edge_export.graph import Graph, attribute
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.repair.gauge import weights_gauge
+from edge_export.quant.repair.keep import repaired
+from edge_export.quant.repair.patches import conv_patches, window_of
+from edge_export.quant.repair.rounding import round_rows
+from edge_export.quant.repair.walk import Walk
+from edge_export.quant.repair.workbench import Workbench
 from edge_export.quant.select import Compute, compute_nodes
 from edge_export.quant.sparse import zero_share
 from edge_export.quant.weights import QuantizedWeight
-from edge_export.repair.gauge import weights_gauge
-from edge_export.repair.keep import repaired
-from edge_export.repair.patches import conv_patches, window_of
-from edge_export.repair.rounding import round_rows
-from edge_export.repair.walk import Walk
-from edge_export.repair.workbench import Workbench
 from edge_export.search.targets import target_db
+from edge_export.state import Draft, Progress
 
 __all__ = ["adaptive_weights", "round_weights"]
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.draft import Draft, Progress
 from edge_export.ort import run_both
 from edge_export.passes.precision import RUINED_DB, TARGET_DB
 from edge_export.quant.noise import NoiseMeter, decibels
+from edge_export.state import Draft, Progress
+from edge_runtime.bundle.manifest import Accuracy, Raw
 from edge_runtime.errors import ModelError
-from edge_runtime.manifest import Accuracy, Raw
 
 __all__ = ["verify"]
 

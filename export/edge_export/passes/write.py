@@ -22,15 +22,13 @@ from edge_export.blocks.models import block_models
 from edge_export.certificate.certify import certificate_of
 from edge_export.certificate.page import render_page
 from edge_export.certificate.record import precision_counts, record_of
-from edge_export.draft import Draft
 from edge_export.graph import default_opset
 from edge_export.ort import open_session, run
 from edge_export.outside import inside, point_outside, tensor_array
+from edge_export.state import Draft
 from edge_export.text import without_folders
-from edge_runtime.bundle import MANIFEST, REPORT, read_bundle
-from edge_runtime.errors import BundleError, ModelError, UsageError
-from edge_runtime.files import new_folder, sha256_file, writing
-from edge_runtime.manifest import (
+from edge_runtime.bundle.bundle import MANIFEST, REPORT, read_bundle
+from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Block,
     FileEntry,
@@ -42,9 +40,11 @@ from edge_runtime.manifest import (
     Thresholds,
     VerdictRule,
 )
-from edge_runtime.schema import to_json
-from edge_runtime.seal import UNSEALED, seal
-from edge_runtime.settings import Settings
+from edge_runtime.bundle.seal import UNSEALED, seal
+from edge_runtime.errors import BundleError, ModelError, UsageError
+from edge_runtime.files.atomic import new_folder, sha256_file, writing
+from edge_runtime.files.schema import to_json
+from edge_runtime.vision.settings import Settings
 
 __all__ = ["manifest_of", "precision_in_words", "render_manifest", "write_bundle"]
 

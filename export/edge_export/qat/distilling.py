@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge_export.data.calibration import CalibrationSet
-from edge_export.draft import Progress
+from edge_export.evaluate.data.calibration import CalibrationSet
 from edge_export.pipeline import QuietProgress
 from edge_export.qat.data import Batches, as_tensors, image_axes
 from edge_export.qat.graph import TorchGraph
@@ -23,8 +22,9 @@ from edge_export.qat.pruning import prune, sparsity_of
 from edge_export.qat.samples import ArraySamples
 from edge_export.qat.sparsity import CubicSparsity
 from edge_export.quant.noise import NoiseMeter, decibels
+from edge_export.state import Progress
+from edge_runtime.bundle.manifest import Classify, Raw
 from edge_runtime.errors import UsageError
-from edge_runtime.manifest import Classify, Raw
 
 __all__ = ["DistillOptions", "DistillReport", "Fidelity", "distill", "measure"]
 

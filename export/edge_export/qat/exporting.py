@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge_export.facts import Facts
-from edge_export.metadata import GUESS
-from edge_export.metadata.own import KEY
+from edge_export.model.facts import Facts
+from edge_export.model.metadata import GUESS
+from edge_export.model.metadata.own import KEY
 from edge_export.qat.model import QatModel
-from edge_runtime.files import write_bytes
-from edge_runtime.schema import to_json
+from edge_runtime.files.atomic import write_bytes
+from edge_runtime.files.schema import to_json
 
 __all__ = ["TRAINED_KEY", "export", "to_onnx"]
 

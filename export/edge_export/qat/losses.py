@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from torch import Tensor
 
-from edge_export.facts import Facts
 from edge_export.graph import Graph, attribute, default_opset
-from edge_runtime.manifest import Classify, Detect, Segment
+from edge_export.model.facts import Facts
+from edge_runtime.bundle.manifest import Classify, Detect, Segment
 
 __all__ = ["DistillLoss"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_export.data.calibration import Sample
+from edge_export.evaluate.data.calibration import Sample
 from edge_runtime.errors import DataError
 
 __all__ = ["ArraySamples"]

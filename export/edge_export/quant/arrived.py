@@ -6,7 +6,7 @@ import onnx
 
 from edge_export.graph import Graph
 from edge_export.quant.select import COMPUTE_OPS
-from edge_runtime.manifest import NodePrecision
+from edge_runtime.bundle.manifest import NodePrecision
 
 __all__ = ["arrived_quantized"]
 

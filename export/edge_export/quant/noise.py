@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.manifest import Classify, Postprocess
-from edge_runtime.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.manifest import Classify, Postprocess
+from edge_runtime.bundle.parts import BOX_VALUES, box_axis
 
 __all__ = ["CEILING_DB", "NoiseMeter", "decibels"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edge_export.draft import Draft, Feeds
 from edge_export.ort import open_session, run, run_each
 from edge_export.outside import is_heavy
 from edge_export.quant.noise import NoiseMeter
 from edge_export.quant.select import Compute
 from edge_export.quant.variants import Variants
-from edge_runtime.manifest import Raw
+from edge_export.state import Draft, Feeds
+from edge_runtime.bundle.manifest import Raw
 
 __all__ = ["Trial"]
 

@@ -10,21 +10,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from edge_export.draft import Draft, Progress
 from edge_export.graph import default_opset
-from edge_export.latency.micro import measure_edges, measure_units
-from edge_export.latency.shapes import value_shapes
-from edge_export.latency.table import LatencyTable, open_table
-from edge_export.latency.units import Unit, find_units
-from edge_export.latency.whole import measure_pair
 from edge_export.quant.noise import decibels
 from edge_export.quant.trial import Trial
 from edge_export.search.agreement import Agreement, agreement_of
+from edge_export.search.latency.micro import measure_edges, measure_units
+from edge_export.search.latency.shapes import value_shapes
+from edge_export.search.latency.table import LatencyTable, open_table
+from edge_export.search.latency.units import Unit, find_units
+from edge_export.search.latency.whole import measure_pair
 from edge_export.search.problem import SearchSpace
 from edge_export.search.search import PRICES, Found, Limits, Searcher
 from edge_export.search.sensitivity import Sensitivity, measure_sensitivities
 from edge_export.search.targets import target_db
-from edge_runtime.manifest import Latency
+from edge_export.state import Draft, Progress
+from edge_runtime.bundle.manifest import Latency
 
 __all__ = ["TRIAL_SAMPLES", "Chosen", "choose"]
 

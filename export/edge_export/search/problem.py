@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_export.graph import Graph
-from edge_export.latency.micro import Shapes, signature
-from edge_export.latency.table import LatencyTable, Times
-from edge_export.latency.units import Unit
+from edge_export.search.latency.micro import Shapes, signature
+from edge_export.search.latency.table import LatencyTable, Times
+from edge_export.search.latency.units import Unit
 from edge_export.search.mincut import Problem, Tensor, solve
 
 __all__ = ["Mix", "SearchSpace"]

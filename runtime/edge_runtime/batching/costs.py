@@ -14,7 +14,7 @@ from edge_runtime.batching.vocabulary import BatchCost, CostTable
 from edge_runtime.errors import UsageError
 from edge_runtime.plan.measurements import Form, FormMeasurement, Measurements, Timing, Work
 from edge_runtime.plan.plan import Plan
-from edge_runtime.tuning.tuned import Tuned
+from edge_runtime.tune.tuned import Tuned
 
 __all__ = ["Costs", "plan_costs", "streamed_costs", "tuned_costs"]
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.aside import Aside, alive_before, aside_bytes
 from edge_runtime.blocks.loader import Load, Loader
-from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
+from edge_runtime.blocks.prepared import PreparedBlock
 from edge_runtime.blocks.storage import FileStorage, Storage, room
+from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.errors import EngineError
-from edge_runtime.manifest import Block, Manifest
-from edge_runtime.ort_process import is_last_arena, share_arena
+from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
+from edge_runtime.ort.process import is_last_arena, share_arena
 from edge_runtime.plan.plan import BlockPlan, Plan, ValuePlan
-from edge_runtime.prepared.files import PreparedBlock
 
 __all__ = ["BlockRunner", "Urgent"]
 

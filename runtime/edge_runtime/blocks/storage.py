@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.blocks.prepared import StoredWeights
 from edge_runtime.errors import DependencyError, EngineError
-from edge_runtime.files import crc32_file
-from edge_runtime.prepared.files import StoredWeights
+from edge_runtime.files.atomic import crc32_file
 
 __all__ = ["FileStorage", "Storage", "import_zstandard", "room"]
 

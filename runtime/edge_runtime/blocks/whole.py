@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.blocks.sessions import packed_session
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EngineError
-from edge_runtime.manifest import Manifest
-from edge_runtime.ort_process import run_named, share_arena
+from edge_runtime.ort.block_session import packed_session
+from edge_runtime.ort.process import run_named, share_arena
 from edge_runtime.plan.plan import Plan
 
 __all__ = ["WholeRunner"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge_runtime.files.sizes import format_size
 from edge_runtime.plan.measurements import Form
 from edge_runtime.plan.plan import BlockPlan, Plan
-from edge_runtime.sizes import format_size
 
 __all__ = ["explain"]
 

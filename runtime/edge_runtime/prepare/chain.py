@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle import Bundle
+from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.bundle.manifest import Block
 from edge_runtime.errors import EdgelineError, EngineError, ModelError
-from edge_runtime.golden import load_golden, read_golden
-from edge_runtime.manifest import Block
-from edge_runtime.ort_process import block_options, import_onnxruntime, one_line
+from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
 from edge_runtime.plan.measurements import ValueMeasurement
+from edge_runtime.verify.golden import load_golden, read_golden
 
 __all__ = ["Chain"]
 

@@ -13,20 +13,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from edge_runtime.blocks.process import memory, return_freed_memory, tune_allocator
-from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import EdgelineError, MemoryLimitError
-from edge_runtime.manifest import Block
-from edge_runtime.ort_process import own_process
-from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speeds, WholeMeasurement
-from edge_runtime.prepare.chain import Chain
-from edge_runtime.prepare.compress import compress
-from edge_runtime.prepare.lower import lower
-from edge_runtime.prepare.measure import Measured as MeasuredForm
-from edge_runtime.prepare.measure import Subject, measure_forms, measure_packed
-from edge_runtime.prepare.request import Request, say, say_error
-from edge_runtime.prepare.speed import measure_speeds
-from edge_runtime.prepared.files import (
+from edge_devices.process_memory import memory, return_freed_memory, tune_allocator
+from edge_runtime.blocks.prepared import (
     PREPARED,
     WHOLE,
     Measured,
@@ -37,8 +25,20 @@ from edge_runtime.prepared.files import (
     read_json,
     write_json,
 )
-from edge_runtime.schema import from_json
-from edge_runtime.sizes import format_size
+from edge_runtime.bundle.bundle import Bundle, read_bundle
+from edge_runtime.bundle.manifest import Block
+from edge_runtime.errors import EdgelineError, MemoryLimitError
+from edge_runtime.files.schema import from_json
+from edge_runtime.files.sizes import format_size
+from edge_runtime.ort.process import own_process
+from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speeds, WholeMeasurement
+from edge_runtime.prepare.chain import Chain
+from edge_runtime.prepare.compress import compress
+from edge_runtime.prepare.lower import lower
+from edge_runtime.prepare.measure import Measured as MeasuredForm
+from edge_runtime.prepare.measure import Subject, measure_forms, measure_packed
+from edge_runtime.prepare.request import Request, say, say_error
+from edge_runtime.prepare.speed import measure_speeds
 
 __all__ = ["main"]
 

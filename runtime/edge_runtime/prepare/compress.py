@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.blocks.arena import Arena
+from edge_runtime.blocks.prepared import PreparedBlock, StoredWeights
 from edge_runtime.blocks.storage import FileStorage, import_zstandard, room
-from edge_runtime.files import write_bytes
+from edge_runtime.files.atomic import write_bytes
 from edge_runtime.plan.measurements import Speeds
-from edge_runtime.prepared.files import PreparedBlock, StoredWeights
 
 __all__ = ["Compressed", "compress"]
 

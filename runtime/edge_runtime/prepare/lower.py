@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_devices import wants_signed
+from edge_runtime.blocks.prepared import StoredWeights
+from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import ModelError
-from edge_runtime.external_data import ExternalTensor, external_tensors
-from edge_runtime.files import crc32_file, sync_path, writing
-from edge_runtime.ort_process import block_options, import_onnxruntime, one_line
+from edge_runtime.files.atomic import crc32_file, sync_path, writing
+from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
 from edge_runtime.prepare.resign import resign
-from edge_runtime.prepared.files import StoredWeights
 
 __all__ = ["lower"]
 

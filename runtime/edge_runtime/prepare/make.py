@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_runtime.blocks.process import memory
-from edge_runtime.bundle import Bundle, read_bundle
-from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
-from edge_runtime.ort_process import import_onnxruntime
-from edge_runtime.prepare.request import ProgressCall, Request, call, quiet
-from edge_runtime.prepared.cache import PreparedCache, cache_root
-from edge_runtime.prepared.files import (
+from edge_devices.process_memory import memory
+from edge_runtime.blocks.prepared import (
     PREPARED,
     WHOLE,
     Measured,
@@ -22,9 +17,15 @@ from edge_runtime.prepared.files import (
     read_json,
     write_json,
 )
-from edge_runtime.prepared.key import prepared_key
-from edge_runtime.session import usable_threads
-from edge_runtime.sizes import format_size
+from edge_runtime.bundle.bundle import Bundle, read_bundle
+from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
+from edge_runtime.files.folders import cache_root
+from edge_runtime.files.sizes import format_size
+from edge_runtime.ort.process import import_onnxruntime
+from edge_runtime.ort.session import usable_threads
+from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.key import prepared_key
+from edge_runtime.prepare.request import ProgressCall, Request, call, quiet
 
 __all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]
 

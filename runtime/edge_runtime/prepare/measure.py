@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_devices.process_memory import memory, reset_peak, return_freed_memory
 from edge_runtime.blocks.arena import Arena
-from edge_runtime.blocks.process import memory, reset_peak, return_freed_memory
-from edge_runtime.blocks.sessions import packed_session, run_bound, streamed_session
+from edge_runtime.blocks.prepared import StoredWeights
 from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.errors import EdgelineError, EngineError, ModelError
-from edge_runtime.ort_process import block_options, drop_arena, import_onnxruntime, share_arena
+from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
+from edge_runtime.ort.process import block_options, drop_arena, import_onnxruntime, share_arena
 from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
-from edge_runtime.prepared.files import StoredWeights
 
 __all__ = ["Measured", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
 

@@ -10,13 +10,13 @@ import json
 import sys
 from pathlib import Path
 
-from edge_runtime.bundle import read_bundle
+from edge_runtime.blocks.prepared import Measured, read_json, write_json
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EdgelineError, EngineError
+from edge_runtime.files.schema import from_json
+from edge_runtime.plan.planner import plan
 from edge_runtime.plan.validate import validate
-from edge_runtime.planner import plan
 from edge_runtime.prepare.request import PlanRequest, say, say_error
-from edge_runtime.prepared.files import Measured, read_json, write_json
-from edge_runtime.schema import from_json
 
 __all__ = ["main"]
 

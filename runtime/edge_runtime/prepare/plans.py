@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_devices import available_memory
-from edge_runtime.blocks.process import memory, return_freed_memory, tune_allocator
-from edge_runtime.bundle import Bundle
+from edge_devices.process_memory import memory, return_freed_memory, tune_allocator
+from edge_runtime.blocks.prepared import read_json
+from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EngineError
-from edge_runtime.ort_process import import_onnxruntime
+from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.plan.measurements import Limit
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare.make import MeasuredFile
 from edge_runtime.prepare.request import PlanRequest, call, quiet
-from edge_runtime.prepared.files import read_json
 
 __all__ = ["make_plan"]
 

@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.bundle import read_bundle
+from edge_runtime.blocks.prepared import write_json
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EdgelineError
-from edge_runtime.ort_process import own_process
+from edge_runtime.files.schema import from_json
+from edge_runtime.ort.process import own_process
+from edge_runtime.ort.session import SessionOptions
+from edge_runtime.prepare.providers import ProviderMeasuring
 from edge_runtime.prepare.request import ProvidersRequest, say, say_error
-from edge_runtime.prepared.files import write_json
-from edge_runtime.providers.measure import ProviderMeasuring
-from edge_runtime.schema import from_json
-from edge_runtime.session import SessionOptions
 
 __all__ = ["main"]
 

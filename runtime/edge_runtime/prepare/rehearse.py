@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.blocks.process import memory, reset_peak
+from edge_devices.process_memory import memory, reset_peak
+from edge_runtime.blocks.prepared import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
 from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.whole import WholeRunner
-from edge_runtime.bundle import Bundle
+from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.prepare.make import MeasuredFile, find_measured
 from edge_runtime.prepare.plans import make_plan
-from edge_runtime.prepared.files import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
 
 __all__ = ["rehearse"]
 

@@ -14,8 +14,8 @@ from typing import Any, Union
 
 from edge_runtime import errors
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
+from edge_runtime.files.schema import to_json
 from edge_runtime.plan.measurements import Limit
-from edge_runtime.schema import to_json
 
 __all__ = [
     "PlanRequest",

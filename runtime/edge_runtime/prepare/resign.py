@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_runtime.wire import field, fields, integers, pieces
+from edge_runtime.bundle.wire import field, fields, integers, pieces
 
 __all__ = ["resign"]
 

@@ -10,10 +10,10 @@ from tiny_models import convnet, samples, save
 
 from edge_export.certificate.advice import advise, most_changed
 from edge_export.certificate.certify import certificate_of
-from edge_export.data.calibration import RandomCalibration
+from edge_export.evaluate.data.calibration import RandomCalibration
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
-from edge_runtime.manifest import Classify, Latency
+from edge_runtime.bundle.manifest import Classify, Latency
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.certificate.charts import WIDTH, bar, change_chart, layer_chart, stage_chart, value_chart
-from edge_runtime.manifest import NodePrecision, Stage
+from edge_runtime.bundle.manifest import NodePrecision, Stage
 
 levels = st.one_of(st.none(), st.floats(-60, 200))
 

@@ -9,7 +9,7 @@ import pytest
 from certificate_cases import manifest
 
 from edge_export.certificate.flips import MOST, Collector
-from edge_runtime.manifest import Anomaly, Detect, Segment, VerdictRule
+from edge_runtime.bundle.manifest import Anomaly, Detect, Segment, VerdictRule
 from edge_runtime.results import Box, Prediction, Result
 
 IMAGE = np.full((480, 640, 3), 128, np.uint8)

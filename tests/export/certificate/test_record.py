@@ -10,7 +10,7 @@ from edge_export.certificate.figures import is_arrived, whole_stage
 from edge_export.certificate.headline import headline
 from edge_export.certificate.record import part_bytes, precision_counts
 from edge_export.certificate.words import milliseconds, percent, score
-from edge_runtime.manifest import Accuracy
+from edge_runtime.bundle.manifest import Accuracy
 
 QUIET = record(warnings=())
 WITH_RECALL = dataclasses.replace(comparison(), difference=(score_of("top1", 0.0), score_of("recall", -0.03)))

@@ -9,12 +9,12 @@ from onnx import numpy_helper
 from quantize_tiny import quantized
 from tiny_models import convnet, samples
 
-from edge_export.data.calibration import RandomCalibration
-from edge_export.draft import Draft
-from edge_export.facts import Facts
+from edge_export.evaluate.data.calibration import RandomCalibration
+from edge_export.model.facts import Facts
 from edge_export.passes.arrived import check_arrived
 from edge_export.pipeline import QuietProgress
-from edge_runtime.manifest import Classify, TensorSpec
+from edge_export.state import Draft
+from edge_runtime.bundle.manifest import Classify, TensorSpec
 
 FEEDS = [{"images": sample[None]} for sample in samples(12)]
 INPUT = TensorSpec("images", "float32", ("batch", 3, 16, 16))

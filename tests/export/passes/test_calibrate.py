@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from tiny_models import convnet, samples
 
-from edge_export.draft import Draft
-from edge_export.facts import Facts
+from edge_export.model.facts import Facts
 from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import QuietProgress
+from edge_export.state import Draft
 from edge_runtime.errors import DataError, ModelError, UsageError
 
 MODEL = convnet((3, 8, 16))

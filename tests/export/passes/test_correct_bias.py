@@ -7,7 +7,7 @@ from tiny_models import convnet, samples
 from edge_export.ort import run
 from edge_export.passes.correct_bias import correct_bias, measured_shifts
 from edge_export.pipeline import QuietProgress
-from edge_export.repair.workbench import Workbench
+from edge_export.quant.repair.workbench import Workbench
 
 
 def channel_means(draft, tensor, quantized):

@@ -4,18 +4,16 @@ import importlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from places import ROOT
 from tiny_models import convnet, samples, save
 
 import edge_export.qat
 from edge_export.qat.cli import main, qat_command
 from edge_runtime.errors import DependencyError
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def run_main(monkeypatch, *args):

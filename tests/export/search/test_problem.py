@@ -4,10 +4,10 @@ import pytest
 from tiny_models import convnet
 
 from edge_export.graph import Graph
-from edge_export.latency.micro import signature
-from edge_export.latency.table import LatencyTable, Times
-from edge_export.latency.units import find_units
 from edge_export.quant.select import compute_nodes, plan_tensors
+from edge_export.search.latency.micro import signature
+from edge_export.search.latency.table import LatencyTable, Times
+from edge_export.search.latency.units import find_units
 from edge_export.search.problem import SearchSpace
 
 FREE = {"in": (0.0, 0.0), "out": (0.0, 0.0), "flat-in": (0.0, 0.0), "flat-out": (0.0, 0.0)}

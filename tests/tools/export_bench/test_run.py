@@ -11,8 +11,8 @@ import onnx
 import pytest
 from tiny_models import convnet
 
+from edge_runtime.bundle.manifest import Classify, Preprocess
 from edge_runtime.errors import EngineError
-from edge_runtime.manifest import Classify, Preprocess
 from edge_tools.export_bench import children, environments, export, run
 from edge_tools.export_bench.children import JudgeChild
 from edge_tools.export_bench.exporters import ENVIRONMENTS, EXPORTERS, Environment, Exporter
@@ -259,7 +259,7 @@ def test_no_environment_resolves_a_bare_torch() -> None:
 
 
 def test_every_subject_has_facts_that_the_command_line_reads(tmp_path: Path) -> None:
-    from edge_export.flags import read_facts_file
+    from edge_export.model.flags import read_facts_file
 
     for name, subject in SUBJECTS.items():
         (path := tmp_path / f"{name}.json").write_text(facts_of(subject))

@@ -17,12 +17,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.answer import WORDS, compare_answers
-from edge_runtime.bundle import read_bundle
-from edge_runtime.console import run_command
+from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.manifest import Manifest, Postprocess
+from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.cli.console import run_command
 from edge_runtime.errors import DataError, VerificationError
-from edge_runtime.manifest import Manifest, Postprocess
-from edge_runtime.parts import BOX_VALUES, box_axis
+from edge_runtime.verify.answer import WORDS, compare_answers
 
 __all__ = ["Agreement", "Part", "agreement"]
 

@@ -15,10 +15,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.console import run_command
+from edge_runtime.cli.console import run_command
 from edge_runtime.engine import open_bundle
 from edge_runtime.errors import DataError
-from edge_runtime.ort_process import import_onnxruntime
+from edge_runtime.ort.process import import_onnxruntime
 
 __all__ = ["mark"]
 

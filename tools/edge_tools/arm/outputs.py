@@ -13,14 +13,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.answer import read_answer
-from edge_runtime.console import run_command
+from edge_runtime.cli.console import run_command
 from edge_runtime.engine import Engine, open_bundle
 from edge_runtime.errors import DataError, SourceError
-from edge_runtime.files import writing
-from edge_runtime.golden import load_golden, read_golden
-from edge_runtime.preprocess import Preprocessor
-from edge_runtime.sources.images import images_in, read_image
+from edge_runtime.files.atomic import writing
+from edge_runtime.inspect.sources.images import images_in, read_image
+from edge_runtime.verify.answer import read_answer
+from edge_runtime.verify.golden import load_golden, read_golden
+from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = ["answers", "feeds_of"]
 

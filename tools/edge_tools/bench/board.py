@@ -17,7 +17,7 @@ from edge_devices.machine import Machine
 from edge_devices.power import FoundSensor
 from edge_devices.thermal import zones
 from edge_devices.tree import Tree
-from edge_runtime.bundle import Bundle
+from edge_runtime.bundle.bundle import Bundle
 from edge_tools.bench.cases import About, Climate
 
 __all__ = ["bundle_facts", "climate_of", "describe", "hottest"]

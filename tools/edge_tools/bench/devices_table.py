@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_devices.profile import Cluster, Profile
 from edge_devices.profiles import config_folder
-from edge_runtime.schema import to_json
+from edge_runtime.files.schema import to_json
 
 __all__ = ["devices_json", "devices_table"]
 

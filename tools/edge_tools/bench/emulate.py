@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from edge_devices.profile import Prior, Profile
 from edge_runtime.errors import UsageError
-from edge_runtime.sizes import format_size, parse_size
+from edge_runtime.files.sizes import format_size, parse_size
 from edge_tools.bench.cases import Emulated
 
 __all__ = ["arithmetic", "emulate", "find_board"]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.bundle import read_bundle
-from edge_runtime.console import run_command
-from edge_runtime.schema import to_json
-from edge_runtime.sizes import format_size, parse_size
+from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.cli.console import run_command
+from edge_runtime.files.schema import to_json
+from edge_runtime.files.sizes import format_size, parse_size
 from edge_tools.bench.order import Order
 from edge_tools.bench.preparing import prepare_all
 from edge_tools.bench.process import Worker, start_worker

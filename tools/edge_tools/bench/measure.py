@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_devices.power import PowerSensor
-from edge_runtime.bundle import Bundle
+from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import MemoryLimitError
 from edge_tools.bench.cases import Case, Measured
 from edge_tools.bench.confine import Caps, Group, create_group

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from edge_export.certificate.document import document, tile
 from edge_export.certificate.markup import Markup, join, table, tag
-from edge_runtime.sizes import format_size
+from edge_runtime.files.sizes import format_size
 from edge_tools.bench.cases import Measured, Report, Row
 from edge_tools.bench.compare import over_base, plain_row, ratios
 from edge_tools.bench.plots import PLOT_CSS, batch_plot, case_words, latency_plot, memory_plot, on_scale, sustained_plot

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from edge_export.certificate import svg
 from edge_export.certificate.markup import Markup, join, tag
 from edge_export.certificate.svg import WIDTH
-from edge_runtime.sizes import format_size
+from edge_runtime.files.sizes import format_size
 from edge_tools.bench.cases import Row
 from edge_tools.bench.compare import over_base
 from edge_tools.bench.words import said

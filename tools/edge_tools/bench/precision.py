@@ -6,8 +6,8 @@ import importlib.util
 from collections import Counter
 from pathlib import Path
 
+from edge_runtime.bundle.manifest import ModelInfo
 from edge_runtime.errors import ModelError
-from edge_runtime.manifest import ModelInfo
 
 __all__ = ["bundle_precision", "onnx_precision"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import EngineError, MemoryLimitError
-from edge_runtime.sizes import format_size
+from edge_runtime.files.sizes import format_size
 from edge_tools.bench.confine import Charges, Group
 from edge_tools.bench.order import Order
 

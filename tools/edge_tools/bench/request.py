@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import UsageError
-from edge_runtime.sizes import format_size, parse_size
+from edge_runtime.files.sizes import format_size, parse_size
 from edge_tools.bench.cases import Case, Emulated
 from edge_tools.bench.confine import Caps
 from edge_tools.bench.precision import bundle_precision, onnx_precision

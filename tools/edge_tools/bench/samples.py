@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle import Bundle
+from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.bundle.manifest import TensorSpec
 from edge_runtime.errors import EngineError, UsageError
-from edge_runtime.golden import load_golden, read_golden
-from edge_runtime.manifest import TensorSpec
+from edge_runtime.verify.golden import load_golden, read_golden
 
 __all__ = ["make_inputs", "max_abs_diff", "write_inputs"]
 

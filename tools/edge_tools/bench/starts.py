@@ -24,12 +24,12 @@ from typing import Literal
 
 import click
 
-from edge_runtime.bundle import read_bundle
-from edge_runtime.console import run_command
+from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.cli.console import run_command
 from edge_runtime.errors import EngineError, MemoryLimitError
-from edge_runtime.prepared import cache_root
-from edge_runtime.schema import to_json
-from edge_runtime.sizes import format_size
+from edge_runtime.files.folders import cache_root
+from edge_runtime.files.schema import to_json
+from edge_runtime.files.sizes import format_size
 from edge_tools.bench.confine import Caps, Charges, create_group
 from edge_tools.bench.hierarchy import Hierarchy, open_hierarchy
 from edge_tools.bench.order import Order

@@ -48,10 +48,10 @@ def memory_status(key: str) -> int:
 
 def _open_edgeline(order: Order) -> Subject:
     from edge_runtime import open_bundle
-    from edge_runtime.bundle import read_bundle
+    from edge_runtime.bundle.bundle import read_bundle
     from edge_runtime.errors import MemoryLimitError
-    from edge_runtime.ort_process import import_onnxruntime, own_process
-    from edge_runtime.standing import Asked, stand
+    from edge_runtime.ort.process import import_onnxruntime, own_process
+    from edge_runtime.tune.standing import Asked, stand
 
     onnxruntime = import_onnxruntime()
     own_process()  # as edge-run does: this process is the engine's alone
@@ -97,7 +97,7 @@ def _open_onnxruntime(order: Order) -> Subject:
 
 
 def _prepare(order: Order) -> Subject:
-    from edge_runtime.ort_process import import_onnxruntime
+    from edge_runtime.ort.process import import_onnxruntime
     from edge_runtime.prepare import prepare
 
     prepare(order.model, batch=order.batch, threads=order.threads, memory_limit=order.memory_limit)

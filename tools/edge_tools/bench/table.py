@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge_runtime.sizes import format_size
+from edge_runtime.files.sizes import format_size
 from edge_tools.bench.cases import About, Host, Measured, Report, Row
 from edge_tools.bench.compare import Ratios, over_base, plain_row, ratios
 from edge_tools.bench.words import climate_words, printable, said, short

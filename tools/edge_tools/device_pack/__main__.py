@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.console import run_command
-from edge_runtime.sizes import format_size
+from edge_runtime.cli.console import run_command
+from edge_runtime.files.sizes import format_size
 from edge_tools.device_pack.pack import ONNXRUNTIME, PLATFORMS, Target, pack
 
 

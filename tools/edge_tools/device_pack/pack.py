@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DependencyError, UsageError
-from edge_runtime.files import sha256_file, writing
+from edge_runtime.files.atomic import sha256_file, writing
 
 __all__ = ["CHECKOUT", "ONNXRUNTIME", "PLATFORMS", "Packed", "Target", "pack"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.console import run_command
+from edge_runtime.cli.console import run_command
 from edge_runtime.errors import UsageError
 from edge_tools.bench.progress import Progress
 from edge_tools.export_bench.environments import install

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.errors import EngineError
-from edge_runtime.files import write_text
+from edge_runtime.files.atomic import write_text
 from edge_tools.export_bench.exporters import ENVIRONMENTS, Environment
 
 __all__ = ["install", "python_of", "version_of"]

@@ -61,7 +61,7 @@ def export(exporter: Exporter, subject: Subject, files: Files, calibration: Cali
     folder.mkdir(parents=True, exist_ok=True)
     if exporter.effort:
         model = folder / "model.edge" / "model.onnx"
-        command = [sys.executable, "-m", "edge_export.cli", str(files.ours), "-o", str(model.parent), "--quiet",
+        command = [sys.executable, "-m", "edge_export.cli.command", str(files.ours), "-o", str(model.parent), "--quiet",
                    "--calibrate", str(calibration.listed), "--samples", "0", "--facts", str(calibration.facts),
                    "--effort", exporter.effort]  # fmt: skip
     else:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_export.data import open_labelled
-from edge_export.data.images import find_images, read_image
-from edge_export.data.truth import BoxTruth, ClassTruth, Labelled, LabelledSet
+from edge_export.evaluate.data import open_labelled
+from edge_export.evaluate.data.images import find_images, read_image
+from edge_export.evaluate.data.truth import BoxTruth, ClassTruth, Labelled, LabelledSet
 from edge_runtime.errors import DataError
-from edge_runtime.files import write_text
-from edge_runtime.preprocess import Preprocessor
+from edge_runtime.files.atomic import write_text
+from edge_runtime.vision.preprocess import Preprocessor
 from edge_tools.calibration_data import write_npz
 from edge_tools.export_bench.places import CHECKOUT, Places
 from edge_tools.export_bench.subjects import Images, Subject

@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.data.calibration import choose_images
-from edge_export.evaluate import Options, Score, compare, fidelity, measuring_settings, tensor_fidelity
-from edge_runtime.errors import EdgelineError
-from edge_runtime.manifest import (
+from edge_export.evaluate.data.calibration import choose_images
+from edge_export.evaluate.evaluate import Options, Score, compare, fidelity, measuring_settings, tensor_fidelity
+from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Manifest,
     ModelInfo,
@@ -28,10 +27,11 @@ from edge_runtime.manifest import (
     Raw,
     VerdictRule,
 )
-from edge_runtime.preprocess import Preprocessor
+from edge_runtime.errors import EdgelineError
+from edge_runtime.ort.session import OrtSession, SessionOptions
 from edge_runtime.results import Result
-from edge_runtime.session import OrtSession, SessionOptions
-from edge_runtime.vision import VisionRunner
+from edge_runtime.vision.preprocess import Preprocessor
+from edge_runtime.vision.runner import VisionRunner
 from edge_tools.export_bench.images import judged_images, labelled_images
 from edge_tools.export_bench.places import Places
 from edge_tools.export_bench.subjects import SUBJECTS, Subject

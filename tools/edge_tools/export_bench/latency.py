@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 
 from edge_runtime.errors import EdgelineError
-from edge_runtime.session import OrtSession, SessionOptions
+from edge_runtime.ort.session import OrtSession, SessionOptions
 
 __all__ = ["Timed", "rounds_of", "time_all"]
 

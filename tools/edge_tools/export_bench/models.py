@@ -14,7 +14,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from edge_export.graph import default_opset
 from edge_export.passes.clean import clean
 from edge_runtime.errors import DataError, ModelError
-from edge_runtime.files import sha256_file, write_bytes
+from edge_runtime.files.atomic import sha256_file, write_bytes
 from edge_tools.calibration_data import graph_inputs
 from edge_tools.export_bench.places import CHECKOUT, Places
 from edge_tools.export_bench.subjects import Subject

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import DataError
-from edge_runtime.files import write_text
+from edge_runtime.files.atomic import write_text
 from edge_tools.export_bench.judge import Judged
 from edge_tools.export_bench.latency import Timed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_runtime.errors import EdgelineError
-from edge_runtime.files import sha256_file, write_text
+from edge_runtime.files.atomic import sha256_file, write_text
 from edge_tools.export_bench.children import JudgeChild, time_in_child
 from edge_tools.export_bench.environments import install, version_of
 from edge_tools.export_bench.export import WORKERS, Calibration, Limits, bundle_bytes, export, weighed

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge_runtime.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Thresholds
-from edge_runtime.schema import to_json
+from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Thresholds
+from edge_runtime.files.schema import to_json
 from edge_tools.known_models import KNOWN
 
 __all__ = ["SUBJECTS", "Images", "Subject", "Truth", "facts_of"]

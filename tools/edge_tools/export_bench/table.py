@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edge_runtime.sizes import format_size
+from edge_runtime.files.sizes import format_size
 from edge_tools.export_bench.results import Row
 
 __all__ = ["as_markdown", "as_text"]

@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 
 from edge_runtime import Engine, open_bundle
-from edge_runtime.bundle import read_bundle
-from edge_runtime.console import hidden_native_stderr, run_command
-from edge_runtime.ort_process import own_process
-from edge_runtime.session import SessionOptions
-from edge_runtime.tuning.settings import settings_for
+from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.cli.console import hidden_native_stderr, run_command
+from edge_runtime.ort.process import own_process
+from edge_runtime.ort.session import SessionOptions
+from edge_runtime.tune.settings import settings_for
 from edge_tools.serving_bench.measure import Report, Setup, measure
 from edge_tools.serving_bench.streams import videos_in
 

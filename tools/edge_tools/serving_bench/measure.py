@@ -15,11 +15,11 @@ import numpy as np
 from edge_runtime import Engine
 from edge_runtime.batching import AdaptivePolicy, Costs
 from edge_runtime.batching.vocabulary import CostTable, Policy
-from edge_runtime.record import Record
+from edge_runtime.inspect.record import Record
+from edge_runtime.inspect.serving import Feed, ServeOptions, frames_held, measure_costs, serve
+from edge_runtime.inspect.sources import Frame, RealtimeSource
+from edge_runtime.inspect.summary import Summary
 from edge_runtime.results import Result
-from edge_runtime.serving import Feed, ServeOptions, frames_held, measure_costs, serve
-from edge_runtime.sources import Frame, RealtimeSource
-from edge_runtime.summary import Summary
 from edge_tools.batching_bench.baselines import Fixed
 from edge_tools.serving_bench.streams import LoopedVideo
 

@@ -1,0 +1,1 @@
+"""The edge-export command: its options, its progress, its report."""

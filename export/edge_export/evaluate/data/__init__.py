@@ -1,0 +1,21 @@
+"""Calibration samples and labelled images."""
+
+from edge_export.evaluate.data.calibration import CalibrationSet, RandomCalibration, Sample, open_calibration
+from edge_export.evaluate.data.labelled import open_labelled
+from edge_export.evaluate.data.mapping import ClassMap, map_classes
+from edge_export.evaluate.data.truth import BoxTruth, ClassTruth, Labelled, LabelledSet, MaskTruth
+
+__all__ = [
+    "BoxTruth",
+    "CalibrationSet",
+    "ClassMap",
+    "ClassTruth",
+    "Labelled",
+    "LabelledSet",
+    "MaskTruth",
+    "RandomCalibration",
+    "Sample",
+    "map_classes",
+    "open_calibration",
+    "open_labelled",
+]

@@ -1,0 +1,300 @@
+"""Accuracy on labelled images, fidelity to FP32 without labels, each with a 95 % interval.
+
+mAP is a property of the model, not of the threshold it is shown with: the runners given here must report
+boxes from MEASURING_CONFIDENCE (0.001) on. They suppress overlaps as the bundle declares: what runs is measured.
+Precision, recall and F1 are then taken at the threshold the device reports from, `Options.confidence`.
+
+Two models are compared in one pass over the very same images, and their difference is bootstrapped in pairs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_export.evaluate.data.calibration import CalibrationSet, Sample
+from edge_export.evaluate.data.images import read_image
+from edge_export.evaluate.data.mapping import ClassMap, map_classes
+from edge_export.evaluate.data.truth import Labelled, LabelledSet
+from edge_export.evaluate.metrics.answers import FIDELITY, FidelityJudge
+from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
+from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
+from edge_export.evaluate.metrics.judges import Judge, Measure, judge_for
+from edge_runtime.bundle.manifest import Accuracy, Detect, Manifest
+from edge_runtime.errors import DataError
+from edge_runtime.results import Result
+from edge_runtime.vision.settings import Settings
+
+__all__ = [
+    "MEASURING_CONFIDENCE",
+    "Comparison",
+    "Evaluation",
+    "Image",
+    "Options",
+    "Progress",
+    "Runner",
+    "Score",
+    "TensorRunner",
+    "Witness",
+    "accuracy_row",
+    "compare",
+    "evaluate",
+    "fidelity",
+    "measure",
+    "measuring_settings",
+    "tensor_fidelity",
+]
+
+T = TypeVar("T")
+
+Image = NDArray[np.uint8]  # height x width x 3, BGR
+Runner = Callable[[list[Image]], list[Result]]
+TensorRunner = Callable[[Sample], dict[str, NDArray[np.generic]]]
+Progress = Callable[[int, int], None]  # images done, images in all
+Witness = Callable[[Path, Image, Result, Result], None]  # an image, its first and its second model's answer
+
+MEASURING_CONFIDENCE = 0.001
+
+
+@dataclass(frozen=True)
+class Options:
+    """`labels`: the model's class names; `confidence`: what is reported from; `batch`: images a call.
+
+    `task` is the model's; "" means that of the labels. An anomaly detector must say so.
+    """
+
+    labels: tuple[str, ...] = ()
+    confidence: float = 0.25
+    batch: int = 1
+    seed: int = 0
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure with its 95 % interval (NaN for a single image), and how many images it is from."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    images: int
+    detail: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one model; `notes` say what was skipped and how classes were matched."""
+
+    scores: tuple[Score, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """FP32 and the bundle on the same images; `difference` is bundle less FP32, score by score."""
+
+    data: str
+    fp32: tuple[Score, ...]
+    bundle: tuple[Score, ...]
+    difference: tuple[Score, ...]
+    fidelity: tuple[Score, ...]
+    notes: tuple[str, ...]
+
+    def accuracy(self) -> tuple[Accuracy, ...]:
+        """Return the manifest's rows, figures that are not defined left out."""
+        pairs = zip(self.fp32, self.bundle, strict=True)
+        rows = [accuracy_row(self.data, b, _finite(a.value)) for a, b in pairs if math.isfinite(b.value)]
+        rows += [accuracy_row(self.data, score, None) for score in self.fidelity if math.isfinite(score.value)]
+        return tuple(rows)
+
+
+def measuring_settings(manifest: Manifest) -> Settings:
+    """Return the bundle's own settings; a detector reports from MEASURING_CONFIDENCE on."""
+    settings = Settings.of(manifest)
+    if isinstance(manifest.postprocess, Detect):
+        return dataclasses.replace(settings, confidence=MEASURING_CONFIDENCE)
+    return settings
+
+
+def evaluate(
+    runner: Runner, labelled: LabelledSet, options: Options = Options(), progress: Progress | None = None
+) -> tuple[Score, ...]:
+    """Return the scores of one model, the leading one first. Raises DataError when no image can be read."""
+    return measure(runner, labelled, options, progress).scores
+
+
+def measure(
+    runner: Runner, labelled: LabelledSet, options: Options = Options(), progress: Progress | None = None
+) -> Evaluation:
+    """As `evaluate`, with the notes."""
+    judge, notes = _judge(labelled, options)
+    skipped: list[Path] = []
+    for items, images in _batches(_pairs(labelled), options.batch, skipped, progress):
+        for item, image, result in zip(items, images, runner(images), strict=True):
+            judge.see(item.truth, image.shape[0], image.shape[1], result)
+    seen = _seen(len(labelled.items), skipped)
+    return Evaluation(tuple(_score(m, seen, options.seed) for m in judge.measures()), (*notes, *_skipped_note(skipped)))
+
+
+def compare(
+    fp32: Runner,
+    bundle: Runner,
+    labelled: LabelledSet,
+    options: Options = Options(),
+    progress: Progress | None = None,
+    witness: Witness | None = None,
+) -> Comparison:
+    """Run both models on every image and judge them side by side; `witness` sees each image with both answers.
+
+    Raises DataError when none can be read.
+    """
+    (left, notes), (right, _) = _judge(labelled, options), _judge(labelled, options)
+    faithful = _faithful(options.task or labelled.task, options)
+    skipped: list[Path] = []
+    for items, images in _batches(_pairs(labelled), options.batch, skipped, progress):
+        for item, image, a, b in zip(items, images, fp32(images), bundle(images), strict=True):
+            left.see(item.truth, image.shape[0], image.shape[1], a)
+            right.see(item.truth, image.shape[0], image.shape[1], b)
+            faithful.see(a, b)
+            if witness:
+                witness(item.path, image, a, b)
+    seen = _seen(len(labelled.items), skipped)
+    before, after = left.measures(), right.measures()
+    return Comparison(
+        data=labelled.description,
+        fp32=tuple(_score(m, seen, options.seed) for m in before),
+        bundle=tuple(_score(m, seen, options.seed) for m in after),
+        difference=tuple(_score(_less(a, b), seen, options.seed) for a, b in zip(after, before, strict=True)),
+        fidelity=tuple(_score(m, seen, options.seed) for m in faithful.measures()),
+        notes=(*notes, *_skipped_note(skipped)),
+    )
+
+
+def fidelity(
+    reference: Runner,
+    other: Runner,
+    images: Sequence[Path],
+    task: str,
+    options: Options = Options(),
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compare two models' answers on images without labels: agreement, box_f1 or mask_miou, by task."""
+    faithful = _faithful(task, options)
+    skipped: list[Path] = []
+    for _, read in _batches([(path, None) for path in images], options.batch, skipped, progress):
+        for a, b in zip(reference(read), other(read), strict=True):
+            faithful.see(a, b)
+    seen = _seen(len(images), skipped)
+    scores = tuple(_score(m, seen, options.seed) for m in faithful.measures())
+    return Evaluation(scores, _skipped_note(skipped))
+
+
+def tensor_fidelity(
+    reference: TensorRunner,
+    other: TensorRunner,
+    samples: CalibrationSet,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Score, ...]:
+    """Return `sqnr_db NAME` for every numeric output of the reference; the detail holds `largest_error`.
+
+    Raises DataError when the other model lacks an output or answers in another shape.
+    """
+    sums: dict[str, list[tuple[float, float, float]]] = {}
+    count = 0
+    for sample in samples:
+        before, after = reference(sample), other(sample)
+        for name, tensor in before.items():
+            if tensor.dtype.kind not in "fiub":
+                continue
+            if name not in after or after[name].shape != tensor.shape:
+                found = list(after[name].shape) if name in after else "nothing"
+                raise DataError(f"output {name!r}: expected {list(tensor.shape)} as the reference has, found {found}")
+            sums.setdefault(name, []).append(signal_noise(tensor, after[name]))
+        count += 1
+        if progress:
+            progress(count, len(samples))
+    scores = []
+    for name, rows in sums.items():
+        signal, noise, largest = np.array(rows, dtype=np.float64).T
+        detail = {"largest_error": float(largest.max())}
+        measure_ = Measure(f"sqnr_db {name}", SignalNoise(signal, noise).sqnr_db, detail)
+        scores.append(_score(measure_, count, seed))
+    return tuple(scores)
+
+
+def _judge(labelled: LabelledSet, options: Options) -> tuple[Judge, tuple[str, ...]]:
+    if options.task == "anomaly":  # it scores; there are no classes to compare
+        return judge_for(labelled, ClassMap(None, ""), (), options.confidence, options.task), labelled.notes
+    classes = map_classes(labelled.names, options.labels)
+    judge = judge_for(labelled, classes, options.labels or labelled.names, options.confidence)
+    return judge, (*labelled.notes, classes.how)
+
+
+def _faithful(task: str, options: Options) -> FidelityJudge:
+    if task not in FIDELITY:
+        raise DataError(f"answers can be compared for {', '.join(FIDELITY)}, not {task}; compare its tensors")
+    return FIDELITY[task](options.confidence)
+
+
+def _pairs(labelled: LabelledSet) -> list[tuple[Path, Labelled]]:
+    return [(item.path, item) for item in labelled.items]
+
+
+def _batches(
+    pairs: Sequence[tuple[Path, T]], size: int, skipped: list[Path], progress: Progress | None
+) -> Iterator[tuple[list[T], list[Image]]]:
+    """Yield readable images in batches with what belongs to each; note the others in `skipped`."""
+    for start in range(0, len(pairs), size):
+        part = pairs[start : start + size]
+        read = [(item, image) for path, item in part if (image := _read(path, skipped)) is not None]
+        if read:
+            yield [item for item, _ in read], [image for _, image in read]
+        if progress:
+            progress(start + len(part), len(pairs))
+
+
+def _read(path: Path, skipped: list[Path]) -> Image | None:
+    image = read_image(path)
+    if image is None:
+        skipped.append(path)
+    return image
+
+
+def _seen(total: int, skipped: Sequence[Path]) -> int:
+    if total == len(skipped):
+        raise DataError(f"none of the {total} images can be read, {'such as ' + str(skipped[0]) if skipped else ''}")
+    return total - len(skipped)
+
+
+def _skipped_note(skipped: Sequence[Path]) -> tuple[str, ...]:
+    if not skipped:
+        return ()
+    names = ", ".join(path.name for path in skipped[:3]) + (" ..." if len(skipped) > 3 else "")
+    return (f"{len(skipped)} images cannot be read, skipped: {names}",)
+
+
+def _score(measure_: Measure, images: int, seed: int) -> Score:
+    low, high = interval(measure_.statistic, images, measure_.rounds, seed)
+    return Score(measure_.metric, measure_.statistic(ones(images)), low, high, images, measure_.detail)
+
+
+def _less(after: Measure, before: Measure) -> Measure:
+    statistic: Statistic = lambda weights: after.statistic(weights) - before.statistic(weights)  # noqa: E731
+    return Measure(after.metric, statistic, rounds=after.rounds)
+
+
+def accuracy_row(data: str, score: Score, fp32: float | None) -> Accuracy:
+    return Accuracy(score.metric, data, fp32, score.value, _finite(score.low), _finite(score.high))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

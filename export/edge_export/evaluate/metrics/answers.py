@@ -1,0 +1,105 @@
+"""How far two models give the same answers, judged image by image: one judge per task, keyed in FIDELITY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_export.evaluate.metrics.fidelity import Agreement, BoxAgreement, box_pairs
+from edge_export.evaluate.metrics.judges import Measure, boxes_of, ranked_classes
+from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
+from edge_runtime.errors import DataError
+from edge_runtime.results import Result
+
+__all__ = ["FIDELITY", "BoxFidelity", "ClassFidelity", "FidelityJudge", "MaskFidelity", "ScoreFidelity"]
+
+
+class FidelityJudge(Protocol):
+    """Compares a model's answers with the reference's."""
+
+    def see(self, a: Result, b: Result) -> None:
+        """Take in the reference's and the other's answer for one image."""
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the figure over all images seen."""
+
+
+@dataclass
+class ClassFidelity:
+    """agreement: the same first class."""
+
+    confidence: float
+    same: list[bool] = field(default_factory=list)
+
+    def see(self, a: Result, b: Result) -> None:
+        """Take in both answers for one image."""
+        self.same.append(ranked_classes(a)[:1] == ranked_classes(b)[:1])
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the figure over all images seen."""
+        return (Measure("agreement", Agreement(np.array(self.same, dtype=np.bool_)).share),)
+
+
+@dataclass
+class BoxFidelity:
+    """box_f1: the same boxes above the reporting threshold."""
+
+    confidence: float
+    counts: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def see(self, a: Result, b: Result) -> None:
+        """Take in both answers for one image."""
+        self.counts.append(box_pairs(boxes_of(a, self.confidence), boxes_of(b, self.confidence)))
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the figure over all images seen."""
+        pairs, reference, other = np.array(self.counts, dtype=np.int64).reshape(-1, 3).T
+        return (Measure("box_f1", BoxAgreement(pairs, reference, other).f1, {"confidence": self.confidence}),)
+
+
+@dataclass
+class MaskFidelity:
+    """mask_miou: the reference's mask as the truth."""
+
+    confidence: float
+    counts: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def see(self, a: Result, b: Result) -> None:
+        """Take in both answers for one image."""
+        if a.mask is None or b.mask is None:
+            raise DataError("expected a mask in every answer of a segmentation model, found none; check its task")
+        self.counts.append(count_mask(a.mask, b.mask))
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the figure over all images seen."""
+        return (Measure("mask_miou", collect_masks(self.counts).mean_iou),)
+
+
+@dataclass
+class ScoreFidelity:
+    """same_verdict: both anomaly scores on the same side of the threshold."""
+
+    confidence: float
+    same: list[bool] = field(default_factory=list)
+
+    def see(self, a: Result, b: Result) -> None:
+        """Take in both answers for one image."""
+        if a.score is None or b.score is None:
+            raise DataError("expected a score in every answer of an anomaly model, found none; check its task")
+        self.same.append((a.score >= self.confidence) == (b.score >= self.confidence))
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the figure over all images seen."""
+        return (Measure("same_verdict", Agreement(np.array(self.same, dtype=np.bool_)).share),)
+
+
+FIDELITY: dict[str, Callable[[float], FidelityJudge]] = {
+    "classify": ClassFidelity,
+    "detect": BoxFidelity,
+    "segment": MaskFidelity,
+    "anomaly": ScoreFidelity,
+}

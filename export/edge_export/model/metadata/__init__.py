@@ -1,0 +1,9 @@
+"""Facts that a model's files carry: Ultralytics, model_api, Hugging Face, our own key, and guesses from
+shapes.
+"""
+
+from edge_export.model.metadata.guess import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
+from edge_export.model.metadata.hugging_face import facts_of_folder
+from edge_export.model.metadata.read import complete, facts_of_onnx
+
+__all__ = ["GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "complete", "facts_of_folder", "facts_of_onnx"]

@@ -1,0 +1,37 @@
+"""All facts of one ONNX file: its metadata, the most specific kind first, then guesses from its shapes."""
+
+from __future__ import annotations
+
+import onnx
+
+from edge_export.model.facts import Facts, merge
+from edge_export.model.metadata.graph_io import image_input, outputs
+from edge_export.model.metadata.guess import guess
+from edge_export.model.metadata.model_api import read_model_api
+from edge_export.model.metadata.own import read_own
+from edge_export.model.metadata.ultralytics import read_ultralytics
+
+__all__ = ["complete", "facts_of_onnx"]
+
+
+def facts_of_onnx(model: onnx.ModelProto, name: str = "", known: Facts | None = None) -> Facts:
+    """Read the properties of an ONNX file; `known` (a folder's config) goes before them, `name` after them.
+
+    Malformed metadata of others becomes a note, malformed metadata of our own a DataError.
+    """
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    image, results = image_input(model), outputs(model)
+    facts = known or Facts()
+    for found in (
+        read_own(properties),
+        read_model_api(properties, image, results),
+        read_ultralytics(properties, image, results),
+    ):
+        facts = merge(facts, found) if found else facts
+    facts = complete(model, facts)
+    return merge(facts, Facts(name=name).found_in("file name")) if name else facts
+
+
+def complete(model: onnx.ModelProto, facts: Facts) -> Facts:
+    """Add guesses for what is still not known. A clean graph says more than its source: its shapes are known."""
+    return merge(facts, guess(model, image_input(model), outputs(model), facts))

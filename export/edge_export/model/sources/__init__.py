@@ -1,0 +1,6 @@
+"""Where a trained model comes from: an ONNX file, a Hugging Face folder, a PyTorch module."""
+
+from edge_export.model.sources.load import load_source
+from edge_export.model.sources.model import SourceModel, SourceOptions
+
+__all__ = ["SourceModel", "SourceOptions", "load_source"]

@@ -1,0 +1,46 @@
+"""What every kind of source gives, and what the user may say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+import onnx
+
+from edge_export.model.facts import Facts
+
+__all__ = ["SourceModel", "SourceOptions"]
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """`input_shapes`: by input name, in the order of a module's arguments; 1 or a name first leaves the
+    batch free.
+
+    `size`: width and height in pixels of a Hugging Face model's images, where its processor's is not wanted.
+
+    `task`: a Hugging Face task, when the folder's config does not tell. `opset`: of models that are
+    converted here.
+    """
+
+    input_shapes: Mapping[str, tuple[Union[int, str], ...]] = field(default_factory=dict)
+    size: Union[tuple[int, int], None] = None
+    task: Union[str, None] = None
+    opset: int = 18
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A loaded model: `proto` holds all weights inside.
+
+    `sha256` is that of the source file; of several files (external data, a folder's config and weights) it is
+    the SHA-256 of their hex digests, joined by line breaks, in the order of their names. Of a PyTorch module
+    it is that of the ONNX made of it. `fp32_bytes` is the size of the ONNX file, external data included.
+    """
+
+    proto: onnx.ModelProto
+    origin: str
+    sha256: str
+    fp32_bytes: int
+    facts: Facts

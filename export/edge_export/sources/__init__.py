@@ -1,6 +1,0 @@
-"""Where a trained model comes from: an ONNX file, a Hugging Face folder, a PyTorch module."""
-
-from edge_export.sources.load import load_source
-from edge_export.sources.model import SourceModel, SourceOptions
-
-__all__ = ["SourceModel", "SourceOptions", "load_source"]

@@ -1,0 +1,108 @@
+"""The bundle in the making: what each pass reads and what it adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_export.certificate.flips import Flips
+from edge_export.evaluate.data.calibration import CalibrationSet
+from edge_export.evaluate.evaluate import Comparison
+from edge_export.model.facts import Facts
+from edge_export.model.sources import SourceModel
+from edge_export.options import ExportOptions
+from edge_export.outside import WeightFolder
+from edge_export.quant.ranges import QuantParams
+from edge_export.quant.repair.levels import Gauge
+from edge_export.quant.weights import QuantizedWeight
+from edge_export.tensors import Feeds, ValueFact
+from edge_runtime.bundle.manifest import Accuracy, Latency, NodePrecision, Stage, TensorSpec
+
+__all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One block before it is written: its nodes and the values that enter and leave it."""
+
+    nodes: tuple[onnx.NodeProto, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Real samples and the bundle's own answers to them (arrays as golden.npz stores them)."""
+
+    arrays: dict[str, NDArray[np.generic]]
+
+
+class Progress(Protocol):
+    """Where long passes report how far they are; `step` wraps an iteration of known length."""
+
+    def step(self, title: str, total: int) -> AbstractContextManager[Callable[[], None]]: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """State between two passes. `reference` is the clean FP32 graph that every answer is compared with.
+
+    `mix_db` is the outputs' signal-to-noise ratio with every node in its chosen precision, None where nothing was
+    quantized here. `notes` say what was chosen, `warnings` what makes the bundle doubtful.
+    """
+
+    options: ExportOptions
+    source: SourceModel
+    facts: Facts
+    model: onnx.ModelProto
+    reference: onnx.ModelProto
+    calibration: CalibrationSet
+    held_back: CalibrationSet
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    params: dict[str, QuantParams] | None = None  # of every tensor that could be int8; None: not calibrated
+    rounded: dict[str, QuantizedWeight] = field(default_factory=dict)  # by node: int8 weights not rounded to nearest
+    shifts: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # by node: added to its bias where it is int8
+    precision: tuple[NodePrecision, ...] = ()
+    barred: frozenset[str] = frozenset()  # cheap nodes that stay float between int8 ones
+    mix_db: float | None = None
+    half_weights: tuple[str, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    values: dict[str, ValueFact] = field(default_factory=dict)
+    golden: Golden | None = None
+    accuracy: tuple[Accuracy, ...] = ()
+    comparison: Comparison | None = None
+    flips: Flips | None = None  # None: no images were compared, or none could be
+    stages: tuple[Stage, ...] = ()
+    gauge: Gauge | None = None  # of all int8 as repaired so far
+    latency: Latency | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    weights: WeightFolder | None = None  # where the big weights of the graphs lie; None: inside the graphs
+
+    def samples(self, count: int) -> Iterator[Feeds]:
+        """Yield at most `count` calibration samples, spread evenly over the set."""
+        return _spread(self.calibration, count)
+
+    def held(self, count: int) -> Iterator[Feeds]:
+        """Yield at most `count` samples that gave no range, spread evenly."""
+        return _spread(self.held_back, count)
+
+
+def _spread(samples: CalibrationSet, count: int) -> Iterator[Feeds]:
+    step = max(1, len(samples) // max(1, count))
+    given = 0
+    for index, sample in enumerate(samples):
+        if given >= count:
+            return
+        if index % step == 0:
+            given += 1
+            yield sample

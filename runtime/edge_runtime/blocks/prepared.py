@@ -1,0 +1,186 @@
+"""The prepared folder: the bundle's graphs as this machine runs them.
+
+    bundle.json          class CheckedBundle: the bundle's files as they were when their hashes were checked
+    prepared.json        class Prepared: the blocks that are here
+    block-00.onnx        the block after onnxruntime's optimizer for this CPU
+    block-00.bin         its weights, as that graph reads them
+    block-00.bin.zst     the same, compressed, where that was measured to load faster
+    whole.onnx, .bin     the whole graph, likewise
+    whole.json           class PreparedWhole: written when the whole graph is here
+    whole-checked.json   class CheckedBundle, of the whole graph's weights
+    measured-*.json      class Measured: for a number of threads and a batch
+    plan-*.json          plan.Plan: made from one of them for one limit
+    providers-*.json     class Placed: which provider computes which blocks, as measured for one list of providers
+    engines/             what providers compiled (TensorRT's engines and timings), in files of their own
+
+Every JSON file is written last and atomically, so what it names is there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from edge_runtime.errors import EngineError
+from edge_runtime.files.atomic import write_text
+from edge_runtime.files.schema import SchemaError, from_json, to_json
+from edge_runtime.plan.measurements import Measurements, Speeds
+
+__all__ = [
+    "CHECKED",
+    "ENGINES",
+    "PREPARED",
+    "WHOLE",
+    "WHOLE_CHECKED",
+    "Candidate",
+    "CheckedBundle",
+    "Measured",
+    "Placed",
+    "PlacedPart",
+    "Prepared",
+    "PreparedBlock",
+    "PreparedWhole",
+    "ProviderTimes",
+    "StoredWeights",
+    "checked_before",
+    "measurements_name",
+    "note_checked",
+    "read_json",
+    "write_json",
+]
+
+T = TypeVar("T")
+PREPARED = "prepared.json"
+WHOLE = "whole.json"
+ENGINES = "engines"
+CHECKED, WHOLE_CHECKED = "bundle.json", "whole-checked.json"
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """A weight file: `size` bytes with this CRC-32; `packed` names the zstd file to read instead, "" for none."""
+
+    file: str
+    size: int
+    crc32: int
+    packed: str = ""
+    packed_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class PreparedBlock:
+    """One lowered block: `file` is the portable block, `graph` the lowered one. None: its weights lie in the graph."""
+
+    file: str
+    graph: str
+    weights: Union[StoredWeights, None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """prepared.json: every block of the bundle, lowered."""
+
+    schema: Literal[1]
+    blocks: tuple[PreparedBlock, ...]
+
+
+@dataclass(frozen=True)
+class CheckedBundle:
+    """bundle.json: size, modification time and identity of the bundle's files; the same again need no second hash."""
+
+    schema: Literal[1]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PreparedWhole:
+    """whole.json: the whole lowered graph, in a file of the folder. `weights` None: all in the graph."""
+
+    schema: Literal[1]
+    graph: str
+    weights: Union[StoredWeights, None] = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """measured-*.json: the bundle on this machine, and the machine itself."""
+
+    schema: Literal[1]
+    measurements: Measurements
+    speeds: Speeds
+
+
+@dataclass(frozen=True)
+class ProviderTimes:
+    """What was measured of one provider, in ms for one batch; `whole_ms` of the whole graph, each None where not used.
+
+    `block_ms` is () where blocks were not measured one by one. `overhead_ms`: of a run that computes nothing.
+    `refused`: why the whole graph is not used on it, "" where it is. `wrong`: the same of blocks, one line each.
+    """
+
+    provider: str
+    whole_ms: Union[float, None]
+    block_ms: tuple[Union[float, None], ...]
+    overhead_ms: float
+    refused: str = ""
+    wrong: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlacedPart:
+    """Blocks `first`..`stop`-1 on one provider, by its full name."""
+
+    provider: str
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Parts that make the whole model, and the lower quartile of their runs in turns with the other candidates'."""
+
+    parts: tuple[PlacedPart, ...]
+    ms: float
+
+
+@dataclass(frozen=True)
+class Placed:
+    """providers-*.json: `candidates` gave the right answer, the first is the one to use; () where none did."""
+
+    schema: Literal[1]
+    providers: tuple[ProviderTimes, ...]
+    candidates: tuple[Candidate, ...]
+
+
+def measurements_name(threads: int, batch: int) -> str:
+    """Return the file of the measurements with so many threads for calls of up to `batch` images."""
+    return f"measured-t{threads}-b{batch}.json"
+
+
+def checked_before(folder: Path, stamps: dict[str, str], note: str = CHECKED) -> bool:
+    """Tell whether the hashes of exactly these files (Bundle.file_stamps) were checked before."""
+    checked = read_json(CheckedBundle, folder / note)
+    return checked is not None and checked.files == stamps
+
+
+def note_checked(folder: Path, stamps: dict[str, str], note: str = CHECKED) -> None:
+    """Note that the hashes of exactly these files were checked. Raises OutputError."""
+    write_json(CheckedBundle(1, stamps), folder / note)
+
+
+def read_json(kind: type[T], path: Path) -> T | None:
+    """Read one of the folder's JSON files; None where it is missing, damaged or of another version: prepare again."""
+    try:
+        return from_json(kind, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError, SchemaError):
+        return None
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write one of them. Raises EngineError for a value that JSON does not hold (a bug)."""
+    try:
+        write_text(path, json.dumps(to_json(value), indent=1, allow_nan=False) + "\n")
+    except ValueError as error:
+        raise EngineError(f"{path.name} cannot be written: {error}") from error

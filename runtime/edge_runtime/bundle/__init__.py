@@ -1,0 +1,1 @@
+"""What a bundle is, read as a hostile file is read: the manifest, its files and the seal."""

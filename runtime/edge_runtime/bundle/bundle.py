@@ -1,0 +1,273 @@
+"""Open a bundle the way a hostile file is read: everything is checked before anything is parsed as a graph.
+
+Order: no links and no path that leaves the folder -> the manifest's size, JSON and schema -> every file is listed
+and every listed file is there -> sizes -> SHA-256 -> ranges of the block table. Only then are graphs loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.bundle.external_data import check_external_data
+from edge_runtime.bundle.manifest import SCHEMA_VERSION, Block, Manifest
+from edge_runtime.bundle.seal import sealed
+from edge_runtime.errors import BundleError
+from edge_runtime.files.atomic import file_stamp, sha256_file
+from edge_runtime.files.schema import SchemaError, from_json
+
+__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "REPORT", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
+
+MANIFEST = "manifest.json"
+# The export's report for people: no part of the bundle, never read here; it may be changed or deleted.
+REPORT = "report.html"
+BLOCK_ALIGNMENT = 4096
+TENSOR_ALIGNMENT = 64
+_MAX_MANIFEST = 8 << 20
+_MAX_REPORT = 16 << 20
+_MAX_GRAPH = 64 << 20  # weights lie in weights.bin, a graph is small
+_MAX_ELEMENTS = 1 << 31
+_MAX_DIMENSION = 1 << 24
+_MAX_FILES = 4096
+_DTYPES = (
+    *("bool", "float16", "float32", "float64", "complex64", "complex128"),
+    *(f"{sign}int{bits}" for bits in (8, 16, 32, 64) for sign in ("", "u")),
+)
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_REQUIRED = ("model.onnx", "weights.bin", "golden.npz")
+_ADVICE = "copy it again, or export it again with edge-export"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are what its manifest says. `sha256` is the manifest's own, and so stands for all."""
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the bundle's files."""
+        return self.path / name
+
+    def file_stamps(self) -> dict[str, str]:
+        """Return size, modification time and identity of every file: the same again is the same file, unread."""
+        stamps = {}
+        for name in (MANIFEST, *self.manifest.files):
+            stamps[name] = file_stamp(self.file(name))
+        return stamps
+
+
+def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
+    """Check a bundle folder completely and return it. Raises BundleError with one line that says what is wrong.
+
+    `check_hashes=False` skips only the SHA-256 of the files (sizes are still checked): for a bundle that this
+    machine has checked before.
+    """
+    folder = Path(path)
+    _check_folder(folder)
+    payload = _read_manifest(folder)
+    manifest = _parse(payload, folder)
+    _check_names(manifest, folder)
+    _check_tensors(manifest, folder)
+    _check_files(manifest, folder, check_hashes)
+    _check_blocks(manifest, folder)
+    _check_graphs(manifest, folder)
+    return Bundle(folder, manifest, hashlib.sha256(payload).hexdigest())
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        mode = folder.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte
+        reason = getattr(error, "strerror", None) or error
+        raise BundleError(
+            f"no bundle at {folder} ({reason}): expected a folder made by edge-export (NAME.edge)"
+        ) from error
+    if not stat.S_ISDIR(mode):
+        raise BundleError(f"{folder} is not a bundle: expected a folder made by edge-export, found a file")
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / MANIFEST
+    size = _regular_size(path)
+    if size > _MAX_MANIFEST:
+        raise BundleError(f"{path} has {size} bytes; at most {_MAX_MANIFEST} are allowed; {_ADVICE}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; check the storage it lies on") from error
+
+
+def _regular_size(path: Path) -> int:
+    """Return a plain file's size; links, devices and folders are refused."""
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise BundleError(f"no bundle: {path} is missing or cannot be read ({error.strerror}); {_ADVICE}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BundleError(f"{path} is not a plain file: a bundle holds no links, folders or devices; {_ADVICE}")
+    return status.st_size
+
+
+def _parse(payload: bytes, folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        data = json.loads(payload, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); {_ADVICE}") from error
+    version = data.get("schema") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema {version!r}, this version of edgeline reads {SCHEMA_VERSION}; "
+            "update edgeline on this device or export the bundle again"
+        )
+    if not sealed(payload):
+        raise BundleError(f"{path} is damaged, or was edited by hand: its digest does not fit; {_ADVICE}")
+    try:
+        return from_json(Manifest, data)
+    except SchemaError as error:
+        raise BundleError(f"{path}: {error}; {_ADVICE}") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers of one JSON text may take different ones of two equal keys."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} occurs twice")
+    return found
+
+
+def _check_names(manifest: Manifest, folder: Path) -> None:
+    if len(manifest.files) > _MAX_FILES:
+        raise BundleError(f"{folder} lists {len(manifest.files)} files; at most {_MAX_FILES} are allowed")
+    for name in (*manifest.files, *(block.file for block in manifest.blocks)):
+        if not _NAME.fullmatch(name) or name == MANIFEST:
+            raise BundleError(f"{folder / MANIFEST} names the file {name!r}: only plain names in the bundle's own "
+                              f"folder are allowed; do not use this bundle")  # fmt: skip
+    folded = Counter(name.lower() for name in (*manifest.files, MANIFEST))
+    if twins := [name for name in manifest.files if folded[name.lower()] > 1]:
+        raise BundleError(
+            f"{folder / MANIFEST} names {twins[0]!r} and another file that differs only by case; {_ADVICE}"
+        )
+    missing = [name for name in (*_REQUIRED, *(b.file for b in manifest.blocks)) if name not in manifest.files]
+    if missing:
+        raise BundleError(f"{folder / MANIFEST} does not list {missing[0]}; {_ADVICE}")
+
+
+def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
+    try:
+        present = {entry.name for entry in os.scandir(folder)}
+    except OSError as error:
+        raise BundleError(f"cannot list {folder}: {error.strerror}") from error
+    if REPORT in present - set(manifest.files) and (size := _regular_size(folder / REPORT)) > _MAX_REPORT:
+        raise BundleError(f"{folder / REPORT} has {size} bytes; at most {_MAX_REPORT} are allowed; delete it")
+    if strangers := sorted(present - set(manifest.files) - {MANIFEST, REPORT}):
+        raise BundleError(f"{folder} holds {strangers[0]!r}, which its manifest does not list; remove it or {_ADVICE}")
+    for name, entry in manifest.files.items():
+        size = _regular_size(folder / name)
+        if size != entry.size:
+            raise BundleError(f"{folder / name} has {size} bytes, the manifest says {entry.size}; {_ADVICE}")
+    if not check_hashes:
+        return
+    for name, entry in manifest.files.items():
+        try:
+            found = sha256_file(folder / name)
+        except OSError as error:
+            raise BundleError(f"cannot read {folder / name}: {error.strerror}; check the storage") from error
+        if found != entry.sha256:
+            raise BundleError(
+                f"{folder / name} is damaged: SHA-256 is {found[:12]}..., the manifest says {entry.sha256[:12]}...; "
+                f"{_ADVICE}"
+            )
+
+
+def _check_tensors(manifest: Manifest, folder: Path) -> None:
+    """Check the inputs and outputs: known types, sizes that can be allocated, an input that fits the pre-processing."""
+    where = folder / MANIFEST
+    for spec in (*manifest.inputs, *manifest.outputs):
+        sizes = [dim for dim in spec.shape if isinstance(dim, int)]
+        if any(not 1 <= size <= _MAX_DIMENSION for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
+            raise BundleError(
+                f"{where}: {spec.name!r} has the shape {list(spec.shape)}, allowed are sizes of 1..{_MAX_DIMENSION} "
+                f"and {_MAX_ELEMENTS} elements; {_ADVICE}"
+            )
+        if spec.dtype not in _DTYPES:
+            raise BundleError(f"{where}: {spec.name!r} has the type {spec.dtype!r}, known are {', '.join(_DTYPES)}")
+    if manifest.preprocess is None or not manifest.inputs or not manifest.inputs[0].shape:
+        return
+    made: tuple[int, ...] = manifest.preprocess.shape
+    wanted = manifest.inputs[0].shape[1:]
+    if len(wanted) != 3 or any(isinstance(dim, int) and dim != size for dim, size in zip(wanted, made, strict=True)):
+        raise BundleError(
+            f"{where}: the pre-processing makes images {list(made)}, the input {manifest.inputs[0].name!r} takes "
+            f"{list(manifest.inputs[0].shape)}; {_ADVICE}"
+        )
+
+
+def _check_graphs(manifest: Manifest, folder: Path) -> None:
+    """Check that no graph reads another file than weights.bin, before onnxruntime opens what it names."""
+    total = manifest.files["weights.bin"].size
+    for name in dict.fromkeys(("model.onnx", *(block.file for block in manifest.blocks))):
+        path = folder / name
+        if manifest.files[name].size > _MAX_GRAPH:
+            raise BundleError(
+                f"{path} has {manifest.files[name].size} bytes; at most {_MAX_GRAPH} are allowed; {_ADVICE}"
+            )
+        try:
+            check_external_data(path.read_bytes(), "weights.bin", total)
+        except OSError as error:
+            raise BundleError(f"cannot read {path}: {error.strerror}; check the storage it lies on") from error
+        except ValueError as error:
+            raise BundleError(f"{path}: {error}; do not use this bundle") from error
+
+
+def _check_blocks(manifest: Manifest, folder: Path) -> None:
+    """Check the block table: aligned, inside weights.bin, ascending without overlap, every value made before use."""
+    total = manifest.files["weights.bin"].size
+    where = folder / MANIFEST
+    if not manifest.blocks:
+        raise BundleError(f"{where} lists no blocks; {_ADVICE}")
+    if not manifest.inputs or not manifest.outputs:
+        raise BundleError(f"{where} declares no inputs or no outputs; {_ADVICE}")
+    end = 0
+    known = {spec.name for spec in manifest.inputs}
+    for block in manifest.blocks:
+        if block.offset < end or block.size < 0 or block.offset + block.size > total:
+            raise BundleError(
+                f"{where}: block {block.file} claims bytes {block.offset}..{block.offset + block.size} of "
+                f"weights.bin, allowed are {end}..{total}; {_ADVICE}"
+            )
+        if block.offset % BLOCK_ALIGNMENT:
+            raise BundleError(
+                f"{where}: block {block.file} starts at {block.offset}, not a multiple of 4096; {_ADVICE}"
+            )
+        if unknown := [name for name in block.inputs if name not in known]:
+            raise BundleError(f"{where}: block {block.file} reads {unknown[0]!r} before any block makes it; {_ADVICE}")
+        known |= set(block.outputs)
+        end = block.offset + block.size
+    _check_outputs(manifest, known, where)
+
+
+def _check_outputs(manifest: Manifest, known: set[str], where: Path) -> None:
+    if unmade := [spec.name for spec in manifest.outputs if spec.name not in known]:
+        raise BundleError(f"{where}: no block makes the output {unmade[0]!r}; {_ADVICE}")
+
+
+def block_bytes(bundle: Bundle, block: Block) -> bytes:
+    """Read one block's weights. Raises BundleError on a short read or a wrong hash."""
+    with bundle.file("weights.bin").open("rb") as stream:
+        stream.seek(block.offset)
+        data = stream.read(block.size)
+    if len(data) != block.size or hashlib.sha256(data).hexdigest() != block.sha256:
+        raise BundleError(f"block {block.file} of {bundle.path} is damaged in weights.bin; {_ADVICE}")
+    return data

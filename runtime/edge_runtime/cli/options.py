@@ -1,0 +1,218 @@
+"""The arguments and options of edge-run, and the headings that its help lists them under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from edge_runtime.cli.console import SectionedCommand
+from edge_runtime.errors import VerificationError
+from edge_runtime.ort.session import DEVICES
+
+__all__ = ["EXIT_NG", "EXIT_NO_READ", "EdgeRun", "run_options"]
+
+EXIT_NG = 10
+EXIT_NO_READ = 11
+
+
+class EdgeRun(SectionedCommand):
+    sections: ClassVar[Mapping[str, Sequence[str]]] = {
+        "Input": ("source", "stride", "max_frames", "realtime", "reconnect_seconds", "verify"),
+        "Judging": ("conf", "iou", "max_det", "classes"),
+        "Output": ("as_json", "save", "save_txt", "save_crop", "output", "headless", "exit_code"),
+        "Several sources": ("deadline_ms", "priority", "explain_batching"),
+        "Machine": (
+            "profile",
+            "device",
+            "require_provider",
+            "threads",
+            "lanes",
+            "batch",
+            "memory_limit",
+            "lock_memory",
+            "explain",
+            "cache",
+            "verbose",
+        ),
+    }
+
+
+_OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
+    click.argument("arguments", metavar="[BUNDLE]", nargs=-1),
+    click.option(
+        "--source",
+        metavar="SRC",
+        multiple=True,
+        help="Camera (0, /dev/video0), RTSP or HTTP URL, video, image, folder, or quoted glob ('in/**/*.png'). "
+        "Several are served together.  [default: the sample's images]",
+    ),
+    click.option(
+        "--stride",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Take every Nth video frame.",
+    ),
+    click.option(
+        "--max-frames",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="End after this many frames of each source.  [default: no limit]",
+    ),
+    click.option(
+        "--realtime",
+        is_flag=True,
+        help="Give a video file's frames at their own rate, as a camera would: the newest wins, others are dropped.",
+    ),
+    click.option(
+        "--reconnect-seconds",
+        metavar="S",
+        type=click.FloatRange(min=0),
+        help="How long a lost camera or stream is retried, each attempt a NO_READ frame.  [default: for ever]",
+    ),
+    click.option(
+        "--verify",
+        is_flag=True,
+        help="Instead of a source: run the bundle's golden samples and confirm or refute its certificate on this "
+        f"device, in one line (one object with --json). Exits with {VerificationError.exit_code} if refuted.",
+    ),
+    click.option(
+        "--conf",
+        metavar="X",
+        type=click.FloatRange(0, 1),
+        help="Report nothing below this confidence.  [default: the bundle's]",
+    ),
+    click.option(
+        "--iou",
+        metavar="X",
+        type=click.FloatRange(0, 1),
+        help="Merge boxes that overlap more than this.  [default: the bundle's]",
+    ),
+    click.option(
+        "--max-det",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Most objects reported per frame; the verdict is about all.  [default: the bundle's]",
+    ),
+    click.option(
+        "--classes",
+        metavar="A,B",
+        help="Report and draw only these classes, by name or number; the verdict is about all.  [default: all]",
+    ),
+    click.option(
+        "--json/--no-json",
+        "as_json",
+        default=None,
+        help="One JSON object per frame, or one readable line.  [default: JSON when stdout is not a terminal]",
+    ),
+    click.option("--save", is_flag=True, help="Save annotated images, or one annotated .mp4 for a video or camera."),
+    click.option(
+        "--save-txt",
+        is_flag=True,
+        help="Save labels/NAME.txt in YOLO's format: class cx cy w h conf, as fractions of the image; "
+        "empty when nothing was found.",
+    ),
+    click.option("--save-crop", is_flag=True, help="Save what was found as crops/CLASS/NAME_i.jpg."),
+    click.option(
+        "--output",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="New or empty folder for what is saved, with one in it for each of several sources; alone it means "
+        "--save.  [default: runs/MODEL, -2, -3, ...]",
+    ),
+    click.option(
+        "--headless",
+        is_flag=True,
+        help="Open no window. There is one only with a screen and an OpenCV that has a GUI; "
+        "the opencv-python-headless that Edgeline installs has none.",
+    ),
+    click.option(
+        "--exit-code",
+        is_flag=True,
+        help=f"Exit with {EXIT_NG} if any frame is NG, else {EXIT_NO_READ} if any is NO_READ.",
+    ),
+    click.option(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        help=f"Where to compute: {', '.join(DEVICES)}; 0 or cuda:0 is the first GPU.",
+    ),
+    click.option(
+        "--require-provider",
+        metavar="NAME",
+        default="",
+        help="End with an error unless this one of onnxruntime's providers computes, as tensorrt or openvino.  "
+        "[default: the next one takes over, and the CPU stands behind all]",
+    ),
+    click.option(
+        "--profile",
+        metavar="NAME",
+        help="Which board this is, as raspberry-pi-5; edge-bench --devices lists them.  [default: $EDGELINE_DEVICE, "
+        "else it is found out]",
+    ),
+    click.option(
+        "--threads",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Threads for the model.  [default: as edge-tune measured, else one for each big core]",
+    ),
+    click.option(
+        "--lanes",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Batches under way at a time, each with --threads threads; one within a memory limit.  [default: as "
+        "edge-tune measured, else 1]",
+    ),
+    click.option(
+        "--batch",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Images or video frames judged at once; cameras and streams are never waited for.  "
+        "[default: 1; of several sources what pays, at most this]",
+    ),
+    click.option(
+        "--deadline-ms",
+        metavar="MS[,MS...]",
+        help="When a verdict is late, from the moment its frame was taken: for all sources, or for each in turn. "
+        "Late ones are counted; what is judged together is chosen so that there are none.  [default: never]",
+    ),
+    click.option(
+        "--priority",
+        metavar="P[,P...]",
+        help="urgent, normal or background: for all sources, or for each in turn. Within a memory limit, urgent frames "
+        "interrupt background ones between two blocks.  [default: normal]",
+    ),
+    click.option(
+        "--explain-batching",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write every decision about what runs together, and why, as one JSON object a line.",
+    ),
+    click.option(
+        "--memory-limit",
+        metavar="SIZE",
+        help="Keep the whole process below this, as 160MB: blocks of the model are loaded when they are needed. "
+        "The first use prepares the bundle for this machine.  [default: no limit]",
+    ),
+    click.option("--lock-memory", is_flag=True, help="With --memory-limit: never swap the engine's arena out."),
+    click.option("--explain", is_flag=True, help="Print the plan, block by block and why, and end."),
+    click.option(
+        "--cache/--no-cache",
+        default=True,
+        help="Keep what was prepared for the next start, in $XDG_CACHE_HOME/edgeline.  [default: --cache]",
+    ),
+    click.option("--verbose", is_flag=True, help="Show what OpenCV, ffmpeg and onnxruntime write to stderr."),
+    click.version_option(package_name="edgeline", prog_name="edge-run"),
+)
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command all of them, in the order of the help."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function

@@ -1,0 +1,1 @@
+"""The pipeline: frames from sources, judged, recorded, to sinks."""

@@ -1,0 +1,126 @@
+"""One frame's outcome as a JSON object: schema 1, one line per frame.
+
+    {"schema": 1, "event_id": "...", "ts_utc": "2026-01-31T09:30:00.123Z", "source": "boards/", "image":
+     "boards/3.png" or null, "frame_id": 2, "verdict": "OK" | "NG" | "NO_READ", "reasons": [...],
+     "predictions": [{"name", "class", "confidence", "box": {"x1", "y1", "x2", "y2"}}], "timing_ms": {...},
+     "model": {...}}
+
+Predictions have Ultralytics' shape, boxes in pixels of the original image. There is no "box" for a class of
+the whole image; a segmented region has its "area" (fraction of the image); an anomaly model adds "score", a
+raw one "tensors" with the shape and type of each. Where several sources are served, "latency_ms" is from the moment
+the frame was taken to its verdict, "late" says whether that missed the deadline, and "degraded" lists by what its
+source was looked at less well than was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.inspect.sources.base import Frame
+from edge_runtime.results import Prediction, Result
+
+__all__ = ["SCHEMA", "ModelFacts", "Record", "Served", "event_id", "make_record", "to_line", "utc_text"]
+
+SCHEMA = 1
+
+Record = dict[str, Any]
+
+_STEPS = ("read", "preprocess", "inference", "postprocess")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Which model judged: `sha256` is the bundle's, so that a record names the very bytes that ran."""
+
+    name: str
+    version: str
+    sha256: str
+    precision: str
+
+    @staticmethod
+    def of(manifest: Manifest, bundle_sha256: str) -> ModelFacts:
+        """Take the facts from an open bundle."""
+        model = manifest.model
+        return ModelFacts(model.name, model.version, bundle_sha256, model.precision)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What serving several sources adds to a record."""
+
+    latency_ms: float
+    late: bool
+    degraded: tuple[str, ...] = ()
+
+
+def event_id(captured: datetime) -> str:
+    """Return a version 7 UUID (RFC 9562, 5.7): it sorts by time, which keeps database indexes small."""
+    milliseconds = int(captured.timestamp() * 1000) & (2**48 - 1)
+    value = milliseconds << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
+    return str(uuid.UUID(int=value))
+
+
+def utc_text(moment: datetime) -> str:
+    """Return an aware UTC time as ISO 8601 with milliseconds and Z."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def make_record(frame: Frame, result: Result, model: ModelFacts, served: Served | None = None) -> Record:
+    """Return the frame's record: plain JSON values, confidences to 5 digits, pixels and milliseconds to 2."""
+    timing = {"read": frame.read_ms, **result.timing_ms}
+    steps = {step: round(timing.get(step, 0.0), 2) for step in _STEPS}
+    record: Record = {
+        "schema": SCHEMA,
+        "event_id": event_id(frame.captured),
+        "ts_utc": utc_text(frame.captured),
+        "source": frame.source,
+        "image": None if frame.path is None else str(frame.path),
+        "frame_id": frame.frame_id,
+        "verdict": result.verdict,
+        "reasons": list(result.reasons),
+        "predictions": [_prediction(prediction) for prediction in result.predictions],
+        "timing_ms": {**steps, "total": round(sum(timing.get(step, 0.0) for step in _STEPS), 2)},
+        "model": {
+            "name": model.name,
+            "version": model.version,
+            "sha256": model.sha256,
+            "precision": model.precision,
+        },
+    }
+    if served is not None:
+        record["latency_ms"] = round(served.latency_ms, 2)
+        record["late"] = served.late
+        if served.degraded:
+            record["degraded"] = list(served.degraded)
+    if result.score is not None:
+        record["score"] = round(float(result.score), 5)
+    if result.tensors:
+        record["tensors"] = {
+            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype)} for name, tensor in result.tensors.items()
+        }
+    return record
+
+
+def _prediction(prediction: Prediction) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": prediction.name,
+        "class": int(prediction.class_id),
+        "confidence": round(float(prediction.confidence), 5),
+    }
+    if prediction.box is not None:
+        entry["box"] = {side: round(float(getattr(prediction.box, side)), 2) for side in ("x1", "y1", "x2", "y2")}
+    if prediction.area is not None:
+        entry["area"] = round(float(prediction.area), 5)
+    return entry
+
+
+def to_line(record: Mapping[str, Any]) -> str:
+    """Return a record as one line of JSON without its line end. NaN, unknown to JSON, is a ValueError."""
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))

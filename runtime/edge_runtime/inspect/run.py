@@ -1,0 +1,112 @@
+"""The loop: frames in, records out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.errors import DataError
+from edge_runtime.inspect.record import ModelFacts, make_record
+from edge_runtime.inspect.sinks.base import Sink
+from edge_runtime.inspect.sources.base import Frame, Source
+from edge_runtime.inspect.summary import Summary
+from edge_runtime.results import Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Engine", "RunOptions", "judge", "run"]
+
+
+class Engine(Protocol):
+    """The part of an engine that the loop needs; `edge_runtime.inspect.fake_engine.FakeEngine` is one for tests."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        ...
+
+    @property
+    def bundle_sha256(self) -> str:
+        """Names the bundle's exact bytes."""
+        ...
+
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
+        """Judge images, uint8 [height, width, 3] BGR of any sizes; one result for each, in order."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """`batch` images go to the engine at once (never wait for a live source); `max_frames` None: no limit."""
+
+    batch: int = 1
+    max_frames: int | None = None
+
+
+def run(
+    engine: Engine,
+    source: Source,
+    sinks: Sequence[Sink],
+    summary: Summary,
+    options: RunOptions | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> None:
+    """Judge every frame of `source`, give it to every sink, count it in `summary`, close sinks and source.
+
+    Ends at the source's end, after `max_frames`, or when `stop()` is true, then with the frames already
+    read judged. Whatever happens, the summary holds what was done and every sink was closed once.
+    """
+    options = options or RunOptions()
+    model = ModelFacts.of(engine.manifest, engine.bundle_sha256)
+    size = 1 if source.kind == "live" else options.batch
+    started = clock()
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(_finish, summary, source, started, clock)
+        cleanup.callback(source.close)
+        for sink in sinks:
+            cleanup.callback(sink.close)
+        for frames in _batches(itertools.islice(source, options.max_frames), size, stop):
+            for frame, result in judge(engine.run, frames):
+                record = make_record(frame, result, model)
+                summary.add(record, read=frame.image is not None)
+                for sink in sinks:
+                    sink.write(frame, result, record)
+
+
+def _finish(summary: Summary, source: Source, started: float, clock: Callable[[], float]) -> None:
+    summary.seconds = clock() - started
+    summary.dropped = source.dropped
+
+
+def _batches(frames: Iterator[Frame], size: int, stop: Callable[[], bool]) -> Iterator[list[Frame]]:
+    while not stop() and (batch := list(itertools.islice(frames, size))):
+        yield batch
+
+
+def judge(
+    run_images: Callable[[Sequence[NDArray[np.uint8]]], list[Result]], frames: Sequence[Frame]
+) -> list[tuple[Frame, Result]]:
+    """Return each frame with its result. One without an image is NO_READ and never reaches the model.
+
+    When the engine refuses a picture, that one alone becomes a frame with an error.
+    """
+    images = [frame.image for frame in frames if frame.image is not None]
+    try:
+        results = iter(run_images(images) if images else ())
+    except DataError as error:
+        if len(frames) == 1:
+            return judge(run_images, [dataclasses.replace(frames[0], image=None, error=str(error))])
+        return [pair for frame in frames for pair in judge(run_images, [frame])]
+    return [(frame, _no_read(frame) if frame.image is None else next(results)) for frame in frames]
+
+
+def _no_read(frame: Frame) -> Result:
+    return Result("NO_READ", (frame.error or "no image",), ())

@@ -1,0 +1,42 @@
+"""A source whose first frame was looked at: what its decoder takes is taken by then."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
+
+__all__ = ["PeekedSource"]
+
+
+class PeekedSource:
+    """Gives the frames of another source; the first one is read at once and kept in `first` (None: there is none)."""
+
+    def __init__(self, source: Source) -> None:
+        """Raises SourceError as iterating does."""
+        self._source = source
+        self._frames = iter(source)
+        try:
+            self.first: Frame | None = next(self._frames, None)
+        except BaseException:
+            source.close()  # nobody else has it yet
+            raise
+        self.name = source.name
+        self.kind: SourceKind = source.kind
+        self.total = source.total
+        self.fps = source.fps
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a live source gave and nobody took in time."""
+        return self._source.dropped
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the first frame, then the others; once."""
+        first, self.first = self.first, None
+        return itertools.chain([] if first is None else [first], self._frames)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()

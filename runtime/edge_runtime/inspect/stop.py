@@ -1,0 +1,47 @@
+"""Signals that end a run cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+__all__ = ["Stop", "stop_on_signals"]
+
+
+class Stop:
+    """Tells a loop to end: by `signal` (its number, 0 for none) or because the user is `done`."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.done = False
+
+    def __call__(self) -> bool:
+        """Return whether the loop should end."""
+        return self.done or self.signal != 0
+
+    @property
+    def exit_code(self) -> int:
+        """Return the shell's exit code for the signal: 130 for SIGINT, 143 for SIGTERM, 0 for none."""
+        return 128 + self.signal if self.signal else 0
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: Stop) -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into a flag, so that files get closed; a second interrupts at once.
+
+    The handler only sets an attribute: taking a lock there could deadlock with the code it interrupted.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.signal:
+            raise KeyboardInterrupt
+        stop.signal = number
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

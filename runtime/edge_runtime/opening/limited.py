@@ -1,0 +1,84 @@
+"""Opening a bundle within a memory limit: prepared for this machine, planned for the memory that is left."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.blocks.aside import aside_bytes
+from edge_runtime.blocks.prepared import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
+from edge_runtime.blocks.runner import BlockRunner
+from edge_runtime.blocks.whole import WholeRunner
+from edge_runtime.bundle.bundle import Bundle, read_bundle
+from edge_runtime.errors import EngineError
+from edge_runtime.files.folders import cache_root
+from edge_runtime.opening.opening import Opened, OpenOptions, check_options, nothing_to_stop, whole_is_sound
+from edge_runtime.ort.session import fresh_room
+from edge_runtime.plan.plan import Plan
+from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
+from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.make import MeasuredFile
+from edge_runtime.prepare.plans import make_plan
+
+__all__ = ["open_limited", "plan_bundle"]
+
+
+def open_limited(
+    bundle: Bundle, cache: PreparedCache, options: OpenOptions, threads: int, progress: ProgressCall | None
+) -> Opened:
+    """Open a bundle whose hashes were checked within `options.memory_limit`. Raises what open_bundle raises."""
+    folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
+    measured = find_measured(folder, threads, options.batch)
+    prepared = read_json(Prepared, folder / PREPARED)
+    whole = read_json(PreparedWhole, folder / WHOLE)
+    if measured is None or prepared is None:
+        raise _changed(folder)
+    reserve = options.reserve_bytes + (_aside_bytes(bundle, measured, options.batch) if options.preempt else 0)
+    plan = make_plan(bundle, folder, measured, options.batch, options.memory_limit, reserve)
+    providers = ("CPUExecutionProvider",)
+    if plan.whole:
+        if whole is None:
+            raise _changed(folder)
+        if not whole_is_sound(folder, whole):
+            raise EngineError(f"{folder / 'whole.bin'} is damaged or gone; remove {folder} and start again")
+        runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
+        return Opened(bundle, runner, plan, providers, fresh_room, nothing_to_stop, cache.close)
+    blocks = BlockRunner(
+        plan, bundle.manifest, folder, prepared.blocks, threads, options.lock_memory, preempt=options.preempt
+    )
+    interruptible = blocks.interruptible if blocks.preemptible else None
+    return Opened(bundle, blocks, plan, providers, blocks.input_room, blocks.stop, cache.close, interruptible)
+
+
+def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Plan:
+    """Return the plan that a bundle would be run by, prepared and measured for it. Raises what open_bundle raises."""
+    threads, _on_cpu = check_options(options)
+    bundle = read_bundle(path)
+    cache = PreparedCache(cache_root() if options.use_cache else None)
+    try:
+        folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
+        measured = find_measured(folder, threads, options.batch)
+        if measured is None:
+            raise _changed(folder)
+        return make_plan(bundle, folder, measured, options.batch, options.memory_limit, options.reserve_bytes)
+    finally:
+        cache.close()
+
+
+def _aside_bytes(bundle: Bundle, measured: MeasuredFile, batch: int) -> int:
+    """What a run that is put aside between two blocks takes; 0 where a value's size is not known, and it cannot be."""
+    values = measured.content.measurements.values
+    if not all(value.planned for value in values):
+        return 0
+    sizes = {
+        value.name: math.prod(value.shape) * (batch if value.axis >= 0 else 1) * np.dtype(value.dtype).itemsize
+        for value in values
+    }
+    inputs, outputs = ([spec.name for spec in specs] for specs in (bundle.manifest.inputs, bundle.manifest.outputs))
+    return aside_bytes(measured.content.measurements.blocks, inputs, outputs, sizes)
+
+
+def _changed(folder: Path) -> EngineError:
+    return EngineError(f"{folder} was changed while it was used; remove it and start again")

@@ -1,0 +1,95 @@
+"""One prepared block as an onnxruntime session, with its weights in the arena or its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
+from edge_runtime.errors import EngineError, ModelError
+from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
+
+__all__ = ["packed_session", "run_bound", "streamed_session"]
+
+# onnx.TensorProto's element types as numpy's; weights of other types cannot be streamed.
+_DTYPES = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+}
+
+
+def packed_session(graph: Path, threads: int) -> Any:
+    """Open a lowered graph as an ordinary session: onnxruntime reads the weight file and packs what it packs."""
+    return _open(graph, block_options(import_onnxruntime(), threads, packed=True))
+
+
+def streamed_session(graph: Path, weights: NDArray[np.uint8], threads: int) -> tuple[Any, Sequence[Any]]:
+    """Open a lowered graph on weights that lie, or will lie, in `weights`: the bytes of its weight file.
+
+    Kernels read them there at every run, so the session holds none, and what is in the buffer may change between
+    runs. The second result has to live as long as the session: it owns the tensors that the session points to.
+    Raises ModelError for a graph that does not load or whose weights cannot be streamed, EngineError for a buffer that
+    is too small.
+    """
+    runtime = import_onnxruntime()
+    options = block_options(runtime, threads, packed=False)
+    values = []
+    try:
+        tensors = external_tensors(graph.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {graph}: {one_line(error)}; prepare the bundle again") from error
+    for tensor in tensors:
+        value = _value(runtime, tensor, weights)
+        options.add_initializer(tensor.name, value)
+        values.append(value)
+    return _open(graph, options), (weights, values)
+
+
+def _value(runtime: Any, tensor: ExternalTensor, weights: NDArray[np.uint8]) -> Any:
+    data = weights[tensor.offset : tensor.offset + tensor.length]
+    if data.nbytes != tensor.length:
+        raise EngineError(f"the weights of {tensor.name!r} end behind their file; prepare the bundle again")
+    if tensor.data_type not in _DTYPES:
+        raise ModelError(f"weights of ONNX type {tensor.data_type} cannot be streamed ({tensor.name!r})")
+    dtype = np.dtype(_DTYPES[tensor.data_type])
+    if math.prod(tensor.dims) * dtype.itemsize != tensor.length:
+        raise ModelError(
+            f"the weights of {tensor.name!r} are {list(tensor.dims)} {dtype} in {tensor.length} bytes; prepare the "
+            "bundle again"
+        )
+    array = data.view(dtype).reshape(tensor.dims)
+    value = runtime.OrtValue.ortvalue_from_numpy(array)
+    if value.data_ptr() != array.ctypes.data:
+        raise ModelError(f"this onnxruntime copies the weights it is given ({tensor.name!r}): they cannot be streamed")
+    return value
+
+
+def run_bound(session: Any, binding: Any) -> None:
+    """Run a session on bound inputs and outputs. Raises EngineError."""
+    try:
+        session.run_with_iobinding(binding)
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
+
+
+def _open(graph: Path, options: Any) -> Any:
+    runtime = import_onnxruntime()
+    try:
+        return runtime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime {runtime.__version__} cannot load {graph}: {one_line(error)}") from error

@@ -1,0 +1,167 @@
+"""onnxruntime in this process: where it is imported, and what all its sessions share, a thread pool and an arena.
+
+onnxruntime takes the size of its global pool once, before the first session, and then refuses every session that wants
+threads of its own. So only a program that owns its process may ask for it (`own_process`); an engine inside somebody
+else's program gives each block a pool of threads that sleep when they have nothing to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_devices import saturates_int8
+from edge_runtime.errors import DependencyError, EngineError
+from edge_runtime.ort.import_check import check_import
+
+__all__ = [
+    "block_options",
+    "drop_arena",
+    "exact_products",
+    "import_onnxruntime",
+    "is_last_arena",
+    "one_line",
+    "own_process",
+    "run_named",
+    "set_threads",
+    "share_arena",
+]
+
+Tensors = dict[str, NDArray[np.generic]]
+
+# OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
+# the first chunk that it is told: what one block freed is then in pieces too small for the next.
+_FIRST_CHUNK_THEN_DOUBLE = 0
+
+
+@dataclass
+class _Shared:
+    """The process's state; onnxruntime keeps the same."""
+
+    owned: bool = False
+    pooled: bool = False
+    arenas: int = 0  # made so far; the last one is what new sessions get
+
+
+_SHARED = _Shared()
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import onnxruntime. Raises DependencyError with the install line where there is none, and where the installed
+    one would kill this process.
+
+    Its telemetry stays off unless the environment says otherwise: it writes files, starts a thread, and doubles the
+    time of the import.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if "onnxruntime" not in sys.modules:
+        check_import()
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise DependencyError(
+            "onnxruntime is not installed: on a plain CPU `pip install 'edgeline[cpu]'`, on a Jetson install "
+            f"NVIDIA's onnxruntime-gpu wheel for its JetPack ({error})"
+        ) from error
+
+
+def own_process() -> None:
+    """Say that this process is ours, by a program's main alone: the first block's session makes one pool for all."""
+    _SHARED.owned = True
+
+
+def share_arena(first_bytes: int, cap_bytes: int) -> int:
+    """Give sessions made from now on (block_options) one new arena: a first chunk, never more than the cap.
+
+    Returns its number for `is_last_arena`. Sessions that exist keep theirs. `cap_bytes` 0 is no cap; what goes over the
+    cap is a clean error of the run.
+    """
+    runtime = import_onnxruntime()
+    place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    config = runtime.OrtArenaCfg(cap_bytes, _FIRST_CHUNK_THEN_DOUBLE, max(first_bytes, 1 << 16), -1)
+    runtime.create_and_register_allocator(place, config)
+    _SHARED.arenas += 1
+    return _SHARED.arenas
+
+
+def is_last_arena(number: int) -> bool:
+    """Tell whether sessions made now still get the arena of this number: another engine may have made its own."""
+    return number == _SHARED.arenas
+
+
+def drop_arena() -> None:
+    """Let go of the arena that share_arena made: its memory is freed with the last session that has it."""
+    share_arena(0, 0)
+
+
+def set_threads(options: Any, threads: int, shared: bool = False) -> None:
+    """Set a session's options to `threads` of its own, or to the process's pool where there is one.
+
+    `shared`: for one of many sessions, which make that pool if the process is ours. Others had better not: its threads
+    wait busily whatever a session asks for, and lanes that share it wait for each other. Once it is there onnxruntime
+    takes no session without it.
+    """
+    if shared and _SHARED.owned and not _SHARED.pooled:
+        import_onnxruntime().set_global_thread_pool_sizes(threads, 1)
+        _SHARED.pooled = True
+    if _SHARED.pooled:
+        options.use_per_session_threads = False
+    else:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+
+
+def block_options(runtime: ModuleType, threads: int, packed: bool, optimized: bool = True) -> Any:
+    """Return onnxruntime's options for the session of a block (or of a whole prepared graph).
+
+    `packed`: kernels may keep their weights in a layout of their own; without, they read them where they lie, each
+    run. `optimized`: the graph went through the optimizer already and is run as it is.
+    """
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    # Patterns save a few allocations a run, and keep a plan of each batch size for each block.
+    options.enable_mem_pattern = False
+    set_threads(options, threads, shared=True)
+    if optimized:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    entries = {
+        # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one, and here the loader
+        # wants the core.
+        "session.intra_op.allow_spinning": "0",
+        "session.use_env_allocators": "1",
+        # Weights that onnxruntime holds itself come from malloc, so that a dropped session gives them back.
+        "session.use_device_allocator_for_initializers": "1",
+    }
+    if not packed:
+        entries["session.disable_prepacking"] = "1"
+    entries |= exact_products()
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
+def exact_products() -> dict[str, str]:
+    """Return the session entries with which int8 layers give the right sums on this processor."""
+    return {"session.x64quantprecision": "1"} if saturates_int8() else {}
+
+
+def run_named(session: Any, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    """Run a session on named arrays; returns the outputs by name. Raises EngineError."""
+    try:
+        values = session.run(list(outputs), dict(feeds))
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
+    return dict(zip(outputs, values, strict=True))
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's message as one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,165 @@
+"""Whole graphs as onnxruntime sessions, as the device opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_devices import usable_cores
+from edge_devices.profile import ProviderChoice
+from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.errors import EngineError, ModelError, UsageError
+from edge_runtime.ort.process import Tensors, exact_products, import_onnxruntime, one_line, run_named, set_threads
+from edge_runtime.ort.providers.choose import CPU, DEVICES, NativeProvider, choose, native_providers, short_name
+
+__all__ = [
+    "DEVICES",
+    "OrtSession",
+    "RoomCall",
+    "Session",
+    "SessionOptions",
+    "find_providers",
+    "fresh_room",
+    "open_session",
+    "usable_threads",
+]
+
+# onnxruntime's names of element types that differ from numpy's.
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
+
+# Gives the array that the named input of this shape and type is to be written into.
+RoomCall = Callable[[str, tuple[int, ...], "np.dtype[np.generic]"], "NDArray[np.generic]"]
+
+
+def fresh_room(_name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Give a new array."""
+    return np.empty(shape, dtype)
+
+
+class Session(Protocol):
+    """What runs a graph: named tensors in, named tensors out."""
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """`device` is a key of DEVICES or a GPU ("cuda:1" or "1"); `threads` None takes the cores this process may use.
+
+    `lanes`: how many runs may be under way at a time, each with `threads` threads. `spinning`: threads wait busily for
+    the next layer. `cores`: the processors to stay on, none for wherever the system likes. `providers`: the board
+    profile's list, for device "auto". `require_provider`: the one that has to be used, "" for none.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    lanes: int = 1
+    spinning: bool = False
+    cores: tuple[int, ...] = ()
+    providers: tuple[ProviderChoice, ...] = ()
+    require_provider: str = ""
+
+
+class OrtSession:
+    """A whole graph in one onnxruntime session. `run` may be called by several threads at a time."""
+
+    def __init__(
+        self, path: Path, options: SessionOptions, optimize: bool = True, provider: ProviderChoice | None = None
+    ) -> None:
+        """Load the graph at `path`; `optimize` False for one that went through onnxruntime's optimizer already.
+
+        `provider` (of providers.choose.filled) computes it instead of what `options.device` names. Raises ModelError
+        when onnxruntime refuses the graph or goes on without that provider, UsageError for bad options.
+        """
+        self._session: Any = open_session(path, options, optimize, provider)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
+        self.outputs: tuple[TensorSpec, ...] = _specs(self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+        """Run named arrays through the graph; returns every output by name. Raises EngineError."""
+        session = self._session
+        if session is None:
+            raise EngineError("the engine is closed; open the bundle again")
+        return run_named(session, self._outputs, feeds)
+
+    def close(self) -> None:
+        """Free the session; running again is an error."""
+        self._session = None
+
+
+def open_session(
+    graph: Path | bytes,
+    options: SessionOptions,
+    optimize: bool = True,
+    provider: ProviderChoice | None = None,
+    folder: Path | None = None,
+) -> Any:
+    """Open a graph, a file or the bytes of one whose weights lie in `folder`, as onnxruntime's session.
+
+    Raises as OrtSession does.
+    """
+    runtime = import_onnxruntime()
+    native = runtime.SessionOptions()
+    native.log_severity_level = 4
+    set_threads(native, usable_threads(options.threads))
+    # Spinning threads win microseconds on an idle machine and lose milliseconds on a busy one.
+    entries = {"session.intra_op.allow_spinning": "1" if options.spinning else "0", **exact_products()}
+    if folder is not None:
+        entries["session.model_external_initializers_file_folder_path"] = str(folder)
+    for key, value in entries.items():
+        native.add_session_config_entry(key, value)
+    if not optimize:
+        native.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if provider is None:
+        providers = find_providers(runtime, options.device)
+    else:
+        providers = native_providers(provider, runtime.get_available_providers())
+    name = str(graph) if isinstance(graph, Path) else f"blocks of {folder}"
+    try:
+        # With its own fallback onnxruntime writes to stdout where a provider fails, and goes on with the CPU.
+        session = runtime.InferenceSession(
+            str(graph) if isinstance(graph, Path) else graph, native, providers=providers, enable_fallback=0
+        )
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime {runtime.__version__} cannot load {name}: {one_line(error)}") from error
+    if provider is not None and session.get_providers()[0] != provider.name:
+        raise ModelError(
+            f"onnxruntime {runtime.__version__} went on without {short_name(provider.name)} for {name}; "
+            "choose another --device"
+        )
+    return session
+
+
+def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for value in values:
+        element = value.type.removeprefix("tensor(").removesuffix(")")
+        shape = tuple(dim if isinstance(dim, int) else str(dim) for dim in value.shape or ())
+        specs.append(TensorSpec(value.name, _NUMPY_NAMES.get(element, element), shape))
+    return tuple(specs)
+
+
+def usable_threads(wanted: int | None) -> int:
+    """Return the threads to use: as `wanted`, or the cores that this process may use. Raises UsageError."""
+    if wanted is None:
+        return usable_cores()
+    if wanted < 1:
+        raise UsageError(f"--threads must be at least 1, found {wanted}")
+    return wanted
+
+
+def find_providers(runtime: ModuleType, device: str) -> list[NativeProvider]:
+    """Return onnxruntime's providers for `device`, the CPU last. Raises UsageError for one that is not there."""
+    choices = choose(device, (), "", runtime.get_available_providers())
+    return [*((choice.name, dict(choice.options)) if choice.options else choice.name for choice in choices), CPU]

@@ -1,5 +1,0 @@
-"""From a model's output tensors to results in pixels of the original images."""
-
-from edge_runtime.postprocess.interpret import interpret
-
-__all__ = ["interpret"]

@@ -1,0 +1,1 @@
+"""From an image to a tensor, from a model's answer to a result and a verdict."""

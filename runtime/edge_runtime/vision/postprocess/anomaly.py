@@ -1,0 +1,96 @@
+"""How unlike the good parts an image is, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.bundle.manifest import Anomaly, Manifest
+from edge_runtime.errors import EngineError
+from edge_runtime.results import Prediction
+from edge_runtime.vision.class_names import anomaly_name
+from edge_runtime.vision.placement import Placement
+from edge_runtime.vision.postprocess.seen import Seen
+from edge_runtime.vision.postprocess.tensors import check_finite, check_scores, floats, output_name, split
+from edge_runtime.vision.postprocess.window import Window
+from edge_runtime.vision.settings import Settings
+
+__all__ = ["anomaly"]
+
+
+def anomaly(
+    spec: Anomaly,
+    manifest: Manifest,
+    outputs: Mapping[str, NDArray[np.generic]],
+    placements: Sequence[Placement],
+    settings: Settings,
+) -> list[Seen]:
+    """Report the score, the heat map 0..255, and each connected region at or above the confidence threshold.
+
+    A region's confidence is its maximum. Without a score output the map's maximum over the image (not over
+    the letterbox padding) is the score.
+    """
+    name = output_name(manifest, spec.map_output)
+    maps = floats(split(outputs, name, len(placements)), name)
+    if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[3]):
+        maps = maps.squeeze(1 if maps.shape[1] == 1 else 3)
+    if maps.ndim != 3:
+        raise EngineError(
+            f"expected an anomaly map [N, 1, H, W] or [N, H, W] in output {name!r}, "
+            f"found {list(maps.shape)}; "
+            f"export again with the right --task"
+        )
+    maps = _scaled(spec, maps, name)
+    scores = None
+    if spec.score_output:
+        scores = floats(split(outputs, spec.score_output, len(placements)), spec.score_output)
+        if scores.size != len(placements):
+            raise EngineError(
+                f"expected one score per image in output {spec.score_output!r}, "
+                f"found shape {list(scores.shape)}; "
+                f"name another output when exporting"
+            )
+        scores = _scaled(spec, scores.reshape(-1), spec.score_output)
+    name = anomaly_name(manifest.labels)
+    return [
+        _report(spec, name, maps[index], None if scores is None else float(scores[index]), place, settings)
+        for index, place in enumerate(placements)
+    ]
+
+
+def _scaled(spec: Anomaly, raw: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if spec.normalize:
+        with np.errstate(all="ignore"):  # limits that float32 cannot hold give NaN or infinity
+            span = np.float32(spec.maximum - spec.minimum)
+            raw = (raw - np.float32(spec.raw_threshold)) / span + np.float32(0.5)
+        check_finite(raw, name)
+    else:
+        check_scores(raw, name, "none")
+    return raw.clip(0.0, 1.0)
+
+
+def _report(
+    spec: Anomaly,
+    name: str,
+    cells: NDArray[np.float32],
+    score: float | None,
+    place: Placement,
+    settings: Settings,
+) -> Seen:
+    window = Window(place, *cells.shape)
+    shown = cells[window.cells]
+    class_id = 1  # 0 is the good part, as in the labels ("normal", "anomalous")
+    judged = tuple(
+        Prediction(
+            name, class_id, float(shown[region.rows, region.columns][region.inside].max()), region.box, region.area
+        )
+        for region in window.regions(shown >= settings.confidence, spec.min_area)
+    )
+    return Seen(
+        predictions=judged[: settings.max_det],
+        judged=judged,
+        score=float(shown.max()) if score is None else score,
+        mask=window.smooth(np.rint(cells * 255).astype(np.uint8)),
+    )

@@ -1,0 +1,78 @@
+"""Objects with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.bundle.manifest import Detect, Manifest
+from edge_runtime.errors import EngineError
+from edge_runtime.results import Box, Prediction
+from edge_runtime.vision.class_names import class_name
+from edge_runtime.vision.placement import Placement
+from edge_runtime.vision.postprocess.boxes import MOST_CANDIDATES, nms, to_original
+from edge_runtime.vision.postprocess.candidates import READERS, Candidates, Question
+from edge_runtime.vision.postprocess.seen import Seen, reported
+from edge_runtime.vision.postprocess.tensors import check_finite, floats, split
+from edge_runtime.vision.settings import Settings
+
+__all__ = ["detect"]
+
+# The least and the most outputs that a format reads; the last of them is optional.
+_OUTPUTS = {"boxes-scores": (2, 3), "final-split": (3, 4)}
+
+
+def detect(
+    spec: Detect,
+    manifest: Manifest,
+    outputs: Mapping[str, NDArray[np.generic]],
+    placements: Sequence[Placement],
+    settings: Settings,
+) -> list[Seen]:
+    """Report objects, best first, their boxes in pixels of the original image."""
+    names = spec.outputs or tuple(output.name for output in manifest.outputs)
+    least, most = _OUTPUTS.get(spec.format, (1, 1))
+    if len(names) < least:
+        raise EngineError(
+            f"expected {least} outputs for format {spec.format!r}, found {', '.join(names) or 'none'}; "
+            f"export again with the right --format"
+        )
+    # What else a model happens to give is no anchors: those are read only where they are named.
+    names = names[: most if spec.outputs or spec.format != "boxes-scores" else least]
+    tensors = [_floats(split(outputs, name, len(placements)), name) for name in names]
+    seen = []
+    for index, place in enumerate(placements):
+        ask = Question(spec, names, len(manifest.labels), settings.confidence, place)
+        found = READERS[spec.format](ask, [tensor[index] for tensor in tensors])
+        judged = _report(_select(found, spec, settings), place, manifest.labels)
+        seen.append(Seen(predictions=reported(judged, settings), judged=judged))
+    return seen
+
+
+def _floats(array: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    # Class ids and counts may be integers of any width, and a model with NMS inside may give no row at all.
+    return array.astype(np.float32) if array.dtype.kind in "iu" or not array.size else floats(array, name)
+
+
+def _select(found: Candidates, spec: Detect, settings: Settings) -> Candidates:
+    """The candidates, best first, without duplicates unless the model removed them itself."""
+    check_finite(found.boxes, "boxes, decoded")
+    if spec.nms and spec.format not in ("final", "final-split"):
+        return _take(found, nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic))
+    return _take(found, np.argsort(-found.scores, kind="stable")[:MOST_CANDIDATES])
+
+
+def _take(found: Candidates, indices: NDArray[np.int64]) -> Candidates:
+    return Candidates(found.boxes[indices], found.scores[indices], found.classes[indices])
+
+
+def _report(found: Candidates, place: Placement, labels: Sequence[str]) -> tuple[Prediction, ...]:
+    boxes, alive = to_original(found.boxes, place)
+    return tuple(
+        Prediction(class_name(labels, class_id), class_id, min(score, 1.0), Box(*box))
+        for box, score, class_id in zip(
+            boxes[alive].tolist(), found.scores[alive].tolist(), found.classes[alive].tolist(), strict=True
+        )
+    )

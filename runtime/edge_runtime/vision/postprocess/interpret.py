@@ -1,0 +1,66 @@
+"""A batch of output tensors becomes one Result per image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Manifest, Segment
+from edge_runtime.results import Result
+from edge_runtime.vision.placement import Placement
+from edge_runtime.vision.postprocess.anomaly import anomaly
+from edge_runtime.vision.postprocess.classify import classify
+from edge_runtime.vision.postprocess.detect import detect
+from edge_runtime.vision.postprocess.raw import raw
+from edge_runtime.vision.postprocess.seen import Seen
+from edge_runtime.vision.postprocess.segment import segment
+from edge_runtime.vision.settings import Settings
+from edge_runtime.vision.verdict import judge
+
+__all__ = ["interpret"]
+
+
+def interpret(
+    manifest: Manifest,
+    outputs: Mapping[str, NDArray[np.generic]],
+    placements: Sequence[Placement],
+    settings: Settings,
+) -> list[Result]:
+    """Read the outputs of one batch, each [N, ...], in the order of its N placements; timing_ms stays empty.
+
+    Raises EngineError for outputs that do not fit the manifest or hold NaN or infinity.
+    """
+    results = []
+    for seen in _look(manifest, outputs, placements, settings):
+        verdict, reasons = judge(manifest.verdict, settings.confidence, seen.judged, seen.score, seen.exclusive)
+        results.append(
+            Result(
+                verdict=verdict,
+                reasons=reasons,
+                predictions=seen.predictions,
+                score=seen.score,
+                mask=seen.mask,
+                tensors=seen.tensors,
+            )
+        )
+    return results
+
+
+def _look(
+    manifest: Manifest,
+    outputs: Mapping[str, NDArray[np.generic]],
+    placements: Sequence[Placement],
+    settings: Settings,
+) -> list[Seen]:
+    spec = manifest.postprocess
+    if isinstance(spec, Classify):
+        return classify(spec, manifest, outputs, placements, settings)
+    if isinstance(spec, Detect):
+        return detect(spec, manifest, outputs, placements, settings)
+    if isinstance(spec, Segment):
+        return segment(spec, manifest, outputs, placements, settings)
+    if isinstance(spec, Anomaly):
+        return anomaly(spec, manifest, outputs, placements, settings)
+    return raw(outputs, len(placements))

@@ -1,0 +1,37 @@
+"""What a task module says of one image, before the verdict."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.results import Prediction
+from edge_runtime.vision.settings import Settings
+
+__all__ = ["Seen", "reported"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`judged` is what the verdict rests on: None when the task has nothing to judge.
+
+    `predictions` is the part of it that is reported: --classes and --max-det must not change the verdict.
+    """
+
+    predictions: tuple[Prediction, ...]
+    judged: tuple[Prediction, ...] | None
+    score: float | None = None
+    mask: NDArray[np.uint8] | None = None
+    # exactly one class is true of the image, so a best one below the threshold leaves it undecided
+    exclusive: bool = False
+    tensors: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+
+
+def reported(judged: Sequence[Prediction], settings: Settings) -> tuple[Prediction, ...]:
+    """The first `max_det` of `judged` (best first) that are of the classes asked for."""
+    wanted = (found for found in judged if not settings.classes or found.class_id in settings.classes)
+    return tuple(itertools.islice(wanted, settings.max_det))

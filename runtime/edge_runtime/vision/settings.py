@@ -1,0 +1,69 @@
+"""What of a model's answer is reported: the manifest's thresholds, or what the user asks for instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_runtime.bundle.manifest import Anomaly, Detect, Manifest
+from edge_runtime.errors import UsageError
+from edge_runtime.vision.class_names import anomaly_name, class_name
+from edge_runtime.vision.verdict import check_rule
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Thresholds in 0..1, the most objects reported per image, and the class ids reported (all when empty).
+
+    `max_det` and `classes` limit what is reported; the verdict is about everything that was seen.
+    """
+
+    confidence: float = 0.25
+    iou: float = 0.45
+    max_det: int = 300
+    classes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for flag, value in (("--conf", self.confidence), ("--iou", self.iou)):
+            if not 0.0 <= value <= 1.0:
+                raise UsageError(f"{flag} must be 0..1, found {value}; give a fraction such as 0.25")
+        if self.max_det < 1:
+            raise UsageError(f"--max-det must be at least 1, found {self.max_det}; give a number such as 300")
+
+    @staticmethod
+    def of(
+        manifest: Manifest,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+        classes: Sequence[str | int] | None = None,
+    ) -> Settings:
+        """The manifest's values, each overridden by what is not None. `classes` holds names or ids.
+
+        Raises UsageError for a value out of range or an unknown class, and BundleError for a manifest whose
+        verdict rule names a class that the model cannot report.
+        """
+        spec = manifest.postprocess
+        check_rule(manifest.verdict, (anomaly_name(manifest.labels),) if isinstance(spec, Anomaly) else manifest.labels)
+        if max_det is None:
+            max_det = spec.max_det if isinstance(spec, Detect) else 300
+        return Settings(
+            confidence=manifest.thresholds.confidence if confidence is None else confidence,
+            iou=manifest.thresholds.iou if iou is None else iou,
+            max_det=max_det,
+            classes=tuple(sorted({_class_id(wanted, manifest.labels) for wanted in classes or ()})),
+        )
+
+
+def _class_id(wanted: str | int, labels: Sequence[str]) -> int:
+    if isinstance(wanted, str):
+        if wanted in labels:
+            return labels.index(wanted)
+        if wanted.isdecimal():
+            wanted = int(wanted)
+    if isinstance(wanted, int) and wanted >= 0 and (not labels or wanted < len(labels)):
+        return wanted
+    known = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "") if labels else class_name((), 7)
+    raise UsageError(f"--classes: the model has no class {wanted!r}; give ids from 0 on or names: {known}")

@@ -1,0 +1,263 @@
+"""Label formats: what is read, what is detected, and what is refused with file and line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from places import SHARED_DATA
+
+from edge_export.evaluate.data import BoxTruth, ClassTruth, LabelledSet, MaskTruth, map_classes, open_labelled
+from edge_export.evaluate.data.masks import read_mask
+from edge_runtime.errors import DataError
+
+SHARED = SHARED_DATA
+needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data, which is not there")
+
+
+def picture(path: Path, width: int = 40, height: int = 20) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.zeros((height, width, 3), dtype=np.uint8))
+    return path
+
+
+def text(path: Path, content: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def boxes(labelled: LabelledSet, index: int = 0) -> BoxTruth:
+    truth = labelled.items[index].truth
+    assert isinstance(truth, BoxTruth)
+    return truth
+
+
+def test_yolo_fractions_become_pixels_of_the_image(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "3 0.5 0.5 0.5 0.2\n")
+    labelled = open_labelled(tmp_path)
+    assert labelled.format == "YOLO labels"
+    assert boxes(labelled).pixels(40, 20).tolist() == [[10.0, 8.0, 30.0, 12.0]]
+    assert boxes(labelled).classes.tolist() == [3]
+
+
+def test_a_yolo_polygon_becomes_the_box_around_it(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.1 0.5 0.4 0.2 0.3 0.9\n")
+    assert boxes(open_labelled(tmp_path)).boxes.tolist() == [[0.1, 0.2, 0.4, 0.9]]
+
+
+def test_a_missing_yolo_label_file_means_no_objects_and_is_reported(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "train" / "a.png")
+    picture(tmp_path / "images" / "train" / "b.png")
+    text(tmp_path / "labels" / "train" / "b.txt", "0 0.5 0.5 0.1 0.1\n")
+    labelled = open_labelled(tmp_path)
+    assert [len(boxes(labelled, i).classes) for i in (0, 1)] == [0, 1]
+    assert labelled.notes == ("1 of 2 images have no label file: taken as showing no object",)
+
+
+@pytest.mark.parametrize("line", ["0 0.5 0.5 0.1", "x 0.5 0.5 0.1 0.1", "0 5 5 1 1", "0 nan 0.5 0.1 0.1", "-1 0 0 1 1"])
+def test_a_malformed_yolo_line_is_named_by_file_and_line(tmp_path: Path, line: str) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", f"0 0.5 0.5 0.1 0.1\n{line}\n")
+    with pytest.raises(DataError, match=r"a\.txt:2: expected `class cx cy w h`"):
+        open_labelled(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "names: [cat, dog]\n",
+        "names: ['cat', 'dog']\n",
+        "names:\n  0: cat\n  1: dog\nnc: 2\n",
+        "names:\n- cat\n- dog\n",
+        "names: {0: cat, 1: dog}\n",
+    ],
+)
+def test_yolo_names_are_read_however_they_are_written(tmp_path: Path, content: str) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "")
+    text(tmp_path / "data.yaml", "train: images # here\n" + content)
+    assert open_labelled(tmp_path).names == ("cat", "dog")
+
+
+def coco(folder: Path, **changes: object) -> Path:
+    picture(folder / "images" / "val2017" / "x.png")
+    picture(folder / "images" / "val2017" / "y.png")
+    data: dict[str, object] = {
+        "images": [{"id": 5, "file_name": "y.png"}, {"id": 9, "file_name": "x.png"}],
+        "categories": [{"id": 90, "name": "toothbrush"}, {"id": 1, "name": "person"}],
+        "annotations": [
+            {"image_id": 9, "category_id": 90, "bbox": [1, 2, 3, 4], "iscrowd": 0},
+            {"image_id": 9, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 1},
+        ],
+        **changes,
+    }
+    return text(folder / "annotations" / "instances_val2017.json", json.dumps(data))
+
+
+def test_coco_ids_are_renumbered_in_their_order(tmp_path: Path) -> None:
+    coco(tmp_path)
+    labelled = open_labelled(tmp_path)
+    assert labelled.names == ("person", "toothbrush")
+    assert [item.path.name for item in labelled.items] == ["x.png", "y.png"]
+    assert boxes(labelled).classes.tolist() == [1, 0]
+    assert boxes(labelled).boxes.tolist() == [[1, 2, 4, 6], [0, 0, 9, 9]]
+    assert boxes(labelled).crowd.tolist() == [False, True]
+    assert len(boxes(labelled, 1).classes) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"annotations": [{"image_id": 9, "category_id": 2, "bbox": [1, 2, 3, 4]}]}, r"annotations\[0\]"),
+        ({"annotations": [{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3]}]}, r"annotations\[0\]"),
+        ({"annotations": 7}, "list of objects 'annotations'"),
+        ({"images": [{"file_name": "x.png"}]}, "integer 'id'"),
+        ({"images": []}, "empty"),
+        ({"images": [{"id": 1, "file_name": "zzz.png"}]}, "zzz.png"),
+    ],
+)
+def test_damaged_coco_annotations_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    coco(tmp_path, **changes)
+    with pytest.raises(DataError, match=message):
+        open_labelled(tmp_path)
+
+
+def test_deeppcb_names_the_tested_scan_and_counts_types_from_one(tmp_path: Path) -> None:
+    picture(tmp_path / "g" / "1_test.jpg")
+    picture(tmp_path / "g" / "1_temp.jpg")
+    text(tmp_path / "g_not" / "1.txt", "1 2 11 12 1\n3 4 13 14 6")
+    text(tmp_path / "trainval.txt", "g/1.jpg g_not/1.txt\n")
+    labelled = open_labelled(tmp_path)
+    assert labelled.format == "DeepPCB"
+    assert labelled.items[0].path.name == "1_test.jpg"
+    assert boxes(labelled).classes.tolist() == [0, 5]
+    assert open_labelled(tmp_path / "trainval.txt").format == "DeepPCB"
+
+
+@pytest.mark.parametrize("line", ["1 2 11 12 7", "1 2 11 12", "11 2 1 12 1", "a b c d e"])
+def test_a_malformed_deeppcb_line_is_named_by_file_and_line(tmp_path: Path, line: str) -> None:
+    picture(tmp_path / "g" / "1_test.jpg")
+    text(tmp_path / "g_not" / "1.txt", line)
+    text(tmp_path / "test.txt", "g/1.jpg g_not/1.txt\n")
+    with pytest.raises(DataError, match=r"1\.txt:1: expected `x1 y1 x2 y2 type`"):
+        open_labelled(tmp_path)
+
+
+def test_class_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
+    for name in ("good/a.png", "bad/b.png", "bad/c.png"):
+        picture(tmp_path / name)
+    labelled = open_labelled(tmp_path)
+    assert labelled.names == ("bad", "good")
+    assert [item.truth for item in labelled.items] == [ClassTruth(0), ClassTruth(0), ClassTruth(1)]
+
+
+def test_a_list_of_images_with_indices_is_read_with_its_names(tmp_path: Path) -> None:
+    picture(tmp_path / "data" / "my dog.jpg")
+    text(tmp_path / "dataset.txt", "./data/my dog.jpg, 1\n")
+    text(tmp_path / "synset_words.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n")
+    labelled = open_labelled(tmp_path)
+    assert labelled.items[0].truth == ClassTruth(1)
+    assert labelled.names == ("tench, Tinca tinca", "goldfish")
+
+
+@pytest.mark.parametrize("line", ["data/a.jpg", "data/a.jpg, -3", "data/missing.jpg, 3"])
+def test_a_bad_line_of_a_list_is_named(tmp_path: Path, line: str) -> None:
+    picture(tmp_path / "data" / "a.jpg")
+    text(tmp_path / "list.txt", f"data/a.jpg 1\n{line}\n")
+    with pytest.raises(DataError, match=r"list\.txt:2"):
+        open_labelled(tmp_path)
+
+
+def palette_png(path: Path, indices: list[list[int]]) -> None:
+    """Write a palette PNG with Pillow: OpenCV cannot."""
+    image = pytest.importorskip("PIL.Image")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = image.fromarray(np.array(indices, dtype=np.uint8), mode=None)
+    made = made.convert("L")
+    made.putpalette([value for index in range(256) for value in (index, 255 - index, (index * 7) % 256)])
+    made.save(path)
+
+
+def test_masks_are_paired_by_name_and_read_as_indices(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg", 3, 2)
+    palette_png(tmp_path / "SegmentationClass" / "a.png", [[0, 1, 2], [20, 255, 0]])
+    palette_png(tmp_path / "SegmentationClass" / "lost.png", [[0]])
+    labelled = open_labelled(tmp_path)
+    truth = labelled.items[0].truth
+    assert isinstance(truth, MaskTruth)
+    assert read_mask(truth.path).tolist() == [[0, 1, 2], [20, 255, 0]]
+    assert labelled.notes == ("1 of 2 masks have no image of their name: left out",)
+
+
+def test_a_mask_of_colours_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="grey or palette PNG"):
+        read_mask(picture(tmp_path / "a.png"))
+
+
+def test_a_folder_without_labels_says_what_was_looked_for(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"looked for COCO .* YOLO .* class folders"):
+        open_labelled(tmp_path)
+
+
+def test_a_folder_of_splits_means_the_one_training_did_not_see(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in ("good", "bad"):
+            picture(tmp_path / split / name / f"{split}.png")
+    labelled = open_labelled(tmp_path)
+    assert {item.path.name for item in labelled.items} == {"val.png"}
+    assert labelled.names == ("bad", "good")
+
+
+def test_a_limit_takes_a_seeded_choice(tmp_path: Path) -> None:
+    for index in range(10):
+        picture(tmp_path / "ab"[index % 2] / f"{index}.png")
+    labelled = open_labelled(tmp_path, limit=4, seed=2)
+    assert len(labelled.items) == 4
+    assert labelled == open_labelled(tmp_path, limit=4, seed=2)
+    assert labelled.description.endswith("4 of 10 images, seed 2")
+
+
+def test_classes_are_matched_by_name_when_both_sides_have_names() -> None:
+    mapping = map_classes(["Dog", "cat", "horse"], ["cat", "dog"])
+    assert mapping(np.array([0, 1, 2, 9])).tolist() == [1, 0, -1, -1]
+    assert "2 of 3; the model does not know horse" in mapping.how
+
+
+def test_classes_are_compared_by_index_when_a_side_has_no_names() -> None:
+    mapping = map_classes(["dog", "cat"], [])
+    assert mapping(np.array([1, 0, 7])).tolist() == [1, 0, 7]
+    assert "the model has no names" in mapping.how
+
+
+def test_names_that_occur_twice_do_not_disturb_an_agreeing_order() -> None:
+    names = ["crane", "tench, Tinca tinca", "crane"]
+    assert map_classes(names, ["crane", "tench", "crane"]).table is None
+
+
+def test_names_with_nothing_in_common_are_refused() -> None:
+    with pytest.raises(DataError, match="no name in common"):
+        map_classes(["dog", "cat"], ["bolt", "nut", "screw"])
+
+
+@needs_data
+def test_the_real_data_sets_are_recognised() -> None:
+    found = {name: open_labelled(SHARED / name) for name in ("coco128", "imagenet", "deeppcb")}
+    assert {name: (labelled.format, len(labelled.items)) for name, labelled in found.items()} == {
+        "coco128": ("YOLO labels", 128),
+        "imagenet": ("list of images", 300),
+        "deeppcb": ("DeepPCB", 1000),
+    }
+    assert sum(len(boxes(found["coco128"], i).classes) for i in range(128)) == 929
+
+
+def test_names_spelled_differently_do_not_disturb_an_agreeing_order() -> None:
+    ours = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
+    theirs = ("open", "short", "mouse bite", "spur", "spurious_copper", "pinhole")
+    assert map_classes(ours, theirs).table is None
