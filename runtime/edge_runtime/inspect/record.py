@@ -26,7 +26,7 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import Prediction, Result
 
-__all__ = ["SCHEMA", "ModelFacts", "Record", "Served", "event_id", "make_record", "to_line", "utc_text"]
+__all__ = ["SCHEMA", "ModelIdentity", "Record", "Served", "event_id", "make_record", "to_line", "utc_text"]
 
 SCHEMA = 1
 
@@ -36,7 +36,7 @@ _STEPS = ("read", "preprocess", "inference", "postprocess")
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelIdentity:
     """Which model judged: `sha256` is the bundle's, so that a record names the very bytes that ran."""
 
     name: str
@@ -45,10 +45,10 @@ class ModelFacts:
     precision: str
 
     @staticmethod
-    def of(manifest: Manifest, bundle_sha256: str) -> ModelFacts:
+    def of(manifest: Manifest, bundle_sha256: str) -> ModelIdentity:
         """Take the facts from an open bundle."""
         model = manifest.model
-        return ModelFacts(model.name, model.version, bundle_sha256, model.precision)
+        return ModelIdentity(model.name, model.version, bundle_sha256, model.precision)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def utc_text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def make_record(frame: Frame, result: Result, model: ModelFacts, served: Served | None = None) -> Record:
+def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Served | None = None) -> Record:
     """Return the frame's record: plain JSON values, confidences to 5 digits, pixels and milliseconds to 2."""
     timing = {"read": frame.read_ms, **result.timing_ms}
     steps = {step: round(timing.get(step, 0.0), 2) for step in _STEPS}

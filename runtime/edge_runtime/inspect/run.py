@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError
-from edge_runtime.inspect.record import ModelFacts, make_record
+from edge_runtime.inspect.record import ModelIdentity, make_record
 from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sources.base import Frame, Source
 from edge_runtime.inspect.summary import Summary
@@ -65,7 +65,7 @@ def run(
     read judged. Whatever happens, the summary holds what was done and every sink was closed once.
     """
     options = options or RunOptions()
-    model = ModelFacts.of(engine.manifest, engine.bundle_sha256)
+    model = ModelIdentity.of(engine.manifest, engine.bundle_sha256)
     size = 1 if source.kind == "live" else options.batch
     started = clock()
     with contextlib.ExitStack() as cleanup:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.inspect.fake_engine import fake_manifest, fake_ng
-from edge_runtime.inspect.record import ModelFacts, event_id, make_record, to_line, utc_text
+from edge_runtime.inspect.record import ModelIdentity, event_id, make_record, to_line, utc_text
 from edge_runtime.inspect.sources import Frame
 from edge_runtime.results import Box, Prediction, Result
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=timezone.utc)
-MODEL = ModelFacts.of(fake_manifest(), "ab" * 32)
+MODEL = ModelIdentity.of(fake_manifest(), "ab" * 32)
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 
 

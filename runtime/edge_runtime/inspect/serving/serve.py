@@ -15,7 +15,7 @@ from edge_runtime.batching.forecast import ArrivalForecaster
 from edge_runtime.batching.vocabulary import CostTable, Policy
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.record import ModelFacts, Served, make_record
+from edge_runtime.inspect.record import ModelIdentity, Served, make_record
 from edge_runtime.inspect.serving.core import Core, Explain
 from edge_runtime.inspect.serving.degrading import Degrading, ladder_of
 from edge_runtime.inspect.serving.feed import Feed, Outcome
@@ -73,7 +73,7 @@ def serve(
     is said to be NO_READ, the others go on, and its SourceError is raised at the end. Whatever happens, the summary
     holds what was done, and every sink and source was closed.
     """
-    model = ModelFacts.of(engine.manifest, engine.bundle_sha256)
+    model = ModelIdentity.of(engine.manifest, engine.bundle_sha256)
     names = {feed.name: index for index, feed in enumerate(feeds)}
     figures = {feed.name: SourceFigures() for feed in feeds}
     if not options.plain:
@@ -160,7 +160,7 @@ class _Reader:
 
 
 def _write(
-    outcome: Outcome, model: ModelFacts, sinks: Sequence[Sink], summary: Summary, figures: SourceFigures, plain: bool
+    outcome: Outcome, model: ModelIdentity, sinks: Sequence[Sink], summary: Summary, figures: SourceFigures, plain: bool
 ) -> None:
     if outcome.result is None:
         figures.dropped[outcome.dropped] += 1

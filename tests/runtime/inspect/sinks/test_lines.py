@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.errors import OutputError
 from edge_runtime.inspect.fake_engine import fake_manifest, fake_ng, fake_ok
-from edge_runtime.inspect.record import ModelFacts, make_record
+from edge_runtime.inspect.record import ModelIdentity, make_record
 from edge_runtime.inspect.sinks import FakeSink, HumanSink, JsonSink
 from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sinks.lines import human_line
@@ -21,7 +21,7 @@ from edge_runtime.results import Box, Prediction, Result
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 FRAME = Frame("boards", 2, "board-03", image=IMAGE, path=Path("boards/board-03.png"))
 VIDEO = Frame("in/belt.mp4", 11, "belt_000011", image=IMAGE)
-RECORD = make_record(FRAME, fake_ng(), ModelFacts.of(fake_manifest(), "0"))
+RECORD = make_record(FRAME, fake_ng(), ModelIdentity.of(fake_manifest(), "0"))
 
 
 def found(name: str, box: Box | None = None, area: float | None = None) -> Prediction:
