@@ -10,7 +10,7 @@ import onnx
 from onnx import helper
 from tiny_models import make
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import QuietProgress
@@ -37,7 +37,7 @@ def calibrated(model, given, held, effort="best", name="images", **options):
     """A calibrated draft of `model` (its shapes inferred) with the samples `given` and `held`."""
     model = onnx.shape_inference.infer_shapes(model)
     asked = ExportOptions("m.onnx", Path("m.edge"), calibrate=Path("photos"), effort=effort, **options)
-    draft = Draft(asked, None, Facts(), model, model, Arrays(given, name), Arrays(held, name))
+    draft = Draft(asked, None, KnownFacts(), model, model, Arrays(given, name), Arrays(held, name))
     return calibrate(draft, QuietProgress())
 
 

@@ -21,7 +21,7 @@ from edge_export.evaluate.data.images import find_images
 from edge_export.evaluate.data.labelled import NoLabelsError, open_labelled
 from edge_export.evaluate.data.noise_fit import fit_noise
 from edge_export.memory import give_back_memory
-from edge_export.model.facts import Facts, image_shape
+from edge_export.model.facts import KnownFacts, image_shape
 from edge_export.model.flags import lay_over
 from edge_export.model.metadata import complete
 from edge_export.model.sources import SourceModel, SourceOptions, load_source
@@ -200,7 +200,7 @@ def _source(options: ExportOptions) -> SourceModel:
 
 
 def _input_shapes(
-    options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: Facts
+    options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: KnownFacts
 ) -> dict[str, tuple[int | str, ...]]:
     """Return what is known of free dimensions: from flags, else from the pre-processing, else from tensors given."""
     shapes = dict(options.input_shapes)
@@ -236,7 +236,7 @@ def _example(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> Feeds | 
     return next(iter(open_calibration(options.calibrate, inputs, None, 1, options.seed)))
 
 
-def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: Facts) -> CalibrationSet:
+def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: KnownFacts) -> CalibrationSet:
     if options.calibrate is not None:
         return open_calibration(options.calibrate, inputs, facts.preprocess, with_held(options.samples), options.seed)
     # Without data the blocks and the written file can still be checked; int8 refuses (see the calibrate pass).

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_export.certificate.flips import Flips
 from edge_export.evaluate.data.calibration import CalibrationSet
 from edge_export.evaluate.evaluate import Comparison
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.sources import SourceModel
 from edge_export.options import ExportOptions
 from edge_export.outside import WeightFolder
@@ -61,7 +61,7 @@ class Draft:
 
     options: ExportOptions
     source: SourceModel
-    facts: Facts
+    facts: KnownFacts
     model: onnx.ModelProto
     reference: onnx.ModelProto
     calibration: CalibrationSet

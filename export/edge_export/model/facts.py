@@ -8,11 +8,11 @@ from typing import Union
 
 from edge_runtime.bundle.manifest import Postprocess, Preprocess, Thresholds, VerdictRule
 
-__all__ = ["Facts", "image_shape", "merge"]
+__all__ = ["KnownFacts", "image_shape", "merge"]
 
 
 @dataclass(frozen=True)
-class Facts:
+class KnownFacts:
     """Model facts; None is "not known". `origin` says of each known field where it was found.
 
     `notes` are sentences for the user: what was chosen where the source left a choice, what was ignored and
@@ -34,12 +34,12 @@ class Facts:
         names = (f.name for f in dataclasses.fields(self) if f.name not in ("notes", "origin"))
         return tuple(name for name in names if getattr(self, name) is not None)
 
-    def found_in(self, origin: str) -> Facts:
+    def found_in(self, origin: str) -> KnownFacts:
         """The same facts, every known field marked as found in `origin`."""
         return dataclasses.replace(self, origin=dict.fromkeys(self.known(), origin))
 
 
-def merge(first: Facts, second: Facts) -> Facts:
+def merge(first: KnownFacts, second: KnownFacts) -> KnownFacts:
     """Join two sets of facts: per field the first that knows wins; notes of both are kept, once each."""
     values = {
         name: getattr(first, name) if getattr(first, name) is not None else getattr(second, name)
@@ -47,10 +47,10 @@ def merge(first: Facts, second: Facts) -> Facts:
     }
     origin = {**second.origin, **first.origin}
     notes = tuple(dict.fromkeys(first.notes + second.notes))
-    return Facts(**values, notes=notes, origin=origin)
+    return KnownFacts(**values, notes=notes, origin=origin)
 
 
-def image_shape(facts: Facts, shape: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
+def image_shape(facts: KnownFacts, shape: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
     """Fill an image input's free dimensions from the pre-processing; None when it is no such input or not
     known.
 

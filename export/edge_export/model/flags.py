@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_export.model.facts import Facts, merge
+from edge_export.model.facts import KnownFacts, merge
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
 from edge_runtime.bundle.manifest import (
     Anomaly,
@@ -63,7 +63,7 @@ class FactFlags:
     ng_classes: tuple[str, ...] = ()
 
 
-def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> Facts:
+def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> KnownFacts:
     """Return `facts` with the flags' values on top. Raises UsageError or DataError for values that do not fit."""
     if flags.file is not None:
         facts = merge(read_facts_file(flags.file), facts)
@@ -87,7 +87,7 @@ def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> 
     if thresholds is None and verdict is not None and verdict.rule == "class":
         # A part is passed on the word of its best class: that word should be more likely than not.
         thresholds = Thresholds(confidence=0.5)
-    given = Facts(
+    given = KnownFacts(
         name=flags.name or facts.name,
         version=flags.version or facts.version,
         preprocess=preprocess,
@@ -102,7 +102,7 @@ def lay_over(facts: Facts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> 
     return dataclasses.replace(given, origin={**facts.origin, **changed, **found})
 
 
-def _said(facts: Facts, flags: FactFlags) -> dict[str, str]:
+def _said(facts: KnownFacts, flags: FactFlags) -> dict[str, str]:
     """Where pre- and post-processing come from, flags counted. A size alone says nothing of what pixels mean."""
     origin = {}
     if set(flags.preprocess) - {"width", "height"}:
@@ -114,7 +114,7 @@ def _said(facts: Facts, flags: FactFlags) -> dict[str, str]:
     return origin
 
 
-def _notes(facts: Facts, origin: dict[str, str], unjudged: Postprocess | None) -> tuple[str, ...]:
+def _notes(facts: KnownFacts, origin: dict[str, str], unjudged: Postprocess | None) -> tuple[str, ...]:
     """Return the notes less those about guesses that flags have replaced; say why there is no verdict."""
     begins = {"preprocess": GUESSED_INPUT, "postprocess": GUESSED_OUTPUTS}
     dropped = tuple(start for name, start in begins.items() if origin.get(name) != GUESS)
@@ -146,7 +146,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
-def read_facts_file(path: Path) -> Facts:
+def read_facts_file(path: Path) -> KnownFacts:
     """Read a JSON file with any of preprocess, postprocess, labels, thresholds, verdict, in the manifest's form."""
     kinds: dict[str, Any] = {
         "preprocess": Preprocess,
@@ -173,7 +173,7 @@ def read_facts_file(path: Path) -> Facts:
         values = {key: from_json(kinds[key], value, f"$.{key}") for key, value in data.items()}
     except SchemaError as error:
         raise DataError(f"{path}: {error}") from error
-    return Facts(**values).found_in(f"file {path.name}")
+    return KnownFacts(**values).found_in(f"file {path.name}")
 
 
 def _preprocess(known: Preprocess | None, given: dict[str, Any], inputs: tuple[TensorSpec, ...]) -> Preprocess | None:

@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages, check_fit
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import NO_VERDICT
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
 from edge_export.ort import open_session, run
@@ -56,7 +56,7 @@ class ProtoSession:
         """Nothing to free: the session goes with its last reference."""
 
 
-def check_interface(facts: Facts, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+def check_interface(facts: KnownFacts, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
     """Raise UsageError where facts contradict the clean graph's inputs and outputs: before anything takes long.
 
     ModelError where the graph has none of either: its answer is a constant, which needs no runtime.

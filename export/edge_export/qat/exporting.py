@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import GUESS
 from edge_export.model.metadata.own import KEY
 from edge_export.qat.model import QatModel
@@ -50,7 +50,7 @@ def to_onnx(qat: QatModel) -> onnx.ModelProto:
     return model
 
 
-def _known(facts: Facts) -> dict[str, object]:
+def _known(facts: KnownFacts) -> dict[str, object]:
     """Return what was said or found of the model; guesses are left to be made again."""
     known = {name: getattr(facts, name) for name in _FACTS if facts.origin.get(name) != GUESS}
     return {name: to_json(value) for name, value in known.items() if value is not None}

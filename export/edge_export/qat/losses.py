@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch user k
 from torch import Tensor
 
 from edge_export.graph import Graph, attribute, default_opset
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_runtime.bundle.manifest import Classify, Detect, Segment
 
 __all__ = ["DistillLoss"]
@@ -33,7 +33,9 @@ class DistillLoss:
     see counts no more than it does in the signal-to-noise ratio.
     """
 
-    def __init__(self, reference: onnx.ModelProto, facts: Facts, answers: Iterable[Mapping[str, Tensor]] = ()) -> None:
+    def __init__(
+        self, reference: onnx.ModelProto, facts: KnownFacts, answers: Iterable[Mapping[str, Tensor]] = ()
+    ) -> None:
         self._facts = facts
         self._graph = Graph(reference)
         self._opset = default_opset(reference)

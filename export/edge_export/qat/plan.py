@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import CalibrationSet
 from edge_export.graph import Graph
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
@@ -63,7 +63,7 @@ class QatPlan:
     qdq: onnx.ModelProto
     int8: tuple[Compute, ...]
     arrays: dict[str, NDArray[np.generic]]
-    facts: Facts
+    facts: KnownFacts
     training: CalibrationSet
     held_back: CalibrationSet
     notes: tuple[str, ...]

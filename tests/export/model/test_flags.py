@@ -5,13 +5,13 @@ import os
 
 import pytest
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import FactFlags, lay_over, read_facts_file, read_labels
 from edge_export.model.metadata import GUESS
 from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Preprocess, Segment, TensorSpec, VerdictRule
 from edge_runtime.errors import DataError, UsageError
 
-GUESSED = Facts(
+GUESSED = KnownFacts(
     preprocess=Preprocess(64, 64), postprocess=Detect(), notes=("guess: the input is rgb", "guess: the outputs are x")
 ).found_in(GUESS)
 
@@ -69,7 +69,7 @@ def test_flags_confirm_a_guess_even_where_they_say_the_same(preprocess, task, ru
 
 
 def test_what_the_models_file_says_gives_a_verdict():
-    known = Facts(preprocess=Preprocess(64, 64), postprocess=Detect()).found_in("Ultralytics metadata")
+    known = KnownFacts(preprocess=Preprocess(64, 64), postprocess=Detect()).found_in("Ultralytics metadata")
     assert lay_over(known, FactFlags(preprocess={"width": 32, "height": 32}), ()).verdict == VerdictRule("any")
 
 
@@ -124,6 +124,6 @@ def test_two_classes_of_one_name_are_fine_until_a_verdict_names_them(labels):
 )
 def test_a_size_alone_takes_the_rest_from_the_inputs_form(shape, dtype, expected):
     flags = FactFlags(preprocess={"width": 32, "height": 24})
-    facts = lay_over(Facts(), flags, (TensorSpec("x", dtype, shape),))
+    facts = lay_over(KnownFacts(), flags, (TensorSpec("x", dtype, shape),))
     assert facts.preprocess == expected
     assert facts.origin["preprocess"] == GUESS

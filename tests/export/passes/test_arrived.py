@@ -10,7 +10,7 @@ from quantize_tiny import quantized
 from tiny_models import convnet, samples
 
 from edge_export.evaluate.data.calibration import RandomCalibration
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.passes.arrived import check_arrived
 from edge_export.pipeline import QuietProgress
 from edge_export.state import Draft
@@ -37,7 +37,7 @@ class Samples:
 
 def draft_of(model, calibration=None):
     data = calibration or Samples()
-    facts = Facts(postprocess=Classify())
+    facts = KnownFacts(postprocess=Classify())
     return Draft(None, None, facts, model, model, data, data)
 
 

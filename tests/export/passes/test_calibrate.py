@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny_models import convnet, samples
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import QuietProgress
@@ -34,7 +34,7 @@ class Counted:
 
 def draft_of(data, model=MODEL, **changes):
     options = ExportOptions("m.onnx", Path("m.edge"), calibrate=Path("photos"))
-    return Draft(replace(options, **changes), None, Facts(), model, model, data, data)
+    return Draft(replace(options, **changes), None, KnownFacts(), model, model, data, data)
 
 
 def test_the_data_is_gone_through_once_and_every_planned_tensor_gets_a_range():

@@ -10,7 +10,7 @@ from onnx import helper
 from tiny_models import convnet, make, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import FactFlags
 from edge_export.model.sources import SourceOptions
 from edge_export.model.sources.hugging_face import _size
@@ -60,7 +60,7 @@ def test_the_size_flag_fills_a_free_height_and_width(tmp_path):
 
 
 def test_the_size_flag_is_the_size_that_a_hugging_face_model_is_exported_at(tmp_path):
-    known = Facts(preprocess=Preprocess(800, 600))
+    known = KnownFacts(preprocess=Preprocess(800, 600))
     assert _size(tmp_path, known, SourceOptions(size=(320, 256))) == (256, 320)
     assert _size(tmp_path, known, SourceOptions()) == (600, 800)
 

@@ -8,7 +8,7 @@ from tiny_models import convnet
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from edge_export.model.facts import Facts  # noqa: E402
+from edge_export.model.facts import KnownFacts  # noqa: E402
 from edge_export.qat.data import Batches  # noqa: E402
 from edge_export.qat.losses import DistillLoss  # noqa: E402
 from edge_runtime.bundle.manifest import Classify, Detect  # noqa: E402
@@ -19,13 +19,13 @@ TEACHER = {"logits": torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.4, 3.0]])}
 
 @pytest.mark.parametrize("post", [None, Classify(activation="softmax"), Classify(activation="none")])
 def test_equal_answers_cost_nothing_and_others_do(post):
-    loss = DistillLoss(convnet(), Facts(postprocess=post))
+    loss = DistillLoss(convnet(), KnownFacts(postprocess=post))
     assert loss(TEACHER, TEACHER).item() == pytest.approx(0.0, abs=1e-6)
     assert loss(TEACHER, {"logits": TEACHER["logits"] * 0.9}).item() > 1e-4
 
 
 def test_a_classifier_is_judged_by_the_divergence_of_its_classes():
-    loss = DistillLoss(convnet(), Facts(postprocess=Classify(activation="softmax")))
+    loss = DistillLoss(convnet(), KnownFacts(postprocess=Classify(activation="softmax")))
     p, q = TEACHER["logits"].softmax(1), (TEACHER["logits"] + torch.tensor([0.0, 1.0, 0.0])).softmax(1)
     divergence = (p * (p.log() - q.log())).sum(1).mean()
     relative = 2.0 / TEACHER["logits"].square().sum()
@@ -34,7 +34,7 @@ def test_a_classifier_is_judged_by_the_divergence_of_its_classes():
 
 
 def test_a_detectors_boxes_do_not_drown_its_scores():
-    loss = DistillLoss(convnet(), Facts(postprocess=Detect(format="yolo")))
+    loss = DistillLoss(convnet(), KnownFacts(postprocess=Detect(format="yolo")))
     answer = torch.rand(1, 6, 10)
     answer[:, :4] *= 1000
     wrong = answer.clone()

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import onnx
 
-from edge_export.model.facts import Facts, merge
+from edge_export.model.facts import KnownFacts, merge
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import label_list
 from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Postprocess, Preprocess, Segment
@@ -24,7 +24,9 @@ _PROBABILITIES = ("Softmax", "Sigmoid")
 _TF_NAMES = ("boxes", "classes", "scores")
 
 
-def guess(model: onnx.ModelProto, image: ImageInput | None, outputs: tuple[Output, ...], known: Facts) -> Facts:
+def guess(
+    model: onnx.ModelProto, image: ImageInput | None, outputs: tuple[Output, ...], known: KnownFacts
+) -> KnownFacts:
     """Facts that `known` lacks, as far as the graph suggests them; what it does not suggest stays None."""
     pre, post = known.preprocess, known.postprocess or _postprocess(image, outputs)
     notes = []
@@ -40,8 +42,8 @@ def guess(model: onnx.ModelProto, image: ImageInput | None, outputs: tuple[Outpu
         )
     if post and not known.postprocess:
         notes.append(f"{GUESSED_OUTPUTS} read as {post.task}{_detail(post)}; say it with flags if they are not")
-    facts = Facts(preprocess=pre, postprocess=post, notes=tuple(notes)).found_in(GUESS)
-    return merge(facts, Facts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
+    facts = KnownFacts(preprocess=pre, postprocess=post, notes=tuple(notes)).found_in(GUESS)
+    return merge(facts, KnownFacts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
 
 
 def _preprocess(image: ImageInput | None) -> Preprocess | None:

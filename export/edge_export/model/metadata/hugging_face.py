@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata.hugging_face_size import Fit, read_fit
 from edge_export.model.metadata.parse import label_list, number, numbers, read_json
 from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Segment, Thresholds
@@ -34,7 +34,7 @@ _TASKS = {
 _SOFTMAX_DETECTORS = {"detr", "yolos", "table-transformer", "conditional_detr_softmax"}
 
 
-def facts_of_folder(folder: Path, task: str | None = None) -> Facts:
+def facts_of_folder(folder: Path, task: str | None = None) -> KnownFacts:
     """Facts of a model folder. Raises ModelError when config.json is missing or is no JSON object."""
     config = read_json(folder / "config.json")
     if config is None:
@@ -54,7 +54,7 @@ def facts_of_folder(folder: Path, task: str | None = None) -> Facts:
         # transformers leaves its default of two classes out of the file
         labels = ("LABEL_0", "LABEL_1")
     pre = _preprocess(folder, config, notes)
-    return Facts(
+    return KnownFacts(
         name=_name(config, folder),
         preprocess=pre,
         postprocess=post,

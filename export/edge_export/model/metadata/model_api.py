@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import MAX_LABELS, boolean, label_list, number, numbers
 from edge_runtime.bundle.manifest import (
@@ -39,7 +39,7 @@ _FITS: dict[str, tuple[Literal["stretch", "letterbox", "crop"], Literal["center"
 
 def read_model_api(
     properties: Mapping[str, str], image: ImageInput | None, outputs: tuple[Output, ...]
-) -> Facts | None:
+) -> KnownFacts | None:
     """Facts of a model with `model_info` entries; None without one."""
     info = {key[len(_PREFIX) :]: value for key, value in properties.items() if key.startswith(_PREFIX)}
     if not info:
@@ -47,7 +47,7 @@ def read_model_api(
     notes: list[str] = []
     labels = _labels(info, notes)
     post = _postprocess(info, image, outputs, notes)
-    return Facts(
+    return KnownFacts(
         name=info.get("model_name", "")[:80] or None,
         preprocess=_preprocess(info, image, notes),
         postprocess=post,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_runtime.errors import DataError
 from edge_runtime.files.schema import SchemaError, from_json
 
@@ -18,7 +18,7 @@ KEY = "edgeline"
 _FIELDS = ("name", "version", "preprocess", "postprocess", "labels", "thresholds", "verdict")
 
 
-def read_own(properties: Mapping[str, str]) -> Facts | None:
+def read_own(properties: Mapping[str, str]) -> KnownFacts | None:
     """Facts of the `edgeline` key; None without one. Raises DataError naming the field that does not fit."""
     text = properties.get(KEY)
     if text is None:
@@ -33,6 +33,6 @@ def read_own(properties: Mapping[str, str]) -> Facts | None:
     if unknown := sorted(set(data) - set(_FIELDS)):
         raise DataError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(_FIELDS)}")
     try:
-        return from_json(Facts, data, where).found_in("edgeline metadata")
+        return from_json(KnownFacts, data, where).found_in("edgeline metadata")
     except SchemaError as error:
         raise DataError(f"{error}; write the model's metadata again") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from edge_export.model.facts import Facts, merge
+from edge_export.model.facts import KnownFacts, merge
 from edge_export.model.metadata.graph_io import image_input, outputs
 from edge_export.model.metadata.guess import guess
 from edge_export.model.metadata.model_api import read_model_api
@@ -14,14 +14,14 @@ from edge_export.model.metadata.ultralytics import read_ultralytics
 __all__ = ["complete", "facts_of_onnx"]
 
 
-def facts_of_onnx(model: onnx.ModelProto, name: str = "", known: Facts | None = None) -> Facts:
+def facts_of_onnx(model: onnx.ModelProto, name: str = "", known: KnownFacts | None = None) -> KnownFacts:
     """Read the properties of an ONNX file; `known` (a folder's config) goes before them, `name` after them.
 
     Malformed metadata of others becomes a note, malformed metadata of our own a DataError.
     """
     properties = {entry.key: entry.value for entry in model.metadata_props}
     image, results = image_input(model), outputs(model)
-    facts = known or Facts()
+    facts = known or KnownFacts()
     for found in (
         read_own(properties),
         read_model_api(properties, image, results),
@@ -29,9 +29,9 @@ def facts_of_onnx(model: onnx.ModelProto, name: str = "", known: Facts | None = 
     ):
         facts = merge(facts, found) if found else facts
     facts = complete(model, facts)
-    return merge(facts, Facts(name=name).found_in("file name")) if name else facts
+    return merge(facts, KnownFacts(name=name).found_in("file name")) if name else facts
 
 
-def complete(model: onnx.ModelProto, facts: Facts) -> Facts:
+def complete(model: onnx.ModelProto, facts: KnownFacts) -> KnownFacts:
     """Add guesses for what is still not known. A clean graph says more than its source: its shapes are known."""
     return merge(facts, guess(model, image_input(model), outputs(model), facts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
 from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Segment, Thresholds
@@ -24,7 +24,7 @@ _MAX_SIDE = 16384
 
 def read_ultralytics(
     properties: Mapping[str, str], image: ImageInput | None, outputs: tuple[Output, ...]
-) -> Facts | None:
+) -> KnownFacts | None:
     """Facts of an Ultralytics or YOLOv5 export, or of a model whose authors follow them; None without
     `names`.
     """
@@ -40,7 +40,7 @@ def read_ultralytics(
     labels = _checked(labels, post, outputs, notes)
     pre = _preprocess(task, properties, image, notes)
     thresholds = _THRESHOLDS if isinstance(post, Detect) else None
-    return Facts(
+    return KnownFacts(
         preprocess=pre,
         postprocess=post,
         labels=labels,

@@ -15,7 +15,7 @@ from typing import Any
 
 import onnx
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import facts_of_folder, facts_of_onnx
 from edge_export.model.metadata.hugging_face import task_of
 from edge_export.model.metadata.parse import read_json
@@ -59,7 +59,7 @@ def load_folder(folder: Path, options: SourceOptions) -> SourceModel:
     return SourceModel(model, str(folder), joined_sha256(named), size, facts)
 
 
-def _ready(folder: Path, facts: Facts) -> SourceModel:
+def _ready(folder: Path, facts: KnownFacts) -> SourceModel:
     places = [folder / "model.onnx", folder / "onnx" / "model.onnx"]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
@@ -70,7 +70,7 @@ def _ready(folder: Path, facts: Facts) -> SourceModel:
     return dataclasses.replace(load_onnx(path, facts), origin=str(folder))
 
 
-def _resized(facts: Facts, height: int, width: int) -> Facts:
+def _resized(facts: KnownFacts, height: int, width: int) -> KnownFacts:
     """The pre-processing at the size that was asked for; a crop keeps its share of the image."""
     pre = facts.preprocess
     if pre is None or (pre.height, pre.width) == (height, width):
@@ -81,7 +81,7 @@ def _resized(facts: Facts, height: int, width: int) -> Facts:
     return dataclasses.replace(facts, preprocess=changed, notes=notes)
 
 
-def _size(folder: Path, facts: Facts, options: SourceOptions) -> tuple[int, int]:
+def _size(folder: Path, facts: KnownFacts, options: SourceOptions) -> tuple[int, int]:
     """Height and width of the exported graph."""
     shape = options.input_shapes.get("pixel_values")
     if shape is not None:

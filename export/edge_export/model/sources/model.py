@@ -8,7 +8,7 @@ from typing import Union
 
 import onnx
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 
 __all__ = ["SourceModel", "SourceOptions"]
 
@@ -43,4 +43,4 @@ class SourceModel:
     origin: str
     sha256: str
     fp32_bytes: int
-    facts: Facts
+    facts: KnownFacts

@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import facts_of_onnx
 from edge_export.model.sources.model import SourceModel
 from edge_export.passes.probe import PROTO_LIMIT
@@ -37,7 +37,7 @@ _OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
 )
 
 
-def load_onnx(path: Path, known: Facts | None = None) -> SourceModel:
+def load_onnx(path: Path, known: KnownFacts | None = None) -> SourceModel:
     """Load an ONNX file, its weights and the facts in its metadata, after those `known` already.
 
     Raises ModelError naming what is wrong.

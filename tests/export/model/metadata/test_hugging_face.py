@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_export.model.facts import Facts
+from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import facts_of_folder
 from edge_runtime.bundle.manifest import Classify, Detect, Preprocess, Segment
 from edge_runtime.errors import ModelError
@@ -169,4 +169,4 @@ sizes = st.dictionaries(st.sampled_from(["height", "width", "shortest_edge", "lo
 )
 def test_odd_values_never_raise(tmp_path_factory, config, processor):
     folder = tmp_path_factory.getbasetemp()
-    assert isinstance(read(folder, {**VIT, **config}, processor), Facts)
+    assert isinstance(read(folder, {**VIT, **config}, processor), KnownFacts)

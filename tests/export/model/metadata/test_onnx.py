@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from edge_export.model.facts import Facts, image_shape, merge
+from edge_export.model.facts import KnownFacts, image_shape, merge
 from edge_export.model.metadata import complete, facts_of_onnx
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
 from edge_runtime.bundle.manifest import (
@@ -177,7 +177,7 @@ def test_malformed_model_api_numbers_become_notes():
 
 
 def test_our_own_key_wins_over_everything_else():
-    own = Facts(
+    own = KnownFacts(
         preprocess=Preprocess(640, 640, colour="bgr"),
         postprocess=Detect(format="grid", strides=(8,), axis="channels-last"),
         labels=("a", "b"),
@@ -264,13 +264,13 @@ def test_a_gray_uint8_image_in_nhwc_is_recognized():
 
 
 def test_completing_leaves_what_is_known():
-    known = Facts(postprocess=Raw(), preprocess=Preprocess(640, 640)).found_in("flag")
+    known = KnownFacts(postprocess=Raw(), preprocess=Preprocess(640, 640)).found_in("flag")
     assert complete(model({"y": [1, 10]}), known) == known
 
 
 def test_merging_prefers_the_first_and_keeps_both_notes():
-    first = Facts(labels=("a",), notes=("one",)).found_in("flag")
-    second = Facts(labels=("b",), version="2", notes=("one", "two")).found_in("file")
+    first = KnownFacts(labels=("a",), notes=("one",)).found_in("flag")
+    second = KnownFacts(labels=("b",), version="2", notes=("one", "two")).found_in("file")
     merged = merge(first, second)
     assert (merged.labels, merged.version, merged.notes) == (("a",), "2", ("one", "two"))
     assert merged.origin == {"labels": "flag", "version": "file"}
@@ -291,7 +291,7 @@ text = st.text(max_size=40)
 )
 def test_no_property_of_others_ever_raises(properties):
     facts = facts_of_onnx(model({"y": [1, 6, 8400]}, properties))
-    assert isinstance(facts, Facts)
+    assert isinstance(facts, KnownFacts)
 
 
 @given(st.lists(st.text("ab_ ", min_size=1, max_size=5), min_size=1, max_size=9))
