@@ -12,14 +12,14 @@ from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
 from edge_export.search.mincut import Problem, Tensor, solve
 
-__all__ = ["Mix", "SearchSpace"]
+__all__ = ["Labelling", "SearchSpace"]
 
 # Without measured times integers are taken to be this much cheaper than floats, whatever the node.
 _UNMEASURED = Times(2.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Mix:
+class Labelling:
     """Which units compute in integers: names of nodes with weights, and of cheap nodes that must stay float."""
 
     int8: frozenset[str]
@@ -71,7 +71,7 @@ class SearchSpace:
             tensors.append(Tensor(producer, tuple(dict.fromkeys(readers)), enter, leave))
         return tensors
 
-    def cheapest(self, penalties: Mapping[str, float], floats: frozenset[str] = frozenset()) -> Mix:
+    def cheapest(self, penalties: Mapping[str, float], floats: frozenset[str] = frozenset()) -> Labelling:
         """Return the mix of least time plus penalties (microseconds, by node with weights, paid where it is int8);
         the nodes `floats` are float.
         """
@@ -85,8 +85,8 @@ class SearchSpace:
         labels = solve(problem)
         return self._mix(frozenset(unit.name for unit, int8 in zip(self.units, labels, strict=True) if int8))
 
-    def _mix(self, int8_units: frozenset[str]) -> Mix:
-        return Mix(
+    def _mix(self, int8_units: frozenset[str]) -> Labelling:
+        return Labelling(
             int8=frozenset(unit.name for unit in self.units if unit.compute is not None and unit.name in int8_units),
             barred=frozenset(
                 name

@@ -19,7 +19,7 @@ from edge_export.quant.int4 import int4_able
 from edge_export.quant.noise import decibels
 from edge_export.quant.select import Compute
 from edge_export.quant.trial import Trial
-from edge_export.search.problem import Mix, SearchSpace
+from edge_export.search.problem import Labelling, SearchSpace
 from edge_export.search.sensitivity import Sensitivity
 
 __all__ = ["PRICES", "Found", "Limits", "Searcher"]
@@ -48,7 +48,7 @@ class Found:
     weights (the others from int8 ones), and the dB of the outputs.
     """
 
-    mix: Mix
+    mix: Labelling
     half: frozenset[str]
     level: float
     int4: frozenset[str] = frozenset()
@@ -107,7 +107,7 @@ class Searcher:
                 floats -= {name}
         return found
 
-    def measured(self, mix: Mix, limits: Limits) -> Found:
+    def measured(self, mix: Labelling, limits: Limits) -> Found:
         """Return a mix with its dB, and with the FP16 weights that it needs."""
         half = self._halves(mix, limits)
         found = self._found(mix, half)
@@ -122,7 +122,7 @@ class Searcher:
             found = max(found, self._found(mix, half), key=lambda one: one.level)
         return found
 
-    def _found(self, mix: Mix, half: frozenset[str]) -> Found:
+    def _found(self, mix: Labelling, half: frozenset[str]) -> Found:
         found = Found(mix, half, 0.0)
         return replace(found, level=self._level(found))
 
@@ -155,7 +155,7 @@ class Searcher:
             mix = self._space.cheapest(penalties, self._kept)
         return self.measured(mix, limits)
 
-    def _halves(self, mix: Mix, limits: Limits, share: float = STORED_SHARE) -> frozenset[str]:
+    def _halves(self, mix: Labelling, limits: Limits, share: float = STORED_SHARE) -> frozenset[str]:
         """Choose the float nodes whose weights are stored as FP16: those asked for, and the worst per byte while the
         noise of stored weights fills more than its share of the target and the bytes last.
         """
@@ -198,13 +198,13 @@ class Searcher:
             self._tried[key] = decibels(max(ratios.values(), default=0.0))
         return self._tried[key]
 
-    def all_float(self) -> Mix:
+    def all_float(self) -> Labelling:
         """Return the mix in which nothing computes in integers."""
-        return Mix(frozenset(), frozenset())
+        return Labelling(frozenset(), frozenset())
 
-    def all_int8(self) -> Mix:
+    def all_int8(self) -> Labelling:
         """Return the mix in which everything computes in integers but what must not."""
-        return Mix(frozenset(item.name for item in self._trial.able) - self._kept, frozenset())
+        return Labelling(frozenset(item.name for item in self._trial.able) - self._kept, frozenset())
 
     def model(self, found: Found) -> onnx.ModelProto:
         """Return the graph of a mix; its unchanged weights lie in the trial's folder."""
