@@ -26,18 +26,14 @@ from edge_runtime.opening.opening import Opened, OpenOptions, open_runner, shape
 from edge_runtime.ort.affinity import staying_on
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.plan.plan import Plan
-from edge_runtime.results import Result
+from edge_runtime.results import Result, UrgentCall
 from edge_runtime.vision.settings import Settings
 
 if TYPE_CHECKING:
     from edge_runtime.prepare import ProgressCall
     from edge_runtime.vision.runner import VisionRunner
 
-__all__ = ["Engine", "RunCall", "UrgentCall", "open_bundle"]
-
-RunCall = Callable[[Sequence[NDArray[np.uint8]]], list[Result]]
-# Asked between two blocks of a run: None, or what to do first, which is given a `run` for images of its own.
-UrgentCall = Callable[[], "Callable[[RunCall], None] | None"]
+__all__ = ["Engine", "open_bundle"]
 
 
 def open_bundle(

@@ -1,17 +1,18 @@
-"""What the engine answers for one image: plain data, in pixels of the original image."""
+"""What judges images, and what it answers for each: plain data, in pixels of the original image."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from edge_runtime.bundle.manifest import Verdict
+from edge_runtime.bundle.manifest import Manifest, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "Prediction", "Result"]
+__all__ = ["Box", "Judge", "Prediction", "Result", "RunCall", "UrgentCall"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,52 @@ class Result:
     tensors: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     # milliseconds spent on this image: "preprocess", "inference" (its share of the batch), "postprocess"
     timing_ms: dict[str, float] = field(default_factory=dict)
+
+
+RunCall = Callable[[Sequence["NDArray[np.uint8]"]], list[Result]]
+# Asked between two blocks of a run: None, or what to do first, which is given a `run` for images of its own.
+UrgentCall = Callable[[], "Callable[[RunCall], None] | None"]
+
+
+class Judge(Protocol):
+    """An engine that judges images: edge_runtime.Engine, and inspect.fake_engine.FakeEngine for tests.
+
+    Several threads may use it; whoever opened it closes it.
+    """
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        ...
+
+    @property
+    def bundle_sha256(self) -> str:
+        """Names the bundle's exact bytes."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """How many calls may be under way at a time; others wait."""
+        ...
+
+    @property
+    def cores(self) -> tuple[int, ...]:
+        """The processors to stay on; none: wherever the system likes."""
+        ...
+
+    @property
+    def preemptible(self) -> bool:
+        """Whether a call asks `urgent` between two blocks."""
+        ...
+
+    def run(self, images: Sequence[NDArray[np.uint8]], urgent: UrgentCall | None = None) -> list[Result]:
+        """Judge images, uint8 [height, width, 3] BGR of any sizes; one result for each, in order. See Engine.run."""
+        ...
+
+    def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Run prepared tensors by input name; every output by name. See Engine.infer."""
+        ...
+
+    def close(self) -> None:
+        """Free the model, when calls under way have ended. Closing twice does nothing."""
+        ...

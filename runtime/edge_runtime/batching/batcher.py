@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.batching.gathering import Gatherer
-from edge_runtime.engine import Engine
 from edge_runtime.errors import DataError, EngineError, UsageError
 from edge_runtime.ort.affinity import staying_on
+from edge_runtime.results import Judge
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -63,7 +63,7 @@ class Batcher:
 
     def __init__(
         self,
-        engine: Engine | BatchCall,
+        engine: Judge | BatchCall,
         max_batch_size: int = 8,
         timeout_ms: float = 2.0,
         shape: Sequence[int | None] | None = None,
@@ -83,16 +83,17 @@ class Batcher:
             axis is None or (isinstance(axis, (int, np.integer)) and axis > 0) for axis in shape
         ):
             raise UsageError(f"expected a shape of positive integers or None for each axis, found {shape!r}")
-        if not isinstance(engine, Engine) and not callable(engine):
+        if not callable(engine) and not hasattr(engine, "infer"):
             raise UsageError(f"expected an engine or a function of a batch, found {type(engine).__name__}")
-        self._engine = engine
+        self._judge = None if callable(engine) else engine
+        self._call: BatchCall = engine if callable(engine) else engine.infer
         self._shape = None if shape is None else tuple(shape)
         self._clock = clock
         self._changed = threading.Condition()
         self._gatherer: Gatherer[_Waiting] = Gatherer(max_batch_size, timeout_ms / 1000)
         self._closing = False
-        self._cores = engine.cores if isinstance(engine, Engine) else ()
-        count = lanes or (engine.lanes if isinstance(engine, Engine) else 1)
+        self._cores = () if self._judge is None else self._judge.cores
+        count = lanes or (1 if self._judge is None else self._judge.lanes)
         self._threads = [
             threading.Thread(target=self._lane, name=f"edgeline-batch-{lane}", daemon=True) for lane in range(count)
         ]
@@ -138,7 +139,7 @@ class Batcher:
         if isinstance(example, Mapping):
             arrays = {name: np.asarray(array) for name, array in example.items()}
             return arrays, tuple((name, str(array.dtype), self._target(array)) for name, array in arrays.items())
-        if isinstance(self._engine, Engine):
+        if self._judge is not None:
             if not isinstance(example, np.ndarray) or example.ndim not in (2, 3):
                 found = list(example.shape) if isinstance(example, np.ndarray) else type(example).__name__
                 raise DataError(f"expected one image [height, width, 3] or tensors by input name, found {found}")
@@ -195,13 +196,12 @@ class Batcher:
             names = list(examples[0])
             found = [example for example in examples if isinstance(example, Mapping)]
             stacked = {name: self._stacked([example[name] for example in found]) for name in names}
-            call = self._engine.infer if isinstance(self._engine, Engine) else self._engine
             own = [next(iter(example.values())).shape for example in found] if names else [()] * len(found)
-            return self._split(call(stacked), own)
+            return self._split(self._call(stacked), own)
         arrays = [example for example in examples if not isinstance(example, Mapping)]
-        if isinstance(self._engine, Engine):
-            return self._engine.run(arrays)
-        return self._split(self._engine(self._stacked(arrays)), [array.shape for array in arrays])
+        if self._judge is not None:
+            return self._judge.run(arrays)
+        return self._split(self._call(self._stacked(arrays)), [array.shape for array in arrays])
 
     def _stacked(self, arrays: Sequence[Array]) -> Array:
         shape = self._target(arrays[0])

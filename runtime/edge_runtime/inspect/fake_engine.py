@@ -1,10 +1,12 @@
-"""A complete engine without a model: it answers with prepared results, to test what is around an engine."""
+"""A complete Judge without a model: it answers with prepared results, to test what is around an engine."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.bundle.manifest import (
     Detect,
@@ -16,13 +18,7 @@ from edge_runtime.bundle.manifest import (
     Thresholds,
     VerdictRule,
 )
-from edge_runtime.results import Box, Prediction, Result
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from edge_runtime.engine import UrgentCall
+from edge_runtime.results import Box, Prediction, Result, UrgentCall
 
 __all__ = ["FakeEngine", "fake_manifest", "fake_ng", "fake_ok"]
 
@@ -79,6 +75,16 @@ class FakeEngine:
         """Return one prepared result per image; `urgent` is never asked: there are no blocks."""
         self.batches.append(len(images))
         return [next(self._results) for _ in images]
+
+    def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Return zeros for every output, as many as there are tensors; other free axes are 1 long."""
+        batch = len(next(iter(tensors.values())))
+        self.batches.append(batch)
+        shapes = [[1 if isinstance(size, str) else size for size in spec.shape[1:]] for spec in self.manifest.outputs]
+        return {
+            spec.name: np.zeros((batch, *shape), spec.dtype)
+            for spec, shape in zip(self.manifest.outputs, shapes, strict=True)
+        }
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -7,39 +7,15 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
 
-from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.record import ModelIdentity, make_record
 from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sources.base import Frame, Source
 from edge_runtime.inspect.summary import Summary
-from edge_runtime.results import Result
+from edge_runtime.results import Judge, Result, RunCall
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["Engine", "RunOptions", "judge", "run"]
-
-
-class Engine(Protocol):
-    """The part of an engine that the loop needs; `edge_runtime.inspect.fake_engine.FakeEngine` is one for tests."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        ...
-
-    @property
-    def bundle_sha256(self) -> str:
-        """Names the bundle's exact bytes."""
-        ...
-
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
-        """Judge images, uint8 [height, width, 3] BGR of any sizes; one result for each, in order."""
-        ...
+__all__ = ["RunOptions", "judge", "run"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +27,7 @@ class RunOptions:
 
 
 def run(
-    engine: Engine,
+    engine: Judge,
     source: Source,
     sinks: Sequence[Sink],
     summary: Summary,
@@ -91,9 +67,7 @@ def _batches(frames: Iterator[Frame], size: int, stop: Callable[[], bool]) -> It
         yield batch
 
 
-def judge(
-    run_images: Callable[[Sequence[NDArray[np.uint8]]], list[Result]], frames: Sequence[Frame]
-) -> list[tuple[Frame, Result]]:
+def judge(run_images: RunCall, frames: Sequence[Frame]) -> list[tuple[Frame, Result]]:
     """Return each frame with its result. One without an image is NO_READ and never reaches the model.
 
     When the engine refuses a picture, that one alone becomes a frame with an error.

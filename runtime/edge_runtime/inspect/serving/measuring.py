@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_runtime.inspect.serving.server import ServedEngine
+    from edge_runtime.results import Judge
 
 __all__ = ["measure_costs"]
 
@@ -25,7 +25,7 @@ _GAIN = 1.02
 
 
 def measure_costs(
-    engine: ServedEngine,
+    engine: Judge,
     picture: NDArray[np.uint8],
     largest: int,
     seconds: float = _SECONDS,
@@ -56,13 +56,13 @@ def _median_ms(measure: Callable[[], float]) -> float:
     return max(sorted(measure() for _ in range(_RUNS))[_RUNS // 2] * 1000, 1e-3)
 
 
-def _timed(engine: ServedEngine, pictures: Sequence[NDArray[np.uint8]], clock: Callable[[], float]) -> float:
+def _timed(engine: Judge, pictures: Sequence[NDArray[np.uint8]], clock: Callable[[], float]) -> float:
     started = clock()
     engine.run(pictures)
     return clock() - started
 
 
-def _together(engine: ServedEngine, picture: NDArray[np.uint8], lanes: int, clock: Callable[[], float]) -> float:
+def _together(engine: Judge, picture: NDArray[np.uint8], lanes: int, clock: Callable[[], float]) -> float:
     """Seconds of one picture while so many run at a time. Raises the first error of any."""
     errors: list[BaseException] = []
 

@@ -8,40 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge_runtime.batching import AdaptivePolicy
 from edge_runtime.batching.forecast import ArrivalForecaster
 from edge_runtime.batching.vocabulary import CostTable, Policy
-from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.record import ModelIdentity, Served, make_record
 from edge_runtime.inspect.serving.core import Core, Explain
 from edge_runtime.inspect.serving.degrading import Degrading, ladder_of
 from edge_runtime.inspect.serving.feed import Feed, Outcome
 from edge_runtime.inspect.serving.refitting import Refitting
-from edge_runtime.inspect.serving.server import ServedEngine, Server
+from edge_runtime.inspect.serving.server import Server
 from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.inspect.summary import SourceFigures, Summary
+from edge_runtime.results import Judge
 
-__all__ = ["ServeEngine", "ServeOptions", "serve"]
+__all__ = ["ServeOptions", "serve"]
 
 _PATIENCE = 2.0  # seconds for a reader to end; one that hangs in a driver is left alone
-
-
-class ServeEngine(ServedEngine, Protocol):
-    """An engine that says what it runs."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        ...
-
-    @property
-    def bundle_sha256(self) -> str:
-        """Names the bundle's exact bytes."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,7 @@ class ServeOptions:
 
 
 def serve(
-    engine: ServeEngine,
+    engine: Judge,
     feeds: Sequence[Feed],
     sinks: Sequence[Sequence[Sink]],
     summary: Summary,

@@ -10,9 +10,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.batching.vocabulary import Request
 from edge_runtime.inspect.run import judge
@@ -22,42 +21,13 @@ from edge_runtime.inspect.serving.feed import Feed, Outcome
 from edge_runtime.inspect.serving.order import InOrder
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.ort.affinity import staying_on
-from edge_runtime.results import Result
+from edge_runtime.results import Judge, RunCall, UrgentCall
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from edge_runtime.engine import RunCall, UrgentCall
-
-__all__ = ["ServedEngine", "Server"]
+__all__ = ["Server"]
 
 _LONGEST_WAIT = 60.0  # seconds; a policy may say "never" in numbers
 _NEVER_MS = 1e9  # a deadline where there is none: 11 days, a number that can be reckoned with
 _SHORTEST_WAIT_MS = 0.2  # whatever a policy says: a lane that only waits must not keep a core busy
-
-
-class ServedEngine(Protocol):
-    """The part of an engine that lanes need; `edge_runtime.inspect.fake_engine.FakeEngine` is one for tests."""
-
-    @property
-    def lanes(self) -> int:
-        """How many calls may be under way at a time."""
-        ...
-
-    @property
-    def cores(self) -> tuple[int, ...]:
-        """The processors to stay on; none: wherever the system likes."""
-        ...
-
-    @property
-    def preemptible(self) -> bool:
-        """Whether a call can be put aside between two blocks."""
-        ...
-
-    def run(self, images: Sequence[NDArray[np.uint8]], urgent: UrgentCall | None = None) -> list[Result]:
-        """Judge images; see edge_runtime.Engine.run."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +49,7 @@ class Server:
 
     def __init__(
         self,
-        engine: ServedEngine,
+        engine: Judge,
         core: Core,
         degrading: Degrading,
         clock: Callable[[], float] = time.monotonic,
