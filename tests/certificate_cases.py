@@ -7,11 +7,11 @@ import dataclasses
 from edge_export.certificate.flips import Flip, Flips
 from edge_export.certificate.record import Record, part_bytes
 from edge_export.evaluate.evaluate import Comparison, Score
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Block,
     Certificate,
-    Classify,
     FileEntry,
     Latency,
     Manifest,
@@ -19,10 +19,8 @@ from edge_runtime.bundle.manifest import (
     NodePrecision,
     Provenance,
     Stage,
-    TensorSpec,
-    Thresholds,
-    VerdictRule,
 )
+from edge_runtime.bundle.postprocess_spec import Classify
 
 STAGES = (
     Stage("min-max ranges", 21.4, 0.871, True),

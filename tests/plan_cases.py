@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance, Raw, TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.plan import (
     BlockMeasurement,
     Form,

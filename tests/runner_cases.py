@@ -14,7 +14,8 @@ from edge_runtime.blocks.prepared import PreparedBlock
 from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.storage import room
 from edge_runtime.bundle.bundle import Bundle
-from edge_runtime.bundle.manifest import Block, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.manifest import Block
 from edge_runtime.inspect.fake_engine import fake_manifest
 from edge_runtime.plan import (
     BlockMeasurement,

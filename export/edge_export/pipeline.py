@@ -49,7 +49,8 @@ from edge_export.passes.write import write_bundle
 from edge_export.search.target import check_target
 from edge_export.state import Draft, Feeds, Progress
 from edge_export.text import printable
-from edge_runtime.bundle.manifest import Manifest, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError, EdgelineError, ModelError
 from edge_runtime.vision.preprocess import Preprocessor
 

@@ -22,7 +22,8 @@ from edge_export.quant.ranges import QuantParams
 from edge_export.quant.repair.levels import Gauge
 from edge_export.quant.weights import QuantizedWeight
 from edge_export.tensors import Feeds, ValueFact
-from edge_runtime.bundle.manifest import Accuracy, Latency, NodePrecision, Stage, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.manifest import Accuracy, Latency, NodePrecision, Stage
 
 __all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
 

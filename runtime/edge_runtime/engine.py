@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.files.sizes import parse_size
 from edge_runtime.opening.opening import Opened, OpenOptions, open_runner, shapes_agree

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from edge_runtime.bundle.manifest import Manifest, Verdict
+from edge_runtime.bundle.facts import Verdict
+from edge_runtime.bundle.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_export.model.metadata.read import facts_of_onnx
-from edge_runtime.bundle.manifest import Classify, Detect
+from edge_runtime.bundle.postprocess_spec import Classify, Detect
 from edge_runtime.cli.console import run_command
 from edge_tools import zoo_graph, zoo_vit
 from edge_tools.zoo import MODELS, Entry, zoo

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data import RandomCalibration, Sample
 from edge_export.evaluate.data.images import find_images, read_image, spread
-from edge_runtime.bundle.manifest import Preprocess, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
 from edge_runtime.vision.preprocess import Preprocessor
 from edge_tools.known_models import KnownModel

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Segment
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Raw, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = ["KNOWN", "UNKNOWN", "DataKind", "KnownModel"]
 

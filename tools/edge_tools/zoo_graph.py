@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_export.model.metadata.own import KEY
-from edge_runtime.bundle.manifest import Classify, Preprocess
+from edge_runtime.bundle.postprocess_spec import Classify
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.files.schema import to_json
 
 __all__ = ["IR_VERSION", "OPSET", "Graph", "bell", "classifier_properties", "notice"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from edge_runtime.bundle.manifest import Preprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_tools.zoo_graph import Graph, classifier_properties
 
 __all__ = ["RESNET18", "RESNET50", "ResnetShape", "build_resnet"]

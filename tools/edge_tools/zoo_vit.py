@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from edge_runtime.bundle.manifest import Preprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_tools.zoo_graph import Graph, bell, classifier_properties
 
 __all__ = ["VIT_B16", "VIT_TI16", "VitShape", "build_vit"]

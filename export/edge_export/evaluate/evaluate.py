@@ -27,7 +27,8 @@ from edge_export.evaluate.metrics.answers import FIDELITY, FidelityJudge
 from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
 from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.evaluate.metrics.judges import Judge, Measure, judge_for
-from edge_runtime.bundle.manifest import Accuracy, Detect, Manifest
+from edge_runtime.bundle.manifest import Accuracy, Manifest
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import DataError
 from edge_runtime.results import Result
 from edge_runtime.vision.settings import Settings

@@ -6,7 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Union
 
-from edge_runtime.bundle.manifest import Postprocess, Preprocess, Thresholds, VerdictRule
+from edge_runtime.bundle.facts import Thresholds, VerdictRule
+from edge_runtime.bundle.postprocess_spec import Postprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = ["KnownFacts", "image_shape", "merge"]
 

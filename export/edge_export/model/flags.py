@@ -11,18 +11,9 @@ from typing import Any, Literal
 
 from edge_export.model.facts import KnownFacts, merge
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
-from edge_runtime.bundle.manifest import (
-    Anomaly,
-    Classify,
-    Detect,
-    Postprocess,
-    Preprocess,
-    Raw,
-    Segment,
-    TensorSpec,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.schema import SchemaError, from_json, to_json
 

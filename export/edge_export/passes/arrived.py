@@ -27,7 +27,8 @@ from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.quant.twin import Quantizer, Twin, float_twin
 from edge_export.state import Draft, Progress
 from edge_export.tensors import Feeds
-from edge_runtime.bundle.manifest import Accuracy, Classify, Raw
+from edge_runtime.bundle.manifest import Accuracy
+from edge_runtime.bundle.postprocess_spec import Classify, Raw
 
 __all__ = ["LEAST_AGREEMENT", "LEAST_DB", "SPARSE_SHARE", "check_arrived"]
 

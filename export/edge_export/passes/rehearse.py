@@ -20,7 +20,8 @@ from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
 from edge_export.ort import open_session, run
 from edge_export.passes.write import manifest_of
 from edge_export.state import Draft, Progress
-from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Postprocess, Segment, TensorSpec, VerdictRule
+from edge_runtime.bundle.facts import TensorSpec, VerdictRule
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
 from edge_runtime.errors import DataError, EngineError, ModelError, UsageError
 from edge_runtime.vision.preprocess import Preprocessor
 from edge_runtime.vision.runner import VisionRunner

@@ -28,6 +28,7 @@ from edge_export.outside import inside, point_outside, tensor_array
 from edge_export.state import Draft
 from edge_export.text import without_folders
 from edge_runtime.bundle.bundle import MANIFEST, REPORT, read_bundle
+from edge_runtime.bundle.facts import Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Block,
@@ -36,10 +37,8 @@ from edge_runtime.bundle.manifest import (
     ModelInfo,
     NodePrecision,
     Provenance,
-    Raw,
-    Thresholds,
-    VerdictRule,
 )
+from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.bundle.seal import UNSEALED, seal
 from edge_runtime.errors import BundleError, ModelError, UsageError
 from edge_runtime.files.atomic import new_folder, sha256_file, writing

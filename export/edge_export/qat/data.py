@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_export.qat.ops.resize import linear_along
-from edge_runtime.bundle.manifest import Preprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
 
 __all__ = ["Batches", "as_tensors", "image_axes"]

@@ -23,7 +23,7 @@ from edge_export.qat.samples import ArraySamples
 from edge_export.qat.sparsity import CubicSparsity
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.state import Progress
-from edge_runtime.bundle.manifest import Classify, Raw
+from edge_runtime.bundle.postprocess_spec import Classify, Raw
 from edge_runtime.errors import UsageError
 
 __all__ = ["DistillOptions", "DistillReport", "Fidelity", "distill", "measure"]

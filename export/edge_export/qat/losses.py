@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edge_export.graph import Graph, attribute, default_opset
 from edge_export.model.facts import KnownFacts
-from edge_runtime.bundle.manifest import Classify, Detect, Segment
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
 
 __all__ = ["DistillLoss"]
 

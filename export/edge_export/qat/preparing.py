@@ -22,7 +22,7 @@ from edge_export.qat.plan import PrepareOptions, QatPlan, make_plan
 from edge_export.qat.samples import ArraySamples
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.state import Feeds, Progress
-from edge_runtime.bundle.manifest import Raw
+from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import DataError, ModelError, UsageError
 
 __all__ = ["prepare"]

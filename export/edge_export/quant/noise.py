@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Classify, Postprocess
 from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.postprocess_spec import Classify, Postprocess
 
 __all__ = ["CEILING_DB", "NoiseMeter", "decibels"]
 

@@ -10,7 +10,7 @@ from edge_export.quant.noise import NoiseMeter
 from edge_export.quant.select import Compute
 from edge_export.quant.variants import Variants
 from edge_export.state import Draft, Feeds
-from edge_runtime.bundle.manifest import Raw
+from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["Trial"]
 

@@ -4,7 +4,7 @@ scores, which are what breaks first. The certificate and the device tell them ap
 
 from __future__ import annotations
 
-from edge_runtime.bundle.manifest import Detect, Postprocess
+from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
 __all__ = ["BOX_VALUES", "box_axis"]
 

@@ -8,16 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import (
-    Detect,
-    Manifest,
-    ModelInfo,
-    Preprocess,
-    Provenance,
-    TensorSpec,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.postprocess_spec import Detect
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.results import Box, Prediction, Result, UrgentCall
 
 __all__ = ["FakeEngine", "fake_manifest", "fake_ng", "fake_ok"]

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from edge_runtime.bundle.manifest import Verdict
+from edge_runtime.bundle.facts import Verdict
 from edge_runtime.files.sizes import format_size
 from edge_runtime.inspect.record import Record, Served
 

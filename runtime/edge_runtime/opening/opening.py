@@ -19,7 +19,7 @@ from edge_runtime.blocks.prepared import (
     read_json,
 )
 from edge_runtime.bundle.bundle import Bundle, read_bundle
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import BundleError, EdgelineError, EngineError, ModelError, OutputError, UsageError
 from edge_runtime.files.atomic import file_stamp
 from edge_runtime.files.folders import cache_root

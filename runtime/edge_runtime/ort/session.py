@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_devices import usable_cores
 from edge_devices.profile import ProviderChoice
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.ort.process import Tensors, exact_products, import_onnxruntime, one_line, run_named, set_threads
 from edge_runtime.ort.providers.choose import CPU, DEVICES, NativeProvider, choose, native_providers, short_name

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_devices.profile import ProviderChoice
 from edge_runtime.bundle.bundle import Bundle
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.tune.rig import Subject
 from edge_runtime.verify.golden import load_golden, read_golden
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Classify, Manifest, Preprocess
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.postprocess_spec import Classify
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import BundleError
 from edge_runtime.results import Result
 from edge_runtime.vision.class_names import class_name

@@ -26,7 +26,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Preprocess, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import BundleError
 from edge_runtime.vision.preprocess import Preprocessor
 

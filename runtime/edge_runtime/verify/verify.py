@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.bundle.manifest import Manifest, Postprocess
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.postprocess_spec import Postprocess
 from edge_runtime.engine import Engine
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.opening.opening import OpenOptions, open_runner

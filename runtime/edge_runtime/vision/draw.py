@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
-from edge_runtime.bundle.manifest import Verdict
+from edge_runtime.bundle.facts import Verdict
 from edge_runtime.results import Prediction, Result
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Preprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.resample import Filter, resample

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_runtime.bundle.manifest import Anomaly, Detect, Manifest
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.postprocess_spec import Anomaly, Detect
 from edge_runtime.errors import UsageError
 from edge_runtime.vision.class_names import anomaly_name, class_name
 from edge_runtime.vision.verdict import check_rule

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from edge_runtime.bundle.manifest import Verdict, VerdictRule
+from edge_runtime.bundle.facts import Verdict, VerdictRule
 from edge_runtime.errors import BundleError
 from edge_runtime.results import Prediction
 

@@ -13,7 +13,8 @@ from edge_export.certificate.certify import certificate_of
 from edge_export.evaluate.data.calibration import RandomCalibration
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
-from edge_runtime.bundle.manifest import Classify, Latency
+from edge_runtime.bundle.manifest import Latency
+from edge_runtime.bundle.postprocess_spec import Classify
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 from certificate_cases import manifest
 
 from edge_export.certificate.flips import MOST, Collector
-from edge_runtime.bundle.manifest import Anomaly, Detect, Segment, VerdictRule
+from edge_runtime.bundle.facts import VerdictRule
+from edge_runtime.bundle.postprocess_spec import Anomaly, Detect, Segment
 from edge_runtime.results import Box, Prediction, Result
 
 IMAGE = np.full((480, 640, 3), 128, np.uint8)

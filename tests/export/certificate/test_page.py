@@ -8,7 +8,9 @@ import pytest
 from certificate_cases import LAYERS, certificate, comparison, flips, manifest, record
 
 from edge_export.certificate.page import render_page
-from edge_runtime.bundle.manifest import Accuracy, NodePrecision, Raw, Stage, VerdictRule
+from edge_runtime.bundle.facts import VerdictRule
+from edge_runtime.bundle.manifest import Accuracy, NodePrecision, Stage
+from edge_runtime.bundle.postprocess_spec import Raw
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 VOID = {"br", "img", "link", "meta"}

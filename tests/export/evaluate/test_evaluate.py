@@ -30,7 +30,7 @@ from edge_export.evaluate.evaluate import (
     measure,
     tensor_fidelity,
 )
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError
 from edge_runtime.results import Box, Prediction, Result
 

@@ -14,7 +14,8 @@ from edge_export.model.facts import KnownFacts
 from edge_export.passes.arrived import check_arrived
 from edge_export.pipeline import QuietProgress
 from edge_export.state import Draft
-from edge_runtime.bundle.manifest import Classify, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.postprocess_spec import Classify
 
 FEEDS = [{"images": sample[None]} for sample in samples(12)]
 INPUT = TensorSpec("images", "float32", ("batch", 3, 16, 16))

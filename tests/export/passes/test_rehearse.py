@@ -8,7 +8,7 @@ from tiny_models import convnet, make, save
 from edge_export.model.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
-from edge_runtime.bundle.manifest import Raw
+from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import ModelError, UsageError
 
 SIZE = {"width": 16, "height": 16, "scale": 1 / 255}

@@ -17,7 +17,7 @@ from edge_export.model.sources.hugging_face import _size
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.bundle.manifest import Preprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.engine import open_bundle
 from edge_runtime.errors import ModelError
 from edge_runtime.verify.golden import compare, read_golden

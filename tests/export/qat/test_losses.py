@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from edge_export.model.facts import KnownFacts  # noqa: E402
 from edge_export.qat.data import Batches  # noqa: E402
 from edge_export.qat.losses import DistillLoss  # noqa: E402
-from edge_runtime.bundle.manifest import Classify, Detect  # noqa: E402
+from edge_runtime.bundle.postprocess_spec import Classify, Detect  # noqa: E402
 from edge_runtime.errors import DataError  # noqa: E402
 
 TEACHER = {"logits": torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.4, 3.0]])}

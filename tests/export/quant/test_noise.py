@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_export.quant.noise import CEILING_DB, NoiseMeter, decibels
-from edge_runtime.bundle.manifest import Classify, Raw
+from edge_runtime.bundle.postprocess_spec import Classify, Raw
 
 
 def level(postprocess, a, b):

@@ -9,7 +9,7 @@ import pytest
 from tiny_bundle import make_bundle
 
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.tune import rig as rig_module
 from edge_runtime.tune.contest import PLAIN

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Anomaly, Classify, Manifest, Postprocess, Raw, Segment, Thresholds
+from edge_runtime.bundle.facts import Thresholds
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Postprocess, Raw, Segment
 from edge_runtime.errors import BundleError, EngineError
 from edge_runtime.inspect.fake_engine import fake_manifest
 from edge_runtime.verify.answer import compare_answers, read_answer

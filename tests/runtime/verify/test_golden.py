@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Preprocess, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import BundleError
 from edge_runtime.verify import golden
 from edge_runtime.verify.golden import (

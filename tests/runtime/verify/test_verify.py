@@ -20,7 +20,9 @@ from tiny_bundle import make_bundle
 
 from edge_runtime import open_bundle
 from edge_runtime.bundle.bundle import MANIFEST
-from edge_runtime.bundle.manifest import Accuracy, Certificate, Latency, Manifest, Raw, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.manifest import Accuracy, Certificate, Latency, Manifest
+from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.bundle.seal import UNSEALED, seal
 from edge_runtime.cli import run as cli
 from edge_runtime.cli.console import run_command

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_runtime.bundle.manifest import Preprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.preprocess import Preprocessor

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.bundle.manifest import VerdictRule
+from edge_runtime.bundle.facts import VerdictRule
 from edge_runtime.errors import BundleError
 from edge_runtime.results import Prediction
 from edge_runtime.vision.verdict import check_rule, judge

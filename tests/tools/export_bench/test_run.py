@@ -11,7 +11,8 @@ import onnx
 import pytest
 from tiny_models import convnet
 
-from edge_runtime.bundle.manifest import Classify, Preprocess
+from edge_runtime.bundle.postprocess_spec import Classify
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import EngineError
 from edge_tools.export_bench import children, environments, export, run
 from edge_tools.export_bench.children import JudgeChild

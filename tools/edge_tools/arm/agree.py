@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.bundle.manifest import Manifest, Postprocess
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.postprocess_spec import Postprocess
 from edge_runtime.cli.console import run_command
 from edge_runtime.errors import DataError, VerificationError
 from edge_runtime.verify.answer import WORDS, compare_answers

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import Bundle
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import EngineError, UsageError
 from edge_runtime.verify.golden import load_golden, read_golden
 

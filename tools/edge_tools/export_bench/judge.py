@@ -19,14 +19,9 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import choose_images
 from edge_export.evaluate.evaluate import Options, Score, compare, fidelity, measuring_settings, tensor_fidelity
-from edge_runtime.bundle.manifest import (
-    SCHEMA_VERSION,
-    Manifest,
-    ModelInfo,
-    Provenance,
-    Raw,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import VerdictRule
+from edge_runtime.bundle.manifest import SCHEMA_VERSION, Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import EdgelineError
 from edge_runtime.ort.session import OrtSession, SessionOptions
 from edge_runtime.results import Result

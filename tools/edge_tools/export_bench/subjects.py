@@ -11,7 +11,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Thresholds
+from edge_runtime.bundle.facts import Thresholds
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Raw
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.files.schema import to_json
 from edge_tools.known_models import KNOWN
 

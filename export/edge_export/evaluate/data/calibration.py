@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from edge_export.evaluate.data.arrays import ArrayMember, open_members, read_samples
 from edge_export.evaluate.data.images import IMAGE_SUFFIXES, find_images, listed_lines, read_image, spread
 from edge_export.text import printable
-from edge_runtime.bundle.manifest import Preprocess, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.vision.preprocess import Preprocessor
 

@@ -11,7 +11,8 @@ import onnx
 from edge_export.model.facts import KnownFacts, merge
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import label_list
-from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Postprocess, Preprocess, Segment
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = ["GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "guess"]
 

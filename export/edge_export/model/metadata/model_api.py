@@ -12,17 +12,9 @@ from typing import Any, Literal
 from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import MAX_LABELS, boolean, label_list, number, numbers
-from edge_runtime.bundle.manifest import (
-    Anomaly,
-    Classify,
-    Detect,
-    Postprocess,
-    Preprocess,
-    Raw,
-    Segment,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import Thresholds, VerdictRule
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = ["read_model_api"]
 

@@ -12,7 +12,9 @@ from typing import Literal
 from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
-from edge_runtime.bundle.manifest import Classify, Detect, Postprocess, Preprocess, Raw, Segment, Thresholds
+from edge_runtime.bundle.facts import Thresholds
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Raw, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = ["read_ultralytics"]
 

@@ -20,7 +20,7 @@ from edge_export.quant.repair.levels import Gauge
 from edge_export.quant.repair.workbench import Workbench
 from edge_export.state import Draft
 from edge_export.tensors import Feeds
-from edge_runtime.bundle.manifest import Raw
+from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["SAMPLES", "gauge", "telling_outputs", "weights_gauge"]
 

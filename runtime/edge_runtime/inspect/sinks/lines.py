@@ -6,7 +6,7 @@ from typing import TextIO
 
 import click
 
-from edge_runtime.bundle.manifest import Verdict
+from edge_runtime.bundle.facts import Verdict
 from edge_runtime.errors import OutputError
 from edge_runtime.inspect.record import Record, to_line
 from edge_runtime.inspect.sources.base import Frame, SourceKind

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Anomaly, Manifest
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.postprocess_spec import Anomaly
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Prediction
 from edge_runtime.vision.class_names import anomaly_name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Detect
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.boxes import corners

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Anomaly, Classify, Detect, Manifest, Segment
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Segment
 from edge_runtime.results import Result
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.anomaly import anomaly

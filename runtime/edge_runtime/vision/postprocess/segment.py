@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest, Segment
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.postprocess_spec import Segment
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Prediction
 from edge_runtime.vision.class_names import class_name

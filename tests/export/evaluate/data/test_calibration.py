@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edge_export.evaluate.data import RandomCalibration, open_calibration
 from edge_export.evaluate.data.images import spread
-from edge_runtime.bundle.manifest import Preprocess, TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.vision.preprocess import Preprocessor
 

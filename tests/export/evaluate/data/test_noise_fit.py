@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_export.evaluate.data.calibration import RandomCalibration
 from edge_export.evaluate.data.noise_fit import fit_noise
-from edge_runtime.bundle.manifest import TensorSpec
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError
 
 

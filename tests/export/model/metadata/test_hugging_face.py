@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import facts_of_folder
-from edge_runtime.bundle.manifest import Classify, Detect, Preprocess, Segment
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import ModelError
 
 VIT = {

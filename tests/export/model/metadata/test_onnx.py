@@ -12,16 +12,9 @@ from onnx import TensorProto, helper
 from edge_export.model.facts import KnownFacts, image_shape, merge
 from edge_export.model.metadata import complete, facts_of_onnx
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
-from edge_runtime.bundle.manifest import (
-    Anomaly,
-    Classify,
-    Detect,
-    Preprocess,
-    Raw,
-    Segment,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import Thresholds, VerdictRule
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Raw, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
 from edge_runtime.files.schema import to_json
 

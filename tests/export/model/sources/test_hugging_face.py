@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from edge_export.model.sources import SourceOptions, load_source
 from edge_export.passes.clean import clean
-from edge_runtime.bundle.manifest import Classify
+from edge_runtime.bundle.postprocess_spec import Classify
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
 CONFIG = {"architectures": ["ViTForImageClassification"], "model_type": "vit", "id2label": {"0": "ok", "1": "bad"}}

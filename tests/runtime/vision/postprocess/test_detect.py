@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import (
-    Detect,
-    Manifest,
-    ModelInfo,
-    Provenance,
-    TensorSpec,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Result
 from edge_runtime.vision.placement import Placement

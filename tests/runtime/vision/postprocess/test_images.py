@@ -10,20 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import (
-    Anomaly,
-    Classify,
-    Detect,
-    Manifest,
-    ModelInfo,
-    Postprocess,
-    Provenance,
-    Raw,
-    Segment,
-    TensorSpec,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
 from edge_runtime.errors import BundleError, EngineError, UsageError
 from edge_runtime.results import Box, Result
 from edge_runtime.vision.placement import Placement

@@ -9,19 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from places import SHARED_DATA
 
-from edge_runtime.bundle.manifest import (
-    Classify,
-    Detect,
-    Manifest,
-    ModelInfo,
-    Postprocess,
-    Preprocess,
-    Provenance,
-    Segment,
-    TensorSpec,
-    Thresholds,
-    VerdictRule,
-)
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
+from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Segment
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.results import Box, Result
 from edge_runtime.vision.postprocess import interpret
 from edge_runtime.vision.preprocess import Preprocessor

@@ -1,0 +1,43 @@
+"""What is true of a model, whoever runs it: its tensors, what is done before and after them, and how it judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Union
+
+__all__ = ["TensorSpec", "Thresholds", "Verdict", "VerdictRule"]
+
+Verdict = Literal["OK", "NG", "NO_READ"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One graph input or output. A dimension is a positive number, or a name when it may vary (the batch)."""
+
+    name: str
+    dtype: str  # numpy's name: "float32", "uint8", "int64", ...
+    shape: tuple[Union[int, str], ...]
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """When a frame is NG. `any`: a reported object of `classes` (all when empty); `class`: the best class is
+    not one of `ok_classes`; `score`: the anomaly score reaches the threshold; `none`: the model does not judge.
+    """
+
+    rule: Literal["any", "class", "score", "none"] = "none"
+    classes: tuple[str, ...] = ()
+    ok_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Confidence below which nothing is reported, and the overlap (IoU) above which boxes are merged; 0..1."""
+
+    confidence: float = 0.25
+    iou: float = 0.45
+
+    def __post_init__(self) -> None:
+        for name in ("confidence", "iou"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be 0..1, found {getattr(self, name)}")

@@ -1,0 +1,119 @@
+"""What a model's outputs mean: one dataclass for each task, told apart in JSON by `task`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Union
+
+__all__ = ["Anomaly", "Classify", "Detect", "Postprocess", "Raw", "Segment"]
+
+
+@dataclass(frozen=True)
+class Classify:
+    """One score per class: output [N, C] (trailing or leading dimensions of size 1 are squeezed)."""
+
+    task: Literal["classify"] = "classify"
+    output: str = ""  # "" is the model's first output
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    top_k: int = 5
+    # output[C] is "nothing": some ImageNet models have 1001 classes, the first meaning background.
+    first_class: int = 0
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1 or self.first_class < 0:
+            raise ValueError(
+                f"top_k must be at least 1 and first_class at least 0, found {self.top_k} and {self.first_class}"
+            )
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Boxes with classes. `format` says what the graph's outputs hold, before NMS:
+
+    - "yolo": [N, 4+C, A] or [N, A, 4+C], cx cy w h in input pixels then class scores (Ultralytics v8 and later).
+    - "yolo-objectness": [N, A, 5+C], the same with an objectness before the classes (YOLOv5, v7).
+    - "grid": rows dx dy log(w) log(h) [objectness] classes per anchor point of each stride's grid, row-major,
+      cx = (gx + dx) * stride, w = exp(log w) * stride (YOLOX, arXiv 2107.08430, section 2.1).
+    - "fastest": grid format of FastestDet: [N, 5+C, H, W], objectness, tanh/sigmoid offsets, classes.
+    - "boxes-scores": two outputs, boxes [N, A, 4] and class scores [N, A, C] (SSD, DETR). A third one, if named in
+      `outputs`, holds anchors [N, A, 4]: the boxes are then offsets of the anchors' corners, in units of their size.
+    - "final": [N, K, 6], x1 y1 x2 y2 score class, already suppressed (end-to-end detectors).
+    - "final-split": three or four outputs as TensorFlow's detection post-processing writes them: boxes [N, K, 4],
+      classes [N, K], scores [N, K] and an optional count [N].
+    """
+
+    task: Literal["detect"] = "detect"
+    format: Literal["yolo", "yolo-objectness", "grid", "fastest", "boxes-scores", "final", "final-split"] = "yolo"
+    outputs: tuple[str, ...] = ()  # () is the model's outputs in order; else their names in the format's order
+    box: Literal["cxcywh", "xyxy", "yxyx"] = "cxcywh"
+    normalized: bool = False  # box coordinates are 0..1 of the input instead of pixels
+    axis: Literal["channels-first", "channels-last"] = "channels-first"
+    strides: tuple[int, ...] = ()  # for "grid"
+    objectness: bool = False  # for "grid"
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    # classes that stand for "nothing here" in the score columns: SSD has it first, DETR last.
+    background: Literal["none", "first", "last"] = "none"
+    nms: bool = True
+    class_agnostic: bool = False
+    max_det: int = 300
+
+    def __post_init__(self) -> None:
+        if any(not 1 <= stride <= 1024 for stride in self.strides):
+            raise ValueError(f"strides must be 1..1024 pixels, found {', '.join(map(str, self.strides))}")
+        if not 1 <= self.max_det <= 10_000:
+            raise ValueError(f"max_det must be 1..10000, found {self.max_det}")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One class per pixel: output [N, C, H, W] scores, or [N, H, W] class indices."""
+
+    task: Literal["segment"] = "segment"
+    output: str = ""
+    axis: Literal["channels-first", "channels-last"] = "channels-first"
+    activation: Literal["none", "softmax", "sigmoid"] = "none"
+    background: int = 0  # the class that is not reported; -1: report all
+    min_area: float = 0.0005  # fraction of the image; smaller regions are not reported
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.background <= 254:
+            raise ValueError(f"background must be a class 0..254, or -1 for none, found {self.background}")
+        _check_area(self.min_area)
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """An anomaly map [N, 1, H, W] or [N, H, W], and perhaps a score [N]; without one the map's maximum is it.
+
+    `minimum`/`maximum` scale raw scores to 0..1 as anomalib's min-max normalisation does around `raw_threshold`:
+    score = clip((raw - raw_threshold) / (maximum - minimum) + 0.5, 0, 1).
+    """
+
+    task: Literal["anomaly"] = "anomaly"
+    map_output: str = ""
+    score_output: str = ""
+    normalize: bool = False
+    minimum: float = 0.0
+    maximum: float = 1.0
+    raw_threshold: float = 0.5
+    min_area: float = 0.0  # fraction of the image; smaller regions are not reported
+
+    def __post_init__(self) -> None:
+        if self.normalize and not self.maximum > self.minimum:
+            raise ValueError(f"maximum must be above minimum, found {self.minimum}..{self.maximum}")
+        _check_area(self.min_area)
+
+
+def _check_area(fraction: float) -> None:
+    if not 0.0 <= fraction <= 1.0:
+        raise ValueError(f"min_area must be a fraction 0..1 of the image, found {fraction}")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The tensors as they are: the user's own code looks at them."""
+
+    task: Literal["raw"] = "raw"
+
+
+Postprocess = Union[Classify, Detect, Segment, Anomaly, Raw]
