@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from edge_export.graph import Graph
-from edge_export.ort import expose, open_session, run
 from edge_export.quant.params import search_params
 from edge_export.quant.qdq import WeightCache, to_qdq
 from edge_export.quant.ranges import Histogram
 from edge_export.quant.select import compute_nodes, plan_tensors
+from edge_export.run import expose, open_session, run
 
 
 def quantized(model, feeds, names=None, half=()):

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from edge_export.certificate.flips import Flips
 from edge_export.evaluate.data.calibration import CalibrationSet
 from edge_export.evaluate.evaluate import Comparison
+from edge_export.graph.outside import WeightFolder
 from edge_export.model.facts import KnownFacts
 from edge_export.model.sources import SourceModel
 from edge_export.options import ExportOptions
-from edge_export.outside import WeightFolder
 from edge_export.quant.ranges import QuantParams
 from edge_export.quant.repair.levels import Gauge
 from edge_export.quant.weights import QuantizedWeight

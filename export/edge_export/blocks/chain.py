@@ -15,8 +15,8 @@ import onnxruntime
 
 from edge_export.blocks.models import block_model
 from edge_export.graph import copy_without_weights
-from edge_export.ort import open_session, run
-from edge_export.outside import is_heavy
+from edge_export.graph.outside import is_heavy
+from edge_export.run import open_session, run
 from edge_export.state import Cut
 from edge_export.tensors import Feeds, ValueFact
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from edge_export.graph import Graph
-from edge_export.outside import tensor_array
+from edge_export.graph.outside import tensor_array
 from edge_export.state import Cut
 from edge_runtime.bundle.bundle import BLOCK_ALIGNMENT, TENSOR_ALIGNMENT
 

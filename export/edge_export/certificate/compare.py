@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_export.certificate.record import part_bytes, precision_counts
 from edge_export.evaluate.metrics.fidelity import signal_noise
-from edge_export.ort import open_session, run
+from edge_export.run import open_session, run
 from edge_export.text import printable
 from edge_runtime.bundle.bundle import MANIFEST, read_bundle
 from edge_runtime.bundle.manifest import Accuracy, Manifest, Stage

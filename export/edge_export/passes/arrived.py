@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
 from edge_export.graph import Graph
-from edge_export.ort import expose, open_session, run
-from edge_export.outside import tensor_array
+from edge_export.graph.outside import tensor_array
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.quant.twin import Quantizer, Twin, float_twin
+from edge_export.run import expose, open_session, run
 from edge_export.state import Draft, Progress
 from edge_export.tensors import Feeds
 from edge_runtime.bundle.manifest import Accuracy

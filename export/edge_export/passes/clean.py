@@ -21,13 +21,14 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from edge_export.cleanups import repair
+from edge_export.cleanups.fold_pads import fold_pads
+from edge_export.cleanups.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
+from edge_export.cleanups.shapes import BATCH, Shapes, declared_shape, fill_shapes, set_shape, write_shapes
+from edge_export.cleanups.simplify import simplify
 from edge_export.graph import default_opset
-from edge_export.ort import one_line
-from edge_export.outside import WeightFolder, loadable
-from edge_export.passes import repair
-from edge_export.passes.fold_pads import fold_pads
-from edge_export.passes.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
-from edge_export.passes.probe import (
+from edge_export.graph.outside import WeightFolder, loadable
+from edge_export.probe import (
     INTEGERS,
     PROTO_LIMIT,
     Probe,
@@ -35,8 +36,7 @@ from edge_export.passes.probe import (
     open_session,
     seeded_feed,
 )
-from edge_export.passes.shapes import BATCH, Shapes, declared_shape, fill_shapes, set_shape, write_shapes
-from edge_export.passes.simplify import simplify
+from edge_export.run import one_line
 from edge_runtime.errors import ModelError
 
 __all__ = ["Cleaned", "clean"]

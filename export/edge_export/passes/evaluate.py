@@ -13,9 +13,9 @@ from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_l
 from edge_export.evaluate.data.truth import LabelledSet
 from edge_export.evaluate.evaluate import Comparison, Options, accuracy_row, compare, fidelity, measuring_settings
 from edge_export.evaluate.metrics.answers import FIDELITY
-from edge_export.ort import open_session
 from edge_export.passes.rehearse import ProtoSession
 from edge_export.passes.write import manifest_of
+from edge_export.run import open_session
 from edge_export.state import Draft, Progress
 from edge_export.text import printable
 from edge_runtime.bundle.manifest import Manifest

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
-from edge_export.ort import run_each
 from edge_export.passes.write import manifest_of
+from edge_export.run import run_each
 from edge_export.state import Draft, Feeds, Golden, Progress
 from edge_runtime.errors import EngineError
 from edge_runtime.verify.answer import read_answer

@@ -17,8 +17,8 @@ from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
 from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import NO_VERDICT
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
-from edge_export.ort import open_session, run
 from edge_export.passes.write import manifest_of
+from edge_export.run import open_session, run
 from edge_export.state import Draft, Progress
 from edge_runtime.bundle.facts import TensorSpec, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment

@@ -23,8 +23,8 @@ from edge_export.certificate.certify import certificate_of
 from edge_export.certificate.page import render_page
 from edge_export.certificate.record import precision_counts, record_of
 from edge_export.graph import default_opset
-from edge_export.ort import open_session, run
-from edge_export.outside import inside, point_outside, tensor_array
+from edge_export.graph.outside import inside, point_outside, tensor_array
+from edge_export.run import open_session, run
 from edge_export.state import Draft
 from edge_export.text import without_folders
 from edge_runtime.bundle.bundle import MANIFEST, REPORT, read_bundle

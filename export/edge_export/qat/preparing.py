@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_export.model.sources.torch_module import convert_module
-from edge_export.ort import open_session, run
 from edge_export.pipeline import QuietProgress
 from edge_export.qat.graph import TorchGraph
 from edge_export.qat.model import QatModel
 from edge_export.qat.plan import PrepareOptions, QatPlan, make_plan
 from edge_export.qat.samples import ArraySamples
 from edge_export.quant.noise import NoiseMeter, decibels
+from edge_export.run import open_session, run
 from edge_export.state import Feeds, Progress
 from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import DataError, ModelError, UsageError

@@ -20,7 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_export.graph import Graph, copy_without_weights
-from edge_export.ort import open_session, run
+from edge_export.run import open_session, run
 from edge_export.tensors import Feeds
 
 __all__ = ["ACTIVATION_BYTES", "OPEN_BYTES", "Segment", "Stream", "cut_segments"]

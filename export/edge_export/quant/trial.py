@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edge_export.ort import open_session, run, run_each
-from edge_export.outside import is_heavy
+from edge_export.graph.outside import is_heavy
 from edge_export.quant.noise import NoiseMeter
 from edge_export.quant.select import Compute
 from edge_export.quant.variants import Variants
+from edge_export.run import open_session, run, run_each
 from edge_export.state import Draft, Feeds
 from edge_runtime.bundle.postprocess_spec import Raw
 

@@ -16,7 +16,7 @@ from edge_export.blocks.layout import lay_out
 from edge_export.blocks.models import block_models
 from edge_export.blocks.places import choose_places, target_bytes, weight_sizes
 from edge_export.blocks.sequence import make_sequence
-from edge_export.ort import open_session, run, value_facts
+from edge_export.run import open_session, run, value_facts
 
 FEED = {"images": samples(1)}
 FLOAT = convnet((3, 8, 16, 16, 24, 24, 32))

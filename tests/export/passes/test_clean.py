@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from places import SHARED_DATA
 
 from edge_export.passes.clean import clean
-from edge_export.passes.probe import difference, open_session, run_session
+from edge_export.probe import difference, open_session, run_session
 from edge_runtime.errors import EdgelineError, ModelError
 
 DATA = SHARED_DATA

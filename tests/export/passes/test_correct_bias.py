@@ -4,10 +4,10 @@ import numpy as np
 from repair_cases import calibrated, noise, uneven_convnet
 from tiny_models import convnet, samples
 
-from edge_export.ort import run
 from edge_export.passes.correct_bias import correct_bias, measured_shifts
 from edge_export.pipeline import QuietProgress
 from edge_export.quant.repair.workbench import Workbench
+from edge_export.run import run
 
 
 def channel_means(draft, tensor, quantized):

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from repair_cases import calibrated, noise, uneven_convnet
 from tiny_models import convnet, samples
 
-from edge_export.ort import open_session, run
 from edge_export.passes.equalize import equalize, equalized
 from edge_export.pipeline import QuietProgress
+from edge_export.run import open_session, run
 
 
 def largest_difference(one, other, feeds):

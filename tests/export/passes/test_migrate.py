@@ -4,9 +4,9 @@ from onnx import helper
 from repair_cases import calibrated
 from tiny_models import make
 
-from edge_export.ort import open_session, run
 from edge_export.passes.migrate import migrate, migrated
 from edge_export.pipeline import QuietProgress
+from edge_export.run import open_session, run
 
 WIDTH = 32
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from onnx import helper
 from tiny_models import convnet, make, samples
 
-from edge_export.ort import open_session, run
 from edge_export.passes.names import renamed
+from edge_export.run import open_session, run
 
 FEED = {"images": samples(2)}
 

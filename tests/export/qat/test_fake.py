@@ -9,10 +9,10 @@ from tiny_models import make
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from edge_export.ort import open_session, run  # noqa: E402
 from edge_export.qat.fake import fake_quantize  # noqa: E402
 from edge_export.qat.quantizers import WeightQuantizer  # noqa: E402
 from edge_export.quant.weights import quantize_bias, quantize_weight  # noqa: E402
+from edge_export.run import open_session, run  # noqa: E402
 
 FLOATS = st.floats(-1e4, 1e4, width=32)
 

@@ -7,8 +7,8 @@ from onnx import helper, numpy_helper
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from edge_export.ort import open_session, run  # noqa: E402
 from edge_export.qat.graph import TorchGraph  # noqa: E402
+from edge_export.run import open_session, run  # noqa: E402
 from edge_runtime.errors import ModelError  # noqa: E402
 
 RNG = np.random.default_rng(3)

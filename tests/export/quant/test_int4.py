@@ -15,7 +15,6 @@ from edge_export.blocks.chain import ChainCheck
 from edge_export.blocks.places import choose_places, weight_sizes
 from edge_export.blocks.sequence import make_sequence
 from edge_export.graph import Graph
-from edge_export.ort import open_session, run, value_facts
 from edge_export.quant.int4 import (
     SMALLEST_BYTES,
     block_of,
@@ -25,6 +24,7 @@ from edge_export.quant.int4 import (
     int4_weight,
     quantize_int4,
 )
+from edge_export.run import open_session, run, value_facts
 
 ROWS, HIDDEN = 128, 512  # 256 kB of float32
 

@@ -9,8 +9,8 @@ from quantize_tiny import quantized
 from tiny_models import convnet, make, samples, sqnr_db
 
 from edge_export.graph import Graph
-from edge_export.ort import open_session, run
 from edge_export.quant.select import compute_nodes
+from edge_export.run import open_session, run
 
 
 @pytest.fixture(scope="module")

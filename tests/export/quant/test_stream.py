@@ -7,9 +7,9 @@ from onnx import helper
 from tiny_models import convnet, make, samples
 
 from edge_export.graph import Graph
-from edge_export.ort import expose, open_session, run
 from edge_export.quant import stream as stream_module
 from edge_export.quant.stream import Stream
+from edge_export.run import expose, open_session, run
 
 MODEL = convnet((3, 8, 16, 16, 16))
 INNER = sorted(Graph(MODEL).producer)

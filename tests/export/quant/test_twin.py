@@ -8,8 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from quantize_tiny import quantized
 from tiny_models import convnet, samples, sqnr_db
 
-from edge_export.ort import expose, open_session, run
 from edge_export.quant.twin import float_twin
+from edge_export.run import expose, open_session, run
 
 FEEDS = [{"images": sample[None]} for sample in samples()]
 QUANTIZED = {"s": np.array(0.1, np.float32), "z": np.array(10, np.uint8)}

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 
 from edge_export.evaluate.data.calibration import RandomCalibration, Sample
-from edge_export.ort import OrtError, open_session, run
-from edge_export.passes.probe import INTEGERS
+from edge_export.probe import INTEGERS
+from edge_export.run import OrtError, open_session, run
 from edge_runtime.errors import DataError
 
 __all__ = ["fit_noise"]

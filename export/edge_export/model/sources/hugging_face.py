@@ -22,7 +22,7 @@ from edge_export.model.metadata.parse import read_json
 from edge_export.model.sources.model import SourceModel, SourceOptions
 from edge_export.model.sources.onnx_file import joined_sha256, load_onnx, read_onnx
 from edge_export.model.sources.quiet import quiet
-from edge_export.ort import one_line
+from edge_export.run import one_line
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
 __all__ = ["load_folder"]

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_export.graph import Graph
-from edge_export.ort import open_session, run
+from edge_export.run import open_session, run
 from edge_export.tensors import Feeds
 from edge_runtime.errors import ModelError
 

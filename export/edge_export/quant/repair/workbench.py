@@ -9,9 +9,9 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_export.ort import expose, open_session
 from edge_export.quant.select import Compute, TensorPlan, plan_tensors
 from edge_export.quant.variants import Variants
+from edge_export.run import expose, open_session
 
 __all__ = ["Workbench"]
 

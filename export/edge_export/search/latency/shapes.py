@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import onnx
 
-from edge_export.ort import expose, open_session, run
+from edge_export.run import expose, open_session, run
 from edge_export.tensors import Feeds
 
 __all__ = ["value_shapes"]

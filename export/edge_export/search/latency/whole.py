@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_export.ort import open_session, run
+from edge_export.run import open_session, run
 from edge_export.search.latency.table import LatencyTable
 
 __all__ = ["measure_pair"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_export.model.sources import SourceOptions, load_source
-from edge_export.passes.probe import open_session, run_session
+from edge_export.probe import open_session, run_session
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
 NETWORK = """

@@ -3,8 +3,8 @@ import pytest
 from onnx import helper
 from tiny_models import make
 
-from edge_export.ort import open_session, run
 from edge_export.quant.repair.patches import conv_patches, window_of
+from edge_export.run import open_session, run
 
 
 @pytest.mark.parametrize(

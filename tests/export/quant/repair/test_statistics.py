@@ -1,8 +1,8 @@
 import numpy as np
 from repair_cases import Arrays, noise, uneven_convnet
 
-from edge_export.ort import expose, open_session, run
 from edge_export.quant.repair.statistics import MAGNITUDES, channel_statistics, magnitude_bins
+from edge_export.run import expose, open_session, run
 
 
 def test_magnitudes_are_counted_within_an_eighth_and_zeros_are_not():

@@ -4,8 +4,8 @@ import pytest
 from quantize_tiny import quantized
 from tiny_models import convnet, samples
 
-from edge_export.ort import open_session, run
 from edge_export.quant.repair.walk import Store, Walk
+from edge_export.run import open_session, run
 from edge_runtime.errors import ModelError
 
 FEEDS = [{"images": sample[None]} for sample in samples(3)]

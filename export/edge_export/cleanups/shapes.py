@@ -12,7 +12,7 @@ from typing import Union
 import numpy as np
 import onnx
 
-from edge_export.passes.probe import INTEGERS, ProbeError, difference, open_session, run_session, seeded_feed
+from edge_export.probe import INTEGERS, ProbeError, difference, open_session, run_session, seeded_feed
 from edge_runtime.errors import ModelError, UsageError
 
 __all__ = ["BATCH", "Shapes", "declared_shape", "fill_shapes", "set_shape", "write_shapes"]

@@ -1,6 +1,6 @@
 """What is told of onnxruntime's messages."""
 
-from edge_export.ort import one_line
+from edge_export.run import one_line
 
 
 def test_a_temporary_files_name_is_not_quoted():

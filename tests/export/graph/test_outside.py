@@ -11,9 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edge_export.graph import Arrays, Graph, copy_without_weights
-from edge_export.ort import open_session, run, run_both
-from edge_export.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
+from edge_export.graph.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
 from edge_export.passes.clean import clean
+from edge_export.run import open_session, run, run_both
 from edge_export.tensors import Feeds
 
 
@@ -96,7 +96,7 @@ def test_heavy_models_are_run_one_after_the_other(monkeypatch: pytest.MonkeyPatc
     slim = weights.move_out(two_layers())
     assert not is_heavy(slim)
     light = list(run_both(slim, slim, [SAMPLE, SAMPLE]))
-    monkeypatch.setattr("edge_export.outside._HEAVY", 1000)
+    monkeypatch.setattr("edge_export.graph.outside._HEAVY", 1000)
     assert is_heavy(slim)
     heavy = list(run_both(slim, slim, iter([SAMPLE, SAMPLE])))
     assert len(light) == len(heavy) == 2

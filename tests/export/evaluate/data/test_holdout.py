@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.evaluate.data.calibration import ImageCalibration, RandomCalibration
-from edge_export.evaluate.data.hold_back import MOST_HELD, TOO_FEW, hold_back, with_held
+from edge_export.evaluate.data.holdout import MOST_HELD, TOO_FEW, hold_back, with_held
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.vision.preprocess import Preprocessor

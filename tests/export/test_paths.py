@@ -9,8 +9,8 @@ from tiny_models import convnet, save
 
 from edge_export.cli.command import edge_export_command
 from edge_export.options import ExportOptions
+from edge_export.paths import check_target
 from edge_export.pipeline import export_bundle
-from edge_export.search.target import check_target
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError
 
 

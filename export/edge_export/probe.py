@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from edge_export import ort
+from edge_export import run
 from edge_runtime.errors import ModelError
 
 __all__ = [
@@ -53,16 +53,16 @@ class ProbeError(Exception):
 def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """Load the graph as it is, without optimization. Raises ProbeError with onnxruntime's reason."""
     try:
-        return ort.open_session(model, optimize=False, pack=False)
-    except ort.OrtError as error:
+        return run.open_session(model, optimize=False, pack=False)
+    except run.OrtError as error:
         raise ProbeError(error.reason) from error
 
 
 def run_session(session: onnxruntime.InferenceSession, feed: Mapping[str, Array]) -> list[Any]:
     """Run once and return the outputs in order; raises ProbeError with onnxruntime's reason."""
     try:
-        return list(ort.run(session, feed).values())
-    except ort.OrtError as error:
+        return list(run.run(session, feed).values())
+    except run.OrtError as error:
         raise ProbeError(error.reason) from error
 
 

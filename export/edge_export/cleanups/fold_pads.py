@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from edge_export.graph import Graph, attribute
-from edge_export.passes.probe import Probe
+from edge_export.probe import Probe
 
 __all__ = ["fold_pads"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_export.cleanups.shapes import declared_shape
 from edge_export.passes.clean import clean
-from edge_export.passes.shapes import declared_shape
 from edge_runtime.errors import ModelError, UsageError
 
 

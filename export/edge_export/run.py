@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_devices import usable_cores
-from edge_export.outside import is_heavy, loadable
+from edge_export.graph.outside import is_heavy, loadable
 from edge_export.tensors import Feeds, ValueFact
 from edge_runtime.errors import ModelError
 

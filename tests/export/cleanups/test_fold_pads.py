@@ -5,8 +5,8 @@ import pytest
 from onnx import helper
 from tiny_models import make
 
-from edge_export.passes.fold_pads import fold_pads
-from edge_export.passes.probe import Probe
+from edge_export.cleanups.fold_pads import fold_pads
+from edge_export.probe import Probe
 
 PADS = np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int64)
 LOWEST = np.array(-3.4028235e38, np.float32)

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from edge_export.ort import open_session
-from edge_export.outside import tensor_array
-from edge_export.passes.repair import all_graphs
+from edge_export.cleanups.repair import all_graphs
+from edge_export.graph.outside import tensor_array
+from edge_export.run import open_session
 from edge_runtime.errors import ModelError
 
 __all__ = ["promote_half"]

@@ -9,8 +9,8 @@ import onnx
 from onnx import TensorProto, numpy_helper, version_converter
 
 from edge_export.graph import default_opset
-from edge_export.ort import one_line
-from edge_export.passes.probe import Probe
+from edge_export.probe import Probe
+from edge_export.run import one_line
 
 __all__ = ["MINIMUM_OPSET", "STANDARD_OPERATORS", "upgrade_opset"]
 

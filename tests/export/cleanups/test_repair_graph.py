@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge_export.ort import open_session, run
-from edge_export.passes.repair import fill_sparse
+from edge_export.cleanups.repair import fill_sparse
+from edge_export.run import open_session, run
 
 
 def test_sparse_weights_are_filled_and_the_answer_stays():

@@ -3,8 +3,8 @@ import onnx
 from onnx import helper, numpy_helper
 from tiny_models import convnet, samples
 
-from edge_export.ort import open_session, run
-from edge_export.passes.promote import promote_half
+from edge_export.cleanups.promote import promote_half
+from edge_export.run import open_session, run
 
 
 def as_half(model):

@@ -15,10 +15,10 @@ import onnx
 import onnxslim
 from onnxslim.third_party.onnx_graphsurgeon.ir.tensor import LazyValues
 
-from edge_export.ort import one_line
-from edge_export.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
-from edge_export.passes.probe import Probe
-from edge_export.passes.repair import sort_nodes
+from edge_export.cleanups.repair import sort_nodes
+from edge_export.graph.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
+from edge_export.probe import Probe
+from edge_export.run import one_line
 
 __all__ = ["simplify"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_export.outside import inside, outside_spot, point_outside, tensor_array, without_initializers
+from edge_export.graph.outside import inside, outside_spot, point_outside, tensor_array, without_initializers
 
 __all__ = [
     "Arrays",
