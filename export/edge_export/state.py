@@ -22,8 +22,9 @@ from edge_export.quant.ranges import QuantParams
 from edge_export.quant.repair.levels import Gauge
 from edge_export.quant.weights import QuantizedWeight
 from edge_export.tensors import Feeds, ValueFact
-from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import Accuracy, Latency, NodePrecision, Stage
+from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
 
@@ -88,6 +89,19 @@ class Draft:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     weights: WeightFolder | None = None  # where the big weights of the graphs lie; None: inside the graphs
+
+    def model_facts(self) -> ModelFacts:
+        """Return what is true of the model as the device will hear it: what is not known has its default."""
+        known = self.facts
+        return ModelFacts(
+            inputs=self.inputs,
+            outputs=self.outputs,
+            preprocess=known.preprocess,
+            postprocess=known.postprocess or Raw(),
+            labels=known.labels or (),
+            thresholds=known.thresholds or Thresholds(),
+            verdict=known.verdict or VerdictRule(),
+        )
 
     def samples(self, count: int) -> Iterator[Feeds]:
         """Yield at most `count` calibration samples, spread evenly over the set."""

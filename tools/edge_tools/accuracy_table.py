@@ -23,7 +23,7 @@ from edge_export.model.flags import FactFlags
 from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EdgelineError
 from edge_runtime.files.atomic import sha256_file, write_text
 from edge_runtime.files.schema import to_json
@@ -134,8 +134,8 @@ def as_markdown(lines: Sequence[Line], command: str) -> str:
     return "\n".join([*rows, "", f"Made by `{command}`.", ""])
 
 
-def _runner(manifest: Manifest, session: OrtSession) -> VisionRunner:
-    return VisionRunner(manifest, session, measuring_settings(manifest))
+def _runner(facts: ModelFacts, session: OrtSession) -> VisionRunner:
+    return VisionRunner(facts, session, measuring_settings(facts))
 
 
 def _same(score: Score) -> str:

@@ -21,7 +21,7 @@ from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
 from edge_export.evaluate.metrics.judges import boxes_of
 from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
 from edge_export.text import printable
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.results import Box, Prediction, Result
 from edge_runtime.vision.verdict import judge
 
@@ -64,9 +64,9 @@ class Flips:
 
 @dataclass
 class Collector:
-    """Looks at both answers to one image after another. `manifest` tells the task, the threshold and the verdict."""
+    """Looks at both answers to one image after another. `facts` tell the task, the threshold and the verdict."""
 
-    manifest: Manifest
+    facts: ModelFacts
     most: int = MOST
     images: int = 0
     changed: int = 0
@@ -77,7 +77,7 @@ class Collector:
         """Take in FP32's and the bundle's answer to one image; pictures are made only of those that are kept."""
         self.images += 1
         before, after = self._reported(fp32), self._reported(bundle)
-        found = _difference(before, after, self.manifest)
+        found = _difference(before, after, self.facts)
         if found is None:
             return
         flipped = before.verdict != after.verdict
@@ -89,7 +89,7 @@ class Collector:
         change = f"verdict {_words(before)} became {_words(after)}; {found.words}" if flipped else found.words
         name = printable(path.name)
         name = name if len(name) <= _LONGEST_NAME else f"...{name[-(_LONGEST_NAME - 3) :]}"
-        judged = self.manifest.verdict.rule != "none"
+        judged = self.facts.verdict.rule != "none"
         flip = Flip(
             name,
             change,
@@ -110,11 +110,11 @@ class Collector:
 
     def _reported(self, result: Result) -> Result:
         """The answer as the device reports it: metrics are measured on boxes of far lower confidence."""
-        if self.manifest.postprocess.task != "detect":
+        if self.facts.postprocess.task != "detect":
             return result
-        threshold = self.manifest.thresholds.confidence
+        threshold = self.facts.thresholds.confidence
         seen = tuple(prediction for prediction in result.predictions if prediction.confidence >= threshold)
-        verdict, reasons = judge(self.manifest.verdict, threshold, seen)
+        verdict, reasons = judge(self.facts.verdict, threshold, seen)
         return dataclasses.replace(result, predictions=seen, verdict=verdict, reasons=reasons)
 
 
@@ -127,15 +127,15 @@ class _Difference:
     pixels: NDArray[np.bool_] | None = None  # [height, width] where the masks differ
 
 
-def _difference(before: Result, after: Result, manifest: Manifest) -> _Difference | None:
-    task = manifest.postprocess.task
+def _difference(before: Result, after: Result, facts: ModelFacts) -> _Difference | None:
+    task = facts.postprocess.task
     if task == "classify":
         return _classes(before, after)
     if task == "detect":
         return _boxes(before, after)
     if task == "segment":
         return _masks(before, after)
-    return _scores(before, after, manifest.thresholds.confidence) if task == "anomaly" else None
+    return _scores(before, after, facts.thresholds.confidence) if task == "anomaly" else None
 
 
 def _classes(before: Result, after: Result) -> _Difference | None:

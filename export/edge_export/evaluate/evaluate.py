@@ -27,7 +27,8 @@ from edge_export.evaluate.metrics.answers import FIDELITY, FidelityJudge
 from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
 from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.evaluate.metrics.judges import Judge, Measure, judge_for
-from edge_runtime.bundle.manifest import Accuracy, Manifest
+from edge_runtime.bundle.facts import ModelFacts
+from edge_runtime.bundle.manifest import Accuracy
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import DataError
 from edge_runtime.results import Result
@@ -117,10 +118,10 @@ class Comparison:
         return tuple(rows)
 
 
-def measuring_settings(manifest: Manifest) -> Settings:
-    """Return the bundle's own settings; a detector reports from MEASURING_CONFIDENCE on."""
-    settings = Settings.of(manifest)
-    if isinstance(manifest.postprocess, Detect):
+def measuring_settings(facts: ModelFacts) -> Settings:
+    """Return the model's own settings; a detector reports from MEASURING_CONFIDENCE on."""
+    settings = Settings.of(facts)
+    if isinstance(facts.postprocess, Detect):
         return dataclasses.replace(settings, confidence=MEASURING_CONFIDENCE)
     return settings
 

@@ -14,11 +14,9 @@ from edge_export.evaluate.data.truth import LabelledSet
 from edge_export.evaluate.evaluate import Comparison, Options, accuracy_row, compare, fidelity, measuring_settings
 from edge_export.evaluate.metrics.answers import FIDELITY
 from edge_export.passes.rehearse import ProtoSession
-from edge_export.passes.write import manifest_of
 from edge_export.run import open_session
 from edge_export.state import Draft, Progress
 from edge_export.text import printable
-from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.vision.runner import VisionRunner
 
@@ -61,15 +59,15 @@ def _without_labels(draft: Draft, progress: Progress) -> Draft:
     if not images or task not in FIDELITY:
         raise DataError(f"no labels and no unseen images in {folder}; looked for " + "; ".join(LOOKED_FOR))
     chosen = [images[index] for index in spread(len(images), draft.options.evaluate_limit, draft.options.seed)]
-    manifest = manifest_of(draft, (), {}, 0)
+    facts = draft.model_facts()
     data = printable(f"{folder.name if folder else ''}: {len(chosen)} images without labels")
     with progress.step("evaluate", len(chosen)) as advance:
         found = fidelity(
-            runner(draft, manifest, reference=True),
-            runner(draft, manifest, reference=False),
+            runner(draft, reference=True),
+            runner(draft, reference=False),
             chosen,
             task,
-            Options(manifest.labels, manifest.thresholds.confidence, seed=draft.options.seed, task=task),
+            Options(facts.labels, facts.thresholds.confidence, seed=draft.options.seed, task=task),
             lambda done, total: advance(),
         )
     rows = tuple(accuracy_row(data, score, None) for score in found.scores if math.isfinite(score.value))
@@ -92,18 +90,18 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> t
 
     Returns the figures, and the images whose answer changed.
     """
-    manifest = manifest_of(draft, (), {}, 0)
+    facts = draft.model_facts()
     options = Options(
-        manifest.labels,
-        manifest.thresholds.confidence,
+        facts.labels,
+        facts.thresholds.confidence,
         seed=draft.options.seed,
-        task=manifest.postprocess.task,
+        task=facts.postprocess.task,
     )
-    collector = Collector(manifest)
+    collector = Collector(facts)
     with progress.step("evaluate", len(labelled.items)) as advance:
         comparison = compare(
-            runner(draft, manifest, reference=True),
-            runner(draft, manifest, reference=False),
+            runner(draft, reference=True),
+            runner(draft, reference=False),
             labelled,
             options,
             lambda done, total: advance(),
@@ -112,10 +110,11 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> t
     return comparison, collector.result(labelled.description)
 
 
-def runner(draft: Draft, manifest: Manifest, reference: bool) -> VisionRunner:
+def runner(draft: Draft, reference: bool) -> VisionRunner:
     """Return what answers images with the FP32 graph or the finished one, boxes down to the measuring confidence."""
+    facts = draft.model_facts()
     session = ProtoSession(open_session(draft.reference if reference else draft.model))
-    return VisionRunner(manifest, session, measuring_settings(manifest))
+    return VisionRunner(facts, session, measuring_settings(facts))
 
 
 def _seen(draft: Draft) -> set[Path]:

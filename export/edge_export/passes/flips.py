@@ -7,7 +7,6 @@ import dataclasses
 from edge_export.certificate.flips import Collector
 from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.passes.evaluate import runner
-from edge_export.passes.write import manifest_of
 from edge_export.state import Draft, Progress
 
 __all__ = ["collect_flips"]
@@ -22,18 +21,17 @@ def collect_flips(draft: Draft, progress: Progress) -> Draft:
         return draft
     if facts.preprocess is None or facts.postprocess is None or facts.postprocess.task == "raw":
         return draft
-    manifest = manifest_of(draft, (), {}, 0)
-    collector = Collector(manifest)
+    collector = Collector(draft.model_facts())
     looked = _few(held) if draft.options.effort == "fast" else held
     with progress.step("look for changed answers", 2 * len(looked)) as advance:
         answers = []
         # One session after the other: two of a heavy model are too many.
-        fp32 = runner(draft, manifest, reference=True)
+        fp32 = runner(draft, reference=True)
         for image in looked.images():
             answers.append(fp32([image])[0])
             advance()
         del fp32
-        bundle = runner(draft, manifest, reference=False)
+        bundle = runner(draft, reference=False)
         for path, image, answer in zip(looked.paths, looked.images(), answers, strict=True):
             collector.see(path, image, answer, bundle([image])[0])
             advance()

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
-from edge_export.passes.write import manifest_of
 from edge_export.run import run_each
 from edge_export.state import Draft, Feeds, Golden, Progress
 from edge_runtime.errors import EngineError
@@ -71,9 +70,9 @@ def _meanings(draft: Draft, answers: list[Feeds], arrays: Feeds) -> Feeds:
     """What the answers to images mean; {} where the bundle does not tell, or they cannot be read."""
     if "image_00" not in arrays:
         return {}
-    manifest = manifest_of(draft, (), {}, 0)
+    facts = draft.model_facts()
     try:
-        found = [read_answer(manifest, answer) for answer in answers]
+        found = [read_answer(facts, answer) for answer in answers]
     except EngineError:  # what cannot be read here (NaN, as in FP32) is not asked of a device
         return {}
     return {f"answer_{number:02d}": answer for number, answer in enumerate(found) if answer is not None}

@@ -17,7 +17,6 @@ from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
 from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import NO_VERDICT
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
-from edge_export.passes.write import manifest_of
 from edge_export.run import open_session, run
 from edge_export.state import Draft, Progress
 from edge_runtime.bundle.facts import TensorSpec, VerdictRule
@@ -95,11 +94,11 @@ def rehearse(draft: Draft, progress: Progress) -> Draft:
     if facts.preprocess is None or len(draft.inputs) != 1:
         return draft
     session = ProtoSession(open_session(draft.model))
-    manifest = manifest_of(draft, (), {}, 0)
+    told = draft.model_facts()
     try:
-        VisionRunner(manifest, session, Settings.of(manifest))([_image(draft)])
+        VisionRunner(told, session, Settings.of(told))([_image(draft)])
     except (EngineError, DataError, ModelError) as error:
-        task = manifest.postprocess.task
+        task = told.postprocess.task
         if facts.origin.get("postprocess") == GUESS:
             return _without_guess(draft, str(error))
         raise UsageError(

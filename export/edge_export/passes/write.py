@@ -28,7 +28,6 @@ from edge_export.run import open_session, run
 from edge_export.state import Draft
 from edge_export.text import without_folders
 from edge_runtime.bundle.bundle import MANIFEST, REPORT, read_bundle
-from edge_runtime.bundle.facts import Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Block,
@@ -38,7 +37,6 @@ from edge_runtime.bundle.manifest import (
     NodePrecision,
     Provenance,
 )
-from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.bundle.seal import UNSEALED, seal
 from edge_runtime.errors import BundleError, ModelError, UsageError
 from edge_runtime.files.atomic import new_folder, sha256_file, writing
@@ -153,26 +151,26 @@ def _block_table(draft: Draft, layout: Layout, names: list[str], weights: Path) 
 
 
 def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEntry], weight_bytes: int) -> Manifest:
-    """Return the manifest of a draft, as far as the draft has come."""
-    facts, options = draft.facts, draft.options
+    """Return the manifest of a finished draft."""
+    known, facts, options = draft.facts, draft.model_facts(), draft.options
     return Manifest(
         schema=SCHEMA_VERSION,
         model=ModelInfo(
-            name=facts.name or options.output.stem,
-            version=facts.version or "1",
+            name=known.name or options.output.stem,
+            version=known.version or "1",
             sha256=draft.source.sha256,
             opset=default_opset(draft.model),
             precision=precision_in_words(draft.precision),
             fp32_bytes=draft.source.fp32_bytes,
             weight_bytes=weight_bytes,
         ),
-        inputs=draft.inputs,
-        outputs=draft.outputs,
+        inputs=facts.inputs,
+        outputs=facts.outputs,
         preprocess=facts.preprocess,
-        postprocess=facts.postprocess or Raw(),
-        labels=facts.labels or (),
-        thresholds=facts.thresholds or Thresholds(),
-        verdict=facts.verdict or VerdictRule(),
+        postprocess=facts.postprocess,
+        labels=facts.labels,
+        thresholds=facts.thresholds,
+        verdict=facts.verdict,
         precision=draft.precision,
         blocks=blocks,
         accuracy=draft.accuracy,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import onnx
 from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.evaluate.evaluate import MEASURING_CONFIDENCE, Options, fidelity
 from edge_export.passes.rehearse import ProtoSession
-from edge_export.passes.write import manifest_of
 from edge_export.run import open_session
 from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft
@@ -51,13 +49,11 @@ def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | Non
     held, postprocess = draft.held_back, draft.facts.postprocess
     if not isinstance(held, ImageCalibration) or postprocess is None or postprocess.task not in _TASKS:
         return None
-    manifest = manifest_of(dataclasses.replace(draft, stages=()), (), {}, 0)
-    settings = Settings.of(manifest)
-    runners = [
-        VisionRunner(manifest, ProtoSession(open_session(graph)), settings) for graph in (draft.reference, model)
-    ]
-    confidence = max(manifest.thresholds.confidence, MEASURING_CONFIDENCE)
-    evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, Options(manifest.labels, confidence))
+    facts = draft.model_facts()
+    settings = Settings.of(facts)
+    runners = [VisionRunner(facts, ProtoSession(open_session(graph)), settings) for graph in (draft.reference, model)]
+    confidence = max(facts.thresholds.confidence, MEASURING_CONFIDENCE)
+    evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, Options(facts.labels, confidence))
     score = evaluation.scores[0] if evaluation.scores else None
     if score is None or not math.isfinite(score.value):
         return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
-__all__ = ["TensorSpec", "Thresholds", "Verdict", "VerdictRule"]
+from edge_runtime.bundle.postprocess_spec import Postprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
+
+__all__ = ["ModelFacts", "TensorSpec", "Thresholds", "Verdict", "VerdictRule"]
 
 Verdict = Literal["OK", "NG", "NO_READ"]
 
@@ -41,3 +44,19 @@ class Thresholds:
         for name in ("confidence", "iou"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be 0..1, found {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """All that running a model on images, reading its answers and judging them needs; a manifest is this and more.
+
+    `preprocess` is None when the inputs are tensors that only the caller can make.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocess: Union[Preprocess, None]
+    postprocess: Postprocess
+    labels: tuple[str, ...]
+    thresholds: Thresholds
+    verdict: VerdictRule

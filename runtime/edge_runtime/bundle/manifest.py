@@ -9,34 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Union
 
-from edge_runtime.bundle.facts import TensorSpec, Thresholds, Verdict, VerdictRule
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
-from edge_runtime.bundle.preprocess_spec import Preprocess
+from edge_runtime.bundle.facts import ModelFacts
 
 __all__ = [
     "SCHEMA_VERSION",
     "Accuracy",
-    "Anomaly",
     "Block",
     "Certificate",
-    "Classify",
-    "Detect",
     "FileEntry",
     "Latency",
     "Manifest",
     "ModelInfo",
     "NodePrecision",
-    "Postprocess",
     "Precision",
-    "Preprocess",
     "Provenance",
-    "Raw",
-    "Segment",
     "Stage",
-    "TensorSpec",
-    "Thresholds",
-    "Verdict",
-    "VerdictRule",
 ]
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -158,18 +145,17 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """The whole manifest.json. `preprocess` is None when the inputs are tensors that only the caller can make."""
+class _Head:
+    """What stands first in the file. A base, because a dataclass has the fields of its last base before all others."""
 
     schema: Literal[1]
     model: ModelInfo
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    preprocess: Union[Preprocess, None]
-    postprocess: Postprocess
-    labels: tuple[str, ...]
-    thresholds: Thresholds
-    verdict: VerdictRule
+
+
+@dataclass(frozen=True)
+class Manifest(ModelFacts, _Head):
+    """The whole manifest.json: its keys are these fields, in this order, those of the bases before."""
+
     precision: tuple[NodePrecision, ...]
     blocks: tuple[Block, ...]
     accuracy: tuple[Accuracy, ...]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Classify
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import BundleError
@@ -49,22 +49,22 @@ class Likeness:
     change: str
 
 
-def read_answer(manifest: Manifest, outputs: Mapping[str, Array]) -> Array | None:
+def read_answer(facts: ModelFacts, outputs: Mapping[str, Array]) -> Array | None:
     """Return what the outputs for one image mean; None for a model that takes or gives mere tensors.
 
     A graph with a fixed batch was given the image in every place. Raises EngineError for outputs that cannot be read.
     """
-    spec, task = manifest.preprocess, manifest.postprocess.task
-    if spec is None or len(manifest.inputs) != 1 or task not in WORDS:
+    spec, task = facts.preprocess, facts.postprocess.task
+    if spec is None or len(facts.inputs) != 1 or task not in WORDS:
         return None
-    first = manifest.inputs[0].shape[0] if manifest.inputs[0].shape else 1
-    settings = Settings.of(manifest)
+    first = facts.inputs[0].shape[0] if facts.inputs[0].shape else 1
+    settings = Settings.of(facts)
     settings = dataclasses.replace(settings, confidence=max(settings.confidence - MARGIN, 0.001))
-    post = manifest.postprocess
+    post = facts.postprocess
     if isinstance(post, Classify):  # the runner-up tells how sure the best one is
-        manifest = dataclasses.replace(manifest, postprocess=dataclasses.replace(post, top_k=5))
+        facts = dataclasses.replace(facts, postprocess=dataclasses.replace(post, top_k=5))
     places = [_whole(spec)] * (first if isinstance(first, int) else 1)
-    return _packed(task, interpret(manifest, outputs, places, settings)[0])
+    return _packed(task, interpret(facts, outputs, places, settings)[0])
 
 
 def _whole(spec: Preprocess) -> Placement:
@@ -83,9 +83,9 @@ def _packed(task: str, result: Result) -> Array:
     return np.array([result.score], np.float32)
 
 
-def compare_answers(manifest: Manifest, recorded: Array, found: Array) -> Likeness:
+def compare_answers(facts: ModelFacts, recorded: Array, found: Array) -> Likeness:
     """Compare two of read_answer's results. `recorded` comes from a file, so that its shape is checked."""
-    task = manifest.postprocess.task
+    task = facts.postprocess.task
     free = (
         0 if task in ("segment", "anomaly") else 1
     )  # dimensions that may differ: there may be another number of boxes
@@ -95,20 +95,18 @@ def compare_answers(manifest: Manifest, recorded: Array, found: Array) -> Likene
         raise BundleError("golden.npz holds an answer that is no number; copy the bundle again")
     expected, given = np.asarray(recorded, np.float32), np.asarray(found, np.float32)
     if task == "detect":
-        return _boxes(manifest, expected, given)
+        return _boxes(facts, expected, given)
     if task == "classify":
-        return _classes(manifest, expected, given)
+        return _classes(facts, expected, given)
     if task == "segment":
         return _pixels(recorded, found)
-    return _score(manifest, expected, given)
+    return _score(facts, expected, given)
 
 
-def _boxes(manifest: Manifest, expected: Floats, given: Floats) -> Likeness:
+def _boxes(facts: ModelFacts, expected: Floats, given: Floats) -> Likeness:
     """F1 of the boxes that are reported; a change is a box well above the threshold that has no counterpart at all."""
-    threshold = manifest.thresholds.confidence
-    change = _lost(manifest, expected, given, "is not found here") or _lost(
-        manifest, given, expected, "is found here only"
-    )
+    threshold = facts.thresholds.confidence
+    change = _lost(facts, expected, given, "is not found here") or _lost(facts, given, expected, "is found here only")
     left, right = expected[expected[:, 4] >= threshold], given[given[:, 4] >= threshold]
     free, pairs = np.ones(len(right), np.bool_), 0
     for box in left:
@@ -120,16 +118,16 @@ def _boxes(manifest: Manifest, expected: Floats, given: Floats) -> Likeness:
     return Likeness(2.0 * pairs / total if total else 1.0, change)
 
 
-def _lost(manifest: Manifest, boxes: Floats, others: Floats, words: str) -> str:
+def _lost(facts: ModelFacts, boxes: Floats, others: Floats, words: str) -> str:
     # Whatever class it has there: of two that are as likely, rounding takes either.
-    for box in boxes[boxes[:, 4] >= manifest.thresholds.confidence + MARGIN]:
+    for box in boxes[boxes[:, 4] >= facts.thresholds.confidence + MARGIN]:
         if not (iou(box[:4], others[:, :4]) >= _SAME_BOX).any():
-            name = class_name(manifest.labels, int(box[5]))
+            name = class_name(facts.labels, int(box[5]))
             return f"{name} {box[4]:.2f} at {box[0]:.0f},{box[1]:.0f} {words}"
     return ""
 
 
-def _classes(manifest: Manifest, expected: Floats, given: Floats) -> Likeness:
+def _classes(facts: ModelFacts, expected: Floats, given: Floats) -> Likeness:
     """The best class is the same; a change is one that neither margin explains."""
     if not len(expected) or not len(given):
         return Likeness(float(len(expected) == len(given)), "")
@@ -138,7 +136,7 @@ def _classes(manifest: Manifest, expected: Floats, given: Floats) -> Likeness:
         return Likeness(1.0, "")
     before = expected[expected[:, 1] == now[1], 0]  # the new best one's confidence, not above the last that is listed
     gap = float(was[0]) - float(before[0] if before.size else expected[-1, 0])
-    names = [class_name(manifest.labels, int(row[1])) for row in (was, now)]
+    names = [class_name(facts.labels, int(row[1])) for row in (was, now)]
     clear = gap > 2 * MARGIN
     return Likeness(0.0, f"{names[0]} {was[0]:.2f} is {names[1]} {now[0]:.2f} here" if clear else "")
 
@@ -152,8 +150,8 @@ def _pixels(recorded: Array, found: Array) -> Likeness:
     return Likeness(share, f"{1 - share:.0%} of the pixels have another class" if share < 1 - 2 * MARGIN else "")
 
 
-def _score(manifest: Manifest, expected: Floats, given: Floats) -> Likeness:
-    threshold, was, now = manifest.thresholds.confidence, float(expected[0]), float(given[0])
+def _score(facts: ModelFacts, expected: Floats, given: Floats) -> Likeness:
+    threshold, was, now = facts.thresholds.confidence, float(expected[0]), float(given[0])
     same = (was >= threshold) == (now >= threshold)
     clear = not same and abs(was - now) > 2 * MARGIN
     return Likeness(float(same), f"the anomaly score {was:.2f} is {now:.2f} here" if clear else "")

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.parts import BOX_VALUES, box_axis
 from edge_runtime.bundle.postprocess_spec import Postprocess
@@ -149,10 +150,10 @@ def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verificati
     )
 
 
-def _own_bytes(manifest: Manifest) -> int:
-    """What verifying takes beside the engine, in bytes, as far as the manifest tells."""
+def _own_bytes(facts: ModelFacts) -> int:
+    """What verifying takes beside the engine, in bytes, as far as the model's facts tell."""
     total = _OWN_BYTES
-    for spec in (*manifest.inputs, *manifest.outputs):
+    for spec in (*facts.inputs, *facts.outputs):
         fixed = math.prod(dim for dim in spec.shape if isinstance(dim, int))
         total += _COPIES * fixed * np.dtype(spec.dtype).itemsize
     return total
@@ -165,14 +166,14 @@ def _timed(engine: Engine, feeds: Mapping[str, Array], seconds: list[float]) -> 
     return outputs
 
 
-def _meaning(manifest: Manifest, recorded: Array, outputs: Mapping[str, Array]) -> tuple[float, str]:
+def _meaning(facts: ModelFacts, recorded: Array, outputs: Mapping[str, Array]) -> tuple[float, str]:
     try:
-        found = read_answer(manifest, outputs)
+        found = read_answer(facts, outputs)
     except EngineError as error:
         return 0.0, f"the answer cannot be read here ({error})"
     if found is None:
         return 0.0, "the recorded answer means nothing to this bundle"
-    likeness = compare_answers(manifest, recorded, found)
+    likeness = compare_answers(facts, recorded, found)
     return likeness.share, likeness.change
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import DataError, EngineError, ModelError
 from edge_runtime.ort.session import RoomCall, Session, fresh_room
 from edge_runtime.results import Result
@@ -25,7 +25,7 @@ class VisionRunner:
 
     def __init__(
         self,
-        manifest: Manifest,
+        facts: ModelFacts,
         session: Session,
         settings: Settings,
         room: RoomCall = fresh_room,
@@ -33,17 +33,17 @@ class VisionRunner:
     ) -> None:
         """`room` gives the array that a batch is pre-processed into (the engine's arena), of at most `most` images.
 
-        Raises ModelError when the manifest does not declare how an image becomes the model's input.
+        Raises ModelError when the facts do not tell how an image becomes the model's input.
         """
-        if manifest.preprocess is None or len(manifest.inputs) != 1:
+        if facts.preprocess is None or len(facts.inputs) != 1:
             raise ModelError(
-                f"model {manifest.model.name!r} takes tensors, not images: its bundle declares no pre-processing; "
+                "this model takes tensors, not images: its bundle declares no pre-processing; "
                 "export it again with --size and the other pre-processing flags, or call engine.infer"
             )
-        self.manifest, self.settings = manifest, settings
+        self.facts, self.settings = facts, settings
         self._session, self._room, self._most = session, room, most
-        self._preprocessor = Preprocessor(manifest.preprocess)
-        first = manifest.inputs[0].shape[0] if manifest.inputs[0].shape else 1
+        self._preprocessor = Preprocessor(facts.preprocess)
+        first = facts.inputs[0].shape[0] if facts.inputs[0].shape else 1
         self._fixed_batch = first if isinstance(first, int) else None
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
@@ -62,19 +62,19 @@ class VisionRunner:
         started = time.perf_counter()
         size = self._fixed_batch or len(images)
         shape = (size, *self._preprocessor.shape)
-        tensor = self._room(self.manifest.inputs[0].name, shape, self._preprocessor.dtype)
+        tensor = self._room(self.facts.inputs[0].name, shape, self._preprocessor.dtype)
         placements = [self._preprocessor.write(image, out) for image, out in zip(images, tensor, strict=False)]
         # A graph with a fixed batch gets its last image again in the places that are left over.
         tensor[len(images) :] = tensor[len(images) - 1]
         prepared = time.perf_counter()
-        outputs = self._session.run({self.manifest.inputs[0].name: tensor})
+        outputs = self._session.run({self.facts.inputs[0].name: tensor})
         inferred = time.perf_counter()
         if size != len(images):
             outputs = {
                 name: values[: len(images)] if values.ndim and values.shape[0] == size else values
                 for name, values in outputs.items()
             }
-        results = interpret(self.manifest, outputs, placements, self.settings)
+        results = interpret(self.facts, outputs, placements, self.settings)
         if len(results) != len(images):
             raise EngineError(f"{len(images)} images gave {len(results)} results; the model's batch dimension is wrong")
         ended = time.perf_counter()

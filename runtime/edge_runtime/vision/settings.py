@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Detect
 from edge_runtime.errors import UsageError
 from edge_runtime.vision.class_names import anomaly_name, class_name
@@ -35,7 +35,7 @@ class Settings:
 
     @staticmethod
     def of(
-        manifest: Manifest,
+        facts: ModelFacts,
         confidence: float | None = None,
         iou: float | None = None,
         max_det: int | None = None,
@@ -46,15 +46,15 @@ class Settings:
         Raises UsageError for a value out of range or an unknown class, and BundleError for a manifest whose
         verdict rule names a class that the model cannot report.
         """
-        spec = manifest.postprocess
-        check_rule(manifest.verdict, (anomaly_name(manifest.labels),) if isinstance(spec, Anomaly) else manifest.labels)
+        spec = facts.postprocess
+        check_rule(facts.verdict, (anomaly_name(facts.labels),) if isinstance(spec, Anomaly) else facts.labels)
         if max_det is None:
             max_det = spec.max_det if isinstance(spec, Detect) else 300
         return Settings(
-            confidence=manifest.thresholds.confidence if confidence is None else confidence,
-            iou=manifest.thresholds.iou if iou is None else iou,
+            confidence=facts.thresholds.confidence if confidence is None else confidence,
+            iou=facts.thresholds.iou if iou is None else iou,
             max_det=max_det,
-            classes=tuple(sorted({_class_id(wanted, manifest.labels) for wanted in classes or ()})),
+            classes=tuple(sorted({_class_id(wanted, facts.labels) for wanted in classes or ()})),
         )
 
 

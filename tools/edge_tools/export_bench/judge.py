@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import choose_images
 from edge_export.evaluate.evaluate import Options, Score, compare, fidelity, measuring_settings, tensor_fidelity
-from edge_runtime.bundle.facts import VerdictRule
-from edge_runtime.bundle.manifest import SCHEMA_VERSION, Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.facts import ModelFacts, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import EdgelineError
 from edge_runtime.ort.session import OrtSession, SessionOptions
@@ -31,7 +30,7 @@ from edge_tools.export_bench.images import judged_images, labelled_images
 from edge_tools.export_bench.places import Places
 from edge_tools.export_bench.subjects import SUBJECTS, Subject
 
-__all__ = ["Judge", "Judged", "Remembered", "manifest_for"]
+__all__ = ["Judge", "Judged", "Remembered", "facts_for"]
 
 _SQNR_IMAGES = 16
 _LEADING = ("map33", "map50", "top1", "miou")
@@ -79,8 +78,8 @@ class Judge:
 
     def __init__(self, subject: Subject, fp32: Path, places: Places, seen: Sequence[Path], limit: int) -> None:
         self._session = _open(fp32)
-        self._manifest = manifest_for(subject, self._session)
-        self._reference = Remembered(_runner(self._manifest, self._session))
+        self._facts = facts_for(subject, self._session)
+        self._reference = Remembered(_runner(self._facts, self._session))
         self._labelled = labelled_images(subject, places, seen, limit)
         self._images = (
             judged_images(subject, places, seen)
@@ -92,11 +91,11 @@ class Judge:
         """Return a model's figures. Raises an EdgelineError for one that does not run or answers in another form."""
         session = _open(model)
         noise = self._noise(session)
-        if isinstance(self._manifest.postprocess, Raw):
+        if isinstance(self._facts.postprocess, Raw):
             return Judged("sqnr_db", noise, min(len(self._images), _SQNR_IMAGES), sqnr_db=noise)
-        runner = _runner(self._manifest, session)
-        task = self._manifest.postprocess.task
-        options = Options(self._manifest.labels, self._manifest.thresholds.confidence, task=task)
+        runner = _runner(self._facts, session)
+        task = self._facts.postprocess.task
+        options = Options(self._facts.labels, self._facts.thresholds.confidence, task=task)
         if self._labelled is None:
             scores = fidelity(self._reference, runner, self._images, task, options).scores
             lead = scores[0]
@@ -111,19 +110,17 @@ class Judge:
 
     def _noise(self, session: OrtSession) -> float:
         """Return the SQNR in dB of the output that suffers most, on the first images."""
-        assert self._manifest.preprocess is not None  # every subject takes images
-        spec, chosen = self._manifest.inputs[0], self._images[:_SQNR_IMAGES]
-        preprocessor = Preprocessor(self._manifest.preprocess)
+        assert self._facts.preprocess is not None  # every subject takes images
+        spec, chosen = self._facts.inputs[0], self._images[:_SQNR_IMAGES]
+        preprocessor = Preprocessor(self._facts.preprocess)
         samples = choose_images(chosen[0].parent, chosen, spec, preprocessor, 0, 0)
         scores = tensor_fidelity(self._session.run, session.run, samples)
         return min((score.value for score in scores if not math.isnan(score.value)), default=math.nan)
 
 
-def manifest_for(subject: Subject, session: OrtSession) -> Manifest:
-    """Return the manifest that tells the runner how images go in and answers come out."""
-    return Manifest(
-        schema=SCHEMA_VERSION,
-        model=ModelInfo("", "", "", 0, "", 0, 0),
+def facts_for(subject: Subject, session: OrtSession) -> ModelFacts:
+    """Return the facts that tell the runner how images go in and answers come out."""
+    return ModelFacts(
         inputs=session.inputs,
         outputs=session.outputs,
         preprocess=subject.preprocess,
@@ -131,10 +128,6 @@ def manifest_for(subject: Subject, session: OrtSession) -> Manifest:
         labels=subject.labels,
         thresholds=subject.thresholds,
         verdict=VerdictRule(),
-        precision=(),
-        blocks=(),
-        accuracy=(),
-        provenance=Provenance("", "", "", "", "", "", ""),
     )
 
 
@@ -142,10 +135,10 @@ def _open(path: Path) -> OrtSession:
     return OrtSession(path, SessionOptions(device="cpu", threads=_THREADS))
 
 
-def _runner(manifest: Manifest, session: OrtSession) -> VisionRunner:
+def _runner(facts: ModelFacts, session: OrtSession) -> VisionRunner:
     # An exporter may have fixed a free batch dimension; images go one by one.
-    first = dataclasses.replace(manifest.inputs[0], shape=(1, *manifest.inputs[0].shape[1:]))
-    return VisionRunner(dataclasses.replace(manifest, inputs=(first,)), session, measuring_settings(manifest))
+    first = dataclasses.replace(facts.inputs[0], shape=(1, *facts.inputs[0].shape[1:]))
+    return VisionRunner(dataclasses.replace(facts, inputs=(first,)), session, measuring_settings(facts))
 
 
 def _by_name(scores: Sequence[Score]) -> dict[str, float]:

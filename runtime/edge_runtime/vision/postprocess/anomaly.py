@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Prediction
@@ -23,7 +23,7 @@ __all__ = ["anomaly"]
 
 def anomaly(
     spec: Anomaly,
-    manifest: Manifest,
+    facts: ModelFacts,
     outputs: Mapping[str, NDArray[np.generic]],
     placements: Sequence[Placement],
     settings: Settings,
@@ -33,7 +33,7 @@ def anomaly(
     A region's confidence is its maximum. Without a score output the map's maximum over the image (not over
     the letterbox padding) is the score.
     """
-    name = output_name(manifest, spec.map_output)
+    name = output_name(facts, spec.map_output)
     maps = floats(split(outputs, name, len(placements)), name)
     if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[3]):
         maps = maps.squeeze(1 if maps.shape[1] == 1 else 3)
@@ -54,7 +54,7 @@ def anomaly(
                 f"name another output when exporting"
             )
         scores = _scaled(spec, scores.reshape(-1), spec.score_output)
-    name = anomaly_name(manifest.labels)
+    name = anomaly_name(facts.labels)
     return [
         _report(spec, name, maps[index], None if scores is None else float(scores[index]), place, settings)
         for index, place in enumerate(placements)

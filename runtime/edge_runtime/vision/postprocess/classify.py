@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Classify
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Prediction
@@ -22,7 +22,7 @@ __all__ = ["classify"]
 
 def classify(
     spec: Classify,
-    manifest: Manifest,
+    facts: ModelFacts,
     outputs: Mapping[str, NDArray[np.generic]],
     placements: Sequence[Placement],
     settings: Settings,
@@ -32,7 +32,7 @@ def classify(
     The first `first_class` scores mean "nothing": they take part in the softmax and are not reported, and
     class 0 is the score after them.
     """
-    name = output_name(manifest, spec.output)
+    name = output_name(facts, spec.output)
     scores = floats(split(outputs, name, len(placements)), name)
     if scores.size != len(placements) * max(scores.shape[1:], default=0) or scores.ndim < 2:
         raise EngineError(
@@ -46,16 +46,16 @@ def classify(
             f"export again with the right --first-class"
         )
     check_scores(scores, name, spec.activation)
-    return [_rank(row[spec.first_class :], spec, manifest, settings) for row in scores]
+    return [_rank(row[spec.first_class :], spec, facts, settings) for row in scores]
 
 
-def _rank(scores: NDArray[np.float32], spec: Classify, manifest: Manifest, settings: Settings) -> Seen:
+def _rank(scores: NDArray[np.float32], spec: Classify, facts: ModelFacts, settings: Settings) -> Seen:
     order = np.argsort(-scores, kind="stable").tolist()
     wanted = [index for index in order if not settings.classes or index in settings.classes]
     above = int(np.count_nonzero(scores >= settings.confidence))
     reported, judged = (
         tuple(
-            Prediction(class_name(manifest.labels, index), index, min(max(float(scores[index]), 0.0), 1.0))
+            Prediction(class_name(facts.labels, index), index, min(max(float(scores[index]), 0.0), 1.0))
             for index in chosen
         )
         for chosen in (wanted[: spec.top_k], order[: max(above, 1)])

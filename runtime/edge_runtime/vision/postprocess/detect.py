@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Box, Prediction
@@ -27,13 +27,13 @@ _OUTPUTS = {"boxes-scores": (2, 3), "final-split": (3, 4)}
 
 def detect(
     spec: Detect,
-    manifest: Manifest,
+    facts: ModelFacts,
     outputs: Mapping[str, NDArray[np.generic]],
     placements: Sequence[Placement],
     settings: Settings,
 ) -> list[Seen]:
     """Report objects, best first, their boxes in pixels of the original image."""
-    names = spec.outputs or tuple(output.name for output in manifest.outputs)
+    names = spec.outputs or tuple(output.name for output in facts.outputs)
     least, most = _OUTPUTS.get(spec.format, (1, 1))
     if len(names) < least:
         raise EngineError(
@@ -45,9 +45,9 @@ def detect(
     tensors = [_floats(split(outputs, name, len(placements)), name) for name in names]
     seen = []
     for index, place in enumerate(placements):
-        ask = Question(spec, names, len(manifest.labels), settings.confidence, place)
+        ask = Question(spec, names, len(facts.labels), settings.confidence, place)
         found = READERS[spec.format](ask, [tensor[index] for tensor in tensors])
-        judged = _report(_select(found, spec, settings), place, manifest.labels)
+        judged = _report(_select(found, spec, settings), place, facts.labels)
         seen.append(Seen(predictions=reported(judged, settings), judged=judged))
     return seen
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Segment
 from edge_runtime.results import Result
 from edge_runtime.vision.placement import Placement
@@ -24,7 +24,7 @@ __all__ = ["interpret"]
 
 
 def interpret(
-    manifest: Manifest,
+    facts: ModelFacts,
     outputs: Mapping[str, NDArray[np.generic]],
     placements: Sequence[Placement],
     settings: Settings,
@@ -34,8 +34,8 @@ def interpret(
     Raises EngineError for outputs that do not fit the manifest or hold NaN or infinity.
     """
     results = []
-    for seen in _look(manifest, outputs, placements, settings):
-        verdict, reasons = judge(manifest.verdict, settings.confidence, seen.judged, seen.score, seen.exclusive)
+    for seen in _look(facts, outputs, placements, settings):
+        verdict, reasons = judge(facts.verdict, settings.confidence, seen.judged, seen.score, seen.exclusive)
         results.append(
             Result(
                 verdict=verdict,
@@ -50,18 +50,18 @@ def interpret(
 
 
 def _look(
-    manifest: Manifest,
+    facts: ModelFacts,
     outputs: Mapping[str, NDArray[np.generic]],
     placements: Sequence[Placement],
     settings: Settings,
 ) -> list[Seen]:
-    spec = manifest.postprocess
+    spec = facts.postprocess
     if isinstance(spec, Classify):
-        return classify(spec, manifest, outputs, placements, settings)
+        return classify(spec, facts, outputs, placements, settings)
     if isinstance(spec, Detect):
-        return detect(spec, manifest, outputs, placements, settings)
+        return detect(spec, facts, outputs, placements, settings)
     if isinstance(spec, Segment):
-        return segment(spec, manifest, outputs, placements, settings)
+        return segment(spec, facts, outputs, placements, settings)
     if isinstance(spec, Anomaly):
-        return anomaly(spec, manifest, outputs, placements, settings)
+        return anomaly(spec, facts, outputs, placements, settings)
     return raw(outputs, len(placements))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Segment
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Prediction
@@ -26,7 +26,7 @@ _VOID = 255  # in the mask: pixels that a centre crop kept from the model, when 
 
 def segment(
     spec: Segment,
-    manifest: Manifest,
+    facts: ModelFacts,
     outputs: Mapping[str, NDArray[np.generic]],
     placements: Sequence[Placement],
     settings: Settings,
@@ -37,7 +37,7 @@ def segment(
     regions below the confidence threshold are not reported. A model with a single channel tells foreground
     (class 1) from background (class 0); with a single label, it names the foreground.
     """
-    name = output_name(manifest, spec.output)
+    name = output_name(facts, spec.output)
     array = split(outputs, name, len(placements))
     channel = 1 if spec.axis == "channels-first" else 3
     if array.ndim == 4 and array.shape[channel] == 1 and array.dtype in (np.int32, np.int64):
@@ -45,7 +45,7 @@ def segment(
     if array.ndim == 3:
         maps = _indices(array, name)
         return [
-            _report(spec, manifest.labels, cells, None, place, settings)
+            _report(spec, facts.labels, cells, None, place, settings)
             for cells, place in zip(maps, placements, strict=True)
         ]
     if array.ndim != 4 or not 0 < array.shape[channel] <= _VOID:
@@ -58,7 +58,7 @@ def segment(
     scores = np.ascontiguousarray(scores if channel == 1 else scores.transpose(0, 3, 1, 2))
     if spec.activation == "none":
         check_scores(scores, name, spec.activation)
-    labels = manifest.labels
+    labels = facts.labels
     if scores.shape[1] == 1:
         front = activate(scores, "none" if spec.activation == "none" else "sigmoid", axis=1)
         scores = np.concatenate([1 - front, front], axis=1)

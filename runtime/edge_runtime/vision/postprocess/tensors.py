@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EngineError
 
 __all__ = ["Activation", "activate", "check_finite", "check_scores", "floats", "output_name", "split"]
@@ -23,16 +23,16 @@ Activation = Literal["none", "sigmoid", "softmax"]
 _TOLERANCE = 0.1
 
 
-def output_name(manifest: Manifest, name: str, position: int = 0) -> str:
+def output_name(facts: ModelFacts, name: str, position: int = 0) -> str:
     """`name`, or the name of the model's output at `position` when the manifest leaves it empty."""
     if name:
         return name
-    if position >= len(manifest.outputs):
+    if position >= len(facts.outputs):
         raise EngineError(
-            f"expected at least {position + 1} model outputs for {manifest.postprocess.task}, "
-            f"found {len(manifest.outputs)}; export again with another --task"
+            f"expected at least {position + 1} model outputs for {facts.postprocess.task}, "
+            f"found {len(facts.outputs)}; export again with another --task"
         )
-    return manifest.outputs[position].name
+    return facts.outputs[position].name
 
 
 def split(outputs: Mapping[str, NDArray[np.generic]], name: str, count: int) -> NDArray[np.generic]:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
-from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Result
@@ -26,10 +25,8 @@ LABELS = ("open", "short", "spur")
 OBJECTS = [((4.0, 10.0, 20.0, 26.0), 0.9, 2), ((30.0, 30.0, 50.0, 42.0), 0.7, 0), ((31.0, 30.0, 50.0, 42.0), 0.6, 1)]
 
 
-def manifest_of(spec: Detect, outputs: int, labels: tuple[str, ...] = LABELS) -> Manifest:
-    return Manifest(
-        schema=1,
-        model=ModelInfo("m", "1", "", 17, "fp32", 0, 0),
+def facts_of(spec: Detect, outputs: int, labels: tuple[str, ...] = LABELS) -> ModelFacts:
+    return ModelFacts(
         inputs=(),
         outputs=tuple(TensorSpec(f"out{i}", "float32", ("N",)) for i in range(outputs)),
         preprocess=None,
@@ -37,17 +34,13 @@ def manifest_of(spec: Detect, outputs: int, labels: tuple[str, ...] = LABELS) ->
         labels=labels,
         thresholds=Thresholds(),
         verdict=VerdictRule("any"),
-        precision=(),
-        blocks=(),
-        accuracy=(),
-        provenance=Provenance("", "", "", "", "", "", ""),
     )
 
 
 def look(spec: Detect, *outputs: Floats, labels: tuple[str, ...] = LABELS, **overrides: Any) -> Result:
-    manifest = manifest_of(spec, len(outputs), labels)
+    facts = facts_of(spec, len(outputs), labels)
     named = {f"out{i}": array.astype(np.float32) for i, array in enumerate(outputs)}
-    return interpret(manifest, named, [PLACE], Settings.of(manifest, **overrides))[0]
+    return interpret(facts, named, [PLACE], Settings.of(facts, **overrides))[0]
 
 
 def check_objects(result: Result) -> None:
@@ -245,9 +238,9 @@ def test_boxes_in_the_padding_are_dropped() -> None:
 
 
 def test_each_image_of_a_batch_has_its_own_result() -> None:
-    manifest = manifest_of(Detect(), 1)
+    facts = facts_of(Detect(), 1)
     output = np.stack([np.zeros((7, 20)), rows(20).T]).astype(np.float32)
-    first, second = interpret(manifest, {"out0": output}, [PLACE, PLACE], Settings.of(manifest))
+    first, second = interpret(facts, {"out0": output}, [PLACE, PLACE], Settings.of(facts))
     assert first.verdict == "OK"
     check_objects(second)
 

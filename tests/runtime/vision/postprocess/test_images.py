@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
-from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
 from edge_runtime.errors import BundleError, EngineError, UsageError
 from edge_runtime.results import Box, Result
@@ -27,16 +26,14 @@ LETTERBOX = Placement(40, 20, 40, 40, 1.0, 1.0, 0.0, 10.0)
 CROP = Placement(40, 20, 20, 20, 1.0, 1.0, -10.0, 0.0)
 
 
-def manifest_of(
+def facts_of(
     spec: Postprocess,
     outputs: int = 1,
     labels: tuple[str, ...] = (),
     verdict: VerdictRule | None = None,
     confidence: float = 0.5,
-) -> Manifest:
-    return Manifest(
-        schema=1,
-        model=ModelInfo("m", "1", "", 17, "fp32", 0, 0),
+) -> ModelFacts:
+    return ModelFacts(
         inputs=(),
         outputs=tuple(TensorSpec(f"out{i}", "float32", ("N",)) for i in range(outputs)),
         preprocess=None,
@@ -44,23 +41,19 @@ def manifest_of(
         labels=labels,
         thresholds=Thresholds(confidence),
         verdict=verdict or VerdictRule(),
-        precision=(),
-        blocks=(),
-        accuracy=(),
-        provenance=Provenance("", "", "", "", "", "", ""),
     )
 
 
-def look(manifest: Manifest, *outputs: Any, place: Placement = WHOLE, **overrides: Any) -> Result:
+def look(facts: ModelFacts, *outputs: Any, place: Placement = WHOLE, **overrides: Any) -> Result:
     named = {f"out{i}": np.asarray(array) for i, array in enumerate(outputs)}
-    return interpret(manifest, named, [place], Settings.of(manifest, **overrides))[0]
+    return interpret(facts, named, [place], Settings.of(facts, **overrides))[0]
 
 
 def f32(values: Any) -> NDArray[np.float32]:
     return np.asarray(values, np.float32)
 
 
-GOOD_BAD = manifest_of(Classify(), labels=("bad", "good"), verdict=VerdictRule("class", ok_classes=("good",)))
+GOOD_BAD = facts_of(Classify(), labels=("bad", "good"), verdict=VerdictRule("class", ok_classes=("good",)))
 
 
 def test_classes_are_ranked_by_softmax() -> None:
@@ -77,15 +70,15 @@ def test_dimensions_of_one_are_squeezed(shape: tuple[int, ...]) -> None:
 
 
 def test_top_k_classes_are_reported_however_unlikely() -> None:
-    manifest = manifest_of(Classify(activation="none", top_k=3))
-    result = look(manifest, f32([[0.1, 0.3, 0.1, 0.2, 0.3]]))
+    facts = facts_of(Classify(activation="none", top_k=3))
+    result = look(facts, f32([[0.1, 0.3, 0.1, 0.2, 0.3]]))
     assert [p.class_id for p in result.predictions] == [1, 4, 3]
     assert result.verdict == "NO_READ"
 
 
 def test_leading_scores_that_mean_nothing_shift_the_classes() -> None:
-    manifest = manifest_of(Classify(activation="none", first_class=1, top_k=2), labels=("cat", "dog"))
-    result = look(manifest, f32([[0.7, 0.1, 0.2]]))
+    facts = facts_of(Classify(activation="none", first_class=1, top_k=2), labels=("cat", "dog"))
+    result = look(facts, f32([[0.7, 0.1, 0.2]]))
     assert [(p.name, p.class_id) for p in result.predictions] == [("dog", 1), ("cat", 0)]
 
 
@@ -97,16 +90,16 @@ def test_a_filter_on_classes_does_not_turn_the_verdict() -> None:
 
 def test_every_likely_property_counts_for_the_verdict_beyond_top_k() -> None:
     spec = Classify(activation="sigmoid", top_k=1)
-    manifest = manifest_of(spec, labels=("a", "b", "c"), verdict=VerdictRule("any", classes=("c",)))
-    assert look(manifest, f32([[9.0, 8.0, 7.0]])).reasons == ("c x1",)
-    assert look(manifest, f32([[-9.0, -8.0, -7.0]])).verdict == "OK"
+    facts = facts_of(spec, labels=("a", "b", "c"), verdict=VerdictRule("any", classes=("c",)))
+    assert look(facts, f32([[9.0, 8.0, 7.0]])).reasons == ("c x1",)
+    assert look(facts, f32([[-9.0, -8.0, -7.0]])).verdict == "OK"
 
 
 def test_byte_scores_are_probabilities_of_tensorflow_lite() -> None:
-    manifest = manifest_of(Classify(activation="none"))
+    facts = facts_of(Classify(activation="none"))
     expected = pytest.approx([192 / 256, 64 / 256])
-    unsigned = look(manifest, np.array([[64, 192]], np.uint8))
-    signed = look(manifest, np.array([[-64, 64]], np.int8))
+    unsigned = look(facts, np.array([[64, 192]], np.uint8))
+    signed = look(facts, np.array([[-64, 64]], np.int8))
     assert [p.confidence for p in unsigned.predictions] == expected
     assert [p.confidence for p in signed.predictions] == expected
 
@@ -122,7 +115,7 @@ def test_scores_that_cannot_be_read_are_an_error(scores: Any) -> None:
 
 def test_logits_without_an_activation_are_an_error() -> None:
     with pytest.raises(EngineError, match="--activation"):
-        look(manifest_of(Classify(activation="none")), f32([[12.0, -3.0]]))
+        look(facts_of(Classify(activation="none")), f32([[12.0, -3.0]]))
 
 
 def scores_with_square(place: Placement) -> NDArray[np.float32]:
@@ -133,7 +126,7 @@ def scores_with_square(place: Placement) -> NDArray[np.float32]:
     return scores
 
 
-SEGMENT = manifest_of(Segment(), labels=("board", "scratch", "hole"), verdict=VerdictRule("any"))
+SEGMENT = facts_of(Segment(), labels=("board", "scratch", "hole"), verdict=VerdictRule("any"))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +149,7 @@ def test_a_region_is_found_where_it_is_in_the_original(place: Placement, box: Bo
 def test_channels_may_come_last_and_logits_be_activated() -> None:
     logits = np.log(scores_with_square(WHOLE).transpose(0, 2, 3, 1) + 1e-9)
     spec = Segment(axis="channels-last", activation="softmax")
-    (hole,) = look(manifest_of(spec, labels=("board", "scratch", "hole")), logits).predictions
+    (hole,) = look(facts_of(spec, labels=("board", "scratch", "hole")), logits).predictions
     assert hole.confidence == pytest.approx(0.8, abs=1e-5)
 
 
@@ -168,9 +161,9 @@ def test_class_indices_are_read_as_they_are(dtype: Any) -> None:
 
 
 def test_one_channel_tells_foreground_from_background() -> None:
-    manifest = manifest_of(Segment(activation="sigmoid"), labels=("crack",))
+    facts = facts_of(Segment(activation="sigmoid"), labels=("crack",))
     logits = np.where(scores_with_square(WHOLE)[:, 2:] > 0.5, 2.0, -2.0).astype(np.float32)
-    (crack,) = look(manifest, logits).predictions
+    (crack,) = look(facts, logits).predictions
     assert (crack.name, crack.class_id) == ("crack", 1)
     assert crack.confidence == pytest.approx(1 / (1 + np.exp(-2)))
 
@@ -179,13 +172,13 @@ def test_separate_regions_are_reported_apart_and_specks_not_at_all() -> None:
     indices = np.zeros((1, 20, 40), np.int64)
     indices[0, 1:5, 1:5] = indices[0, 10:18, 30:38] = 1
     indices[0, 8, 20] = 2
-    manifest = manifest_of(Segment(min_area=0.01), labels=("board", "scratch", "hole"))
-    result = look(manifest, indices)
+    facts = facts_of(Segment(min_area=0.01), labels=("board", "scratch", "hole"))
+    result = look(facts, indices)
     assert [(p.name, p.area) for p in result.predictions] == [("scratch", 0.08), ("scratch", 0.02)]
 
 
 def test_every_class_is_reported_without_a_background() -> None:
-    result = look(manifest_of(Segment(background=-1)), scores_with_square(CROP), place=CROP)
+    result = look(facts_of(Segment(background=-1)), scores_with_square(CROP), place=CROP)
     assert {p.class_id for p in result.predictions} == {0, 2}
     assert result.mask is not None
     assert (result.mask[:, :10] == 255).all()  # cut away by the crop: no class
@@ -210,7 +203,7 @@ def test_a_segmentation_with_nan_is_an_error() -> None:
         look(SEGMENT, scores)
 
 
-ANOMALY = manifest_of(Anomaly(), labels=("normal", "anomalous"), verdict=VerdictRule("score"))
+ANOMALY = facts_of(Anomaly(), labels=("normal", "anomalous"), verdict=VerdictRule("score"))
 
 
 def heat_with_spot(place: Placement) -> NDArray[np.float32]:
@@ -247,7 +240,7 @@ def test_a_crops_border_has_no_heat() -> None:
 
 def test_raw_scores_are_normalised_around_their_threshold() -> None:
     spec = Anomaly(score_output="out1", normalize=True, minimum=10.0, maximum=30.0, raw_threshold=20.0)
-    result = look(manifest_of(spec, 2), 30 * heat_with_spot(WHOLE), f32([24.0]))
+    result = look(facts_of(spec, 2), 30 * heat_with_spot(WHOLE), f32([24.0]))
     assert result.score == pytest.approx(0.7)
     assert result.predictions[0].confidence == pytest.approx((22.5 - 20) / 20 + 0.5)
     assert result.predictions[0].name == "anomaly"
@@ -260,9 +253,9 @@ def test_an_anomaly_map_that_cannot_be_read_is_an_error() -> None:
 
 
 def test_raw_tensors_are_copied_out_and_never_judged() -> None:
-    manifest = manifest_of(Raw(), 2, verdict=VerdictRule("any"))
+    facts = facts_of(Raw(), 2, verdict=VerdictRule("any"))
     outputs = {"out0": np.arange(6.0).reshape(2, 3), "out1": np.array([[7], [8]])}
-    first, second = interpret(manifest, outputs, [WHOLE, WHOLE], Settings.of(manifest))
+    first, second = interpret(facts, outputs, [WHOLE, WHOLE], Settings.of(facts))
     outputs["out0"][:] = -1  # the engine reuses its buffers
     assert first.tensors["out0"].tolist() == [0, 1, 2]
     assert second.tensors["out1"].tolist() == [8]
@@ -294,9 +287,9 @@ def test_maps_of_any_size_fit_any_image(
 
 
 def test_settings_come_from_the_manifest_unless_given() -> None:
-    manifest = manifest_of(Detect(max_det=7), labels=("open", "short"), confidence=0.3)
-    assert Settings.of(manifest) == Settings(0.3, 0.45, 7, ())
-    given = Settings.of(manifest, confidence=0.1, iou=0.2, max_det=3, classes=["short", "0", 1])
+    facts = facts_of(Detect(max_det=7), labels=("open", "short"), confidence=0.3)
+    assert Settings.of(facts) == Settings(0.3, 0.45, 7, ())
+    given = Settings.of(facts, confidence=0.1, iou=0.2, max_det=3, classes=["short", "0", 1])
     assert given == Settings(0.1, 0.2, 3, (0, 1))
 
 
@@ -305,21 +298,21 @@ def test_settings_come_from_the_manifest_unless_given() -> None:
     [("confidence", 1.5), ("iou", -0.1), ("max_det", 0), ("classes", ["opne"]), ("classes", [2]), ("classes", [-1])],
 )
 def test_settings_that_cannot_be_used_are_refused(flag: str, value: Any) -> None:
-    manifest = manifest_of(Detect(), labels=("open", "short"))
+    facts = facts_of(Detect(), labels=("open", "short"))
     with pytest.raises(UsageError, match="--"):
-        Settings.of(manifest, **{flag: value})
+        Settings.of(facts, **{flag: value})
 
 
 def test_classes_of_an_unlabelled_model_are_numbers() -> None:
-    assert Settings.of(manifest_of(Detect()), classes=["70"]).classes == (70,)
+    assert Settings.of(facts_of(Detect()), classes=["70"]).classes == (70,)
     with pytest.raises(UsageError, match="cat"):
-        Settings.of(manifest_of(Detect()), classes=["cat"])
+        Settings.of(facts_of(Detect()), classes=["cat"])
 
 
 def test_a_verdict_about_an_unknown_class_is_refused_before_the_first_frame() -> None:
-    manifest = manifest_of(Detect(), labels=("open",), verdict=VerdictRule("any", classes=("opne",)))
+    facts = facts_of(Detect(), labels=("open",), verdict=VerdictRule("any", classes=("opne",)))
     with pytest.raises(BundleError, match="opne"):
-        Settings.of(manifest)
+        Settings.of(facts)
 
 
 def test_an_anomaly_range_without_extent_is_refused() -> None:
@@ -332,13 +325,13 @@ def test_an_anomaly_range_without_extent_is_refused() -> None:
 def test_an_anomaly_range_that_float32_cannot_hold_is_an_error(limits: tuple[float, float]) -> None:
     spec = Anomaly(normalize=True, minimum=limits[0], maximum=limits[1], raw_threshold=1e300)
     with pytest.raises(EngineError, match="NaN or infinity"):
-        look(manifest_of(spec), heat_with_spot(WHOLE))
+        look(facts_of(spec), heat_with_spot(WHOLE))
 
 
 def test_an_anomaly_rule_names_what_the_model_reports() -> None:
     rule = VerdictRule("any", classes=("anomaly",))
-    assert look(manifest_of(Anomaly(), verdict=rule), heat_with_spot(WHOLE)).reasons == ("anomaly x1",)
-    never = manifest_of(Anomaly(), labels=("normal", "anomalous"), verdict=VerdictRule("any", classes=("normal",)))
+    assert look(facts_of(Anomaly(), verdict=rule), heat_with_spot(WHOLE)).reasons == ("anomaly x1",)
+    never = facts_of(Anomaly(), labels=("normal", "anomalous"), verdict=VerdictRule("any", classes=("normal",)))
     with pytest.raises(BundleError, match="normal"):
         Settings.of(never)
 
@@ -353,22 +346,22 @@ def three_holes_and_a_scratch() -> NDArray[np.int64]:
 @pytest.mark.parametrize("limits", [{"classes": ["hole"]}, {"max_det": 1}])
 def test_limits_on_reported_regions_do_not_turn_the_verdict(limits: dict[str, Any]) -> None:
     rule = VerdictRule("any", classes=("scratch",))
-    manifest = manifest_of(Segment(), labels=("board", "scratch", "hole"), verdict=rule)
-    result = look(manifest, three_holes_and_a_scratch(), **limits)
+    facts = facts_of(Segment(), labels=("board", "scratch", "hole"), verdict=rule)
+    result = look(facts, three_holes_and_a_scratch(), **limits)
     assert {p.name for p in result.predictions} == {"hole"}
     assert (result.verdict, result.reasons) == ("NG", ("scratch x1",))
 
 
 def test_a_limit_on_anomalous_regions_does_not_change_the_verdict() -> None:
     heat = f32(np.where(three_holes_and_a_scratch(), 0.9, 0.1))
-    result = look(manifest_of(Anomaly(), verdict=VerdictRule("any")), heat, max_det=1)
+    result = look(facts_of(Anomaly(), verdict=VerdictRule("any")), heat, max_det=1)
     assert len(result.predictions) == 1
     assert result.reasons == ("anomaly x4",)
 
 
 def test_anomalous_specks_below_the_least_area_are_left_out() -> None:
     heat = f32(np.where(three_holes_and_a_scratch(), 0.9, 0.1))
-    assert len(look(manifest_of(Anomaly(min_area=9 / 800)), heat).predictions) == 3
+    assert len(look(facts_of(Anomaly(min_area=9 / 800)), heat).predictions) == 3
 
 
 def test_a_noisy_map_gives_the_largest_regions_one_at_a_time() -> None:
@@ -386,6 +379,6 @@ def test_a_noisy_map_gives_the_largest_regions_one_at_a_time() -> None:
 
 
 def test_leading_scores_that_mean_nothing_leave_a_class() -> None:
-    manifest = manifest_of(Classify(activation="sigmoid", first_class=2), verdict=VerdictRule("any"))
+    facts = facts_of(Classify(activation="sigmoid", first_class=2), verdict=VerdictRule("any"))
     with pytest.raises(EngineError, match="first_class"):
-        look(manifest, f32([[0.1, 0.3]]))
+        look(facts, f32([[0.1, 0.3]]))

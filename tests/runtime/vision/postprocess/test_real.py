@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from places import SHARED_DATA
 
-from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
-from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
+from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.results import Box, Result
@@ -79,9 +78,7 @@ def run(
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(DATA / model, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    manifest = Manifest(
-        schema=1,
-        model=ModelInfo("m", "1", "", 17, "fp32", 0, 0),
+    facts = ModelFacts(
         inputs=(),
         outputs=tuple(TensorSpec(name, "float32", ("N",)) for name in names),
         preprocess=pre,
@@ -89,16 +86,12 @@ def run(
         labels=labels,
         thresholds=Thresholds(0.5),
         verdict=rule or VerdictRule(),
-        precision=(),
-        blocks=(),
-        accuracy=(),
-        provenance=Provenance("", "", "", "", "", "", ""),
     )
     results = []
     for image in images:  # these graphs have a fixed batch of one
         tensor, placements = Preprocessor(pre).batch([image])
         outputs = dict(zip(names, session.run(names, {session.get_inputs()[0].name: tensor}), strict=True))
-        results.extend(interpret(manifest, outputs, placements, Settings.of(manifest)))
+        results.extend(interpret(facts, outputs, placements, Settings.of(facts)))
     return results
 
 
