@@ -10,7 +10,7 @@
     whole-checked.json   class CheckedBundle, of the whole graph's weights
     measured-*.json      class Measured: for a number of threads and a batch
     plan-*.json          plan.Plan: made from one of them for one limit
-    providers-*.json     class Placed: which provider computes which blocks, as measured for one list of providers
+    providers-*.json     class MeasuredProviders: of one list of providers, which computes which blocks
     engines/             what providers compiled (TensorRT's engines and timings), in files of their own
 
 Every JSON file is written last and atomically, so what it names is there.
@@ -34,11 +34,11 @@ __all__ = [
     "PREPARED",
     "WHOLE",
     "WHOLE_CHECKED",
-    "Candidate",
+    "AssignedBlocks",
+    "Assignment",
     "CheckedBundle",
     "Measured",
-    "Placed",
-    "PlacedPart",
+    "MeasuredProviders",
     "Prepared",
     "PreparedBlock",
     "PreparedWhole",
@@ -129,7 +129,7 @@ class ProviderTimes:
 
 
 @dataclass(frozen=True)
-class PlacedPart:
+class AssignedBlocks:
     """Blocks `first`..`stop`-1 on one provider, by its full name."""
 
     provider: str
@@ -138,20 +138,20 @@ class PlacedPart:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Assignment:
     """Parts that make the whole model, and the lower quartile of their runs in turns with the other candidates'."""
 
-    parts: tuple[PlacedPart, ...]
+    parts: tuple[AssignedBlocks, ...]
     ms: float
 
 
 @dataclass(frozen=True)
-class Placed:
+class MeasuredProviders:
     """providers-*.json: `candidates` gave the right answer, the first is the one to use; () where none did."""
 
     schema: Literal[1]
     providers: tuple[ProviderTimes, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Assignment, ...]
 
 
 def measurements_name(threads: int, batch: int) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.blocks.arena import Arena
-from edge_runtime.blocks.aside import Aside, alive_before, aside_bytes
 from edge_runtime.blocks.loader import Load, Loader
 from edge_runtime.blocks.prepared import PreparedBlock
+from edge_runtime.blocks.spill import Spill, alive_before, spill_bytes
 from edge_runtime.blocks.storage import FileStorage, Storage, room
 from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.errors import EngineError
@@ -65,7 +65,7 @@ class BlockRunner:
         self._outputs = list(self._shapes)
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
         self._arena = Arena(plan.arena_bytes)
-        self._aside = self._make_aside() if preempt else None
+        self._spill = self._make_spill() if preempt else None
         self._urgent: Urgent | None = None
         self._arena_number = share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._sessions: dict[int, Any] = {}
@@ -102,16 +102,16 @@ class BlockRunner:
     @property
     def preemptible(self) -> bool:
         """Whether runs can be `interruptible`: asked for, and every value has its place and size in the plan."""
-        return self._aside is not None
+        return self._spill is not None
 
     @contextlib.contextmanager
     def interruptible(self, urgent: Urgent) -> Iterator[None]:
         """Let the runs inside be interrupted: `urgent` is asked between two blocks.
 
-        What it gives is called while the run's values lie aside; it may run this runner, to the end, and has to read
+        What it gives is called while the run's values are spilled; it may run this runner, to the end, and has to read
         the outputs before it returns. Raises EngineError where the runner is not `preemptible`.
         """
-        if self._aside is None:
+        if self._spill is None:
             raise EngineError("the engine was not opened for runs that can be interrupted; open it with preempt=True")
         before, self._urgent = self._urgent, urgent
         try:
@@ -171,8 +171,8 @@ class BlockRunner:
             for k, block in enumerate(self._blocks):
                 if self._closing:
                     raise EngineError("the engine was closed while it ran")
-                if k and self._urgent is not None and self._aside is not None:
-                    self._yield_to(self._urgent, self._aside, k, count)
+                if k and self._urgent is not None and self._spill is not None:
+                    self._yield_to(self._urgent, self._spill, k, count)
                 self._loader.reach(k + 1)
                 self._run_block(k, block, count, made)
                 for name in [name for name in made if self._last_reader.get(name) == k and name not in self._outputs]:
@@ -183,14 +183,14 @@ class BlockRunner:
         self._loader.next_run()
         return {name: made[name].numpy() if name in made else self._view(name, count) for name in self._outputs}
 
-    def _yield_to(self, urgent: Urgent, aside: Aside, k: int, count: int) -> None:
+    def _yield_to(self, urgent: Urgent, spill: Spill, k: int, count: int) -> None:
         """Put this run aside before block `k`, if there is something urgent; do that; go on."""
         call = urgent()
         if call is None:
             return
         names = alive_before(self._blocks, k, self._inputs, self._outputs)
         arrays = [self._view(name, count) for name in names]
-        aside.save(arrays)
+        spill.save(arrays)
         self._loader.next_run(between=self._drop_reloaded)
         self._urgent = None  # what is urgent is not interrupted
         try:
@@ -200,16 +200,16 @@ class BlockRunner:
 
         def back() -> None:
             self._drop_reloaded()  # made ahead for a run from the beginning
-            aside.restore(arrays)
+            spill.restore(arrays)
 
         self._loader.next_run(between=back, start=k)
 
-    def _make_aside(self) -> Aside | None:
+    def _make_spill(self) -> Spill | None:
         """Room for the largest boundary; None where a value's size is not known before it is there."""
         if any(value.place is None for value in self._values.values()):
             return None
         sizes = {name: self._view(name, self.plan.batch).nbytes for name in self._values}
-        return Aside(aside_bytes(self._blocks, self._inputs, self._outputs, sizes))
+        return Spill(spill_bytes(self._blocks, self._inputs, self._outputs, sizes))
 
     def _drop_reloaded(self) -> None:
         for k, planned in enumerate(self.plan.blocks):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.blocks.aside import aside_bytes
 from edge_runtime.blocks.prepared import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
 from edge_runtime.blocks.runner import BlockRunner
+from edge_runtime.blocks.spill import spill_bytes
 from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError
@@ -35,7 +35,7 @@ def open_limited(
     whole = read_json(PreparedWhole, folder / WHOLE)
     if measured is None or prepared is None:
         raise _changed(folder)
-    reserve = options.reserve_bytes + (_aside_bytes(bundle, measured, options.batch) if options.preempt else 0)
+    reserve = options.reserve_bytes + (_spill_bytes(bundle, measured, options.batch) if options.preempt else 0)
     plan = make_plan(bundle, folder, measured, options.batch, options.memory_limit, reserve)
     providers = ("CPUExecutionProvider",)
     if plan.whole:
@@ -67,7 +67,7 @@ def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall |
         cache.close()
 
 
-def _aside_bytes(bundle: Bundle, measured: MeasuredFile, batch: int) -> int:
+def _spill_bytes(bundle: Bundle, measured: MeasuredFile, batch: int) -> int:
     """What a run that is put aside between two blocks takes; 0 where a value's size is not known, and it cannot be."""
     values = measured.content.measurements.values
     if not all(value.planned for value in values):
@@ -77,7 +77,7 @@ def _aside_bytes(bundle: Bundle, measured: MeasuredFile, batch: int) -> int:
         for value in values
     }
     inputs, outputs = ([spec.name for spec in specs] for specs in (bundle.manifest.inputs, bundle.manifest.outputs))
-    return aside_bytes(measured.content.measurements.blocks, inputs, outputs, sizes)
+    return spill_bytes(measured.content.measurements.blocks, inputs, outputs, sizes)
 
 
 def _changed(folder: Path) -> EngineError:

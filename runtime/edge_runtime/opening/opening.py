@@ -190,7 +190,7 @@ def _open_placed(
     if not choices:
         return None
     # Imported when there is more than the CPU.
-    from edge_runtime.opening.placed import Wanted, open_on_providers
+    from edge_runtime.opening.on_providers import Wanted, open_on_providers
 
     session = options.session
     named = insisted(session.device, session.require_provider)

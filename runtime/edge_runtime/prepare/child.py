@@ -35,8 +35,7 @@ from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speed
 from edge_runtime.prepare.chain import Chain
 from edge_runtime.prepare.compress import compress
 from edge_runtime.prepare.lower import lower
-from edge_runtime.prepare.measure import Measured as MeasuredForm
-from edge_runtime.prepare.measure import Subject, measure_forms, measure_packed
+from edge_runtime.prepare.measure_forms import MeasuredForm, Subject, measure_forms, measure_packed
 from edge_runtime.prepare.request import Request, say, say_error
 from edge_runtime.prepare.speed import measure_speeds
 

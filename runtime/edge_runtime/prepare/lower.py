@@ -13,7 +13,7 @@ from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import ModelError
 from edge_runtime.files.atomic import crc32_file, sync_path, writing
 from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
-from edge_runtime.prepare.resign import resign
+from edge_runtime.prepare.uint8_to_int8 import uint8_to_int8
 
 __all__ = ["lower"]
 
@@ -31,12 +31,12 @@ def lower(source: Path, target: Path, threads: int, signed: bool | None = None) 
     Returns its weights, None when all lie in the graph. Raises ModelError, OutputError.
     """
     weights = target.with_suffix(".bin")
-    resigned = _resigned(source) if (wants_signed() if signed is None else signed) else None
-    if resigned is None:
+    signed_model = _signed(source) if (wants_signed() if signed is None else signed) else None
+    if signed_model is None:
         tensors = _optimize(source, source, target, threads)
     else:
         try:
-            tensors = _optimize(resigned, source, target, threads)
+            tensors = _optimize(signed_model, source, target, threads)
         except ModelError as error:
             _LOG.debug("%s stays uint8: %s", source, error)
             tensors = _optimize(source, source, target, threads)
@@ -54,11 +54,11 @@ def lower(source: Path, target: Path, threads: int, signed: bool | None = None) 
         return StoredWeights(weights.name, size, crc32_file(weights))
 
 
-def _resigned(source: Path) -> bytes | None:
+def _signed(source: Path) -> bytes | None:
     """The graph with int8 values; None where nothing changes, and for a file that onnxruntime is to complain of."""
     try:
         model = source.read_bytes()
-        found = resign(model)
+        found = uint8_to_int8(model)
     except (OSError, ValueError) as error:
         _LOG.debug("%s stays as it is: %s", source, error)
         return None

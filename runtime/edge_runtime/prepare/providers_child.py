@@ -18,7 +18,7 @@ from edge_runtime.errors import EdgelineError
 from edge_runtime.files.schema import from_json
 from edge_runtime.ort.process import own_process
 from edge_runtime.ort.session import SessionOptions
-from edge_runtime.prepare.providers import ProviderMeasuring
+from edge_runtime.prepare.measure_providers import ProviderMeasuring
 from edge_runtime.prepare.request import ProvidersRequest, say, say_error
 
 __all__ = ["main"]

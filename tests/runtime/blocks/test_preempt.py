@@ -13,10 +13,10 @@ from runner_cases import counting, lowered, two_inputs
 from tiny_bundle import make_bundle
 from tiny_models import samples
 
-from edge_runtime.blocks import aside as aside_module
+from edge_runtime.blocks import spill as spill_module
 from edge_runtime.blocks.arena import Arena
-from edge_runtime.blocks.aside import Aside, alive_before, aside_bytes
 from edge_runtime.blocks.loader import Load, Loader
+from edge_runtime.blocks.spill import Spill, alive_before, spill_bytes
 from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.manifest import Block
@@ -111,7 +111,7 @@ def test_memory_is_reserved_once_and_does_not_grow(network, monkeypatch):
             sizes.append(size)
             super().__init__(size)
 
-    monkeypatch.setattr(aside_module, "Arena", Counted)
+    monkeypatch.setattr(spill_module, "Arena", Counted)
     plan = network.plan(MIXED, batch=4)
     runner = network.runner(plan, preempt=True)
     feeds = {"images": samples(4)}
@@ -224,11 +224,11 @@ def test_alive_is_what_was_made_before_and_is_read_later():
     assert alive_before(BLOCKS, 2, ["x"], ["y", "q"]) == ["x", "q", "r"]
     assert alive_before(BLOCKS, 2, ["x"], ["y"]) == ["x", "r"]
     sizes = {"x": 10, "p": 5, "q": 3, "r": 100, "y": 1000}
-    assert aside_bytes(BLOCKS, ["x"], ["y", "q"], sizes) == 113
-    assert aside_bytes(BLOCKS[:1], ["x"], ["p"], sizes) == 0
+    assert spill_bytes(BLOCKS, ["x"], ["y", "q"], sizes) == 113
+    assert spill_bytes(BLOCKS[:1], ["x"], ["p"], sizes) == 0
 
 
-def test_arrays_of_all_kinds_come_back_from_aside():
+def test_arrays_of_all_kinds_come_back_from_a_spill():
     arrays = [
         np.arange(6, dtype=np.float64).reshape(2, 3),
         np.array(True),
@@ -236,11 +236,11 @@ def test_arrays_of_all_kinds_come_back_from_aside():
         np.arange(3, dtype=np.int8),
     ]
     kept = [array.copy() for array in arrays]
-    aside = Aside(sum(array.nbytes for array in arrays))
-    aside.save(arrays)
+    spill = Spill(sum(array.nbytes for array in arrays))
+    spill.save(arrays)
     for array in arrays:
         array[...] = 0
-    aside.restore(arrays)
+    spill.restore(arrays)
     for array, before in zip(arrays, kept, strict=True):
         np.testing.assert_array_equal(array, before)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.ort.providers.placement import Costs, Part, cost, parts, place
+from edge_runtime.ort.providers.assignment import Part, ProviderCosts, assign, cost, parts
 
 
 @st.composite
@@ -17,14 +17,14 @@ def some_costs(draw):
     overhead = tuple(draw(st.integers(0, 4)) / 16 for _ in range(providers))
     carry = draw(st.lists(st.integers(0, 20), min_size=blocks, max_size=blocks))
     near = draw(st.booleans())
-    return Costs(block_ms, overhead, lambda k, p, q: 0.0 if near and p + q == 1 else carry[k] / 8)
+    return ProviderCosts(block_ms, overhead, lambda k, p, q: 0.0 if near and p + q == 1 else carry[k] / 8)
 
 
 @given(some_costs())
 def test_no_assignment_costs_less(costs):
     every = itertools.product(range(len(costs.block_ms)), repeat=len(costs.block_ms[0]))
     found = [(total, where) for where in every if (total := cost(costs, where)) is not None]
-    placed = place(costs)
+    placed = assign(costs)
     if not found:
         assert placed is None
     else:
@@ -44,25 +44,25 @@ def free(_k, _p, _q):
 
 
 def test_each_block_goes_where_it_is_fastest_when_carrying_costs_nothing():
-    assert place(Costs(((1.0, 9.0, 1.0), (5.0, 2.0, 5.0)), (0.0, 0.0), free)) == (0, 1, 0)
+    assert assign(ProviderCosts(((1.0, 9.0, 1.0), (5.0, 2.0, 5.0)), (0.0, 0.0), free)) == (0, 1, 0)
 
 
 def test_a_gain_that_carrying_eats_up_is_left_alone():
-    assert place(Costs(((1.0, 3.0, 1.0), (5.0, 2.0, 5.0)), (0.0, 0.0), lambda *_: 0.6)) == (0, 0, 0)
+    assert assign(ProviderCosts(((1.0, 3.0, 1.0), (5.0, 2.0, 5.0)), (0.0, 0.0), lambda *_: 0.6)) == (0, 0, 0)
 
 
 def test_what_fusing_saves_counts_against_a_cut():
-    assert place(Costs(((1.0, 3.0, 1.0), (5.0, 2.5, 5.0)), (0.3, 0.0), free)) == (0, 0, 0)
+    assert assign(ProviderCosts(((1.0, 3.0, 1.0), (5.0, 2.5, 5.0)), (0.3, 0.0), free)) == (0, 0, 0)
 
 
 def test_a_block_that_runs_nowhere_leaves_no_placement():
-    costs = Costs(((1.0, None), (2.0, None)), (0.0, 0.0), free)
-    assert place(costs) is None
+    costs = ProviderCosts(((1.0, None), (2.0, None)), (0.0, 0.0), free)
+    assert assign(costs) is None
     assert cost(costs, (0, 1)) is None
 
 
 def test_of_equal_costs_the_first_provider_is_taken():
-    assert place(Costs(((2.0, 2.0), (2.0, 2.0)), (0.0, 0.0), free)) == (0, 0)
+    assert assign(ProviderCosts(((2.0, 2.0), (2.0, 2.0)), (0.0, 0.0), free)) == (0, 0)
 
 
 def test_parts_are_half_open():
@@ -72,6 +72,6 @@ def test_parts_are_half_open():
 
 @pytest.mark.parametrize("where", [(0, 0), (1, 1), (0, 1)])
 def test_the_cost_is_the_sum_that_the_module_tells(where):
-    costs = Costs(((4.0, 5.0), (6.0, 7.0)), (1.0, 2.0), lambda k, p, q: 10.0 * k + p + 2 * q)
+    costs = ProviderCosts(((4.0, 5.0), (6.0, 7.0)), (1.0, 2.0), lambda k, p, q: 10.0 * k + p + 2 * q)
     wanted = {(0, 0): 4 + 5 - 1, (1, 1): 6 + 7 - 2, (0, 1): 4 + 7 + 10 + 0 + 2}
     assert cost(costs, where) == wanted[where]

@@ -7,11 +7,18 @@ from tiny_bundle import make_bundle
 from tiny_models import samples
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import Candidate, Placed, PlacedPart, ProviderTimes, read_json, write_json
+from edge_runtime.blocks.prepared import (
+    AssignedBlocks,
+    Assignment,
+    MeasuredProviders,
+    ProviderTimes,
+    read_json,
+    write_json,
+)
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.files.folders import cache_root
-from edge_runtime.opening import placed as opened
+from edge_runtime.opening import on_providers as opened
 from edge_runtime.opening.opening import OpenOptions, check_options, open_runner
 from edge_runtime.ort.providers import load
 from edge_runtime.ort.providers.choose import CPU
@@ -70,7 +77,7 @@ def measures(monkeypatch, *candidates, refused=(), wrong=()):
         tell("measuring", 0, 1)
         requests.append(request)
         times = tuple(ProviderTimes(one.name, None, (), 0.0, "".join(refused), wrong) for one in request.providers)
-        write_json(Placed(1, times, candidates), opened.Path(request.target))
+        write_json(MeasuredProviders(1, times, candidates), opened.Path(request.target))
 
     monkeypatch.setattr(opened, "call", call)
     monkeypatch.setattr(opened, "prepare_in", emptied)
@@ -96,7 +103,7 @@ def opened_key(bundle):
 def parts(bundle, *providers):
     count = len(read_bundle(bundle).manifest.blocks)
     ends = [*range(len(providers)), count]
-    return tuple(PlacedPart(provider, ends[k], ends[k + 1]) for k, provider in enumerate(providers))
+    return tuple(AssignedBlocks(provider, ends[k], ends[k + 1]) for k, provider in enumerate(providers))
 
 
 def test_what_was_not_measured_runs_whole_on_the_first_that_loads(bundle, monkeypatch, said):
@@ -156,7 +163,7 @@ def test_a_required_provider_that_answers_wrongly_is_fatal(bundle, monkeypatch):
 
 def test_the_first_start_measures_and_the_next_takes_what_was_found(bundle, monkeypatch, said):
     install(monkeypatch, Xnnpack="works", OpenVINO="works")
-    requests = measures(monkeypatch, Candidate(parts(bundle, OPENVINO), 1.0), Candidate(parts(bundle, CPU), 2.0))
+    requests = measures(monkeypatch, Assignment(parts(bundle, OPENVINO), 1.0), Assignment(parts(bundle, CPU), 2.0))
     told = []
     assert opened_on(bundle, prepare=True, progress=lambda *step: told.append(step)) == (OPENVINO, CPU)
     assert told == [("measuring", 0, 1)]
@@ -169,7 +176,7 @@ def test_the_first_start_measures_and_the_next_takes_what_was_found(bundle, monk
 
 def test_the_cpu_is_taken_where_it_was_measured_to_be_best(bundle, monkeypatch):
     fake = install(monkeypatch, Xnnpack="works", OpenVINO="works")
-    measures(monkeypatch, Candidate(parts(bundle, CPU), 1.0), Candidate(parts(bundle, OPENVINO), 2.0))
+    measures(monkeypatch, Assignment(parts(bundle, CPU), 1.0), Assignment(parts(bundle, OPENVINO), 2.0))
     assert opened_on(bundle, prepare=True) == (CPU,)
     assert {name for name, _, _ in fake.opened} == {"bytes"}  # the tiny graph that shows what loads
     monkeypatch.setattr(load, "_FAILURES", {})
@@ -180,7 +187,7 @@ def test_the_cpu_is_taken_where_it_was_measured_to_be_best(bundle, monkeypatch):
 
 def test_a_provider_that_loads_by_now_is_measured_too(bundle, monkeypatch, said):
     install(monkeypatch, Xnnpack="fails", OpenVINO="works")
-    requests = measures(monkeypatch, Candidate(parts(bundle, OPENVINO), 1.0))
+    requests = measures(monkeypatch, Assignment(parts(bundle, OPENVINO), 1.0))
     for _ in range(2):
         assert opened_on(bundle, prepare=True) == (OPENVINO, CPU)
         monkeypatch.setattr(load, "_FAILURES", {})
@@ -194,21 +201,21 @@ def test_a_provider_that_loads_by_now_is_measured_too(bundle, monkeypatch, said)
 
 def test_a_mixed_placement_runs_in_segments(bundle, monkeypatch):
     fake = install(monkeypatch, Xnnpack="works", OpenVINO="works")
-    measures(monkeypatch, Candidate(parts(bundle, CPU, OPENVINO), 1.0))
+    measures(monkeypatch, Assignment(parts(bundle, CPU, OPENVINO), 1.0))
     assert opened_on(bundle, prepare=True) == (CPU, OPENVINO)
     assert fake.opened[-1][:2] == ("bytes", OPENVINO)
 
 
 def test_a_placement_that_does_not_open_any_more_gives_way_to_the_next(bundle, monkeypatch, said):
     install(monkeypatch, Xnnpack="works", OpenVINO="refuses:model.onnx")
-    measures(monkeypatch, Candidate(parts(bundle, OPENVINO), 1.0), Candidate(parts(bundle, XNNPACK), 2.0))
+    measures(monkeypatch, Assignment(parts(bundle, OPENVINO), 1.0), Assignment(parts(bundle, XNNPACK), 2.0))
     assert opened_on(bundle, prepare=True) == (XNNPACK, CPU)
     assert said[-1].startswith("OpenVINO is not used for tiny.edge: ")
 
 
 def test_wrong_answers_are_said_when_they_are_found(bundle, monkeypatch, said):
     install(monkeypatch, Xnnpack="works")
-    measures(monkeypatch, Candidate(parts(bundle, CPU), 1.0), refused="it is wrong", wrong=("block-01.onnx: bad", "b"))
+    measures(monkeypatch, Assignment(parts(bundle, CPU), 1.0), refused="it is wrong", wrong=("block-01.onnx: bad", "b"))
     assert opened_on(bundle, prepare=True, profile=PROFILE[:1]) == (CPU,)
     assert said == [
         "Xnnpack is not used for the whole of tiny.edge: it is wrong",
@@ -244,7 +251,7 @@ def test_what_ends_the_measuring_process_is_not_tried_here_nor_measured_again(bu
 
 def test_other_options_are_measured_anew(bundle, monkeypatch):
     install(monkeypatch, Xnnpack="works")
-    requests = measures(monkeypatch, Candidate(parts(bundle, XNNPACK), 1.0))
+    requests = measures(monkeypatch, Assignment(parts(bundle, XNNPACK), 1.0))
     opened_on(bundle, prepare=True, profile=(ProviderChoice(XNNPACK),))
     opened_on(bundle, prepare=True, profile=(ProviderChoice(XNNPACK, {"x": "1"}),))
     assert [one.options for request in requests for one in request.providers] == [
@@ -302,9 +309,9 @@ def test_the_measuring_process_writes_what_it_found_and_tells_its_steps(bundle, 
     told = []
     request = ProvidersRequest(str(bundle), str(target), 1, 1, False, 1, False, (absent,))
     request_call("edge_runtime.prepare.providers_child", request, lambda *step: told.append(step))
-    placed = read_json(Placed, target)
-    assert [candidate.parts for candidate in placed.candidates] == [parts(bundle, CPU)]
-    assert placed.providers[0].refused
-    assert placed.providers[1].whole_ms > 0
+    known = read_json(MeasuredProviders, target)
+    assert [candidate.parts for candidate in known.candidates] == [parts(bundle, CPU)]
+    assert known.providers[0].refused
+    assert known.providers[1].whole_ms > 0
     assert told[0][0] == "ACL, the whole graph"
     assert [done for _, done, _ in told] == list(range(told[0][2]))

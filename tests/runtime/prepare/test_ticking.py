@@ -2,7 +2,7 @@
 
 import threading
 
-from edge_runtime.ort.providers.ticking import Ticking
+from edge_runtime.prepare.ticking import Ticking
 
 
 class Clock:

@@ -7,13 +7,13 @@ from provider_fakes import install
 from tiny_bundle import make_bundle
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import Candidate, PlacedPart
+from edge_runtime.blocks.prepared import AssignedBlocks, Assignment
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.plan.measurements import ValueMeasurement
-from edge_runtime.prepare import providers as measure
-from edge_runtime.prepare.providers import ProviderMeasuring, choose_candidate, live_bytes, turns
+from edge_runtime.prepare import measure_providers as measure
+from edge_runtime.prepare.measure_providers import ProviderMeasuring, choose_candidate, live_bytes, turns
 
 XNNPACK = "XnnpackExecutionProvider"
 
@@ -40,29 +40,29 @@ def measured(bundle, insisted=False, batch=1):
     return found
 
 
-def kinds(placed):
-    return {tuple(part.provider for part in candidate.parts) for candidate in placed.candidates}
+def kinds(known):
+    return {tuple(part.provider for part in candidate.parts) for candidate in known.candidates}
 
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_what_is_right_is_measured_whole_and_block_by_block(bundle, monkeypatch, batch):
     install(monkeypatch, Xnnpack="works")
-    placed = measured(bundle, batch=batch)
+    known = measured(bundle, batch=batch)
     count = len(bundle.manifest.blocks)
-    for times in placed.providers:
+    for times in known.providers:
         assert (times.refused, times.wrong, times.whole_ms, times.overhead_ms) == ("", (), 1.0, 1.0)
         assert times.block_ms == (1.0,) * count
-    assert kinds(placed) == {(XNNPACK,), (CPU,)}
-    assert all(candidate.ms > 0 for candidate in placed.candidates)
+    assert kinds(known) == {(XNNPACK,), (CPU,)}
+    assert all(candidate.ms > 0 for candidate in known.candidates)
 
 
 def test_a_provider_that_answers_wrongly_is_no_candidate_and_says_why(bundle, monkeypatch):
     install(monkeypatch, Xnnpack="wrong:model.onnx")
-    placed = measured(bundle)
-    assert kinds(placed) == {(CPU,)}
-    assert placed.providers[0].whole_ms is None
-    assert "at least" in placed.providers[0].refused
-    assert placed.providers[1].refused == ""
+    known = measured(bundle)
+    assert kinds(known) == {(CPU,)}
+    assert known.providers[0].whole_ms is None
+    assert "at least" in known.providers[0].refused
+    assert known.providers[1].refused == ""
 
 
 def test_a_block_that_is_wrong_is_left_to_the_others(bundle, monkeypatch):
@@ -75,10 +75,10 @@ def test_a_block_that_is_wrong_is_left_to_the_others(bundle, monkeypatch):
 
 def test_a_provider_that_does_not_take_the_graph_is_told_with_its_reason(bundle, monkeypatch):
     install(monkeypatch, Xnnpack="refuses:onnx")
-    placed = measured(bundle)
-    assert kinds(placed) == {(CPU,)}
-    assert "cannot do this at all" in placed.providers[0].refused
-    assert set(placed.providers[0].block_ms) == {None}
+    known = measured(bundle)
+    assert kinds(known) == {(CPU,)}
+    assert "cannot do this at all" in known.providers[0].refused
+    assert set(known.providers[0].block_ms) == {None}
 
 
 def fast_where(monkeypatch, provider_block_ms):
@@ -129,14 +129,14 @@ def test_who_names_a_provider_does_not_get_the_cpu_alone(bundle, monkeypatch):
 def test_tensorrt_that_is_right_as_a_whole_compiles_no_blocks(bundle, monkeypatch):
     install(monkeypatch, Tensorrt="works")
     choice = ProviderChoice("TensorrtExecutionProvider")
-    placed = ProviderMeasuring(bundle, [choice], SessionOptions("cpu", 1), 1, False, lambda _what: None).run()
-    assert placed.providers[0].block_ms == ()
-    assert placed.providers[1].block_ms == (1.0,) * len(bundle.manifest.blocks)
+    known = ProviderMeasuring(bundle, [choice], SessionOptions("cpu", 1), 1, False, lambda _what: None).run()
+    assert known.providers[0].block_ms == ()
+    assert known.providers[1].block_ms == (1.0,) * len(bundle.manifest.blocks)
 
 
 def candidate(ms, *providers):
-    parts = tuple(PlacedPart(provider, k, k + 1) for k, provider in enumerate(providers))
-    return Candidate(parts, ms)
+    parts = tuple(AssignedBlocks(provider, k, k + 1) for k, provider in enumerate(providers))
+    return Assignment(parts, ms)
 
 
 def test_a_gain_within_the_noise_is_no_reason_to_leave_the_cpu_or_to_cut_the_graph():
@@ -157,7 +157,7 @@ def test_turns_tell_the_lower_quartile_and_leave_each_turns_first_run_out(monkey
         call = next(calls)
         now[0] += 9.0 if call % 3 == 0 else 5.0 if call == 4 else 2.0
 
-    key = (PlacedPart(CPU, 0, 1),)
+    key = (AssignedBlocks(CPU, 0, 1),)
     assert turns({key: run}, clock=lambda: now[0]) == {key: pytest.approx(2000.0)}
 
 

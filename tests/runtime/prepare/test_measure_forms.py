@@ -13,9 +13,9 @@ from tiny_models import convnet, make, samples, save
 
 from edge_devices import bandwidth
 from edge_runtime.errors import EngineError, ModelError
-from edge_runtime.prepare import measure
+from edge_runtime.prepare import measure_forms as measure
 from edge_runtime.prepare.lower import lower
-from edge_runtime.prepare.measure import Subject, alike, measure_forms, measure_packed, tiled
+from edge_runtime.prepare.measure_forms import Subject, alike, measure_forms, measure_packed, tiled
 from edge_runtime.prepare.speed import measure_speeds
 
 CHANNELS = (3, 16, 32, 32, 48)

@@ -15,7 +15,7 @@ from edge_devices import wants_signed
 from edge_runtime.ort.block_session import packed_session
 from edge_runtime.prepare import lower as lowering
 from edge_runtime.prepare.lower import lower
-from edge_runtime.prepare.resign import resign
+from edge_runtime.prepare.uint8_to_int8 import uint8_to_int8
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
 
@@ -31,7 +31,7 @@ def plain_answers(model, feeds):
 
 def check(model, feeds):
     """Re-sign a model, check it and that it gives the same; returns it."""
-    found = resign(model.SerializeToString())
+    found = uint8_to_int8(model.SerializeToString())
     changed = onnx.load_from_string(found)
     onnx.checker.check_model(changed, full_check=True)
     for one, other in zip(plain_answers(model.SerializeToString(), feeds), plain_answers(found, feeds), strict=True):
@@ -164,7 +164,7 @@ def test_new_names_are_none_that_the_model_has():
 
 def unchanged(model):
     data = model.SerializeToString()
-    return resign(data) is data
+    return uint8_to_int8(data) is data
 
 
 def test_values_that_enter_or_leave_stay_uint8_and_so_do_those_around_the_same_layers():
@@ -235,18 +235,18 @@ def test_a_model_without_quantized_values_is_the_same_bytes():
 
 def test_what_is_not_understood_of_a_model_stays_where_it_is():
     strange = bytes([0xFD, 0x7F, 1, 2, 3, 4])  # field 2047 of fixed 32 bits
-    assert resign(strange + pair().SerializeToString()).startswith(strange)
+    assert uint8_to_int8(strange + pair().SerializeToString()).startswith(strange)
 
 
 def test_re_signing_again_changes_nothing():
-    once = resign(pair().SerializeToString())
-    assert resign(once) is once
+    once = uint8_to_int8(pair().SerializeToString())
+    assert uint8_to_int8(once) is once
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", b"\x3a\x05abc", b"\x38\x01", b"\x3a\x02\x08\x01"])
 def test_bytes_that_are_no_model_are_a_value_error(data):
     with pytest.raises(ValueError, match="the graph is damaged"):
-        resign(data)
+        uint8_to_int8(data)
 
 
 DAMAGED = pair().SerializeToString()
@@ -258,7 +258,7 @@ def test_damaged_bytes_are_a_value_error_or_something_to_be_refused_by_onnxrunti
     data = bytearray(DAMAGED)
     data[place] = byte
     with contextlib.suppress(ValueError):
-        assert isinstance(resign(bytes(data[:end])), bytes)
+        assert isinstance(uint8_to_int8(bytes(data[:end])), bytes)
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_a_signed_graph_is_lowered_with_the_weights_of_its_folder(external):
 def test_a_signed_graph_that_onnxruntime_refuses_is_lowered_as_it_was(external, monkeypatch, caplog):
     target = external.parent.parent / "prepared" / "block.onnx"
     expected = lower(external, target, 1, signed=False), target.read_bytes()
-    monkeypatch.setattr(lowering, "resign", lambda model: model[:-10])
+    monkeypatch.setattr(lowering, "uint8_to_int8", lambda model: model[:-10])
     with caplog.at_level("DEBUG", "edge_runtime.prepare.lower"):
         assert (lower(external, target, 1, signed=True), target.read_bytes()) == expected
     assert "stays uint8" in caplog.text
@@ -295,7 +295,7 @@ def test_a_signed_graph_that_onnxruntime_refuses_is_lowered_as_it_was(external, 
 def test_the_processor_decides_unless_told(external, monkeypatch):
     asked = []
     monkeypatch.setattr(lowering, "wants_signed", lambda: False)
-    monkeypatch.setattr(lowering, "resign", lambda model: asked.append(model) or model)
+    monkeypatch.setattr(lowering, "uint8_to_int8", lambda model: asked.append(model) or model)
     target = external.parent.parent / "prepared" / "block.onnx"
     lower(external, target, 1)
     assert not asked

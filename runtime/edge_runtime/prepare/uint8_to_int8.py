@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edge_runtime.bundle.wire import field, fields, integers, pieces
 
-__all__ = ["resign"]
+__all__ = ["uint8_to_int8"]
 
 _MODEL_GRAPH = 7
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO, _ANNOTATION = 1, 5, 11, 12, 13, 14
@@ -25,7 +25,7 @@ _ZERO_POINT = 2  # which input
 _MAX_DEPTH = 100  # protobuf's own limit
 
 
-def resign(model: bytes) -> bytes:
+def uint8_to_int8(model: bytes) -> bytes:
     """Return the serialized ModelProto with its uint8 values as int8 ones; `model` itself where there is none.
 
     A value is what one QuantizeLinear makes and only DequantizeLinear nodes read. Values that are the graph's inputs
@@ -36,7 +36,7 @@ def resign(model: bytes) -> bytes:
     graphs = [_message(value) for number, value, _ in parts if number == _MODEL_GRAPH]
     if not graphs:
         raise ValueError("the graph is damaged: the model has none")
-    changed = _resigned(_read(graphs[0]), model) if len(graphs) == 1 else None
+    changed = _changed(_read(graphs[0]), model) if len(graphs) == 1 else None
     if changed is None:
         return model
     return b"".join(field(_MODEL_GRAPH, changed) if number == _MODEL_GRAPH else whole for number, _, whole in parts)
@@ -80,7 +80,7 @@ class _Graph:
     outputs: frozenset[bytes]
 
 
-def _resigned(graph: _Graph, model: bytes) -> bytes | None:
+def _changed(graph: _Graph, model: bytes) -> bytes | None:
     """The graph's new bytes, None where nothing changes."""
     if any(number == _ANNOTATION for number, _, _ in graph.parts):
         return None  # what these say of a value would no longer be true

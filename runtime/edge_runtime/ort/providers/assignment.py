@@ -13,11 +13,11 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Costs", "Part", "cost", "parts", "place"]
+__all__ = ["Part", "ProviderCosts", "assign", "cost", "parts"]
 
 
 @dataclass(frozen=True)
-class Costs:
+class ProviderCosts:
     """`block_ms[p][k]`: block k on provider p, None where it cannot run or answers wrongly.
 
     `overhead_ms[p]`: what a run of any session on p takes. `crossing_ms(k, p, q)`: carrying what lives between block
@@ -38,7 +38,7 @@ class Part:
     stop: int
 
 
-def place(costs: Costs) -> tuple[int, ...] | None:
+def assign(costs: ProviderCosts) -> tuple[int, ...] | None:
     """Return a provider for each block so that the cost is least; None where a block runs nowhere.
 
     Of assignments that cost the same, that of the first providers.
@@ -62,7 +62,7 @@ def place(costs: Costs) -> tuple[int, ...] | None:
     return min(best.values())[1] if best else None
 
 
-def cost(costs: Costs, where: Sequence[int]) -> float | None:
+def cost(costs: ProviderCosts, where: Sequence[int]) -> float | None:
     """Return what an assignment costs; None for one that puts a block where it cannot run."""
     total = 0.0
     for k, p in enumerate(where):
@@ -83,5 +83,5 @@ def parts(where: Sequence[int]) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _step(costs: Costs, k: int, before: int, here: int) -> float:
+def _step(costs: ProviderCosts, k: int, before: int, here: int) -> float:
     return -costs.overhead_ms[here] if before == here else costs.crossing_ms(k, before, here)

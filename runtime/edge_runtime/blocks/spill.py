@@ -1,4 +1,4 @@
-"""Where the values of a run wait while another run has the arena: room for the largest boundary between two blocks."""
+"""Spilling: where a run's values wait while another run has the arena, with room for the largest boundary of blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.blocks.arena import Arena
 
-__all__ = ["Aside", "alive_before", "aside_bytes"]
+__all__ = ["Spill", "alive_before", "spill_bytes"]
 
 
 class _Ends(Protocol):
@@ -30,7 +30,7 @@ def alive_before(blocks: Sequence[_Ends], k: int, inputs: Sequence[str], outputs
     return [name for name in dict.fromkeys(made) if name in wanted]
 
 
-def aside_bytes(
+def spill_bytes(
     blocks: Sequence[_Ends], inputs: Sequence[str], outputs: Sequence[str], sizes: Mapping[str, int]
 ) -> int:
     """Return the bytes of the largest boundary, where `sizes` are those of every value for a whole batch."""
@@ -38,7 +38,7 @@ def aside_bytes(
     return max((sum(sizes[name] for name in names) for names in boundaries), default=0)
 
 
-class Aside:
+class Spill:
     """Takes a copy of arrays and gives it back. One reservation for the engine's life."""
 
     def __init__(self, size: int) -> None:

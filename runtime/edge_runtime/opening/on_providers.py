@@ -9,17 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import ENGINES, Candidate, Placed, PlacedPart, ProviderTimes, read_json, write_json
+from edge_runtime.blocks.prepared import (
+    ENGINES,
+    AssignedBlocks,
+    Assignment,
+    MeasuredProviders,
+    ProviderTimes,
+    read_json,
+    write_json,
+)
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EdgelineError, ModelError, OutputError
 from edge_runtime.ort.providers.choose import BUILDS, CPU, filled, short_name
 from edge_runtime.ort.providers.load import loading, report
 from edge_runtime.ort.providers.segments import SegmentRunner, segments_of
-from edge_runtime.ort.providers.ticking import Ticking
 from edge_runtime.ort.session import OrtSession, SessionOptions
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.make import prepare_in
 from edge_runtime.prepare.request import ProgressCall, ProvidersRequest, WantedProvider, call, quiet
+from edge_runtime.prepare.ticking import Ticking
 
 __all__ = ["OpenedOn", "Wanted", "open_on_providers"]
 
@@ -62,25 +70,25 @@ def open_on_providers(bundle: Bundle, wanted: Wanted, progress: ProgressCall | N
     Raises UsageError when a required provider does not load, ModelError when it cannot be used for this bundle.
     """
     tell = progress or quiet
-    choices, placed = wanted.filled(_engines(wanted)), _known(wanted)
+    choices, known = wanted.filled(_engines(wanted)), _known(wanted)
     # What was measured is opened as it is. Only what did not load then is tried again: by now it may.
-    measured = {times.provider for times in placed.providers} if placed else set()
+    measured = {times.provider for times in known.providers} if known else set()
     missing = [choice for choice in wanted.filled(None) if choice.name not in measured]
     loaded = {choice.name for choice in loading(missing, wanted.threads, wanted.session.require_provider)}
     choices = tuple(choice for choice in choices if choice.name in measured | loaded)
     if not choices:
         return None
-    if loaded and (wanted.prepare or placed is None):
+    if loaded and (wanted.prepare or known is None):
         folder = _folder(bundle, wanted, tell)
         if folder is None:
             choices = tuple(choice for choice in wanted.filled(None) if choice.name in loaded)
-        placed = _measured(bundle, folder, choices, wanted, tell) if folder is not None and wanted.prepare else None
-    if placed is None:
+        known = _measured(bundle, folder, choices, wanted, tell) if folder is not None and wanted.prepare else None
+    if known is None:
         candidates = tuple(_whole_on(choice.name, bundle) for choice in choices)
     else:
-        candidates = placed.candidates
+        candidates = known.candidates
         if not candidates and wanted.insisted:
-            _nothing_right(bundle, placed, wanted)
+            _nothing_right(bundle, known, wanted)
     for candidate in candidates:
         if candidate.parts == _whole_on(CPU, bundle).parts:
             return None
@@ -98,10 +106,10 @@ def _engines(wanted: Wanted) -> Path | None:
     return None if wanted.cache is None else wanted.cache.folder(wanted.key) / ENGINES
 
 
-def _known(wanted: Wanted) -> Placed | None:
+def _known(wanted: Wanted) -> MeasuredProviders | None:
     """What was measured before with these options."""
     folder = None if wanted.cache is None else wanted.cache.use(wanted.key)
-    return None if folder is None else read_json(Placed, folder / _name(wanted))
+    return None if folder is None else read_json(MeasuredProviders, folder / _name(wanted))
 
 
 def _folder(bundle: Bundle, wanted: Wanted, tell: ProgressCall) -> Path | None:
@@ -131,10 +139,10 @@ def _folder(bundle: Bundle, wanted: Wanted, tell: ProgressCall) -> Path | None:
 
 def _measured(
     bundle: Bundle, folder: Path, choices: Sequence[ProviderChoice], wanted: Wanted, tell: ProgressCall
-) -> Placed | None:
+) -> MeasuredProviders | None:
     """Measure providers that load, in a process of its own; None where that cannot be kept."""
     path = folder / _name(wanted)
-    before = read_json(Placed, path)
+    before = read_json(MeasuredProviders, path)
     request = ProvidersRequest(
         str(bundle.path.absolute()),
         str(path.absolute()),
@@ -147,24 +155,24 @@ def _measured(
     )
     try:
         with _making(wanted, lambda: tell("another process measures this bundle", 0, 0)):
-            placed = read_json(Placed, path)
-            if placed is None or placed == before:
+            known = read_json(MeasuredProviders, path)
+            if known is None or known == before:
                 with Ticking(tell) as ticking:
                     call("edge_runtime.prepare.providers_child", request, ticking)
-                placed = read_json(Placed, path)
+                known = read_json(MeasuredProviders, path)
     except OutputError:  # a cache that cannot be written: nothing is kept, and nothing was measured
         return None
     except EdgelineError as error:
         report(f"{bundle.path.name} could not be measured on {_all(choices)}: {error}")
         # What ended a process of its own would end this one: it is not tried again.
         why = f"it could not be measured: {error}"
-        placed = Placed(1, tuple(ProviderTimes(choice.name, None, (), 0.0, why) for choice in choices), ())
+        known = MeasuredProviders(1, tuple(ProviderTimes(choice.name, None, (), 0.0, why) for choice in choices), ())
         with contextlib.suppress(OutputError):
-            write_json(placed, path)
-        return placed
-    if placed is not None:
-        _report_wrong(bundle, placed)
-    return placed
+            write_json(known, path)
+        return known
+    if known is not None:
+        _report_wrong(bundle, known)
+    return known
 
 
 def _making(wanted: Wanted, waiting: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
@@ -182,7 +190,11 @@ def _name(wanted: Wanted) -> str:
 
 
 def _open(
-    bundle: Bundle, candidate: Candidate, choices: Sequence[ProviderChoice], options: SessionOptions, tell: ProgressCall
+    bundle: Bundle,
+    candidate: Assignment,
+    choices: Sequence[ProviderChoice],
+    options: SessionOptions,
+    tell: ProgressCall,
 ) -> OpenedOn:
     by_name = {CPU: ProviderChoice(CPU), **{choice.name: choice for choice in choices}}
     if any(part.provider not in by_name for part in candidate.parts):
@@ -199,13 +211,13 @@ def _open(
         return OpenedOn(runner, runner.providers, None)
 
 
-def _whole_on(provider: str, bundle: Bundle) -> Candidate:
-    return Candidate((PlacedPart(provider, 0, len(bundle.manifest.blocks)),), 0.0)
+def _whole_on(provider: str, bundle: Bundle) -> Assignment:
+    return Assignment((AssignedBlocks(provider, 0, len(bundle.manifest.blocks)),), 0.0)
 
 
-def _nothing_right(bundle: Bundle, placed: Placed, wanted: Wanted) -> None:
+def _nothing_right(bundle: Bundle, known: MeasuredProviders, wanted: Wanted) -> None:
     """The user named a provider, and it cannot be used. Raises ModelError where it was required."""
-    reasons = [times.refused for times in placed.providers if times.refused and times.provider != CPU]
+    reasons = [times.refused for times in known.providers if times.refused and times.provider != CPU]
     why = reasons[0] if reasons else "it could not be measured"
     line = f"{_all(wanted.choices)} cannot be used for {bundle.path.name}: {why}"
     if wanted.session.require_provider:
@@ -213,9 +225,9 @@ def _nothing_right(bundle: Bundle, placed: Placed, wanted: Wanted) -> None:
     report(f"{line}; the CPU is used")
 
 
-def _report_wrong(bundle: Bundle, placed: Placed) -> None:
+def _report_wrong(bundle: Bundle, known: MeasuredProviders) -> None:
     """Say once which providers are not used, and for what."""
-    for times in placed.providers:
+    for times in known.providers:
         name = short_name(times.provider)
         if times.refused:
             report(f"{name} is not used for the whole of {bundle.path.name}: {times.refused}")
@@ -224,7 +236,7 @@ def _report_wrong(bundle: Bundle, placed: Placed) -> None:
             report(f"{name} is not used for some blocks of {bundle.path.name}: {times.wrong[0]}{more}")
 
 
-def _names(candidate: Candidate) -> str:
+def _names(candidate: Assignment) -> str:
     return " + ".join(dict.fromkeys(short_name(part.provider) for part in candidate.parts))
 
 

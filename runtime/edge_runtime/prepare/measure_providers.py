@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import Candidate, Placed, PlacedPart, ProviderTimes
+from edge_runtime.blocks.prepared import AssignedBlocks, Assignment, MeasuredProviders, ProviderTimes
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.engine import Engine
@@ -20,15 +20,15 @@ from edge_runtime.errors import DataError, EdgelineError, ModelError
 from edge_runtime.opening.opening import Opened, nothing_to_stop
 from edge_runtime.ort.block_session import run_bound
 from edge_runtime.ort.process import Tensors, import_onnxruntime
+from edge_runtime.ort.providers.assignment import ProviderCosts, assign, cost, parts
 from edge_runtime.ort.providers.choose import BUILDS, CPU, gpu_of, short_name
 from edge_runtime.ort.providers.load import tiny_session
-from edge_runtime.ort.providers.placement import Costs, cost, parts, place
 from edge_runtime.ort.providers.segments import SegmentRunner, segments_of
 from edge_runtime.ort.session import OrtSession, Session, SessionOptions, fresh_room
 from edge_runtime.plan.measurements import ValueMeasurement
 from edge_runtime.plan.plan import unlimited_plan
 from edge_runtime.prepare.chain import Chain
-from edge_runtime.prepare.measure import alike, shortest, tiled
+from edge_runtime.prepare.measure_forms import alike, shortest, tiled
 from edge_runtime.verify.golden import load_golden
 from edge_runtime.verify.verify import verify
 from edge_runtime.vision.settings import Settings
@@ -80,10 +80,10 @@ class ProviderMeasuring:
         """How often `step` is called."""
         return len(self._choices) + (len(self._manifest.blocks) if len(self._manifest.blocks) > 1 else 0) + 1
 
-    def run(self) -> Placed:
+    def run(self) -> MeasuredProviders:
         """Measure, and return the candidates that are right, the best one first."""
         self._expected = self._portable_answer()
-        runners: dict[tuple[PlacedPart, ...], Session] = {}
+        runners: dict[tuple[AssignedBlocks, ...], Session] = {}
         count = len(self._manifest.blocks)
         found = []
         for choice in self._choices:
@@ -91,16 +91,16 @@ class ProviderMeasuring:
             session, times = self._whole(choice)
             found.append(times)
             if session is not None and not (self._insisted and choice.name == CPU):
-                runners[(PlacedPart(choice.name, 0, count),)] = session
+                runners[(AssignedBlocks(choice.name, 0, count),)] = session
         if count > 1:
             found = self._blocks(found)
             self._add_mixed(found, runners)
         self._step("the candidates, in turns")
         ms = turns({key: self._runs(runner) for key, runner in runners.items()})
-        candidates = tuple(Candidate(key, ms[key]) for key in runners)
+        candidates = tuple(Assignment(key, ms[key]) for key in runners)
         for runner in runners.values():
             runner.close()
-        return Placed(1, tuple(found), choose_candidate(candidates))
+        return MeasuredProviders(1, tuple(found), choose_candidate(candidates))
 
     def _portable_answer(self) -> Tensors | None:
         """What the CPU answers to the first sample; None where this onnxruntime's CPU provider cannot run the graph."""
@@ -166,7 +166,7 @@ class ProviderMeasuring:
             raise ModelError("it does not give the portable block's answer")
         return shortest(lambda: run_bound(session, binding))
 
-    def _add_mixed(self, found: Sequence[ProviderTimes], runners: dict[tuple[PlacedPart, ...], Session]) -> None:
+    def _add_mixed(self, found: Sequence[ProviderTimes], runners: dict[tuple[AssignedBlocks, ...], Session]) -> None:
         """Add the best placement of blocks, where it has several parts, is right and may be worth it."""
         cut = self._best_cut(found)
         if cut is None:
@@ -180,23 +180,23 @@ class ProviderMeasuring:
         except EdgelineError:
             return  # segments that do not load or run together: the whole graphs remain
 
-    def _best_cut(self, found: Sequence[ProviderTimes]) -> tuple[PlacedPart, ...] | None:
+    def _best_cut(self, found: Sequence[ProviderTimes]) -> tuple[AssignedBlocks, ...] | None:
         there = [times for times in found if times.block_ms]
         if not there:
             return None
         chosen = [next(choice for choice in self._choices if choice.name == times.provider) for times in there]
-        costs = Costs(
+        costs = ProviderCosts(
             tuple(times.block_ms for times in there),
             tuple(times.overhead_ms for times in there),
             self._crossing([gpu_of(choice) for choice in chosen]),
         )
-        where = place(costs)
+        where = assign(costs)
         if where is None or len(set(where)) == 1:
             return None
         wholes = [times.whole_ms for times in found if times.whole_ms is not None]
         if wholes and (cost(costs, where) or 0.0) > _WORTH_TRYING * min(wholes):
             return None
-        return tuple(PlacedPart(there[part.provider].provider, part.first, part.stop) for part in parts(where))
+        return tuple(AssignedBlocks(there[part.provider].provider, part.first, part.stop) for part in parts(where))
 
     def _crossing(self, gpus: Sequence[int | None]) -> Callable[[int, int, int], float]:
         """What carrying takes, in ms: nothing between providers that compute in the same memory."""
@@ -262,10 +262,10 @@ class _Borrowed:
         """Leave it open."""
 
 
-def choose_candidate(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def choose_candidate(candidates: Sequence[Assignment]) -> tuple[Assignment, ...]:
     """Return the candidates in the order of what they promise: a cut graph has to gain more than a whole one."""
 
-    def promise(candidate: Candidate) -> float:
+    def promise(candidate: Assignment) -> float:
         if len(candidate.parts) > 1:
             return candidate.ms * _MIXED_HANDICAP
         return candidate.ms if candidate.parts[0].provider == CPU else candidate.ms * _WHOLE_HANDICAP
@@ -274,14 +274,14 @@ def choose_candidate(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 
 def turns(
-    runs: Mapping[tuple[PlacedPart, ...], Callable[[], object]], clock: Callable[[], float] = time.perf_counter
-) -> dict[tuple[PlacedPart, ...], float]:
+    runs: Mapping[tuple[AssignedBlocks, ...], Callable[[], object]], clock: Callable[[], float] = time.perf_counter
+) -> dict[tuple[AssignedBlocks, ...], float]:
     """Return the lower quartile of each one's times in ms, run in turns: a machine that is busy is so for all of them.
 
     What else runs makes a run longer, never shorter; the very shortest would be luck. The first run of each turn does
     not count: threads of the one before may still be busy with waiting.
     """
-    times: dict[tuple[PlacedPart, ...], list[float]] = {key: [] for key in runs}
+    times: dict[tuple[AssignedBlocks, ...], list[float]] = {key: [] for key in runs}
     started = clock()
     for turn in range(_MOST_TURNS):
         for key, run in runs.items():

@@ -23,7 +23,7 @@ from edge_runtime.ort.block_session import packed_session, run_bound, streamed_s
 from edge_runtime.ort.process import block_options, drop_arena, import_onnxruntime, share_arena
 from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
 
-__all__ = ["Measured", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
+__all__ = ["MeasuredForm", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -67,14 +67,14 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredForm:
     """One form, and what onnxruntime's arena needs for the values inside the graph."""
 
     form: FormMeasurement
     work: tuple[Work, ...]
 
 
-def measure_forms(subject: Subject) -> list[Measured]:
+def measure_forms(subject: Subject) -> list[MeasuredForm]:
     """Measure every form that gives the right answer, streamed first. Raises ModelError when none does."""
     found = []
     if subject.weights is not None:
@@ -91,7 +91,7 @@ def measure_forms(subject: Subject) -> list[Measured]:
     return found
 
 
-def measure_packed(subject: Subject, confirm: bool = False) -> Measured:
+def measure_packed(subject: Subject, confirm: bool = False) -> MeasuredForm:
     """Measure an ordinary session of the graph; `confirm` for one without weights. Raises ModelError."""
     graph = subject.folder / subject.graph
     return _measure(subject, "resident", lambda: packed_session(graph, subject.threads), 0.0, confirm)
@@ -112,7 +112,7 @@ def _packs_in_arena(graph: Path, threads: int) -> bool:
     return False
 
 
-def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
+def _measure_streamed(subject: Subject, weights: StoredWeights) -> MeasuredForm:
     into = Arena(room(weights.size)).view(0, "uint8", (room(weights.size),)).view(np.uint8)
     storage = FileStorage(subject.folder)
     storage.read(weights, into)
@@ -132,7 +132,7 @@ def _measure_streamed(subject: Subject, weights: StoredWeights) -> Measured:
 
 def _measure(
     subject: Subject, form: Form, opened: Callable[[], Any], load_ms: float, confirm: bool = False
-) -> Measured:
+) -> MeasuredForm:
     """Measure a form; `confirm`: what the arena needs is tried, which only says something where nothing is packed."""
     roomy = _ROOMY * subject.batches[-1]
     share_arena(roomy, 0)
@@ -166,7 +166,7 @@ def _measure(
     if confirm:
         work = [Work(entry.batch, _confirmed(subject, opened, entry)) for entry in work]
     drop_arena()
-    return Measured(FormMeasurement(form, held, making, load_ms, tuple(timings)), tuple(work))
+    return MeasuredForm(FormMeasurement(form, held, making, load_ms, tuple(timings)), tuple(work))
 
 
 def _confirmed(subject: Subject, opened: Callable[[], Any], work: Work) -> int:
