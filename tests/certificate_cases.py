@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from edge_export.certificate.flips import Flip, Flips
 from edge_export.certificate.record import Record, part_bytes
-from edge_export.evaluate.evaluate import Comparison, Score
+from edge_export.state import Comparison, Flip, Flips, Score
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import (
     SCHEMA_VERSION,

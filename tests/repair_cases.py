@@ -10,11 +10,9 @@ import onnx
 from onnx import helper
 from tiny_models import make
 
-from edge_export.model.facts import KnownFacts
-from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import QuietProgress
-from edge_export.state import Draft
+from edge_export.state import Draft, ExportOptions, KnownFacts
 
 
 @dataclass(frozen=True)

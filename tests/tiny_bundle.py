@@ -6,9 +6,8 @@ from pathlib import Path
 
 from tiny_models import convnet, save
 
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions, FactFlags
 
 CHANNELS = (3, 16, 32, 32, 48)
 

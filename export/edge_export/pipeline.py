@@ -10,24 +10,17 @@ import onnx
 
 from edge_export.cleanups.promote import promote_half
 from edge_export.evaluate.data.arrays import open_members
-from edge_export.evaluate.data.calibration import (
-    CalibrationSet,
-    RandomCalibration,
-    SmoothImages,
-    choose_images,
-    open_calibration,
-)
+from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages, choose_images, open_calibration
 from edge_export.evaluate.data.holdout import hold_back, with_held
 from edge_export.evaluate.data.images import find_images
 from edge_export.evaluate.data.labelled import NoLabelsError, open_labelled
 from edge_export.evaluate.data.noise_fit import fit_noise
 from edge_export.graph.outside import WeightFolder
 from edge_export.memory import give_back_memory
-from edge_export.model.facts import KnownFacts, image_shape
+from edge_export.model.facts import image_shape
 from edge_export.model.flags import lay_over
 from edge_export.model.metadata import complete
-from edge_export.model.sources import SourceModel, SourceOptions, load_source
-from edge_export.options import ExportOptions
+from edge_export.model.sources import SourceOptions, load_source
 from edge_export.passes.arrived import check_arrived
 from edge_export.passes.calibrate import calibrate
 from edge_export.passes.clean import clean
@@ -47,7 +40,7 @@ from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
 from edge_export.paths import check_target
 from edge_export.run import open_session
-from edge_export.state import Draft, Feeds, Progress
+from edge_export.state import CalibrationSet, Draft, ExportOptions, Feeds, KnownFacts, Progress, SourceModel
 from edge_export.text import printable
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.manifest import Manifest

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_devices import usable_cores
 from edge_export.graph.outside import is_heavy, loadable
-from edge_export.tensors import Feeds, ValueFact
+from edge_export.state import Feeds, ValueFact
 from edge_runtime.errors import ModelError
 
 __all__ = ["OrtError", "expose", "one_line", "open_session", "run", "run_both", "run_each", "value_facts"]

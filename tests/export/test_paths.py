@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from tiny_models import convnet, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.options import ExportOptions
 from edge_export.paths import check_target
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError
 
 

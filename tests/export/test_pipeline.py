@@ -11,9 +11,8 @@ from click.testing import CliRunner
 from tiny_models import convnet, samples, save, sqnr_db
 
 from edge_export.cli.command import edge_export_command
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions, FactFlags
 from edge_runtime import open_bundle
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DataError, ModelError, OutputError, UsageError

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_export.evaluate.data import open_calibration
-from edge_export.evaluate.evaluate import Comparison, Score
+from edge_export.state import Comparison, Score
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
 from edge_tools.accuracy_table import Line, line_of, measure_sample

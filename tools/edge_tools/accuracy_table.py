@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from edge_export.evaluate.data import open_labelled
-from edge_export.evaluate.evaluate import Comparison, Options, Progress, Score, compare, measuring_settings
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
+from edge_export.evaluate.evaluate import Options, Progress, compare, measuring_settings
 from edge_export.pipeline import export_bundle
+from edge_export.state import Comparison, ExportOptions, FactFlags, Score
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EdgelineError

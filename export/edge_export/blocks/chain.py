@@ -17,8 +17,7 @@ from edge_export.blocks.models import block_model
 from edge_export.graph import copy_without_weights
 from edge_export.graph.outside import is_heavy
 from edge_export.run import open_session, run
-from edge_export.state import Cut
-from edge_export.tensors import Feeds, ValueFact
+from edge_export.state import Cut, Feeds, ValueFact
 
 __all__ = ["ROUNDING_DB", "ChainCheck", "near_bits", "run_sessions", "same_bits"]
 

@@ -9,8 +9,7 @@ import onnx
 from onnx import helper
 
 from edge_export.graph import Graph
-from edge_export.state import Cut
-from edge_export.tensors import ValueFact
+from edge_export.state import Cut, ValueFact
 
 __all__ = ["block_model", "block_models"]
 

@@ -9,7 +9,7 @@ from edge_export.certificate import svg
 from edge_export.certificate.markup import Markup, join, tag
 from edge_export.certificate.svg import WIDTH
 from edge_export.certificate.words import decibel, percent, signed
-from edge_export.evaluate.evaluate import Score
+from edge_export.state import Score
 from edge_runtime.bundle.manifest import NodePrecision, Stage
 
 __all__ = ["bar", "change_chart", "layer_chart", "stage_chart", "value_chart"]

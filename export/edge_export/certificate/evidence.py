@@ -7,11 +7,10 @@ import math
 
 from edge_export.certificate.charts import bar, change_chart, value_chart
 from edge_export.certificate.figures import reference_name
-from edge_export.certificate.flips import Flip
 from edge_export.certificate.markup import Markup, join, table, tag
 from edge_export.certificate.record import Record
 from edge_export.certificate.words import machine, milliseconds, plural, ratio, score, signed
-from edge_export.evaluate.evaluate import Score
+from edge_export.state import Flip, Score
 from edge_runtime.bundle.manifest import Accuracy
 
 __all__ = ["accuracy_section", "flips_section", "speed_section"]

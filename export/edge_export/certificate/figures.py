@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from edge_export.certificate.words import decibel, percent
-from edge_export.evaluate.evaluate import Comparison, Score
 from edge_export.quant.noise import CEILING_DB
+from edge_export.state import Comparison, Score
 from edge_runtime.bundle.manifest import Accuracy, Manifest, Stage
 
 __all__ = ["final_agreement", "is_arrived", "lost_metrics", "output_levels", "reference_name", "whole_stage"]

@@ -20,12 +20,13 @@ from edge_export.evaluate.metrics.bootstrap import ones
 from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
 from edge_export.evaluate.metrics.judges import boxes_of
 from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
+from edge_export.state import Flip, Flips
 from edge_export.text import printable
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.results import Box, Prediction, Result
 from edge_runtime.vision.verdict import judge
 
-__all__ = ["MOST", "Collector", "Flip", "Flips"]
+__all__ = ["MOST", "Collector"]
 
 Image = NDArray[np.uint8]  # height x width x 3, BGR
 
@@ -37,29 +38,6 @@ _VERDICT_WEIGHT = 10.0
 _SAME_MASK = 0.98
 _SAME_BOX = 0.5  # overlap (IoU) of two boxes of one class from which they are the same object, as in box_f1
 _NAMED = 2
-
-
-@dataclass(frozen=True)
-class Flip:
-    """One image with another answer: what changed in words, and both answers drawn, as JPEG."""
-
-    name: str  # of the file, without its folder
-    change: str
-    verdict_changed: bool
-    severity: float  # larger is worse
-    fp32: bytes
-    bundle: bytes
-
-
-@dataclass(frozen=True)
-class Flips:
-    """Of `images` looked at, `changed` have another answer and `verdicts` another verdict; `worst` come first."""
-
-    data: str
-    images: int
-    changed: int
-    verdicts: int
-    worst: tuple[Flip, ...]
 
 
 @dataclass

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from edge_export.certificate.flips import Flips
-from edge_export.evaluate.evaluate import Comparison, Score
 from edge_export.quant.select import COMPUTE_OPS
-from edge_export.state import Draft
+from edge_export.state import Comparison, Draft, Flips, Score
 from edge_runtime.bundle.manifest import Manifest, NodePrecision
 
 __all__ = ["Record", "part_bytes", "precision_counts", "record_of"]

@@ -27,10 +27,8 @@ from edge_export.cli.values import (
     STRIDES,
 )
 from edge_export.memory import spare_memory
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.pipeline import QuietProgress, export_bundle
-from edge_export.state import Progress
+from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
 from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import BundleError, UsageError

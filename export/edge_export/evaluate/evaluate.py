@@ -10,16 +10,15 @@ Two models are compared in one pass over the very same images, and their differe
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.evaluate.data.calibration import CalibrationSet, Sample
+from edge_export.evaluate.data.calibration import Sample
 from edge_export.evaluate.data.images import read_image
 from edge_export.evaluate.data.mapping import ClassMap, map_classes
 from edge_export.evaluate.data.truth import Labelled, LabelledSet
@@ -27,8 +26,8 @@ from edge_export.evaluate.metrics.answers import FIDELITY, FidelityJudge
 from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
 from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.evaluate.metrics.judges import Judge, Measure, judge_for
+from edge_export.state import CalibrationSet, Comparison, Score
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.manifest import Accuracy
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import DataError
 from edge_runtime.results import Result
@@ -36,16 +35,13 @@ from edge_runtime.vision.settings import Settings
 
 __all__ = [
     "MEASURING_CONFIDENCE",
-    "Comparison",
     "Evaluation",
     "Image",
     "Options",
     "Progress",
     "Runner",
-    "Score",
     "TensorRunner",
     "Witness",
-    "accuracy_row",
     "compare",
     "evaluate",
     "fidelity",
@@ -80,42 +76,11 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Score:
-    """One figure with its 95 % interval (NaN for a single image), and how many images it is from."""
-
-    metric: str
-    value: float
-    low: float
-    high: float
-    images: int
-    detail: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """The scores of one model; `notes` say what was skipped and how classes were matched."""
 
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """FP32 and the bundle on the same images; `difference` is bundle less FP32, score by score."""
-
-    data: str
-    fp32: tuple[Score, ...]
-    bundle: tuple[Score, ...]
-    difference: tuple[Score, ...]
-    fidelity: tuple[Score, ...]
-    notes: tuple[str, ...]
-
-    def accuracy(self) -> tuple[Accuracy, ...]:
-        """Return the manifest's rows, figures that are not defined left out."""
-        pairs = zip(self.fp32, self.bundle, strict=True)
-        rows = [accuracy_row(self.data, b, _finite(a.value)) for a, b in pairs if math.isfinite(b.value)]
-        rows += [accuracy_row(self.data, score, None) for score in self.fidelity if math.isfinite(score.value)]
-        return tuple(rows)
 
 
 def measuring_settings(facts: ModelFacts) -> Settings:
@@ -292,11 +257,3 @@ def _score(measure_: Measure, images: int, seed: int) -> Score:
 def _less(after: Measure, before: Measure) -> Measure:
     statistic: Statistic = lambda weights: after.statistic(weights) - before.statistic(weights)  # noqa: E731
     return Measure(after.metric, statistic, rounds=after.rounds)
-
-
-def accuracy_row(data: str, score: Score, fp32: float | None) -> Accuracy:
-    return Accuracy(score.metric, data, fp32, score.value, _finite(score.low), _finite(score.high))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -2,43 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-from typing import Union
+from edge_export.state import KnownFacts
 
-from edge_runtime.bundle.facts import Thresholds, VerdictRule
-from edge_runtime.bundle.postprocess_spec import Postprocess
-from edge_runtime.bundle.preprocess_spec import Preprocess
-
-__all__ = ["KnownFacts", "image_shape", "merge"]
-
-
-@dataclass(frozen=True)
-class KnownFacts:
-    """Model facts; None is "not known". `origin` says of each known field where it was found.
-
-    `notes` are sentences for the user: what was chosen where the source left a choice, what was ignored and
-    why.
-    """
-
-    name: Union[str, None] = None
-    version: Union[str, None] = None
-    preprocess: Union[Preprocess, None] = None
-    postprocess: Union[Postprocess, None] = None
-    labels: Union[tuple[str, ...], None] = None
-    thresholds: Union[Thresholds, None] = None
-    verdict: Union[VerdictRule, None] = None
-    notes: tuple[str, ...] = ()
-    origin: dict[str, str] = field(default_factory=dict)
-
-    def known(self) -> tuple[str, ...]:
-        """Names of the fields that are known, notes and origin aside."""
-        names = (f.name for f in dataclasses.fields(self) if f.name not in ("notes", "origin"))
-        return tuple(name for name in names if getattr(self, name) is not None)
-
-    def found_in(self, origin: str) -> KnownFacts:
-        """The same facts, every known field marked as found in `origin`."""
-        return dataclasses.replace(self, origin=dict.fromkeys(self.known(), origin))
+__all__ = ["image_shape", "merge"]
 
 
 def merge(first: KnownFacts, second: KnownFacts) -> KnownFacts:

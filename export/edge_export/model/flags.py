@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_export.model.facts import KnownFacts, merge
+from edge_export.model.facts import merge
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
+from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.schema import SchemaError, from_json, to_json
 
-__all__ = ["NO_VERDICT", "FactFlags", "lay_over", "read_facts_file", "read_labels"]
+__all__ = ["NO_VERDICT", "lay_over", "read_facts_file", "read_labels"]
 
 # How the note begins that says why a guess brings no verdict.
 NO_VERDICT = "no verdict:"
@@ -32,26 +32,6 @@ _TASKS: dict[str, type[Any]] = {
 
 # An object, a region or a high score is what an inspection model is trained to find.
 _RULES: dict[str, Literal["any", "score"]] = {"detect": "any", "segment": "any", "anomaly": "score"}
-
-
-@dataclass(frozen=True)
-class FactFlags:
-    """`preprocess` and `postprocess` hold only the fields that were given, by the manifest's names.
-
-    `file` is a JSON file with any of the manifest's keys preprocess, postprocess, labels, thresholds, verdict.
-    """
-
-    file: Path | None = None
-    name: str | None = None
-    version: str | None = None
-    task: str | None = None
-    preprocess: dict[str, Any] = dataclasses.field(default_factory=dict)
-    postprocess: dict[str, Any] = dataclasses.field(default_factory=dict)
-    labels: Path | None = None
-    confidence: float | None = None
-    iou: float | None = None
-    ok_classes: tuple[str, ...] = ()
-    ng_classes: tuple[str, ...] = ()
 
 
 def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> KnownFacts:

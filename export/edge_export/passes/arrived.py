@@ -25,8 +25,7 @@ from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.quant.twin import Quantizer, Twin, float_twin
 from edge_export.run import expose, open_session, run
-from edge_export.state import Draft, Progress
-from edge_export.tensors import Feeds
+from edge_export.state import Draft, Feeds, Progress
 from edge_runtime.bundle.manifest import Accuracy
 from edge_runtime.bundle.postprocess_spec import Classify, Raw
 

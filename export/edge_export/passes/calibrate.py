@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from edge_export.graph import Graph
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.params import channel_axis, search_params
-from edge_export.quant.ranges import ChannelRanges, Histogram, QuantParams
+from edge_export.quant.ranges import ChannelRanges, Histogram
 from edge_export.quant.select import compute_nodes, plan_tensors
 from edge_export.quant.stream import Stream
-from edge_export.state import Draft, Progress
+from edge_export.state import Draft, Progress, QuantParams
 from edge_runtime.errors import DataError, ModelError, UsageError
 
 __all__ = ["calibrate"]

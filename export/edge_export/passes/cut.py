@@ -13,8 +13,7 @@ from edge_export.blocks.chain import ChainCheck
 from edge_export.blocks.places import choose_places, target_bytes, weight_sizes
 from edge_export.blocks.sequence import Sequence, make_sequence
 from edge_export.run import value_facts
-from edge_export.state import Cut, Draft, Progress
-from edge_export.tensors import Feeds, ValueFact
+from edge_export.state import Cut, Draft, Feeds, Progress, ValueFact
 from edge_runtime.errors import DataError, ModelError
 
 __all__ = ["cut_blocks"]

@@ -6,16 +6,16 @@ import dataclasses
 import math
 from pathlib import Path
 
-from edge_export.certificate.flips import Collector, Flips
+from edge_export.certificate.flips import Collector
 from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.evaluate.data.images import find_images, spread
 from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
 from edge_export.evaluate.data.truth import LabelledSet
-from edge_export.evaluate.evaluate import Comparison, Options, accuracy_row, compare, fidelity, measuring_settings
+from edge_export.evaluate.evaluate import Options, compare, fidelity, measuring_settings
 from edge_export.evaluate.metrics.answers import FIDELITY
 from edge_export.passes.rehearse import ProtoSession
 from edge_export.run import open_session
-from edge_export.state import Draft, Progress
+from edge_export.state import Comparison, Draft, Flips, Progress
 from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.vision.runner import VisionRunner
@@ -70,7 +70,7 @@ def _without_labels(draft: Draft, progress: Progress) -> Draft:
             Options(facts.labels, facts.thresholds.confidence, seed=draft.options.seed, task=task),
             lambda done, total: advance(),
         )
-    rows = tuple(accuracy_row(data, score, None) for score in found.scores if math.isfinite(score.value))
+    rows = tuple(score.row(data) for score in found.scores if math.isfinite(score.value))
     return dataclasses.replace(draft, accuracy=(*rows, *draft.accuracy), notes=(*draft.notes, *found.notes))
 
 

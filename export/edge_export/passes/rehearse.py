@@ -14,11 +14,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages, check_fit
-from edge_export.model.facts import KnownFacts
 from edge_export.model.flags import NO_VERDICT
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
 from edge_export.run import open_session, run
-from edge_export.state import Draft, Progress
+from edge_export.state import Draft, KnownFacts, Progress
 from edge_runtime.bundle.facts import TensorSpec, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
 from edge_runtime.errors import DataError, EngineError, ModelError, UsageError

@@ -20,9 +20,8 @@ from edge_export.quant.repair.walk import Walk
 from edge_export.quant.repair.workbench import Workbench
 from edge_export.quant.select import Compute, compute_nodes
 from edge_export.quant.sparse import zero_share
-from edge_export.quant.weights import QuantizedWeight
 from edge_export.search.targets import target_db
-from edge_export.state import Draft, Progress
+from edge_export.state import Draft, Progress, QuantizedWeight
 
 __all__ = ["adaptive_weights", "round_weights"]
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from edge_export import qat
 from edge_export.cli.progress import TerminalProgress
 from edge_export.cli.values import INPUT_SHAPE
-from edge_export.model.flags import FactFlags
 from edge_export.pipeline import QuietProgress
+from edge_export.state import FactFlags
 from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import OutputError, UsageError
 

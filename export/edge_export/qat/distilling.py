@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge_export.evaluate.data.calibration import CalibrationSet
 from edge_export.pipeline import QuietProgress
 from edge_export.qat.data import Batches, as_tensors, image_axes
 from edge_export.qat.graph import TorchGraph
@@ -22,7 +21,7 @@ from edge_export.qat.pruning import prune, sparsity_of
 from edge_export.qat.samples import ArraySamples
 from edge_export.qat.sparsity import CubicSparsity
 from edge_export.quant.noise import NoiseMeter, decibels
-from edge_export.state import Progress
+from edge_export.state import CalibrationSet, Progress
 from edge_runtime.bundle.postprocess_spec import Classify, Raw
 from edge_runtime.errors import UsageError
 

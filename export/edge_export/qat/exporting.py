@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import GUESS
 from edge_export.model.metadata.own import KEY
 from edge_export.qat.model import QatModel
+from edge_export.state import KnownFacts
 from edge_runtime.files.atomic import write_bytes
 from edge_runtime.files.schema import to_json
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch user k
 from torch import Tensor
 
 from edge_export.graph import Graph, attribute, default_opset
-from edge_export.model.facts import KnownFacts
+from edge_export.state import KnownFacts
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
 
 __all__ = ["DistillLoss"]

@@ -15,20 +15,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_export.evaluate.data.calibration import CalibrationSet
 from edge_export.graph import Graph
-from edge_export.model.facts import KnownFacts
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import load_draft
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.noise import decibels
 from edge_export.quant.qdq import WeightCache, to_qdq
-from edge_export.quant.ranges import QuantParams
 from edge_export.quant.select import Compute, compute_nodes, plan_tensors
 from edge_export.quant.trial import Trial
-from edge_export.state import Draft, Progress
+from edge_export.state import CalibrationSet, Draft, ExportOptions, FactFlags, KnownFacts, Progress, QuantParams
 from edge_runtime.errors import ModelError, UsageError
 
 __all__ = ["PrepareOptions", "QatPlan", "make_plan"]

@@ -9,8 +9,9 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_export.graph import Graph, attribute, default_opset
-from edge_export.quant.ranges import ChannelRanges, Elementwise, Histogram, QuantParams, choose_range, params_of_range
+from edge_export.quant.ranges import ChannelRanges, Elementwise, Histogram, choose_range, params_of_range
 from edge_export.run import open_session, run
+from edge_export.state import QuantParams
 
 __all__ = ["channel_axis", "reading_function", "search_params"]
 

@@ -12,10 +12,10 @@ from onnx import helper, numpy_helper
 
 from edge_export.graph import Graph
 from edge_export.quant.int4 import Int4Weight, import_microsoft, int4_nodes, int4_weight
-from edge_export.quant.ranges import QuantParams
 from edge_export.quant.select import Compute, TensorPlan
 from edge_export.quant.sparse import sparse_nodes, worth_it
-from edge_export.quant.weights import QuantizedWeight, quantize_bias, quantize_weight
+from edge_export.quant.weights import quantize_bias, quantize_weight
+from edge_export.state import QuantizedWeight, QuantParams
 
 __all__ = ["WeightCache", "fits_fp16", "to_qdq"]
 

@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_export.state import QuantParams
+
 __all__ = [
     "BINS",
     "ChannelRanges",
     "Elementwise",
     "Histogram",
-    "QuantParams",
     "best_range",
     "choose_range",
     "params_of_range",
@@ -41,19 +42,6 @@ _TINIEST = 2.0**-100  # width of a bin; smaller ones could not be inverted in fl
 OUTLIER = 4.0  # channels that reach so many times as far as all others cost these two bits
 
 Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class QuantParams:
-    """Asymmetric uint8: real = (q - zero_point) * scale, q in 0..255.
-
-    `method` says what gave the range ("" where nobody asked), `outliers` the channels that alone reach far.
-    """
-
-    scale: float
-    zero_point: int
-    method: str = ""
-    outliers: tuple[int, ...] = ()
 
 
 def params_of_range(low: float, high: float, method: str = "", outliers: tuple[int, ...] = ()) -> QuantParams:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edge_export.graph import Graph, copy_without_weights
 from edge_export.run import open_session, run
-from edge_export.tensors import Feeds
+from edge_export.state import Feeds
 
 __all__ = ["ACTIVATION_BYTES", "OPEN_BYTES", "Segment", "Stream", "cut_segments"]
 

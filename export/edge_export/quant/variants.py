@@ -11,9 +11,8 @@ import onnx
 
 from edge_export.graph import Arrays, Graph, copy_without_weights
 from edge_export.quant.qdq import WeightCache, to_qdq
-from edge_export.quant.ranges import QuantParams
 from edge_export.quant.select import Compute, compute_nodes, plan_tensors
-from edge_export.state import Draft
+from edge_export.state import Draft, QuantParams
 
 __all__ = ["Variants"]
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["QuantizedWeight", "quantize_bias", "quantize_weight"]
+from edge_export.state import QuantizedWeight
+
+__all__ = ["quantize_bias", "quantize_weight"]
 
 # Shrink factors tried for a channel's largest magnitude, 1.0 clips nothing; then finer ones round the best.
 _FACTORS = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5)
 _FINER = (0.02, 0.01, -0.01, -0.02)
 _CHUNK = 1 << 16  # values searched at a time: they and what is made of them stay in the processor's cache
 _INT32_LIMIT = 2.0**30
-
-
-@dataclass(frozen=True)
-class QuantizedWeight:
-    """`values` int8 in the weight's own shape, `scale` float32 [channels] along `axis`; real = values * scale."""
-
-    values: NDArray[np.int8]
-    scale: NDArray[np.float32]
-    axis: int
-
-    def real(self) -> NDArray[np.float32]:
-        """Return the float32 weights that the int8 ones stand for."""
-        shape = [1] * self.values.ndim
-        shape[self.axis] = -1
-        return self.values.astype(np.float32) * self.scale.reshape(shape)
 
 
 def quantize_weight(

@@ -11,8 +11,8 @@ from tiny_models import convnet, samples, save
 from edge_export.certificate.advice import advise, most_changed
 from edge_export.certificate.certify import certificate_of
 from edge_export.evaluate.data.calibration import RandomCalibration
-from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions
 from edge_runtime.bundle.manifest import Latency
 from edge_runtime.bundle.postprocess_spec import Classify
 

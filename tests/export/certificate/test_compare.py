@@ -15,9 +15,8 @@ from tiny_models import convnet, save
 from edge_export.certificate.compare import SAME_DB, Side, compare_bundles, is_bundle, open_side, stages_of
 from edge_export.certificate.compare_table import print_comparison
 from edge_export.cli.command import edge_export_command
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions, FactFlags
 from edge_runtime.bundle.manifest import Stage
 from edge_runtime.errors import BundleError
 

@@ -12,10 +12,9 @@ from tiny_bundle import CHANNELS, make_bundle
 from tiny_models import convnet, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.paths import check_target
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions, FactFlags
 from edge_runtime import open_bundle
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import BundleError, UsageError

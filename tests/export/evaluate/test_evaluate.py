@@ -19,17 +19,8 @@ from edge_export.evaluate.data import (
     RandomCalibration,
     Sample,
 )
-from edge_export.evaluate.evaluate import (
-    Image,
-    Options,
-    Runner,
-    Score,
-    compare,
-    evaluate,
-    fidelity,
-    measure,
-    tensor_fidelity,
-)
+from edge_export.evaluate.evaluate import Image, Options, Runner, compare, evaluate, fidelity, measure, tensor_fidelity
+from edge_export.state import Score
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError
 from edge_runtime.results import Box, Prediction, Result

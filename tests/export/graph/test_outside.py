@@ -14,7 +14,7 @@ from edge_export.graph import Arrays, Graph, copy_without_weights
 from edge_export.graph.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
 from edge_export.passes.clean import clean
 from edge_export.run import open_session, run, run_both
-from edge_export.tensors import Feeds
+from edge_export.state import Feeds
 
 
 def two_layers() -> onnx.ModelProto:

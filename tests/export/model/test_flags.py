@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from edge_export.model.facts import KnownFacts
-from edge_export.model.flags import FactFlags, lay_over, read_facts_file, read_labels
+from edge_export.model.flags import lay_over, read_facts_file, read_labels
 from edge_export.model.metadata import GUESS
+from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess

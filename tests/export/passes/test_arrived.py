@@ -10,10 +10,9 @@ from quantize_tiny import quantized
 from tiny_models import convnet, samples
 
 from edge_export.evaluate.data.calibration import RandomCalibration
-from edge_export.model.facts import KnownFacts
 from edge_export.passes.arrived import check_arrived
 from edge_export.pipeline import QuietProgress
-from edge_export.state import Draft
+from edge_export.state import Draft, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.postprocess_spec import Classify
 

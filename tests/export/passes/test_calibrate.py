@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 from tiny_models import convnet, samples
 
-from edge_export.model.facts import KnownFacts
-from edge_export.options import ExportOptions
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import QuietProgress
-from edge_export.state import Draft
+from edge_export.state import Draft, ExportOptions, KnownFacts
 from edge_runtime.errors import DataError, ModelError, UsageError
 
 MODEL = convnet((3, 8, 16))

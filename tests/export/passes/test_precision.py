@@ -9,9 +9,9 @@ from onnx import helper
 from tiny_models import convnet, make, samples, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.options import ExportOptions
 from edge_export.passes import halves
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions
 from edge_runtime.errors import ModelError
 
 WIDE = (3, 16, 32, 32)

@@ -5,9 +5,8 @@ import pytest
 from onnx import helper
 from tiny_models import convnet, make, save
 
-from edge_export.model.flags import FactFlags
-from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions, FactFlags
 from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import ModelError, UsageError
 

@@ -10,12 +10,10 @@ from onnx import helper
 from tiny_models import convnet, make, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.model.facts import KnownFacts
-from edge_export.model.flags import FactFlags
 from edge_export.model.sources import SourceOptions
 from edge_export.model.sources.hugging_face import _size
-from edge_export.options import ExportOptions
 from edge_export.pipeline import export_bundle
+from edge_export.state import ExportOptions, FactFlags, KnownFacts
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.engine import open_bundle

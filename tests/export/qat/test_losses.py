@@ -8,9 +8,9 @@ from tiny_models import convnet
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from edge_export.model.facts import KnownFacts  # noqa: E402
 from edge_export.qat.data import Batches  # noqa: E402
 from edge_export.qat.losses import DistillLoss  # noqa: E402
+from edge_export.state import KnownFacts  # noqa: E402
 from edge_runtime.bundle.postprocess_spec import Classify, Detect  # noqa: E402
 from edge_runtime.errors import DataError  # noqa: E402
 

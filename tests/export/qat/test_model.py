@@ -10,13 +10,13 @@ from tiny_models import convnet, samples, save, sqnr_db
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from edge_export.options import ExportOptions  # noqa: E402
 from edge_export.pipeline import export_bundle  # noqa: E402
 from edge_export.qat import CubicSparsity, DistillOptions, PrepareOptions, distill, export, prepare  # noqa: E402
 from edge_export.qat.exporting import to_onnx  # noqa: E402
 from edge_export.qat.pruning import prune, sparsity_of  # noqa: E402
 from edge_export.quant.arrived import arrived_quantized  # noqa: E402
 from edge_export.run import open_session, run  # noqa: E402
+from edge_export.state import ExportOptions  # noqa: E402
 from edge_runtime.errors import DataError, ModelError, UsageError  # noqa: E402
 
 IMAGES = samples(24)

@@ -1,9 +1,10 @@
 """Calibration samples and labelled images."""
 
-from edge_export.evaluate.data.calibration import CalibrationSet, RandomCalibration, Sample, open_calibration
+from edge_export.evaluate.data.calibration import RandomCalibration, Sample, open_calibration
 from edge_export.evaluate.data.labelled import open_labelled
 from edge_export.evaluate.data.mapping import ClassMap, map_classes
 from edge_export.evaluate.data.truth import BoxTruth, ClassTruth, Labelled, LabelledSet, MaskTruth
+from edge_export.state import CalibrationSet
 
 __all__ = [
     "BoxTruth",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.arrays import ArrayMember, open_members, read_samples
 from edge_export.evaluate.data.images import IMAGE_SUFFIXES, find_images, listed_lines, read_image, spread
+from edge_export.state import CalibrationSet
 from edge_export.text import printable
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.preprocess_spec import Preprocess
@@ -24,7 +24,6 @@ from edge_runtime.errors import DataError, UsageError
 from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = [
-    "CalibrationSet",
     "ImageCalibration",
     "NpzCalibration",
     "RandomCalibration",
@@ -37,20 +36,6 @@ __all__ = [
 
 Sample = dict[str, NDArray[np.generic]]
 Image = NDArray[np.uint8]  # height x width x 3, BGR
-
-
-class CalibrationSet(Protocol):
-    """Samples for the model's inputs. `description` is for the manifest, `notes` for the report."""
-
-    @property
-    def description(self) -> str: ...
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Sample]: ...
 
 
 @dataclass(frozen=True)

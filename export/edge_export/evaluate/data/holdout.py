@@ -6,13 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
-from edge_export.evaluate.data.calibration import (
-    CalibrationSet,
-    ImageCalibration,
-    NpzCalibration,
-    RandomCalibration,
-    SmoothImages,
-)
+from edge_export.evaluate.data.calibration import ImageCalibration, NpzCalibration, RandomCalibration, SmoothImages
+from edge_export.state import CalibrationSet
 
 __all__ = ["hold_back", "with_held"]
 

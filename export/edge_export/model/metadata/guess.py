@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import onnx
 
-from edge_export.model.facts import KnownFacts, merge
+from edge_export.model.facts import merge
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import label_list
+from edge_export.state import KnownFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from edge_export.model.facts import KnownFacts
+from edge_export.state import KnownFacts
 from edge_runtime.errors import DataError
 from edge_runtime.files.schema import SchemaError, from_json
 

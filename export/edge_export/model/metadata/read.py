@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import onnx
 
-from edge_export.model.facts import KnownFacts, merge
+from edge_export.model.facts import merge
 from edge_export.model.metadata.graph_io import image_input, outputs
 from edge_export.model.metadata.guess import guess
 from edge_export.model.metadata.model_api import read_model_api
 from edge_export.model.metadata.own import read_own
 from edge_export.model.metadata.ultralytics import read_ultralytics
+from edge_export.state import KnownFacts
 
 __all__ = ["complete", "facts_of_onnx"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
+from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
-import onnx
-
-from edge_export.model.facts import KnownFacts
-
-__all__ = ["SourceModel", "SourceOptions"]
+__all__ = ["SourceOptions"]
 
 
 @dataclass(frozen=True)
@@ -28,19 +24,3 @@ class SourceOptions:
     size: Union[tuple[int, int], None] = None
     task: Union[str, None] = None
     opset: int = 18
-
-
-@dataclass(frozen=True)
-class SourceModel:
-    """A loaded model: `proto` holds all weights inside.
-
-    `sha256` is that of the source file; of several files (external data, a folder's config and weights) it is
-    the SHA-256 of their hex digests, joined by line breaks, in the order of their names. Of a PyTorch module
-    it is that of the ONNX made of it. `fp32_bytes` is the size of the ONNX file, external data included.
-    """
-
-    proto: onnx.ModelProto
-    origin: str
-    sha256: str
-    fp32_bytes: int
-    facts: KnownFacts

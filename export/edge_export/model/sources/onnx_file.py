@@ -10,10 +10,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
-from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import facts_of_onnx
-from edge_export.model.sources.model import SourceModel
 from edge_export.probe import PROTO_LIMIT
+from edge_export.state import KnownFacts, SourceModel
 from edge_runtime.errors import ModelError
 from edge_runtime.files.atomic import sha256_file
 

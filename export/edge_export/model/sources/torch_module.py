@@ -17,11 +17,12 @@ import numpy as np
 import onnx
 
 from edge_export.model.metadata import facts_of_onnx
-from edge_export.model.sources.model import SourceModel, SourceOptions
+from edge_export.model.sources.model import SourceOptions
 from edge_export.model.sources.onnx_file import joined_sha256, read_onnx
 from edge_export.model.sources.quiet import quiet
 from edge_export.probe import ProbeError, difference, open_session, run_session
 from edge_export.run import one_line
+from edge_export.state import SourceModel
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
 __all__ = ["convert_module", "load_module"]

@@ -22,7 +22,7 @@ from edge_export.quant.repair.channels import clip_bounds
 from edge_export.quant.repair.walk import Walk
 from edge_export.quant.select import Compute
 from edge_export.quant.stream import Stream
-from edge_export.tensors import Feeds
+from edge_export.state import Feeds
 
 __all__ = [
     "Activation",

@@ -15,11 +15,9 @@ import numpy as np
 
 from edge_export.graph import Graph
 from edge_export.quant.noise import NoiseMeter, decibels
-from edge_export.quant.repair.levels import Gauge
 from edge_export.quant.repair.workbench import Workbench
 from edge_export.run import run
-from edge_export.state import Draft
-from edge_export.tensors import Feeds
+from edge_export.state import Draft, Feeds, Gauge
 from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["SAMPLES", "gauge", "telling_outputs", "weights_gauge"]

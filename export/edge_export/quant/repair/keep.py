@@ -9,9 +9,8 @@ import numpy as np
 
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.repair.gauge import gauge
-from edge_export.quant.repair.levels import Gauge
 from edge_export.run import one_line
-from edge_export.state import Draft, Progress
+from edge_export.state import Draft, Gauge, Progress
 from edge_runtime.bundle.manifest import Stage
 from edge_runtime.errors import EdgelineError
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_export.quant.stream import Stream
-from edge_export.tensors import Feeds
+from edge_export.state import Feeds
 
 __all__ = ["MAGNITUDES", "ChannelStatistics", "channel_statistics", "magnitude_bins"]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_export.graph import Graph
 from edge_export.run import open_session, run
-from edge_export.tensors import Feeds
+from edge_export.state import Feeds
 from edge_runtime.errors import ModelError
 
 __all__ = ["Store", "Walk"]

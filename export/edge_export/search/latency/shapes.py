@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from edge_export.run import expose, open_session, run
-from edge_export.tensors import Feeds
+from edge_export.state import Feeds
 
 __all__ = ["value_shapes"]
 

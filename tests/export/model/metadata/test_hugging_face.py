@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_export.model.facts import KnownFacts
 from edge_export.model.metadata import facts_of_folder
+from edge_export.state import KnownFacts
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import ModelError

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from edge_export.model.facts import KnownFacts, image_shape, merge
+from edge_export.model.facts import image_shape, merge
 from edge_export.model.metadata import complete, facts_of_onnx
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
+from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from edge_export.model.flags import FactFlags
+__all__ = ["ExportOptions", "FactFlags"]
 
-__all__ = ["ExportOptions"]
+
+@dataclass(frozen=True)
+class FactFlags:
+    """`preprocess` and `postprocess` hold only the fields that were given, by the manifest's names.
+
+    `file` is a JSON file with any of the manifest's keys preprocess, postprocess, labels, thresholds, verdict.
+    """
+
+    file: Path | None = None
+    name: str | None = None
+    version: str | None = None
+    task: str | None = None
+    preprocess: dict[str, Any] = field(default_factory=dict)
+    postprocess: dict[str, Any] = field(default_factory=dict)
+    labels: Path | None = None
+    confidence: float | None = None
+    iou: float | None = None
+    ok_classes: tuple[str, ...] = ()
+    ng_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Feeds", "ValueFact"]
+__all__ = ["CalibrationSet", "Feeds", "ValueFact"]
 
 Feeds = dict[str, NDArray[np.generic]]
 
@@ -19,3 +21,17 @@ class ValueFact:
     dtype: str
     shape: tuple[int | str, ...]
     nbytes: int
+
+
+class CalibrationSet(Protocol):
+    """Samples for the model's inputs. `description` is for the manifest, `notes` for the report."""
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Feeds]: ...

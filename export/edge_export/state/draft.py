@@ -11,22 +11,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_export.certificate.flips import Flips
-from edge_export.evaluate.data.calibration import CalibrationSet
-from edge_export.evaluate.evaluate import Comparison
 from edge_export.graph.outside import WeightFolder
-from edge_export.model.facts import KnownFacts
-from edge_export.model.sources import SourceModel
-from edge_export.options import ExportOptions
-from edge_export.quant.ranges import QuantParams
-from edge_export.quant.repair.levels import Gauge
-from edge_export.quant.weights import QuantizedWeight
-from edge_export.tensors import Feeds, ValueFact
+from edge_export.state.figures import Comparison, Flips
+from edge_export.state.options import ExportOptions
+from edge_export.state.quantized import Gauge, QuantizedWeight, QuantParams
+from edge_export.state.source import KnownFacts, SourceModel
+from edge_export.state.tensors import CalibrationSet, Feeds, ValueFact
 from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import Accuracy, Latency, NodePrecision, Stage
 from edge_runtime.bundle.postprocess_spec import Raw
 
-__all__ = ["Cut", "Draft", "Feeds", "Golden", "Progress", "ValueFact"]
+__all__ = ["Cut", "Draft", "Golden", "Progress"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""The words of an export: the draft that goes from pass to pass, and what it holds. Imports no stage."""
+
+from edge_export.state.draft import Cut, Draft, Golden, Progress
+from edge_export.state.figures import Comparison, Flip, Flips, Score
+from edge_export.state.options import ExportOptions, FactFlags
+from edge_export.state.quantized import Gauge, QuantizedWeight, QuantParams
+from edge_export.state.source import KnownFacts, SourceModel
+from edge_export.state.tensors import CalibrationSet, Feeds, ValueFact
+
+__all__ = [
+    "CalibrationSet",
+    "Comparison",
+    "Cut",
+    "Draft",
+    "ExportOptions",
+    "FactFlags",
+    "Feeds",
+    "Flip",
+    "Flips",
+    "Gauge",
+    "Golden",
+    "KnownFacts",
+    "Progress",
+    "QuantParams",
+    "QuantizedWeight",
+    "Score",
+    "SourceModel",
+    "ValueFact",
+]
