@@ -213,7 +213,7 @@ def _example_shapes(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> d
     if options.calibrate is None or not _gives_tensors(options):
         return {}
     return {
-        spec.name: (spec.shape[0] if isinstance(spec.shape[0], int) else 1, *member.shape[1:])
+        spec.name: (spec.batch or 1, *member.shape[1:])
         for spec, member in zip(inputs, open_members(options.calibrate, inputs), strict=True)
         if any(isinstance(dim, str) for dim in spec.shape[1:])
     }

@@ -88,7 +88,7 @@ def _feeds(draft: Draft) -> list[Feeds]:
     feeds = list(draft.samples(2))
     if not feeds:
         raise DataError("the calibration set is empty; give at least one sample")
-    free = all(spec.shape and isinstance(spec.shape[0], str) for spec in draft.inputs)
+    free = draft.model_facts().batch is None
     shapes = {tuple(feed[spec.name].shape for spec in draft.inputs) for feed in feeds}
     if len(feeds) == 2 and free and len(shapes) == 1:
         feeds.append({name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]})

@@ -97,7 +97,7 @@ def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
     )
     feeds: list[Feeds] = []
     room = max(ROOM_BYTES, int(ROOM_SHARE * draft.source.fp32_bytes))
-    batch = draft.inputs[0].shape[0]
+    batch = draft.inputs[0].batch
     for image in itertools.islice(calibration.images(), SAMPLES):
         fitted: NDArray[np.uint8] = np.empty(canvas.shape, np.uint8)
         canvas.write(image, fitted)
@@ -107,7 +107,7 @@ def _image_feeds(draft: Draft, arrays: Feeds) -> list[Feeds]:
             break
         arrays[f"image_{len(feeds):02d}"] = encoded
         tensor = decode_feeds(encoded, preprocess)
-        feeds.append({draft.inputs[0].name: tensor if isinstance(batch, str) else np.repeat(tensor, batch, axis=0)})
+        feeds.append({draft.inputs[0].name: tensor if batch is None else np.repeat(tensor, batch, axis=0)})
     return feeds
 
 

@@ -153,8 +153,7 @@ def _classes(draft: Draft, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[
     post = draft.facts.postprocess
     names = _named(post) or tuple(spec.name for spec in draft.outputs)
     if isinstance(post, Classify):
-        batch = draft.inputs[0].shape[0]
-        return (outputs[names[0]].size // (batch if isinstance(batch, int) else 1) - post.first_class,)
+        return (outputs[names[0]].size // (draft.inputs[0].batch or 1) - post.first_class,)
     if isinstance(post, Segment):
         scores = outputs[names[0]]
         if scores.ndim != 4 or scores.dtype.kind in "iu":

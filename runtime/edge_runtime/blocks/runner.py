@@ -61,8 +61,8 @@ class BlockRunner:
         self._blocks = [_io(manifest, block.file) for block in plan.blocks]
         self._values = {value.name: value for value in plan.values}
         self._inputs = [spec.name for spec in manifest.inputs]
-        self._shapes = {spec.name: spec.shape for spec in manifest.outputs}
-        self._outputs = list(self._shapes)
+        self._specs = {spec.name: spec for spec in manifest.outputs}
+        self._outputs = list(self._specs)
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
         self._arena = Arena(plan.arena_bytes)
         self._spill = self._make_spill() if preempt else None
@@ -301,12 +301,12 @@ class BlockRunner:
 
     def _join(self, name: str, parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
         """One output of all images. Raises EngineError for one that cannot be told from those of parts."""
-        value, shape = self._values[name], self._shapes[name]
+        value, spec = self._values[name], self._specs[name]
         if value.axis >= 0:
             return np.concatenate(parts, axis=value.axis)
-        # Planned for single images it has no axis to be seen; the bundle says whether it has one.
-        fixed = shape and isinstance(shape[0], int)
-        if value.place is not None and parts[0].ndim and not fixed:
+        # Planned for single images it has no axis to be seen; the bundle says whether it has one, or nothing at all.
+        free = spec.batch is None or not spec.shape
+        if value.place is not None and parts[0].ndim and free:
             return np.concatenate(parts, axis=0)
         if all(np.array_equal(part, parts[0]) for part in parts):  # of numbers that are the same for any image
             return parts[0]

@@ -29,7 +29,7 @@ class WholeRunner:
         share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._session: Any = packed_session(graph, threads)
         self._outputs = [spec.name for spec in manifest.outputs]
-        self._free_batch = all(spec.shape and isinstance(spec.shape[0], str) for spec in manifest.inputs)
+        self._free_batch = manifest.batch is None
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
         """Run named inputs; larger batches than planned go through in parts. Raises EngineError."""

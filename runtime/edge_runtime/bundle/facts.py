@@ -21,6 +21,17 @@ class TensorSpec:
     dtype: str  # numpy's name: "float32", "uint8", "int64", ...
     shape: tuple[Union[int, str], ...]
 
+    @property
+    def batch(self) -> int | None:
+        """How many samples the first dimension holds; None where it may vary. Without a dimension it is one sample."""
+        first = self.shape[0] if self.shape else 1
+        return first if isinstance(first, int) else None
+
+    @property
+    def least_shape(self) -> tuple[int, ...]:
+        """The smallest shape it can have: 1 where a dimension may vary."""
+        return tuple(dim if isinstance(dim, int) else 1 for dim in self.shape)
+
 
 @dataclass(frozen=True)
 class VerdictRule:
@@ -60,3 +71,8 @@ class ModelFacts:
     labels: tuple[str, ...]
     thresholds: Thresholds
     verdict: VerdictRule
+
+    @property
+    def batch(self) -> int | None:
+        """How many samples a run takes: the first number that an input is fixed to; None where all inputs may vary."""
+        return next((spec.batch for spec in self.inputs if spec.batch is not None), None)

@@ -74,11 +74,7 @@ class FakeEngine:
         """Return zeros for every output, as many as there are tensors; other free axes are 1 long."""
         batch = len(next(iter(tensors.values())))
         self.batches.append(batch)
-        shapes = [[1 if isinstance(size, str) else size for size in spec.shape[1:]] for spec in self.manifest.outputs]
-        return {
-            spec.name: np.zeros((batch, *shape), spec.dtype)
-            for spec, shape in zip(self.manifest.outputs, shapes, strict=True)
-        }
+        return {spec.name: np.zeros((batch, *spec.least_shape[1:]), spec.dtype) for spec in self.manifest.outputs}
 
     def close(self) -> None:
         """Remember that it was closed."""

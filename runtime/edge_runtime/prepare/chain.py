@@ -35,8 +35,7 @@ class Chain:
         self._bundle, self._threads, self._batches = bundle, threads, batches
         self._held: Arrays = _sample(bundle)
         self._others: Arrays = {}  # values whose shape depends on the data, as they are with the other image
-        free = [bool(spec.shape) and isinstance(spec.shape[0], str) for spec in manifest.inputs]
-        self.batchable = all(free)
+        self.batchable = manifest.batch is None
         self.axes: dict[str, int] = {spec.name: 0 if self.batchable else -1 for spec in manifest.inputs}
         self.values: dict[str, ValueMeasurement] = {
             spec.name: self._value(spec.name, planned=True) for spec in manifest.inputs
@@ -179,6 +178,5 @@ def _noise(bundle: Bundle) -> Arrays:
     rng = np.random.default_rng(0)
     feeds: Arrays = {}
     for spec in bundle.manifest.inputs:
-        shape = tuple(dim if isinstance(dim, int) else 1 for dim in spec.shape)
-        feeds[spec.name] = rng.standard_normal(shape).astype(spec.dtype)
+        feeds[spec.name] = rng.standard_normal(spec.least_shape).astype(spec.dtype)
     return feeds

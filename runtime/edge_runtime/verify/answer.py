@@ -57,13 +57,12 @@ def read_answer(facts: ModelFacts, outputs: Mapping[str, Array]) -> Array | None
     spec, task = facts.preprocess, facts.postprocess.task
     if spec is None or len(facts.inputs) != 1 or task not in WORDS:
         return None
-    first = facts.inputs[0].shape[0] if facts.inputs[0].shape else 1
     settings = Settings.of(facts)
     settings = dataclasses.replace(settings, confidence=max(settings.confidence - MARGIN, 0.001))
     post = facts.postprocess
     if isinstance(post, Classify):  # the runner-up tells how sure the best one is
         facts = dataclasses.replace(facts, postprocess=dataclasses.replace(post, top_k=5))
-    places = [_whole(spec)] * (first if isinstance(first, int) else 1)
+    places = [_whole(spec)] * (facts.batch or 1)
     return _packed(task, interpret(facts, outputs, places, settings)[0])
 
 

@@ -136,7 +136,6 @@ def read_golden(arrays: Arrays, image_input: TensorSpec, preprocess: Preprocess 
     Raises BundleError for arrays that are not what the file should hold.
     """
     _check_arrays(arrays)
-    batch = image_input.shape[0] if image_input.shape else 1
     outputs = _named(arrays, "output_")
     within = _named(arrays, "within_")
     references = {name: values for name, values in _named(arrays, "reference_").items() if name in within}
@@ -149,7 +148,8 @@ def read_golden(arrays: Arrays, image_input: TensorSpec, preprocess: Preprocess 
             if preprocess is None:
                 raise BundleError("golden.npz holds images, but the manifest declares no pre-processing")
             image = decode_feeds(arrays[key], preprocess)
-            feeds[image_input.name] = np.repeat(image, batch, axis=0) if isinstance(batch, int) else image
+            batch = image_input.batch
+            feeds[image_input.name] = image if batch is None else np.repeat(image, batch, axis=0)
         yield GoldenSample(
             feeds,
             {name: values[sample] for name, values in outputs.items()},

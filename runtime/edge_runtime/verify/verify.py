@@ -132,7 +132,6 @@ def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verificati
         _timed(engine, feeds, seconds)
     parts = tuple(_check(manifest, part, found) for part, found in sums.items())
     answers = AnswerCheck(manifest.postprocess.task, sum(shares) / len(shares)) if shares else None
-    images = manifest.inputs[0].shape[0] if manifest.inputs[0].shape else 1
     # The first run is slower: buffers are made.
     warm = sorted(seconds[1:] or seconds)[len(seconds[1:] or seconds) // 2]
     return Verification(
@@ -143,7 +142,7 @@ def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verificati
         parts=parts,
         answers=answers,
         changes=tuple(dict.fromkeys(changes)),
-        ms_per_frame=1000.0 * warm / (images if isinstance(images, int) else 1),
+        ms_per_frame=1000.0 * warm / (manifest.inputs[0].batch or 1),
         certificate=manifest.certificate,
         exported_with=manifest.provenance.onnxruntime,
         integers=any(node.precision == "int8" for node in manifest.precision),
@@ -154,8 +153,7 @@ def _own_bytes(facts: ModelFacts) -> int:
     """What verifying takes beside the engine, in bytes, as far as the model's facts tell."""
     total = _OWN_BYTES
     for spec in (*facts.inputs, *facts.outputs):
-        fixed = math.prod(dim for dim in spec.shape if isinstance(dim, int))
-        total += _COPIES * fixed * np.dtype(spec.dtype).itemsize
+        total += _COPIES * math.prod(spec.least_shape) * np.dtype(spec.dtype).itemsize
     return total
 
 

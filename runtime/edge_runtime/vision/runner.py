@@ -43,8 +43,7 @@ class VisionRunner:
         self.facts, self.settings = facts, settings
         self._session, self._room, self._most = session, room, most
         self._preprocessor = Preprocessor(facts.preprocess)
-        first = facts.inputs[0].shape[0] if facts.inputs[0].shape else 1
-        self._fixed_batch = first if isinstance(first, int) else None
+        self._fixed_batch = facts.batch
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """Return one Result for each uint8 image [height, width, 3] (BGR) or [height, width] (gray), in order.

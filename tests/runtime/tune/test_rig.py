@@ -9,13 +9,12 @@ import pytest
 from tiny_bundle import make_bundle
 
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.tune import rig as rig_module
 from edge_runtime.tune.contest import PLAIN
 from edge_runtime.tune.reading import largest_file, read_while
 from edge_runtime.tune.rig import OrtRig
-from edge_runtime.tune.subject import batch_of, make_subject
+from edge_runtime.tune.subject import make_subject
 from edge_runtime.tune.tuned import Choice
 
 CPU = "CPUExecutionProvider"
@@ -145,14 +144,6 @@ def test_a_fixed_batch_stays_as_it_is(bundle):
     with pytest.raises(DataError, match="fixed at 1"):
         rig(Choice(1, 1, 2, False, ()), 0.0)
     rig.close()
-
-
-def test_a_batch_is_free_only_where_every_input_s_is():
-    free, fixed = TensorSpec("a", "float32", ("batch", 3)), TensorSpec("b", "float32", (2, 3))
-    assert batch_of([free]) == (1, True)
-    assert batch_of([fixed]) == (2, False)
-    assert batch_of([free, fixed]) == (2, False)
-    assert batch_of([TensorSpec("c", "float32", ())]) == (1, False)
 
 
 def test_storage_is_read_while_something_computes(tmp_path):

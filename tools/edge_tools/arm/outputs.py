@@ -39,9 +39,8 @@ def feeds_of(engine: Engine, golden: Path, images: Path | None) -> Iterator[Mapp
         raise DataError(f"{manifest.model.name} takes tensors, not images; leave out --images")
     if not images.is_dir():
         raise SourceError(f"expected a folder of pictures, found none at {images}; name one with --images")
-    batch = first.shape[0] if isinstance(first.shape[0], int) else 1
     for path in images_in(images.iterdir()):
-        yield {first.name: Preprocessor(spec).batch([read_image(path)] * batch)[0]}
+        yield {first.name: Preprocessor(spec).batch([read_image(path)] * (first.batch or 1))[0]}
 
 
 def answers(bundle: Path, images: Path | None) -> dict[str, Array]:

@@ -65,9 +65,8 @@ def max_abs_diff(reference: Path, found: Path) -> float:
 
 
 def _fill(spec: TensorSpec, values: list[NDArray[np.generic]], batch: int) -> NDArray[np.generic]:
-    first = spec.shape[0] if spec.shape else 1
-    if isinstance(first, int):
-        if first != batch and batch != 1:
+    if spec.batch is not None:
+        if spec.batch != batch and batch != 1:
             raise UsageError(
                 f"--batch {batch}: the model takes {spec.name!r} as {list(spec.shape)} only; use --batch 1"
             )

@@ -125,8 +125,7 @@ def _as_samples(spec: TensorSpec, shape: tuple[int, ...], dtype: np.dtype[np.gen
     if len(shape) == len(spec.shape) + 1 and _fits(shape[1:], spec.shape):
         return ArrayMember(spec.name, dtype, shape[1:], shape[0])
     if len(shape) == len(spec.shape) >= 1 and _fits(shape[1:], spec.shape[1:]):
-        first = spec.shape[0]
-        batch = first if isinstance(first, int) else 1
+        batch = spec.batch or 1
         if shape[0] % batch == 0:
             return ArrayMember(spec.name, dtype, (batch, *shape[1:]), shape[0] // batch)
     raise DataError(

@@ -99,9 +99,8 @@ class SmoothImages:
 
 def _as_sample(image: Image, spec: TensorSpec, preprocessor: Preprocessor) -> Sample:
     tensor, _ = preprocessor.batch([image])
-    batch = spec.shape[0]
     # A model made for a fixed batch sees the same image that many times: ranges do not change by it.
-    return {spec.name: np.repeat(tensor, batch, axis=0) if isinstance(batch, int) and batch != 1 else tensor}
+    return {spec.name: tensor if spec.batch in (None, 1) else np.repeat(tensor, spec.batch, axis=0)}
 
 
 @dataclass(frozen=True)
