@@ -19,6 +19,7 @@ from edge_export.graph.outside import WeightFolder
 from edge_export.memory import give_back_memory
 from edge_export.model.facts import image_shape
 from edge_export.model.flags import lay_over
+from edge_export.model.interface import check_interface, input_specs, output_specs
 from edge_export.model.metadata import complete
 from edge_export.model.sources import SourceOptions, load_source
 from edge_export.passes.arrived import check_arrived
@@ -34,7 +35,7 @@ from edge_export.passes.migrate import migrate
 from edge_export.passes.names import shorten_names
 from edge_export.passes.precision import choose_precision
 from edge_export.passes.quantize import quantize
-from edge_export.passes.rehearse import check_interface, rehearse
+from edge_export.passes.rehearse import rehearse
 from edge_export.passes.round_weights import round_weights
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
@@ -141,7 +142,7 @@ def load_draft(options: ExportOptions, progress: Progress, weights: WeightFolder
                 source = dataclasses.replace(source, proto=weights.move_out(source.proto))
                 give_back_memory()
         advance()
-        raw_inputs = _specs(source.proto, inputs=True)
+        raw_inputs = input_specs(source.proto)
         shapes = _input_shapes(options, raw_inputs, lay_over(source.facts, options.flags, raw_inputs))
         with _named("clean"):
             cleaned = clean(source.proto, shapes, _example(options, raw_inputs), weights)
@@ -151,10 +152,10 @@ def load_draft(options: ExportOptions, progress: Progress, weights: WeightFolder
             _check_optimizes(model)
         advance()
     # The clean graph tells more shapes than the source did; what flags say stays on top.
-    facts = lay_over(complete(model, source.facts), options.flags, _specs(model, inputs=True))
+    facts = lay_over(complete(model, source.facts), options.flags, input_specs(model))
     if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
         facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
-    inputs, outputs = _specs(model, inputs=True), _specs(model, inputs=False)
+    inputs, outputs = input_specs(model), output_specs(model)
     with _named("clean"):
         check_interface(facts, inputs, outputs)
     notes = (*facts.notes, *cleaned.notes, *promoted)
@@ -248,25 +249,6 @@ def _open_calibration(options: ExportOptions, inputs: tuple[TensorSpec, ...], fa
                 raise
         return choose_images(options.evaluate, paths, inputs[0], preprocessor, count, options.seed)
     return SmoothImages(inputs[0], preprocessor, options.seed, count)
-
-
-def _specs(model: onnx.ModelProto, inputs: bool) -> tuple[TensorSpec, ...]:
-    weights = {weight.name for weight in model.graph.initializer}
-    values = [v for v in model.graph.input if v.name not in weights] if inputs else list(model.graph.output)
-    return tuple(_spec(value) for value in values)
-
-
-def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    tensor = value.type.tensor_type
-    try:
-        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    except (KeyError, TypeError):
-        dtype = "object"
-    shape = tuple(
-        int(dim.dim_value) if dim.dim_value > 0 else (dim.dim_param or f"{value.name}_{axis}")
-        for axis, dim in enumerate(tensor.shape.dim)
-    )
-    return TensorSpec(value.name, dtype, shape)
 
 
 def _check_optimizes(model: onnx.ModelProto) -> None:

@@ -18,7 +18,17 @@ from edge_export.graph.outside import is_heavy, loadable
 from edge_export.state import Feeds, ValueFact
 from edge_runtime.errors import ModelError
 
-__all__ = ["OrtError", "expose", "one_line", "open_session", "run", "run_both", "run_each", "value_facts"]
+__all__ = [
+    "OrtError",
+    "ProtoSession",
+    "expose",
+    "one_line",
+    "open_session",
+    "run",
+    "run_both",
+    "run_each",
+    "value_facts",
+]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -184,3 +194,19 @@ def _symbolic(declared: Any, value: NDArray[np.generic]) -> tuple[int | str, ...
         known = isinstance(dim, int) or (isinstance(dim, str) and dim and not dim.startswith("unk__"))
         shape.append(dim if known else ("batch" if axis == 0 else seen))
     return tuple(shape)
+
+
+class ProtoSession:
+    """A graph in memory as the runtime's Session; `outputs` are those of the last run."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.outputs: dict[str, NDArray[np.generic]] = {}
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Run named arrays and return the outputs by name."""
+        self.outputs = run(self._session, feeds)
+        return self.outputs
+
+    def close(self) -> None:
+        """Nothing to free: the session goes with its last reference."""

@@ -13,8 +13,7 @@ from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_l
 from edge_export.evaluate.data.truth import LabelledSet
 from edge_export.evaluate.evaluate import Options, compare, fidelity, measuring_settings
 from edge_export.evaluate.metrics.answers import FIDELITY
-from edge_export.passes.rehearse import ProtoSession
-from edge_export.run import open_session
+from edge_export.run import ProtoSession, open_session
 from edge_export.state import Comparison, Draft, Flips, Progress
 from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError

@@ -10,22 +10,21 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages, check_fit
+from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
 from edge_export.model.flags import NO_VERDICT
+from edge_export.model.interface import outputs_read
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
-from edge_export.run import open_session, run
-from edge_export.state import Draft, KnownFacts, Progress
-from edge_runtime.bundle.facts import TensorSpec, VerdictRule
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
+from edge_export.run import ProtoSession, open_session
+from edge_export.state import Draft, Progress
+from edge_runtime.bundle.facts import VerdictRule
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
 from edge_runtime.errors import DataError, EngineError, ModelError, UsageError
-from edge_runtime.vision.preprocess import Preprocessor
 from edge_runtime.vision.runner import VisionRunner
 from edge_runtime.vision.settings import Settings
 
-__all__ = ["ProtoSession", "check_interface", "rehearse"]
+__all__ = ["rehearse"]
 
 # The flags to look at when the answers of a task cannot be read.
 _FAMILY = {
@@ -37,50 +36,6 @@ _FAMILY = {
 }
 # Columns of a detector's rows ahead of the class scores.
 _BEFORE = {"yolo": 4, "yolo-objectness": 5, "grid": 4}
-
-
-class ProtoSession:
-    """A graph in memory as the runtime's Session; `outputs` are those of the last run."""
-
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
-        self.outputs: dict[str, NDArray[np.generic]] = {}
-
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-        """Run named arrays and return the outputs by name."""
-        self.outputs = run(self._session, dict(feeds))
-        return self.outputs
-
-    def close(self) -> None:
-        """Nothing to free: the session goes with its last reference."""
-
-
-def check_interface(facts: KnownFacts, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
-    """Raise UsageError where facts contradict the clean graph's inputs and outputs: before anything takes long.
-
-    ModelError where the graph has none of either: its answer is a constant, which needs no runtime.
-    """
-    if not inputs or not outputs:
-        missing = "outputs" if inputs else "inputs"
-        raise ModelError(
-            f"the graph has no {missing}: nothing to run on a device; check that the file is a whole model"
-        )
-    if facts.preprocess is not None and len(inputs) == 1:
-        check_fit(inputs[0], Preprocessor(facts.preprocess))
-    present = [spec.name for spec in outputs]
-    if unknown := [name for name in _named(facts.postprocess) if name not in present]:
-        raise UsageError(
-            f"the post-processing reads the output {unknown[0]!r}, the model's outputs are {', '.join(present)}; "
-            "set --outputs, or --map-output and --score-output"
-        )
-
-
-def _named(post: Postprocess | None) -> tuple[str, ...]:
-    if isinstance(post, Detect):
-        return post.outputs
-    if isinstance(post, Anomaly):
-        return tuple(name for name in (post.map_output, post.score_output) if name)
-    return (post.output,) if isinstance(post, (Classify, Segment)) and post.output else ()
 
 
 def rehearse(draft: Draft, progress: Progress) -> Draft:
@@ -151,7 +106,7 @@ def _check_rule(rule: VerdictRule | None, labels: tuple[str, ...], counts: tuple
 def _classes(draft: Draft, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[int, ...]:
     """The numbers of labels that fit the scores, the likeliest first; () where the outputs do not tell."""
     post = draft.facts.postprocess
-    names = _named(post) or tuple(spec.name for spec in draft.outputs)
+    names = outputs_read(post) or tuple(spec.name for spec in draft.outputs)
     if isinstance(post, Classify):
         return (outputs[names[0]].size // (draft.inputs[0].batch or 1) - post.first_class,)
     if isinstance(post, Segment):

@@ -10,8 +10,7 @@ import onnx
 
 from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.evaluate.evaluate import MEASURING_CONFIDENCE, Options, fidelity
-from edge_export.passes.rehearse import ProtoSession
-from edge_export.run import open_session
+from edge_export.run import ProtoSession, open_session
 from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft
 from edge_runtime.vision.runner import VisionRunner

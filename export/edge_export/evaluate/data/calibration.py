@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.arrays import ArrayMember, open_members, read_samples
 from edge_export.evaluate.data.images import IMAGE_SUFFIXES, find_images, listed_lines, read_image, spread
+from edge_export.model.interface import check_fit
 from edge_export.state import CalibrationSet
 from edge_export.text import printable
 from edge_runtime.bundle.facts import TensorSpec
@@ -29,7 +30,6 @@ __all__ = [
     "RandomCalibration",
     "Sample",
     "SmoothImages",
-    "check_fit",
     "choose_images",
     "open_calibration",
 ]
@@ -215,21 +215,6 @@ def _candidates(path: Path) -> list[Path]:
     if not listed:
         raise DataError(f"{path} lists no images; expected one path per line")
     return listed
-
-
-def check_fit(spec: TensorSpec, preprocessor: Preprocessor) -> None:
-    """Raise UsageError unless the pre-processing makes what the model's input takes."""
-    fits = len(spec.shape) == 4 and all(
-        not isinstance(wanted, int) or wanted == made
-        for wanted, made in zip(spec.shape[1:], preprocessor.shape, strict=True)
-    )
-    if not fits or np.dtype(spec.dtype) != preprocessor.dtype:
-        raise UsageError(
-            f"input {spec.name!r} takes {spec.dtype} [{', '.join(map(str, spec.shape))}], but the "
-            f"pre-processing makes "
-            f"{preprocessor.dtype} [N, {', '.join(map(str, preprocessor.shape))}]; set --size, --colour, --layout "
-            f"and --dtype to fit"
-        )
 
 
 def choose_images(
