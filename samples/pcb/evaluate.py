@@ -21,7 +21,6 @@ import click
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pcb.defects import NAMES
 from pcb.detect import Detections, decode, iou
@@ -50,10 +49,11 @@ def detections(model: Path, items: list[Picture], suppress: float, threads: int)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    for item in tqdm(items, disable=not sys.stderr.isatty()):
-        grey = item.grey()
-        raw = session.run(None, {"images": grey[None, None].astype(np.float32) / 255})[0][0]
-        yield decode(raw, grey.shape[1] // 8, suppress=suppress)
+    with click.progressbar(items, show_pos=True, file=sys.stderr) as shown:
+        for item in shown:
+            grey = item.grey()
+            raw = session.run(None, {"images": grey[None, None].astype(np.float32) / 255})[0][0]
+            yield decode(raw, grey.shape[1] // 8, suppress=suppress)
 
 
 def match(found: Detections, truth: Picture) -> NDArray[np.int64]:

@@ -20,7 +20,6 @@ import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from pcb.dataset import Batch, Generated, Recipe
 from pcb.folder import Real
@@ -187,16 +186,19 @@ def main(
         trainer.load(start, weights_only=True)
     source = Real(real, seed, batch, crop) if real else Generated(Recipe(seed=seed, batch=batch, crop=crop))
     first, shown_class, shown_box = trainer.step, 0.0, 0.0
-    bar = tqdm(batches(Numbered(source), trainer.step, steps, workers), initial=trainer.step, total=steps)
-    for item in bar:
-        class_loss, box_loss = trainer.learn(item)
-        share = max(0.02, 1 / (trainer.step - first))
-        shown_class += share * (class_loss - shown_class)
-        shown_box += share * (box_loss - shown_box)
-        if trainer.step % 50 == 0:
-            bar.set_postfix_str(f"class {shown_class:.3f} box {shown_box:.3f} rate {trainer.rate():.1e}")
-        if trainer.step % 250 == 0:
-            trainer.save(checkpoint)
+
+    def losses(_: object) -> str:
+        return f"class {shown_class:.3f} box {shown_box:.3f} rate {trainer.rate():.1e}"
+
+    todo = batches(Numbered(source), first, steps, workers)
+    with click.progressbar(todo, length=steps - first, show_pos=True, item_show_func=losses, file=sys.stderr) as bar:
+        for item in bar:
+            class_loss, box_loss = trainer.learn(item)
+            share = max(0.02, 1 / (trainer.step - first))
+            shown_class += share * (class_loss - shown_class)
+            shown_box += share * (box_loss - shown_box)
+            if trainer.step % 250 == 0:
+                trainer.save(checkpoint)
     trainer.save(checkpoint)
 
 
