@@ -17,7 +17,7 @@ from edge_export.quant.sparse import sparse_nodes, worth_it
 from edge_export.quant.weights import quantize_bias, quantize_weight
 from edge_export.state import QuantizedWeight, QuantParams
 
-__all__ = ["WeightCache", "fits_fp16", "to_qdq"]
+__all__ = ["WANT_ZERO_POINT", "WeightCache", "fits_fp16", "to_qdq"]
 
 
 @dataclass
@@ -68,7 +68,7 @@ class WeightCache:
 
 
 # Up to onnxruntime 1.27, what these are fused into refuses scales for each column without a zero point for each.
-_WANT_ZERO_POINT = frozenset({"Gemm", "MatMul"})
+WANT_ZERO_POINT = frozenset({"Gemm", "MatMul"})
 
 
 def fits_fp16(values: NDArray[np.generic]) -> bool:
@@ -177,7 +177,7 @@ class _Writer:
         input_scale = self.params[self.plan.scale_of[item.node.input[0]]].scale
         weight = self.cache.quantized(item, input_scale)
         if id(weight) not in self.made:  # two nodes may share their weights
-            zero = node.op_type in _WANT_ZERO_POINT
+            zero = node.op_type in WANT_ZERO_POINT
             self.made[id(weight)] = self._front_dq(item.weight, weight.values, weight.scale, weight.axis, zero)
         node.input[1] = self.made[id(weight)]
         bias = self.cache.bias(item)

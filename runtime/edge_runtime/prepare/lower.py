@@ -13,6 +13,7 @@ from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import ModelError
 from edge_runtime.files.atomic import crc32_file, sync_path, writing
 from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
+from edge_runtime.prepare.named_once import named_once
 from edge_runtime.prepare.uint8_to_int8 import uint8_to_int8
 
 __all__ = ["lower"]
@@ -77,9 +78,15 @@ def _optimize(graph: Path | bytes, source: Path, target: Path, threads: int) -> 
     model = str(graph) if isinstance(graph, Path) else graph
     try:
         runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return external_tensors(target.read_bytes())
+        written = target.read_bytes()
+        lowered = named_once(written)
+        tensors = external_tensors(lowered)
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise ModelError(f"onnxruntime {runtime.__version__} cannot optimize {source}: {one_line(error)}") from error
+    if lowered is not written:
+        with writing(target):
+            target.write_bytes(lowered)
+    return tensors
 
 
 def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:

@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 
 from edge_devices import usable_cores
 from edge_export.graph import Graph
+from edge_export.quant.qdq import WANT_ZERO_POINT
 from edge_export.quant.select import compute_nodes
 from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
@@ -200,14 +201,20 @@ class _Body:
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{source}__q", *names], [f"{source}__d"]))
         return f"{source}__d"
 
-    def weight(self, name: str, real: NDArray[np.float32], axis: int, step: float) -> str:
-        """Add a constant, as integers of `step` behind a DQ where this graph has those; int32 for a bias."""
+    def weight(self, name: str, real: NDArray[np.float32], axis: int, step: float, zero: bool = False) -> str:
+        """Add a constant, as integers of `step` behind a DQ where this graph has those; int32 for a bias.
+
+        `zero`: with zero points, as the export writes them for some operators.
+        """
         if not self.int8:
             return self.constant(name, real)
         kind = np.int32 if real.ndim == 1 else np.int8
         values = self.constant(f"{name}__q", np.clip(np.rint(real / step), -127, 127).astype(kind))
         scale = self.constant(f"{name}__s", np.full(real.shape[axis], step, np.float32))
-        self.nodes.append(helper.make_node("DequantizeLinear", [values, scale], [f"{name}__d"], axis=axis))
+        inputs = [values, scale]
+        if zero:
+            inputs.append(self.constant(f"{name}__z", np.zeros(real.shape[axis], kind)))
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}__d"], axis=axis))
         return f"{name}__d"
 
     def convolved(self, source: str, channels: int) -> str:
@@ -223,7 +230,8 @@ def _constant(graph: Graph, unit: Unit, name: str, made: _Body) -> str:
     proto, compute = graph.weights[name], unit.compute
     size = int(np.prod(proto.dims)) if proto.dims else 1
     if compute is not None and name == compute.weight:
-        return made.weight(name, _noise(tuple(proto.dims)), compute.axis, 1 / 40)
+        zero = compute.op in WANT_ZERO_POINT
+        return made.weight(name, _noise(tuple(proto.dims)), compute.axis, 1 / 40, zero)
     if compute is not None and name == compute.bias:
         return made.weight(name, _noise((size,)), 0, 4.0 / 255 / 40)
     if proto.data_type == _FLOAT and size > _COPIED:
