@@ -18,7 +18,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.evaluate.data.calibration import Sample
 from edge_export.evaluate.data.images import read_image
 from edge_export.evaluate.data.mapping import ClassMap, map_classes
 from edge_export.evaluate.data.truth import Labelled, LabelledSet
@@ -26,7 +25,7 @@ from edge_export.evaluate.metrics.answers import FIDELITY, FidelityJudge
 from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
 from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.evaluate.metrics.judges import Judge, Measure, judge_for
-from edge_export.state import CalibrationSet, Comparison, Score
+from edge_export.state import CalibrationSet, Comparison, Feeds, Score
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import DataError
@@ -54,7 +53,7 @@ T = TypeVar("T")
 
 Image = NDArray[np.uint8]  # height x width x 3, BGR
 Runner = Callable[[list[Image]], list[Result]]
-TensorRunner = Callable[[Sample], dict[str, NDArray[np.generic]]]
+TensorRunner = Callable[[Feeds], dict[str, NDArray[np.generic]]]
 Progress = Callable[[int, int], None]  # images done, images in all
 Witness = Callable[[Path, Image, Result, Result], None]  # an image, its first and its second model's answer
 

@@ -17,10 +17,9 @@ from edge_export.evaluate.data import (
     LabelledSet,
     MaskTruth,
     RandomCalibration,
-    Sample,
 )
 from edge_export.evaluate.evaluate import Image, Options, Runner, compare, evaluate, fidelity, measure, tensor_fidelity
-from edge_export.state import Score
+from edge_export.state import Feeds, Score
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError
 from edge_runtime.results import Box, Prediction, Result
@@ -223,7 +222,7 @@ def test_answers_of_a_task_without_a_measure_are_refused(tmp_path: Path) -> None
         fidelity(classifier(0), classifier(0), pictures(tmp_path, 1), "raw")
 
 
-def doubled(sample: Sample) -> dict[str, NDArray[np.generic]]:
+def doubled(sample: Feeds) -> dict[str, NDArray[np.generic]]:
     return {"y": np.asarray(sample["x"], np.float32) * np.float32(2), "text": np.array(["a"])}
 
 

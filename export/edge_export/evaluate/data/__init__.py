@@ -1,6 +1,6 @@
 """Calibration samples and labelled images."""
 
-from edge_export.evaluate.data.calibration import RandomCalibration, Sample, open_calibration
+from edge_export.evaluate.data.calibration import RandomCalibration, open_calibration
 from edge_export.evaluate.data.labelled import open_labelled
 from edge_export.evaluate.data.mapping import ClassMap, map_classes
 from edge_export.evaluate.data.truth import BoxTruth, ClassTruth, Labelled, LabelledSet, MaskTruth
@@ -15,7 +15,6 @@ __all__ = [
     "LabelledSet",
     "MaskTruth",
     "RandomCalibration",
-    "Sample",
     "map_classes",
     "open_calibration",
     "open_labelled",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_export.evaluate.data.arrays import ArrayMember, open_members, read_samples
 from edge_export.evaluate.data.images import IMAGE_SUFFIXES, find_images, listed_lines, read_image, spread
 from edge_export.model.interface import check_fit
-from edge_export.state import CalibrationSet
+from edge_export.state import CalibrationSet, Feeds
 from edge_export.text import printable
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.preprocess_spec import Preprocess
@@ -28,13 +28,11 @@ __all__ = [
     "ImageCalibration",
     "NpzCalibration",
     "RandomCalibration",
-    "Sample",
     "SmoothImages",
     "choose_images",
     "open_calibration",
 ]
 
-Sample = dict[str, NDArray[np.generic]]
 Image = NDArray[np.uint8]  # height x width x 3, BGR
 
 
@@ -59,7 +57,7 @@ class ImageCalibration:
                 raise DataError(f"{path} was readable a moment ago and is not any more; check the storage it lies on")
             yield image
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Feeds]:
         return (_as_sample(image, self.input, self.preprocessor) for image in self.images())
 
 
@@ -93,11 +91,11 @@ class SmoothImages:
             smooth = cv2.resize(coarse, (spec.width, spec.height), interpolation=cv2.INTER_CUBIC)
             yield np.asarray(smooth, np.uint8)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Feeds]:
         return (_as_sample(image, self.input, self.preprocessor) for image in self.images())
 
 
-def _as_sample(image: Image, spec: TensorSpec, preprocessor: Preprocessor) -> Sample:
+def _as_sample(image: Image, spec: TensorSpec, preprocessor: Preprocessor) -> Feeds:
     tensor, _ = preprocessor.batch([image])
     # A model made for a fixed batch sees the same image that many times: ranges do not change by it.
     return {spec.name: tensor if spec.batch in (None, 1) else np.repeat(tensor, spec.batch, axis=0)}
@@ -116,7 +114,7 @@ class NpzCalibration:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Feeds]:
         return read_samples(self.path, self.members, self.chosen)
 
 
@@ -143,7 +141,7 @@ class RandomCalibration:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Feeds]:
         generator = np.random.default_rng(self.seed)
         for _ in range(self.count):
             yield {spec.name: self._draw(generator, spec) for spec in self.inputs}

@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import onnx
 
-from edge_export.evaluate.data.calibration import RandomCalibration, Sample
+from edge_export.evaluate.data.calibration import RandomCalibration
 from edge_export.probe import INTEGERS
 from edge_export.run import OrtError, open_session, run
+from edge_export.state import Feeds
 from edge_runtime.errors import DataError
 
 __all__ = ["fit_noise"]
@@ -47,7 +48,7 @@ def _is_wide(dtype: str) -> bool:
     return np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize > 1
 
 
-def _at_the_top(sample: Sample, high: int) -> Sample:
+def _at_the_top(sample: Feeds, high: int) -> Feeds:
     """The sample with every wide integer as large as it may be drawn."""
     return {
         name: np.full_like(values, high - 1) if _is_wide(values.dtype.name) else values
