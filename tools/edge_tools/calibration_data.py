@@ -11,8 +11,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from edge_export.evaluate.data import RandomCalibration, Sample
+from edge_export.evaluate.data import RandomCalibration
 from edge_export.evaluate.data.images import find_images, read_image, spread
+from edge_export.state import Feeds
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
@@ -43,7 +44,7 @@ def calibration_path(model: Path, known: KnownModel, data: Path, work: Path, sam
     if folder is not None and known.preprocess is not None:
         return folder
     inputs = [_filled(spec, known) for spec in graph_inputs(model)]
-    drawn: list[Sample] = [dict(sample) for sample in RandomCalibration(tuple(inputs), count=samples)]
+    drawn: list[Feeds] = [dict(sample) for sample in RandomCalibration(tuple(inputs), count=samples)]
     for name, value in known.constants.items():
         for sample in drawn:
             sample[name] = np.full_like(sample[name], value)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_export.evaluate.data.calibration import Sample
+from edge_export.state import Feeds
 from edge_runtime.errors import DataError
 
 __all__ = ["ArraySamples"]
@@ -44,14 +44,14 @@ class ArraySamples:
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Feeds]:
         for index, sample in enumerate(self._samples()):
             if self.limit and index >= self.limit:
                 return
             if self.part == "all" or (index % _HELD_EVERY == 0) == (self.part == "held"):
                 yield sample
 
-    def _samples(self) -> Iterator[Sample]:
+    def _samples(self) -> Iterator[Feeds]:
         for item in self.items:
             feeds = self._feeds(item)
             for row in range(len(next(iter(feeds.values())))):
