@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.loader import Load, Loader
 from edge_runtime.blocks.prepared import PreparedBlock
-from edge_runtime.blocks.spill import Spill, alive_before, spill_bytes
+from edge_runtime.blocks.spill import Spill, spill_bytes
 from edge_runtime.blocks.storage import FileStorage, Storage, room
+from edge_runtime.bundle.boundaries import alive_before
 from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.blocks.arena import Arena
+from edge_runtime.bundle.boundaries import Ends, alive_before
 
-__all__ = ["Spill", "alive_before", "spill_bytes"]
-
-
-class _Ends(Protocol):
-    """What enters and what leaves a block: a manifest's or a measured one."""
-
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-
-    @property
-    def outputs(self) -> tuple[str, ...]: ...
+__all__ = ["Spill", "spill_bytes"]
 
 
-def alive_before(blocks: Sequence[_Ends], k: int, inputs: Sequence[str], outputs: Sequence[str]) -> list[str]:
-    """Return the values that are there before block `k` and that it, a later one or the caller will read."""
-    made = [*inputs, *(name for block in blocks[:k] for name in block.outputs)]
-    wanted = {name for block in blocks[k:] for name in block.inputs} | set(outputs)
-    return [name for name in dict.fromkeys(made) if name in wanted]
-
-
-def spill_bytes(
-    blocks: Sequence[_Ends], inputs: Sequence[str], outputs: Sequence[str], sizes: Mapping[str, int]
-) -> int:
+def spill_bytes(blocks: Sequence[Ends], inputs: Sequence[str], outputs: Sequence[str], sizes: Mapping[str, int]) -> int:
     """Return the bytes of the largest boundary, where `sizes` are those of every value for a whole batch."""
     boundaries = (alive_before(blocks, k, inputs, outputs) for k in range(1, len(blocks)))
     return max((sum(sizes[name] for name in names) for names in boundaries), default=0)

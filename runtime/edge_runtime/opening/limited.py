@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-
-import numpy as np
 
 from edge_runtime.blocks.prepared import PREPARED, WHOLE, Prepared, PreparedWhole, read_json
 from edge_runtime.blocks.runner import BlockRunner
@@ -72,10 +69,7 @@ def _spill_bytes(bundle: Bundle, measured: MeasuredFile, batch: int) -> int:
     values = measured.content.measurements.values
     if not all(value.planned for value in values):
         return 0
-    sizes = {
-        value.name: math.prod(value.shape) * (batch if value.axis >= 0 else 1) * np.dtype(value.dtype).itemsize
-        for value in values
-    }
+    sizes = {value.name: value.bytes_of(batch) for value in values}
     inputs, outputs = ([spec.name for spec in specs] for specs in (bundle.manifest.inputs, bundle.manifest.outputs))
     return spill_bytes(measured.content.measurements.blocks, inputs, outputs, sizes)
 

@@ -5,8 +5,11 @@ Bytes are bytes of memory unless they are called stored; times are milliseconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Union
+
+import numpy as np
 
 __all__ = [
     "BlockMeasurement",
@@ -93,6 +96,14 @@ class ValueMeasurement:
     shape: tuple[int, ...]
     axis: int
     planned: bool = True
+
+    def shape_of(self, batch: int) -> tuple[int, ...]:
+        """Return the shape for `batch` images."""
+        return tuple(size * batch if axis == self.axis else size for axis, size in enumerate(self.shape))
+
+    def bytes_of(self, batch: int) -> int:
+        """Return the bytes for `batch` images."""
+        return int(np.dtype(self.dtype).itemsize) * math.prod(self.shape_of(batch))
 
 
 @dataclass(frozen=True)

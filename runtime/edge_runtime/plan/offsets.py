@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from edge_runtime.plan.layout import Buffer, Lifespan, Problem, Solution, lower_bound, solve
 from edge_runtime.plan.measurements import Measurements, ValueMeasurement
@@ -19,7 +16,6 @@ __all__ = [
     "arrange",
     "lifespans",
     "plan_values",
-    "value_bytes",
     "values_live",
     "windows",
 ]
@@ -40,16 +36,6 @@ class Arena:
     values: Mapping[str, Place]
     weights: Mapping[int, Place]
     size: int
-
-
-def value_bytes(value: ValueMeasurement, batch: int) -> int:
-    """Return the bytes of a value for `batch` images."""
-    return int(np.dtype(value.dtype).itemsize) * math.prod(batch_shape(value, batch))
-
-
-def batch_shape(value: ValueMeasurement, batch: int) -> tuple[int, ...]:
-    """Return the shape of a value for `batch` images."""
-    return tuple(size * batch if axis == value.axis else size for axis, size in enumerate(value.shape))
 
 
 def lifespans(measurements: Measurements, outputs: frozenset[str]) -> dict[str, Lifespan]:
@@ -73,7 +59,7 @@ def values_live(measurements: Measurements, batch: int, outputs: frozenset[str])
     planned, unplanned = [0] * steps, [0] * steps
     spans = lifespans(measurements, outputs)
     for value in measurements.values:
-        size = aligned(value_bytes(value, batch))
+        size = aligned(value.bytes_of(batch))
         for step in range(spans[value.name].lower, spans[value.name].upper):
             (planned if value.planned else unplanned)[step] += size
     return planned, unplanned
@@ -96,7 +82,7 @@ def arrange(measurements: Measurements, batch: int, outputs: frozenset[str], str
     """Solve the layout of the planned values and the streamed weights."""
     spans = lifespans(measurements, outputs)
     buffers = [
-        Buffer(f"value {value.name}", spans[value.name], aligned(value_bytes(value, batch)))
+        Buffer(f"value {value.name}", spans[value.name], aligned(value.bytes_of(batch)))
         for value in measurements.values
         if value.planned
     ]
@@ -126,7 +112,7 @@ def _solve(problem: Problem) -> Solution:
 def plan_values(values: Sequence[ValueMeasurement], batch: int, places: Mapping[str, Place]) -> tuple[ValuePlan, ...]:
     """Return the plans of the values, in their order."""
     return tuple(
-        ValuePlan(value.name, value.dtype, batch_shape(value, batch), value.axis, places.get(value.name))
+        ValuePlan(value.name, value.dtype, value.shape_of(batch), value.axis, places.get(value.name))
         for value in values
     )
 

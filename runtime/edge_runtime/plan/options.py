@@ -23,7 +23,7 @@ from edge_runtime.plan.costs import (
 )
 from edge_runtime.plan.footprint import rate
 from edge_runtime.plan.measurements import Limit, Measurements, Speeds, WholeMeasurement
-from edge_runtime.plan.offsets import aligned, arrange, plan_values, value_bytes, windows
+from edge_runtime.plan.offsets import aligned, arrange, plan_values, windows
 from edge_runtime.plan.plan import BlockPlan, Place, Plan
 from edge_runtime.plan.residency import frontier
 from edge_runtime.plan.why import reasons
@@ -112,7 +112,7 @@ def _whole_plan(task: Task, whole: WholeMeasurement, micro: int, ms: float) -> P
     arena, made = 0, 0  # `made`: by onnxruntime, of values without a place, and of parts before they are joined
     ends = [value for value in task.measurements.values if value.name in task.inputs | task.outputs]
     for value in ends:
-        size = aligned(value_bytes(value, task.batch))
+        size = aligned(value.bytes_of(task.batch))
         if value.planned:
             places[value.name] = Place(arena, size, 0, 3 if value.name in task.outputs else 2)
             arena += size

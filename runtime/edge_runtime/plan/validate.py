@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Literal
 
-import numpy as np
-
 from edge_runtime.errors import EngineError
-from edge_runtime.plan.measurements import FormMeasurement, Measurements, ValueMeasurement
+from edge_runtime.plan.measurements import FormMeasurement, Measurements
 from edge_runtime.plan.plan import ALIGNMENT, BlockPlan, Place, Plan
 
 __all__ = ["Flaw", "PlanError", "validate"]
@@ -106,7 +103,7 @@ def _check_values(plan: Plan, measurements: Measurements) -> None:
         value = planned.pop(measured.name, None)
         if value is None:
             raise PlanError("wrong value", f"{measured.name!r} is not in the plan")
-        shape = _shape(measured, plan.batch)
+        shape = measured.shape_of(plan.batch)
         if (value.dtype, value.shape, value.axis) != (measured.dtype, shape, measured.axis):
             raise PlanError(
                 "wrong value", f"{value.name!r} is {value.dtype} {value.shape}, not {measured.dtype} {shape}"
@@ -115,10 +112,10 @@ def _check_values(plan: Plan, measurements: Measurements) -> None:
             continue
         if value.place is None:
             raise PlanError("missing place", f"the value {value.name!r} has no place")
-        if value.place.size < _bytes(measured, plan.batch):
+        if value.place.size < measured.bytes_of(plan.batch):
             raise PlanError(
                 "place too small",
-                f"the value {value.name!r} is {_bytes(measured, plan.batch)} bytes, its place {value.place.size}",
+                f"the value {value.name!r} is {measured.bytes_of(plan.batch)} bytes, its place {value.place.size}",
             )
         if not plan.whole:
             _check_alive(f"the value {value.name!r}", value.place, *_needed(measured.name, measurements))
@@ -236,14 +233,3 @@ def _moving(forms: list[FormMeasurement], arenas: int) -> int:
 
 def _form(block: BlockPlan, measurements: Measurements, k: int) -> FormMeasurement:
     return next(form for form in measurements.blocks[k].forms if form.form == block.form)
-
-
-def _shape(value: ValueMeasurement, batch: int) -> tuple[int, ...]:
-    shape = list(value.shape)
-    if value.axis >= 0:
-        shape[value.axis] *= batch
-    return tuple(shape)
-
-
-def _bytes(value: ValueMeasurement, batch: int) -> int:
-    return math.prod(_shape(value, batch)) * np.dtype(value.dtype).itemsize

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_devices.profile import ProviderChoice
 from edge_runtime.blocks.prepared import AssignedBlocks, Assignment, MeasuredProviders, ProviderTimes
+from edge_runtime.bundle.boundaries import alive_before
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.engine import Engine
@@ -297,17 +298,9 @@ def turns(
 
 def live_bytes(manifest: Manifest, values: Mapping[str, ValueMeasurement], batch: int) -> list[int]:
     """Return the bytes that live before each block: made earlier, or given to the model, and read by it or later."""
-    sizes = {
-        name: math.prod(value.shape) * (batch if value.axis >= 0 else 1) * np.dtype(value.dtype).itemsize
-        for name, value in values.items()
-    }
-    there = {spec.name for spec in manifest.inputs}
-    live = []
-    for k, block in enumerate(manifest.blocks):
-        later = {name for other in manifest.blocks[k:] for name in other.inputs}
-        live.append(sum(sizes.get(name, 0) for name in there & later))
-        there |= set(block.outputs)
-    return live
+    inputs = [spec.name for spec in manifest.inputs]
+    alive = (alive_before(manifest.blocks, k, inputs, ()) for k in range(len(manifest.blocks)))
+    return [sum(values[name].bytes_of(batch) for name in names if name in values) for names in alive]
 
 
 def _with(times: ProviderTimes, block_ms: tuple[float | None, ...], wrong: tuple[str, ...]) -> ProviderTimes:

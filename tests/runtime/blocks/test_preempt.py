@@ -16,7 +16,7 @@ from tiny_models import samples
 from edge_runtime.blocks import spill as spill_module
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.loader import Load, Loader
-from edge_runtime.blocks.spill import Spill, alive_before, spill_bytes
+from edge_runtime.blocks.spill import Spill, spill_bytes
 from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.manifest import Block
@@ -219,10 +219,7 @@ BLOCKS = (Block("a", ("x",), ("p", "q"), 1, 0, 0, ""), Block("b", ("p",), ("r",)
 BLOCKS += (Block("c", ("r", "x"), ("y",), 1, 0, 0, ""),)
 
 
-def test_alive_is_what_was_made_before_and_is_read_later():
-    assert alive_before(BLOCKS, 1, ["x"], ["y", "q"]) == ["x", "p", "q"]
-    assert alive_before(BLOCKS, 2, ["x"], ["y", "q"]) == ["x", "q", "r"]
-    assert alive_before(BLOCKS, 2, ["x"], ["y"]) == ["x", "r"]
+def test_a_spill_has_room_for_the_largest_boundary():
     sizes = {"x": 10, "p": 5, "q": 3, "r": 100, "y": 1000}
     assert spill_bytes(BLOCKS, ["x"], ["y", "q"], sizes) == 113
     assert spill_bytes(BLOCKS[:1], ["x"], ["p"], sizes) == 0

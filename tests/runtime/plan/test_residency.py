@@ -13,7 +13,7 @@ from edge_runtime.plan.footprint import rate
 from edge_runtime.plan.knapsack import Caps, knapsack
 from edge_runtime.plan.layout import Buffer, Lifespan, Problem, lower_bound
 from edge_runtime.plan.measurements import Limit, Measurements
-from edge_runtime.plan.offsets import aligned, lifespans, value_bytes
+from edge_runtime.plan.offsets import aligned, lifespans
 from edge_runtime.plan.residency import Frontier, frontier
 
 
@@ -98,7 +98,7 @@ def test_the_arena_is_rated_at_the_largest_sum_of_live_bytes(seed: int) -> None:
     rated = rate(costs, candidates)
     spans = lifespans(measurements, frozenset())
     values = [
-        Buffer(value.name, spans[value.name], aligned(value_bytes(value, 4)))
+        Buffer(value.name, spans[value.name], aligned(value.bytes_of(4)))
         for value in measurements.values
         if value.planned
     ]

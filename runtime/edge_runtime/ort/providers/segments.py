@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_devices.profile import ProviderChoice
+from edge_runtime.bundle.boundaries import crossings
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.errors import EngineError
@@ -19,7 +20,7 @@ from edge_runtime.ort.providers.choose import gpu_of
 from edge_runtime.ort.providers.fuse import fuse
 from edge_runtime.ort.session import SessionOptions, open_session
 
-__all__ = ["Segment", "SegmentRunner", "crossings", "segments_of"]
+__all__ = ["Segment", "SegmentRunner", "segments_of"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,6 @@ class Segment:
 def segments_of(manifest: Manifest, cuts: Sequence[tuple[ProviderChoice, int, int]]) -> tuple[Segment, ...]:
     """Return the segments of (provider, first block, block behind the last), which follow one another."""
     return tuple(Segment(provider, first, stop, *crossings(manifest, first, stop)) for provider, first, stop in cuts)
-
-
-def crossings(manifest: Manifest, first: int, stop: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the values that enter blocks `first`..`stop`-1 and those that leave them."""
-    inside = manifest.blocks[first:stop]
-    made = [name for block in inside for name in block.outputs]
-    read = [name for block in inside for name in block.inputs]
-    later = {name for block in manifest.blocks[stop:] for name in block.inputs}
-    later |= {spec.name for spec in manifest.outputs}
-    return (
-        tuple(dict.fromkeys(name for name in read if name not in made)),
-        tuple(dict.fromkeys(name for name in made if name in later)),
-    )
 
 
 class SegmentRunner:

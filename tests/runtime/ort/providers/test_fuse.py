@@ -8,10 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_bundle import make_bundle
 from tiny_models import samples
 
+from edge_runtime.bundle.boundaries import crossings
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import ModelError
 from edge_runtime.ort.providers.fuse import fuse
-from edge_runtime.ort.providers.segments import crossings
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from tiny_bundle import make_bundle
 from tiny_models import samples
 
 from edge_devices.profile import ProviderChoice
+from edge_runtime.bundle.boundaries import crossings
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.ort.providers import segments
 from edge_runtime.ort.providers.choose import CPU
-from edge_runtime.ort.providers.segments import Segment, SegmentRunner, crossings, segments_of
+from edge_runtime.ort.providers.segments import Segment, SegmentRunner, segments_of
 from edge_runtime.ort.session import OrtSession, SessionOptions
 
 OPTIONS = SessionOptions("cpu", 1)
