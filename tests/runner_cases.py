@@ -62,7 +62,6 @@ class Case:
             whole=False,
             batch=batch,
             micro_batch=micro or batch,
-            concurrency=1,
             blocks=blocks,
             values=plan_values(self.measurements.values, batch, arena.values),
             slots=len(streams),

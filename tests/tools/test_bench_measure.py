@@ -63,7 +63,7 @@ def test_cases_become_rows_in_their_order(tmp_path: Path, monkeypatch: pytest.Mo
         *("ok", "refused", "killed", "ok", "killed", "ok"),
     ]
     assert good.blocks == Blocks(1, 2, 0)
-    assert (good.concurrency, plain.concurrency, killed.concurrency) == (2, 1, None)
+    assert (good.concurrency, plain.concurrency, killed.concurrency) == (1, 1, None)
     assert (good.max_abs_diff, off.max_abs_diff) == (0.0, 1.0)
     assert "too little" in refused.message
     assert plain.blocks == Blocks(0, 0, 0)

@@ -44,7 +44,6 @@ def test_a_process_tells_of_its_first_result_and_of_its_peak(folder: Path) -> No
         ran = worker.run(3)
         peak = worker.finish(outputs)
     assert worker.first["blocks"] == [1, 2, 0]
-    assert worker.first["concurrency"] == 2
     assert worker.first["cold_start_ms"] > 0
     assert len(ran["ms"]) == 3
     assert peak >= ran["resident_bytes"] > 0

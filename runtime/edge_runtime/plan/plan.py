@@ -64,8 +64,8 @@ class Plan:
     """One engine's plan. `whole`: one session holds the whole graph; there are no blocks, and `arena_bytes`
     are what the inputs and outputs take, wherever they lie.
 
-    `batch` images go through block after block together, `micro_batch` of them in one run of a session, `concurrency`
-    such runs at a time. `slots` is the largest number of blocks whose weights lie in the arena at one time,
+    `batch` images go through block after block together, `micro_batch` of them in one run of a session. `slots` is the
+    largest number of blocks whose weights lie in the arena at one time,
     `slot_bytes` the largest of them. onnxruntime's own arena needs `work_bytes` for values inside
     blocks; its first chunk of `work_chunk_bytes` has room for weights that are packed into it as well, whose pages are
     counted with their sessions. `work_cap_bytes` only ends what has no end: packed weights are charged to it, too.
@@ -79,7 +79,6 @@ class Plan:
     whole: bool
     batch: int
     micro_batch: int
-    concurrency: int
     blocks: tuple[BlockPlan, ...]
     values: tuple[ValuePlan, ...]
     slots: int
@@ -110,7 +109,6 @@ def unlimited_plan(batch: int, base_bytes: int) -> Plan:
         whole=True,
         batch=batch,
         micro_batch=batch,
-        concurrency=1,
         blocks=(),
         values=(),
         slots=0,

@@ -53,12 +53,8 @@ def validate(plan: Plan, measurements: Measurements) -> None:
 
 
 def _check_batch(plan: Plan, measurements: Measurements) -> None:
-    if not 1 <= plan.micro_batch <= plan.batch or plan.concurrency < 1:
-        raise PlanError(
-            "wrong batch",
-            f"expected 1 <= micro-batch <= batch and 1 or more runs at a time, found {plan.micro_batch}, {plan.batch} "
-            f"and {plan.concurrency}",
-        )
+    if not 1 <= plan.micro_batch <= plan.batch:
+        raise PlanError("wrong batch", f"expected 1 <= micro-batch <= batch, found {plan.micro_batch} and {plan.batch}")
     if plan.micro_batch < plan.batch:
         within = {value.name for value in plan.values}
         for value in measurements.values:

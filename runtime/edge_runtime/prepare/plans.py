@@ -25,6 +25,8 @@ __all__ = ["make_plan"]
 # with half of one more than there is now.
 _STEP = 1 << 20
 _KEPT_PLANS = 16
+# Of the plan's file; another number leaves every older plan unread.
+_VERSION = 2
 
 
 def make_plan(
@@ -61,7 +63,7 @@ def make_plan(
 
 def _path(folder: Path, measured: MeasuredFile, wanted: Limit) -> Path:
     """The plan's file, named by all that it was made from but the base."""
-    text = repr((measured.content, replace(wanted, base_bytes=0)))
+    text = repr((_VERSION, measured.content, replace(wanted, base_bytes=0)))
     return folder / f"plan-{zlib.crc32(text.encode()):08x}.json"
 
 

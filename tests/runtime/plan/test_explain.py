@@ -18,7 +18,6 @@ PLAN = Plan(
     whole=False,
     batch=8,
     micro_batch=4,
-    concurrency=1,
     blocks=BLOCKS,
     values=(),
     slots=1,

@@ -92,11 +92,11 @@ class Sustained:
 class Row:
     """One case as measured; every figure is None unless `status` is "ok".
 
-    `cold_start_ms` is from just before the process was started to its first result, `peak_bytes` the most memory the
-    whole process ever had, `base_bytes` what the interpreter and the libraries take before anything is opened,
-    `max_abs_diff` the largest difference of any output from the reference. `label` says what the figures are not
-    ("emulated limits, ..."), "" where they are this machine's own. `watts` (mean) and `joules_per_image` are of the
-    sustained run, None without a sensor.
+    `concurrency`: calls at a time, always 1. `cold_start_ms` is from just before the process was started to its first
+    result, `peak_bytes` the most memory the whole process ever had, `base_bytes` what the interpreter and the libraries
+    take before anything is opened, `max_abs_diff` the largest difference of any output from the reference. `label` says
+    what the figures are not ("emulated limits, ..."), "" where they are this machine's own. `watts` (mean) and
+    `joules_per_image` are of the sustained run, None without a sensor.
     """
 
     engine: EngineName

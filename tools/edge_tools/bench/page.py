@@ -103,7 +103,7 @@ def _tiles(rows: Sequence[Row], label: str) -> Markup:
     p50, p95, p99 = ours.latency_ms.p50, ours.latency_ms.p95, ours.latency_ms.p99
     tiles = [
         ("Latency, p50", f"{short(p50)} ms", f"p95 {short(p95)}, p99 {short(p99)} ms"),
-        ("Images/s", short(ours.images_per_s), f"batch {ours.batch}, {ours.concurrency} at once"),
+        ("Images/s", short(ours.images_per_s), f"batch {ours.batch}"),
     ]
     if ours.sustained:
         ran = ours.sustained

@@ -33,7 +33,6 @@ class Subject:
     close: Callable[[], None]
     base_bytes: int
     libraries: str
-    concurrency: int = 1
     blocks: tuple[int, int, int] = (0, 0, 0)
 
 
@@ -74,7 +73,7 @@ def _open_edgeline(order: Order) -> Subject:
         if plan.whole
         else (plan.count("resident"), plan.count("streamed"), plan.count("reloaded"))
     )
-    return Subject(engine.infer, engine.close, base, onnxruntime.__version__, plan.concurrency, blocks)
+    return Subject(engine.infer, engine.close, base, onnxruntime.__version__, blocks)
 
 
 def _open_onnxruntime(order: Order) -> Subject:

@@ -28,7 +28,6 @@ class Tally:
     base: list[int] = field(default_factory=list)
     peak: int = 0
     difference: float = 0.0
-    concurrency: int = 1
     blocks: Blocks = field(default_factory=Blocks)
     charges: Charges | None = None
     start_s: list[float] = field(default_factory=list)
@@ -39,7 +38,6 @@ class Tally:
         """Take down what a process told of its first result."""
         first = worker.first
         self.base.append(first["base_bytes"])
-        self.concurrency = first["concurrency"]
         self.blocks = Blocks(*first["blocks"])
 
     def ended(self, status: Status, message: str) -> None:
@@ -91,7 +89,7 @@ def measured(tally: Tally, confined: bool, label: str) -> Measured:
             engine=case.engine,
             memory_limit_bytes=case.memory_limit,
             batch=case.batch,
-            concurrency=tally.concurrency,
+            concurrency=1,
             confined=confined,
             status="ok",
             message="",
