@@ -7,9 +7,9 @@ from edge_runtime.batching.vocabulary import BatchCost, CostTable, Priority, Req
 __all__ = ["FLAT", "GPU", "request", "running", "state", "table"]
 
 
-def table(*rows: tuple[int, int, float], arena_bytes: int = 0) -> CostTable:
-    """Rows are (batch, lanes, ms); a batch of b takes b times `arena_bytes`."""
-    return CostTable(tuple(BatchCost(batch, lanes, ms, arena_bytes * batch) for batch, lanes, ms in rows))
+def table(*rows: tuple[int, int, float]) -> CostTable:
+    """Rows are (batch, lanes, ms)."""
+    return CostTable(tuple(BatchCost(batch, lanes, ms) for batch, lanes, ms in rows))
 
 
 # Half of a small batch is overhead; batching gains nothing.

@@ -1,6 +1,6 @@
 """Many sources, one engine: which waiting images run together, and when."""
 
-from edge_runtime.batching.costs import Costs, plan_costs, streamed_costs, tuned_costs
+from edge_runtime.batching.costs import Costs
 from edge_runtime.batching.degrade import Ladder, Load, Rung, Step, next_rung
 from edge_runtime.batching.explain import explain_line
 from edge_runtime.batching.forecast import ArrivalForecaster
@@ -19,8 +19,5 @@ __all__ = [
     "explain_line",
     "measured",
     "next_rung",
-    "plan_costs",
     "refitted",
-    "streamed_costs",
-    "tuned_costs",
 ]

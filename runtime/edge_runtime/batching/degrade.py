@@ -11,18 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edge_runtime.batching.vocabulary import Priority
+
 __all__ = ["Ladder", "Load", "Rung", "Step", "next_rung"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to give up: images this much smaller ("resolution", 0.75), tiles that overlap less ("overlap", 0.1), or
-    sources of this priority and below left out ("sources", "background"). What it means is the server's business.
-    `relief`: the part of the work that is left with it, 0..1, as far as that is known."""
+    """Sources of this priority are looked at less often: how much less is the server's business.
 
-    what: Literal["resolution", "overlap", "sources"]
-    to: float | str
-    relief: float = 0.8
+    `relief`: the part of the work that is left with it, 0..1.
+    """
+
+    priority: Priority
+    relief: float
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,13 @@ def next_rung(ladder: Ladder, rung: Rung, load: Load) -> tuple[Rung, str]:
         asked = min(2 * calm_ms, ladder.longest_calm_ms) if hasty else ladder.calm_ms
         step = ladder.steps[rung.steps]
         worse = Rung(rung.steps + 1, "neither", load.now_ms, asked, float("-inf"))
-        return worse, f"{step.what} to {step.to}: {why} for {lasted / 1000:.1f} s"
+        return worse, f"sources to {step.priority}: {why} for {lasted / 1000:.1f} s"
     if mood == "calm" and lasted >= calm_ms:
         step = ladder.steps[rung.steps - 1]
         better = Rung(rung.steps - 1, "neither", load.now_ms, calm_ms, load.now_ms)
         return (
             better,
-            f"{step.what} as before: {100 * load.utilisation:.0f} % of the time used for {lasted / 1000:.1f} s",
+            f"sources as before: {100 * load.utilisation:.0f} % of the time used for {lasted / 1000:.1f} s",
         )
     return rung, ""
 

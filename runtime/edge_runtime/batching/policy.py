@@ -62,14 +62,12 @@ class _Case:
     def decide(self) -> Decision:
         state = self.state
         self._drop_late()
-        most = self.costs.largest_fitting(self.lanes, state.free_bytes)
+        most = self.costs.largest
         # Late work runs last, but before the background's, which is in no hurry.
         in_gaps = bool(self.late) and all(r.priority == "background" for r in self.ready)
         order = self.late if in_gaps else self.ready
         if not order:
             return self._wait("nothing waits")
-        if most == 0:
-            return self._wait(f"no batch fits {state.free_bytes} free bytes")
         first = order[0]
         busy = len(state.running) >= state.lanes
         if busy and not (first.priority == "urgent" and any(map(_can_stop, state.running))):

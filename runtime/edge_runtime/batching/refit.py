@@ -50,8 +50,7 @@ def refitted(drift: Drift, now_ms: float) -> CostTable:
     sizes = {(cost.batch, cost.lanes): cost for cost in table.costs}
     costs = [replace(cost, ms=cost.ms * known.get(key, _near(known, key[1], overall))) for key, cost in sizes.items()]
     for batch, lanes in known.keys() - sizes.keys():  # lay between measured ones, and was measured now
-        bytes_ = drift.costs.arena_bytes(batch, lanes)
-        costs.append(BatchCost(batch, lanes, drift.costs.ms(batch, lanes) * known[batch, lanes], bytes_))
+        costs.append(BatchCost(batch, lanes, drift.costs.ms(batch, lanes) * known[batch, lanes]))
     return CostTable(tuple(sorted(costs, key=lambda cost: (cost.lanes, cost.batch))))
 
 

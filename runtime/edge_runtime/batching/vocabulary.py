@@ -44,12 +44,11 @@ class Request:
 
 @dataclass(frozen=True)
 class BatchCost:
-    """A batch of `batch` takes `ms` while `lanes` of them run at a time, and `arena_bytes` each."""
+    """A batch of `batch` takes `ms` while `lanes` of them run at a time."""
 
     batch: int
     lanes: int
     ms: float
-    arena_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class State:
-    """What a policy sees. `lanes`: how many batches may run at a time. `free_bytes` None: memory is not limited."""
+    """What a policy sees. `lanes`: how many batches may run at a time."""
 
     now_ms: float
     waiting: tuple[Request, ...]
@@ -96,7 +95,6 @@ class State:
     table: CostTable
     lanes: int = 1
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
-    free_bytes: Union[int, None] = None
 
 
 @dataclass(frozen=True)

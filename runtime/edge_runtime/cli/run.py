@@ -192,7 +192,7 @@ def _tuned_table(here: Standing) -> CostTable | None:
     """
     if here.chosen.tuned is None:
         return None
-    from edge_runtime.batching.costs import tuned_costs
+    from edge_runtime.tune.batch_costs import tuned_costs
 
     with contextlib.suppress(UsageError):  # it holds too little for that
         return tuned_costs(here.chosen.tuned)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.batching import Ladder, Load, Rung, Step, next_rung
 
-LADDER = Ladder((Step("resolution", 0.75, 0.6), Step("overlap", 0.1, 0.8), Step("sources", "background", 0.7)))
+LADDER = Ladder((Step("background", 0.6), Step("normal", 0.8), Step("urgent", 0.7)))
 
 
 def _play(rung: Rung, *loads: Load) -> tuple[Rung, list[str]]:
@@ -28,7 +28,7 @@ def _calm(start: int, seconds: int, used: float = 0.4) -> list[Load]:
 def test_steps_are_given_up_in_the_declared_order_and_say_why() -> None:
     rung, told = _play(Rung(), *_strained(0, 7))
     assert rung.steps == 3
-    assert [why.split(" to ")[0] for why in told] == ["resolution", "overlap", "sources"]
+    assert [why.partition(":")[0] for why in told] == [f"sources to {step.priority}" for step in LADDER.steps]
     assert "20.0 % of the answers late" in told[0]
 
 
@@ -42,7 +42,7 @@ def test_a_long_calm_takes_back_one_step_at_a_time() -> None:
     assert rung.steps == 2
     rung, told = _play(rung, *_calm(10, 12))
     assert rung.steps == 1
-    assert told[0].startswith("overlap as before")
+    assert told[0].startswith("sources as before")
 
 
 def test_a_step_is_not_taken_back_where_the_load_would_not_leave_room_for_it() -> None:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tuning_fakes import PaperRig, provenance, space, tuning
 
-from edge_runtime.batching.costs import Costs, tuned_costs
+from edge_runtime.batching.costs import Costs
 from edge_runtime.errors import EngineError
+from edge_runtime.tune.batch_costs import tuned_costs
 from edge_runtime.tune.contest import PLAIN
 from edge_runtime.tune.tuned import Choice
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from edge_runtime.batching.costs import Costs
 from edge_runtime.batching.vocabulary import (
-    BatchCost,
     CostTable,
     Decision,
     Drop,
@@ -24,7 +24,7 @@ from edge_runtime.batching.vocabulary import (
 )
 from edge_runtime.errors import EngineError
 
-__all__ = ["Batch", "Core", "Explain", "Forecaster", "Orders", "Refit", "expected_ms"]
+__all__ = ["Batch", "Core", "Explain", "Forecaster", "Orders", "Refit"]
 
 _ASK_AGAIN_MS = 20.0
 
@@ -105,13 +105,12 @@ class Core:
         preemptible: bool = False,
         forecaster: Forecaster | None = None,
         explain: Explain = lambda state, decision: None,
-        free_bytes: int | None = None,
     ) -> None:
-        """`preemptible`: the engine can put a batch aside between two blocks. `free_bytes`: see State."""
+        """`preemptible`: the engine can put a batch aside between two blocks."""
         self._policy, self._preemptible, self._explain = policy, preemptible, explain
         self._refit: Refit = _Fixed(table) if isinstance(table, CostTable) else table
+        self._costs = Costs(self._refit.table)
         self._forecaster: Forecaster = forecaster or _NoForecasts()
-        self._free_bytes = free_bytes
         self._waiting: dict[int, Request] = {}
         # Of each lane what it is at; a batch that was put aside lies below the one that it makes way for.
         self._lanes: list[list[Batch]] = [[] for _ in range(lanes)]
@@ -196,7 +195,6 @@ class Core:
             self._refit.table,
             len(self._lanes),
             self._forecaster.forecasts(now_ms),
-            self._free_bytes,
         )
 
     def _running(self, stack: Sequence[Batch]) -> Running:
@@ -222,16 +220,9 @@ class Core:
         else:
             raise EngineError(f"the policy starts {len(decision.run)} requests, and no lane is free or can be freed")
         active = self.active + (not preempts)
-        ends = now_ms + expected_ms(self._refit.table, len(decision.run), active)
+        if self._costs.table is not self._refit.table:
+            self._costs = Costs(self._refit.table)
+        ends = now_ms + self._costs.ms(min(len(decision.run), self._costs.largest), active)
         batch = Batch(next(self._numbers), lane, decision.run, now_ms, ends, preempts)
         self._lanes[lane].append(batch)
         return batch
-
-
-def expected_ms(table: CostTable, batch: int, lanes: int) -> float:
-    """Return the measured time of the nearest batch that is not smaller, with the nearest number of lanes."""
-
-    def distance(cost: BatchCost) -> tuple[int, bool, int]:
-        return abs(cost.lanes - lanes), cost.batch < batch, abs(cost.batch - batch)
-
-    return min(table.costs, key=distance).ms

@@ -22,7 +22,7 @@ def ladder_of(feeds: Sequence[Feed]) -> Ladder:
     """Return what these feeds can give up: nothing without a live one in the background."""
     able = [feed for feed in feeds if feed.live and feed.priority == "background"]
     relief = 1 - len(able) / len(feeds) * (1 - 1 / _EVERY) if feeds else 1.0
-    return Ladder((Step("sources", "background", relief),) if able else ())
+    return Ladder((Step("background", relief),) if able else ())
 
 
 class Degrading:

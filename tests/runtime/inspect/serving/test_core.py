@@ -13,7 +13,7 @@ from edge_runtime.batching import AdaptivePolicy
 from edge_runtime.batching.forecast import ArrivalForecaster
 from edge_runtime.batching.vocabulary import CostTable, Decision, Drop, Request, State
 from edge_runtime.errors import EngineError
-from edge_runtime.inspect.serving.core import Batch, Core, expected_ms
+from edge_runtime.inspect.serving.core import Batch, Core
 from edge_runtime.inspect.serving.order import InOrder
 
 
@@ -211,9 +211,15 @@ def test_only_what_has_a_rhythm_of_its_own_is_forecast() -> None:
     assert policy.states[0].forecasts["camera"].next_ms == pytest.approx(240.0, abs=1.0)
 
 
-def test_what_was_not_measured_is_expected_to_take_as_long_as_the_next_larger() -> None:
-    assert [expected_ms(TABLE, batch, 1) for batch in (1, 2, 3, 4, 9)] == [10, 20, 40, 40, 40]
-    assert expected_ms(TABLE, 1, 5) == 10
+@pytest.mark.parametrize(("images", "lasts"), [(1, 10), (2, 20), (3, 30), (4, 40), (9, 40)])
+def test_a_batch_is_expected_to_end_when_the_table_says_interpolated_where_it_was_not_measured(
+    images: int, lasts: float
+) -> None:
+    core = Core(Greedy(most=16), TABLE)
+    for number in range(images):
+        core.arrive(request(number))
+    (batch,) = core.decide(5.0).starts
+    assert (len(batch.requests), batch.ends_ms) == (images, pytest.approx(5.0 + lasts))
 
 
 @given(st.permutations(range(8)))

@@ -31,7 +31,7 @@ def test_only_live_sources_in_the_background_can_be_given_up() -> None:
     assert ladder_of([]).steps == ()
     assert ladder_of([FRONT, feed("file", "background", live=False)]).steps == ()
     (step,) = ladder_of([FRONT, BACK]).steps
-    assert (step.what, step.to) == ("sources", "background")
+    assert step.priority == "background"
     assert step.relief == pytest.approx(0.6)
 
 
