@@ -27,9 +27,6 @@ sizes_mb = [4096, 8192]
 threads = 4
 spinning = true
 
-[heat]
-throttle_c = 80
-
 [power]
 modes = ["MAXN", "15W"]
 

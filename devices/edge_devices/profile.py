@@ -62,7 +62,7 @@ class Profile:
     `id` is the file's name; `architecture` as platform.machine() names it. `memory_mb`: the sizes it is sold with,
     ascending. `isa`: instruction sets as /proc/cpuinfo names them. `clusters`: big cores first. `providers`: in the
     order in which they are tried; the CPU always stands behind them. `threads` 0: as many as there are big cores.
-    `throttle_c`: where the clocks begin to fall, None where only the board tells. `power_modes`: names, best first.
+    `power_modes`: names, best first.
 
     Priors: `storage_read_mb_per_s` by storage kind ("sd", "emmc", "nvme"), `memory_gb_per_s`, `latency_ms` by model as
     others measured them (unit: milliseconds for one image). `file`: where a user's own was read from, "" for one that
@@ -80,7 +80,6 @@ class Profile:
     providers: tuple[ProviderChoice, ...] = ()
     threads: int = 0
     spinning: bool = False
-    throttle_c: float | None = None
     power_modes: tuple[str, ...] = ()
     storage_read_mb_per_s: Mapping[str, Prior] = field(default_factory=dict)
     memory_gb_per_s: Prior | None = None

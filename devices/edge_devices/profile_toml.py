@@ -88,13 +88,13 @@ def _text(path: Path) -> str:
 def make_profile(identity: str, data: dict[str, Any], where: str) -> Profile:
     """Make a profile of a parsed file, as `parse_profile` of its text. Raises ProfileError."""
     top = Table(where, "", data)
+    # "heat" is in profiles that were written for earlier versions; nothing goes by it.
     top.only("name", "architecture", "source", "match", "cpu", "memory", "run", "heat", "power", "providers", "priors")
     match = _match(top.table("match", required=True))
     board = bool(match.compatible or match.model)
     clusters, isa = _cpu(top.table("cpu"), board)
     memory = top.table("memory").only("sizes_mb")
     run = top.table("run").only("threads", "spinning")
-    heat = top.table("heat").only("throttle_c")
     priors = top.table("priors").only("storage_read_mb_per_s", "memory_gb_per_s", "latency_ms")
     return Profile(
         id=identity,
@@ -108,7 +108,6 @@ def make_profile(identity: str, data: dict[str, Any], where: str) -> Profile:
         providers=_providers(top),
         threads=run.whole("threads", 0, 1024, default=0),
         spinning=run.flag("spinning", default=False),
-        throttle_c=heat.number("throttle_c", 30, 130) if "throttle_c" in heat else None,
         power_modes=top.table("power").only("modes").texts("modes"),
         storage_read_mb_per_s=_priors(priors.table("storage_read_mb_per_s").only(*_STORAGE)),
         memory_gb_per_s=_prior(priors.table("memory_gb_per_s")) if "memory_gb_per_s" in priors else None,

@@ -30,7 +30,7 @@ def test_every_key_of_a_file_arrives_in_the_profile(tmp_path):
     assert profile.cores == 6
     assert profile.isa == ("asimd", "asimddp")
     assert profile.memory_mb == (4096, 8192)
-    assert (profile.threads, profile.spinning, profile.throttle_c) == (4, True, 80.0)
+    assert (profile.threads, profile.spinning) == (4, True)
     assert profile.power_modes == ("MAXN", "15W")
     assert profile.providers == (
         ProviderChoice(
@@ -43,12 +43,17 @@ def test_every_key_of_a_file_arrives_in_the_profile(tmp_path):
     assert profile.latency_ms == {"mobilenet_v2": Prior(10.5, "somebody")}
 
 
+def test_an_older_profile_that_says_where_clocks_fall_is_still_read():
+    assert parse_profile("my-board", WHOLE + "\n[heat]\nthrottle_c = 80\n", "f") == parse_profile(
+        "my-board", WHOLE, "f"
+    )
+
+
 def test_a_generic_profile_needs_neither_cores_nor_memory():
     text = 'name = "any"\narchitecture = "x86_64"\nsource = "none"\n[match]\nisa_any = ["avx_vnni"]\n'
     profile = parse_profile("any", text, "any.toml")
     assert (profile.clusters, profile.memory_mb, profile.providers) == ((), (), ())
     assert profile.match.isa_any == ("avx_vnni",)
-    assert profile.throttle_c is None
     assert profile.memory_gb_per_s is None
 
 
@@ -108,9 +113,8 @@ def test_a_board_without_cores_is_refused():
         ("sizes_mb = [4096, 8192]", "sizes_mb = [4096, 2]", "memory.sizes_mb[1]", "a whole number"),
         ("threads = 4", "threads = -1", "run.threads", "from 0 to 1024"),
         ("spinning = true", 'spinning = "yes"', "run.spinning", "true or false"),
-        ("throttle_c = 80", "throttle_c = 800", "heat.throttle_c", "a number from 30 to 130"),
-        ("throttle_c = 80", "throttle_c = nan", "heat.throttle_c", "a number"),
-        ("throttle_c = 80", "throttle_c = 1" + "0" * 400, "heat.throttle_c", "a number"),
+        ("value = 40", "value = nan", "priors.storage_read_mb_per_s.sd.value", "a number"),
+        ("value = 40", "value = 1" + "0" * 400, "priors.storage_read_mb_per_s.sd.value", "a number"),
         ("value = 40", "value = -1", "priors.storage_read_mb_per_s.sd.value", "a number"),
         ("value = 40", "value = 0", "priors.storage_read_mb_per_s.sd.value", "a number above 0"),
         ("value = 17.1", "value = inf", "priors.memory_gb_per_s.value", "a number"),
@@ -185,7 +189,7 @@ def test_a_file_whose_name_is_no_id_is_refused(tmp_path, name):
         read_profile(tmp_path / name)
 
 
-OPTIONAL = {"cpu", "memory", "run", "heat", "power", "providers", "priors"}
+OPTIONAL = {"cpu", "memory", "run", "power", "providers", "priors"}
 KEYS = st.sampled_from(
     [
         "architecture",
@@ -208,7 +212,6 @@ KEYS = st.sampled_from(
         "spinning",
         "storage_read_mb_per_s",
         "threads",
-        "throttle_c",
         "value",
         *sorted(OPTIONAL),
     ]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle.external_data import check_external_data
-from edge_runtime.bundle.manifest import SCHEMA_VERSION, Block, Manifest
+from edge_runtime.bundle.manifest import SCHEMA_VERSION, Manifest
 from edge_runtime.bundle.seal import sealed
 from edge_runtime.errors import BundleError
 from edge_runtime.files.atomic import file_stamp, sha256_file
@@ -261,13 +261,3 @@ def _check_blocks(manifest: Manifest, folder: Path) -> None:
 def _check_outputs(manifest: Manifest, known: set[str], where: Path) -> None:
     if unmade := [spec.name for spec in manifest.outputs if spec.name not in known]:
         raise BundleError(f"{where}: no block makes the output {unmade[0]!r}; {_ADVICE}")
-
-
-def block_bytes(bundle: Bundle, block: Block) -> bytes:
-    """Read one block's weights. Raises BundleError on a short read or a wrong hash."""
-    with bundle.file("weights.bin").open("rb") as stream:
-        stream.seek(block.offset)
-        data = stream.read(block.size)
-    if len(data) != block.size or hashlib.sha256(data).hexdigest() != block.sha256:
-        raise BundleError(f"block {block.file} of {bundle.path} is damaged in weights.bin; {_ADVICE}")
-    return data

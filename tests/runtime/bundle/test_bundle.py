@@ -1,6 +1,6 @@
 """Bundles that were damaged on the way, and bundles made to do harm: each is refused with one true sentence."""
 
-import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_bundle import make_bundle
 
 from edge_runtime import open_bundle
-from edge_runtime.bundle.bundle import block_bytes, read_bundle
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.seal import UNSEALED, seal
 from edge_runtime.errors import BundleError
 
@@ -38,7 +38,10 @@ def edit(bundle, change):
 def test_a_good_bundle_is_read_and_its_blocks_have_the_bytes_of_the_table(pristine):
     bundle = read_bundle(pristine)
     assert len(bundle.manifest.blocks) >= 3
-    assert sum(len(block_bytes(bundle, block)) for block in bundle.manifest.blocks) > 100_000
+    weights = (pristine / "weights.bin").read_bytes()
+    parts = [(block, weights[block.offset : block.offset + block.size]) for block in bundle.manifest.blocks]
+    assert all(hashlib.sha256(part).hexdigest() == block.sha256 for block, part in parts)
+    assert sum(len(part) for _, part in parts) > 100_000
 
 
 @pytest.mark.parametrize("name", ["weights.bin", "model.onnx", "block-01.onnx", "golden.npz", "manifest.json"])
@@ -182,19 +185,6 @@ def test_a_path_that_is_no_bundle_says_what_was_expected(tmp_path, make):
         path.mkdir()
     with pytest.raises(BundleError, match="bundle"):
         open_bundle(path)
-
-
-def test_damage_between_the_check_and_the_read_is_found_by_the_block_hash(bundle):
-    opened = read_bundle(bundle)
-    block = opened.manifest.blocks[1]
-    with (bundle / "weights.bin").open("r+b") as stream:
-        stream.seek(block.offset)
-        stream.write(b"\xff\xff\xff\xff")
-    with pytest.raises(BundleError, match=block.file):
-        block_bytes(opened, block)
-    os.truncate(bundle / "weights.bin", block.offset + 1)
-    with pytest.raises(BundleError, match=block.file):
-        block_bytes(opened, dataclasses.replace(block))
 
 
 def test_a_key_that_occurs_twice_is_refused(bundle):
