@@ -10,6 +10,7 @@ from edge_export.certificate.figures import lost_metrics
 from edge_export.certificate.words import machine, percent, plural, ratio
 from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.schemes import is_narrow
 from edge_export.quant.select import COMPUTE_OPS
 from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft
@@ -145,7 +146,7 @@ def _about_proof(draft: Draft, arrived: bool) -> Iterator[str]:
     if comparison is None:
         if isinstance(draft.held_back, (RandomCalibration, SmoothImages)) and draft.params is None:
             yield f"Compared with FP32 only on {draft.held_back.description}: real inputs (--calibrate) tell more."
-        narrow = any(node.precision not in ("fp16", "fp32") for node in draft.precision) and not arrived
+        narrow = any(is_narrow(node.precision) for node in draft.precision) and not arrived
         if narrow and flips is not None and flips.images and most_changed(flips.changed, flips.images) > WIDE:
             bound = percent(most_changed(flips.changed, flips.images))
             yield (

@@ -8,19 +8,14 @@ from edge_export.certificate.charts import layer_chart
 from edge_export.certificate.markup import Markup, fold, join, table, tag
 from edge_export.certificate.record import Record, precision_counts
 from edge_export.certificate.words import decibel, plural
+from edge_export.quant.schemes import SCHEMES
 from edge_runtime.bundle.manifest import NodePrecision
 
 __all__ = ["precision_section", "worst_first"]
 
 THRESHOLD_DB = 20.0
 _SHOWN = 10
-_MEANING = {
-    "int8": "computes in integers",
-    "int8-weights": "int8 weights, computes in floats",
-    "int4-weights": "int4 weights, computes in floats",
-    "fp16": "FP16 weights",
-    "fp32": "FP32 weights",
-}
+_MEANING: dict[str, str] = {scheme.name: scheme.meaning for scheme in SCHEMES}
 
 
 def worst_first(nodes: tuple[NodePrecision, ...]) -> list[NodePrecision]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from edge_export.quant.schemes import SCHEMES
 from edge_export.quant.select import COMPUTE_OPS
 from edge_export.state import Comparison, Draft, Flips, Score
 from edge_runtime.bundle.manifest import Manifest, NodePrecision
@@ -12,7 +13,6 @@ from edge_runtime.bundle.manifest import Manifest, NodePrecision
 __all__ = ["Record", "part_bytes", "precision_counts", "record_of"]
 
 _PARTS = (("weights", "weights.bin"), ("whole graph", "model.onnx"), ("golden inputs", "golden.npz"))
-_ORDER = ("int8", "int8-weights", "int4-weights", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,6 @@ def part_bytes(manifest: Manifest, manifest_bytes: int) -> dict[str, int]:
 
 
 def precision_counts(precision: tuple[NodePrecision, ...]) -> dict[str, int]:
-    """Return how many nodes have each precision, the smallest first."""
+    """Return how many nodes have each precision, in the order of the table of precisions."""
     found = [node.precision for node in precision]
-    return {kind: found.count(kind) for kind in _ORDER if kind in found}
+    return {scheme.name: found.count(scheme.name) for scheme in SCHEMES if scheme.name in found}

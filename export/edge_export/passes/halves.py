@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from edge_export.graph import Graph
-from edge_export.quant.qdq import fits_fp16
+from edge_export.quant.fp16 import fits_fp16
+from edge_export.quant.schemes import is_narrow
 from edge_export.quant.trial import Trial
-from edge_export.state import Draft
+from edge_export.state import Draft, Mix
 from edge_runtime.bundle.manifest import NodePrecision
 
 __all__ = ["store_halves"]
@@ -22,34 +22,36 @@ HARMLESS_DB = 50.0
 
 
 def store_halves(draft: Draft, trial: Trial) -> Draft:
-    """Fill `half_weights`, and make FP32 of nodes whose weights cannot be FP16."""
-    precision = {node.node: node.precision for node in draft.precision}
-    of_nodes = {item.weight: precision[item.name] for item in trial.candidates}
+    """Make FP32 of the mix's FP16 nodes whose weights cannot be so, FP16 of other constants, and tell both."""
+    mix = draft.mix
+    of_nodes = {item.weight: mix.precision(item.name) for item in trial.candidates}
     by_bytes = {name: values.nbytes for name, values in trial.cache.arrays.items()}
     wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= TINY_BYTES]
     others = [name for name, size in by_bytes.items() if name not in of_nodes and size >= SMALL_BYTES]
-    taken = {item.weight for item in trial.candidates if precision[item.name] not in ("fp16", "fp32")}
-    fitting = [name for name in [*wanted, *others] if name not in taken and fits_fp16(trial.cache.arrays[name])]
+    taken = {item.weight for item in trial.candidates if is_narrow(mix.precision(item.name))}
+    fitting = {name for name in [*wanted, *others] if name not in taken and fits_fp16(trial.cache.arrays[name])}
     notes = draft.notes
-    extra = [name for name in others if name in fitting]
-    if extra and max(trial.noise([], extra).values(), default=0.0) > 10 ** (-HARMLESS_DB / 10):
-        fitting = [name for name in fitting if name not in extra]
+    extra = fitting.intersection(others)
+    if extra and trial.worst(Mix(halves=frozenset(extra))) > 10 ** (-HARMLESS_DB / 10):
         notes = (*notes, f"{len(extra)} constants stay FP32: as FP16 they would move the outputs")
+        fitting, extra = fitting - extra, set()
+    weights = {item.name: item.weight for item in trial.candidates}
+    floats = {name for name in mix.named("fp16") if weights[name] not in fitting}
     changed = tuple(
         replace(
             node,
             precision="fp32",
             reason=f"{node.reason}; its weights stay FP32: too small or outside FP16's range",
         )
-        if node.precision == "fp16" and not _is_half(node.node, trial, fitting)
+        if node.node in floats
         else node
         for node in draft.precision
     )
-    stored = changed + _other_readers(draft, frozenset(fitting))
-    return replace(draft, precision=stored, half_weights=tuple(sorted(fitting)), notes=notes)
+    mix = replace(mix.given("fp32", floats), halves=frozenset(extra))
+    return replace(draft, mix=mix, precision=changed + _other_readers(draft, fitting), notes=notes)
 
 
-def _other_readers(draft: Draft, halves: frozenset[str]) -> tuple[NodePrecision, ...]:
+def _other_readers(draft: Draft, halves: set[str]) -> tuple[NodePrecision, ...]:
     """Nodes of other kinds whose weights are stored as FP16 too: a table of embeddings, an LSTM."""
     reason = "no int8 form" if draft.options.quantize == "int8" else f"--quantize {draft.options.quantize}"
     listed = {node.node for node in draft.precision}
@@ -58,7 +60,3 @@ def _other_readers(draft: Draft, halves: frozenset[str]) -> tuple[NodePrecision,
         for node in draft.model.graph.node
         if node.name not in listed and not halves.isdisjoint(Graph.reads(node))
     )
-
-
-def _is_half(name: str, trial: Trial, fitting: Sequence[str]) -> bool:
-    return any(item.name == name and item.weight in fitting for item in trial.candidates)

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 from edge_export.passes.halves import store_halves
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.schemes import scheme_of
 from edge_export.quant.select import Compute
 from edge_export.quant.trial import Trial
 from edge_export.search.choose import TRIAL_SAMPLES, Chosen, choose
+from edge_export.search.search import SMALLER
 from edge_export.search.targets import target_db
-from edge_export.state import Draft, Progress
-from edge_runtime.bundle.manifest import NodePrecision, Precision, Stage
+from edge_export.state import Draft, Mix, Progress
+from edge_runtime.bundle.manifest import NodePrecision, Stage
 from edge_runtime.errors import UsageError
 
 __all__ = ["RUINED_DB", "TARGET_DB", "choose_precision"]
@@ -29,26 +31,34 @@ RUINED_DB = 10.0
 
 
 def choose_precision(draft: Draft, progress: Progress) -> Draft:
-    """Fill `precision` (every compute node), `half_weights` (initializers to store as FP16) and `barred`."""
+    """Choose the `mix`, and say of every compute node in `precision` why."""
     if arrived := arrived_quantized(draft.model):
         return replace(draft, precision=arrived, notes=(*draft.notes, "arrived quantized: its scales are kept"))
     with Trial(draft, TRIAL_SAMPLES[draft.options.effort]) as trial:
-        if draft.options.quantize == "int8":
-            draft = _int8_mix(draft, trial, progress)
-        else:
-            precision = tuple(_asked(item, draft.options.quantize) for item in trial.candidates)
-            draft = replace(draft, precision=precision)
+        draft = _int8_mix(draft, trial, progress) if draft.options.quantize == "int8" else _as_asked(draft, trial)
         return draft if draft.options.quantize == "fp32" else store_halves(draft, trial)
 
 
-def _asked(item: Compute, precision: Precision) -> NodePrecision:
-    return NodePrecision(item.name, item.op, precision, f"asked for: --quantize {precision}")
+def _as_asked(draft: Draft, trial: Trial) -> Draft:
+    """Return the draft with one precision for every node that can have it, FP16 for the others."""
+    scheme = scheme_of(draft.options.quantize)
+    able = {item.name for item in trial.candidates if scheme.able(trial.graph, item)}
+    rows = tuple(
+        NodePrecision(item.name, item.op, scheme.name, f"asked for: --quantize {scheme.name}")
+        if item.name in able
+        else NodePrecision(item.name, item.op, "fp16", f"no {scheme.name} form")
+        for item in trial.candidates
+    )
+    mix = Mix.of("fp16", (item.name for item in trial.candidates)).given(scheme.name, able)
+    return replace(draft, mix=mix, precision=rows)
 
 
 def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> Draft:
     """Return the draft with the precision of every compute node."""
+    names = [item.name for item in trial.candidates]
     if not trial.able:
-        return replace(draft, precision=tuple(_refused(item) for item in trial.candidates))
+        rows = tuple(_refused(item) for item in trial.candidates)
+        return replace(draft, mix=Mix.of("fp16", names), precision=rows)
     wanted = _split(draft.options.keep_fp16, {item.name for item in trial.able})
     if "none" in wanted and len(wanted) > 1:
         raise UsageError(f"--keep-fp16 none goes with nothing else, found also {', '.join(set(wanted) - {'none'})}")
@@ -56,7 +66,8 @@ def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> Draft:
     searched = "auto" in wanted
     chosen = choose(draft, trial, frozenset(kept), searched, progress)
     found, agreement = chosen.found, chosen.agreement
-    counts = f"{len(found.mix.int8)} nodes int8, {len(trial.able) - len(found.mix.int8)} float"
+    integers = len(found.mix.named("int8"))
+    counts = f"{integers} nodes int8, {len(trial.able) - integers} float"
     progress.note(f"precision: {counts}; outputs at {found.level:.1f} dB of FP32; {chosen.note}")
     stage = Stage(
         "precision search" if searched else "precision as asked for",
@@ -65,12 +76,14 @@ def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> Draft:
         True,
         f"{counts}; {chosen.note}",
     )
-    reasons = _Reasons(chosen, kept)
+    # What the search left as it came is stored as FP16 where that is smaller.
+    mix = found.mix.given("fp16", (name for name in names if name in kept or found.mix.precision(name) == "fp32"))
+    reasons = _Reasons(chosen, mix, kept)
     return replace(
         draft,
         precision=tuple(_refused(item) if item.refusal else reasons.of(item) for item in trial.candidates),
-        barred=found.mix.barred,
-        mix_db=found.level if found.mix.int8 or chosen.stored else None,
+        mix=mix,
+        mix_db=found.level if found.mix.named("int8", "int8-weights") else None,
         latency=chosen.latency,
         stages=(*draft.stages, stage),
     )
@@ -85,34 +98,31 @@ class _Reasons:
     """Says why each node has its precision; `kept` are those that were asked to be FP16, with the reason."""
 
     chosen: Chosen
+    mix: Mix
     kept: Mapping[str, str]
 
     def of(self, item: Compute) -> NodePrecision:
         """Return the precision of a node that could be int8."""
-        found = self.chosen.found
         one = next((one for one in self.chosen.sensitivities if one.item.name == item.name), None)
         level = None if one is None else round(one.level, 2)
-        precision: Precision = "fp16"
+        scheme = scheme_of(self.mix.precision(item.name))
         if item.name in self.kept:
             reason = self.kept[item.name]
-        elif item.name in found.mix.int8:
-            precision = "int8"
+        elif scheme.integers:
             reason = "int8" if level is None else f"int8 here alone leaves the outputs at {level:.1f} dB"
             reason += self._speed(item.name)
         else:
             reason = "its arithmetic is float: " + self._why_float(item.name, level)
-            if item.name in found.int4:
-                precision, reason = "int4-weights", f"{reason}; the target leaves room for weights of 4 bits"
-            elif item.name in self.chosen.stored:
-                precision = "int8-weights"
-            elif one is not None and one.weights:
+            if scheme.name in SMALLER:
+                reason += f"; the target leaves room for weights of {scheme.bits} bits"
+            elif scheme.name == "fp16" and one is not None and one.weights:
                 reason += f"; as int8 its weights alone take the outputs to {one.weights_level:.1f} dB"
-        return NodePrecision(item.name, item.op, precision, reason, level)
+        return NodePrecision(item.name, item.op, scheme.name, reason, level)
 
     def _why_float(self, name: str, level: float | None) -> str:
         alone = "" if level is None else f" (in int8 alone {level:.1f} dB{self._speed(name)})"
         as_float, as_int = self.chosen.times.get(name, (0.0, -1.0))
-        if not self.chosen.found.mix.int8:
+        if not self.mix.named("int8"):
             return f"no int8 layer gained{alone}"
         return f"{'int8 is slower here' if as_int >= as_float else 'the target asks for it'}{alone}"
 

@@ -17,9 +17,9 @@ from edge_export.quant.repair.keep import repaired
 from edge_export.quant.repair.patches import conv_patches, window_of
 from edge_export.quant.repair.rounding import round_rows
 from edge_export.quant.repair.walk import Walk
-from edge_export.quant.repair.workbench import Workbench
 from edge_export.quant.select import Compute, compute_nodes
 from edge_export.quant.sparse import zero_share
+from edge_export.quant.workbench import Workbench
 from edge_export.search.targets import target_db
 from edge_export.state import Draft, Progress, QuantizedWeight
 
@@ -69,12 +69,12 @@ def adaptive_weights(draft: Draft, progress: Progress) -> dict[str, QuantizedWei
             for item in bench.able:
                 advance()
                 walk.advance(item.name, behind=False)
-                if zero_share(bench.weight(item)) >= PRUNED:
+                if zero_share(bench.cache.floats(item)) >= PRUNED:
                     continue  # what was pruned stays zero: it is stored compressed
                 scale = (draft.params or {})[plan.scale_of[item.node.input[0]]].scale
                 nearest = bench.cache.quantized(item, scale)
                 with contextlib.suppress(np.linalg.LinAlgError):
-                    rounded[item.name] = _rounded(walk, item, bench.weight(item), nearest, generator)
+                    rounded[item.name] = _rounded(walk, item, bench.cache.floats(item), nearest, generator)
     return rounded
 
 

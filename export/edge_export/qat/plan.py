@@ -19,11 +19,12 @@ from edge_export.graph import Graph
 from edge_export.passes.calibrate import calibrate
 from edge_export.pipeline import load_draft
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.cache import WeightCache
 from edge_export.quant.noise import decibels
-from edge_export.quant.qdq import WeightCache, to_qdq
-from edge_export.quant.select import Compute, compute_nodes, plan_tensors
+from edge_export.quant.qdq import plan_of, to_qdq
+from edge_export.quant.select import Compute, compute_nodes
 from edge_export.quant.trial import Trial
-from edge_export.state import CalibrationSet, Draft, ExportOptions, FactFlags, KnownFacts, Progress, QuantParams
+from edge_export.state import CalibrationSet, Draft, ExportOptions, FactFlags, KnownFacts, Mix, Progress, QuantParams
 from edge_runtime.errors import ModelError, UsageError
 
 __all__ = ["PrepareOptions", "QatPlan", "make_plan"]
@@ -98,12 +99,12 @@ def make_plan(
     if not int8:
         refused = next((item.refusal for item in candidates if item.refusal), "it has no Conv, Gemm or MatMul")
         raise ModelError(f"{source}: no layer is left that could be int8 ({refused}); there is nothing to train for")
-    names = {item.name for item in int8}
-    plan = plan_tensors(graph, names, candidates)
+    mix = Mix.of("int8", (item.name for item in int8))
+    plan = plan_of(graph, mix, candidates)
     needed = {item.weight for item in int8} | {item.bias for item in int8 if item.bias}
     arrays = {name: graph.array(name) for name in sorted(needed)}
     params = _distinct(draft.params or {}, set(plan.scale_of.values()))
-    qdq = to_qdq(model=draft.model, plan=plan, params=params, int8=list(int8), fp16=(), cache=WeightCache(arrays))
+    qdq = to_qdq(draft.model, mix, plan, candidates, params, WeightCache(arrays))
     return QatPlan(
         draft.model, qdq, int8, arrays, draft.facts, draft.calibration, draft.held_back, (*draft.notes, *draft.warnings)
     )
@@ -124,7 +125,7 @@ def _choose(draft: Draft, keep_float: Sequence[str], progress: Progress) -> tupl
         kept = []
         with progress.step("layers that int8 breaks", len(able)) as advance:
             for item in able:
-                worst = max(trial.noise([item], every=_TRIAL_STEP).values(), default=0.0)
+                worst = trial.worst(Mix.of("int8", [item.name]), _TRIAL_STEP)
                 kept += [item] if decibels(worst) >= BREAKS_DB else []
                 advance()
         return tuple(kept)

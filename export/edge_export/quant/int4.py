@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edge_export.graph import Graph, attribute
-from edge_export.quant.select import Compute, compute_nodes
+from edge_export.quant.select import Compute
+from edge_export.quant.writer import GraphWriter
 
 __all__ = [
     "MICROSOFT",
@@ -34,6 +35,7 @@ __all__ = [
     "int4_nodes",
     "int4_weight",
     "quantize_int4",
+    "write_int4",
 ]
 
 MICROSOFT = "com.microsoft"
@@ -89,12 +91,8 @@ def block_of(rows: int) -> int | None:
     return next((block for block in _BLOCKS if rows and rows % block == 0), None)
 
 
-def int4_able(graph: Graph) -> list[Compute]:
-    """List the MatMuls and Gemms whose constant weights are large enough, and of a shape, to be stored as int4."""
-    return [item for item in compute_nodes(graph) if _is_able(graph, item)]
-
-
-def _is_able(graph: Graph, item: Compute) -> bool:
+def int4_able(graph: Graph, item: Compute) -> bool:
+    """Tell whether a node is a MatMul or Gemm whose weights are large enough, and of a shape, to be stored as int4."""
     if item.op not in ("MatMul", "Gemm") or item.refusal is not None:
         return False
     dims = list(graph.weights[item.weight].dims)
@@ -167,6 +165,15 @@ def int4_nodes(
     if third:
         nodes.append(helper.make_node("Add", [product, third], [node.output[0]], f"{name}_add"))
     return nodes, [numpy_helper.from_array(array, f"{name}_{part}") for part, array in arrays.items()]
+
+
+def write_int4(writer: GraphWriter, item: Compute) -> None:
+    """Put a MatMulNBits, which computes in floats from int4 weights, in the place of a MatMul or Gemm."""
+    weight = writer.cache.once(("int4", item.name), lambda: int4_weight(item, writer.cache.floats(item)))
+    nodes, constants = int4_nodes(writer.nodes[item.name], writer.fresh(f"{item.weight}_4"), weight)
+    writer.instead[item.name] = nodes
+    writer.constants |= {constant.name: constant for constant in constants}
+    import_microsoft(writer.model)
 
 
 def import_microsoft(model: onnx.ModelProto) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 from edge_export.graph.outside import is_heavy
 from edge_export.quant.noise import NoiseMeter
-from edge_export.quant.select import Compute
-from edge_export.quant.variants import Variants
+from edge_export.quant.workbench import Workbench
 from edge_export.run import open_session, run, run_each
-from edge_export.state import Draft, Feeds
+from edge_export.state import Draft, Feeds, Mix
 from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["Trial"]
 
 
-class Trial(Variants):
+class Trial(Workbench):
     """Holds the FP32 answers to a few samples and measures how far a mix of precisions is from them."""
 
     def __init__(self, draft: Draft, samples: int) -> None:
@@ -28,18 +25,14 @@ class Trial(Variants):
     def __enter__(self) -> Trial:
         return self
 
-    def noise(
-        self,
-        int8: Sequence[Compute],
-        half: Collection[str] = (),
-        every: int = 1,
-        stored: Collection[Compute] = (),
-        barred: Collection[str] = (),
-        int4: Collection[Compute] = (),
-    ) -> dict[str, float]:
+    def noise(self, mix: Mix, every: int = 1) -> dict[str, float]:
         """Return noise / signal by part of the outputs for a mix, over each `every`-th sample of the trial."""
-        session = open_session(self.write(self.model(int8, half, stored, barred, int4)), lean=self.heavy)
+        session = open_session(self.write(self.model(mix)), lean=self.heavy)
         meter = NoiseMeter(self._postprocess)
         for sample, expected in zip(self.samples[::every], self._expected[::every], strict=True):
             meter.see(expected, run(session, sample))
         return meter.ratios()
+
+    def worst(self, mix: Mix, every: int = 1) -> float:
+        """Return noise / signal of the part that suffers most; 0 where there is no float output."""
+        return max(self.noise(mix, every).values(), default=0.0)

@@ -20,7 +20,7 @@ from edge_export.search.latency.table import LatencyTable, open_table
 from edge_export.search.latency.units import Unit, find_units
 from edge_export.search.latency.whole import measure_pair
 from edge_export.search.problem import SearchSpace
-from edge_export.search.search import PRICES, Found, Limits, Searcher
+from edge_export.search.search import PRICES, SMALLER, Found, Limits, Searcher
 from edge_export.search.sensitivity import Sensitivity, measure_sensitivities
 from edge_export.search.targets import target_db
 from edge_export.state import Draft, Progress
@@ -44,14 +44,13 @@ WORTH = 0.98
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen: the mix, the nodes whose weights are int8 while they compute in floats, and why.
+    """What was chosen, and why.
 
     `latency` is None where there is no machine to time it on; `times` are microseconds as float and as int8 by node,
     of nodes that were timed.
     """
 
     found: Found
-    stored: frozenset[str]
     note: str
     agreement: Agreement | None = None
     latency: Latency | None = None
@@ -103,7 +102,7 @@ def _look_at_layers(draft: Draft, trial: Trial, progress: Progress) -> tuple[Sea
         _measure(draft, trial, units, shapes, table, progress)
     space = SearchSpace(trial.graph, units, shapes, table)
     # Where all rounded weights together are well inside the target, none of them need be looked at alone.
-    rounding = decibels(max(trial.noise([], every=LAYER_STEP, stored=trial.able).values(), default=0.0))
+    rounding = decibels(trial.worst(trial.all_able("int8-weights"), LAYER_STEP))
     weights = rounding < _target(draft, draft.options.effort) + QUIET_DB
     with progress.step("sensitivity per layer", len(trial.able)) as advance:
         return space, measure_sensitivities(trial, trial.able, LAYER_STEP, weights, advance)
@@ -131,17 +130,17 @@ def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) 
     limits = Limits(goal, _room(trial))
     with progress.step("precision search", 2 + len(PRICES).bit_length()) as advance:
         found = searcher.search(limits, advance)
-        agreement = _agreement(draft, trial, searcher, found)
+        agreement = _agreement(draft, trial, found)
         raised = 0
         while agreement is not None and not agreement.meets(draft.options.max_drop) and raised < RAISES:
             raised += 1
             limits = Limits(goal + raised * RAISE_DB, float("inf"))
             nearer = searcher.search(limits, advance)
             if nearer != found:
-                found, agreement = nearer, _agreement(draft, trial, searcher, nearer)
+                found, agreement = nearer, _agreement(draft, trial, nearer)
         smaller = searcher.shrink(found, limits)
-        if smaller.int4:
-            again = _agreement(draft, trial, searcher, smaller)
+        if smaller != found:
+            again = _agreement(draft, trial, smaller)
             if again is None or again.meets(draft.options.max_drop):
                 found, agreement = smaller, again
         advance()
@@ -172,29 +171,28 @@ def _timed(
     table = open_table(draft.options.target)
     latency = None
     if table is not None and table.measurable:
-        latency = _time(trial, searcher, found, table)
-        if limits is not None and found.int4 and latency.bundle_ms > WORTH * latency.fp32_ms:
-            found = searcher.measured(found.mix, limits)  # int4 saves bytes, not time
-            agreement = _agreement(draft, trial, searcher, found)
-            latency = _time(trial, searcher, found, table)
-        if limits is not None and found.mix.int8 and latency.bundle_ms > WORTH * latency.fp32_ms:
+        latency = _time(trial, found, table)
+        if limits is not None and found.mix.named(*SMALLER) and latency.bundle_ms > WORTH * latency.fp32_ms:
+            found = searcher.measured(found.mix, limits)  # fewer bits save bytes, not time
+            agreement = _agreement(draft, trial, found)
+            latency = _time(trial, found, table)
+        if limits is not None and found.mix.named("int8") and latency.bundle_ms > WORTH * latency.fp32_ms:
             slow = latency.bundle_ms / latency.fp32_ms
             found = searcher.measured(searcher.all_float(), limits)
-            agreement = _agreement(draft, trial, searcher, found)
-            latency = _time(trial, searcher, found, table)
+            agreement = _agreement(draft, trial, found)
+            latency = _time(trial, found, table)
             note += f"; int8 arithmetic took {slow:.2f}x FP32's time here, so only the weights are int8"
     if agreement is not None:
         note += f"; {agreement.measure} {agreement.value:.3f} on {agreement.images} held-back images"
-    stored = frozenset(item.name for item in searcher.stored(found))
-    return Chosen(found, stored, note, agreement, latency)
+    return Chosen(found, note, agreement, latency)
 
 
-def _agreement(draft: Draft, trial: Trial, searcher: Searcher, found: Found) -> Agreement | None:
-    return agreement_of(draft, trial.write(searcher.model(found), "found")) if draft.options.effort != "fast" else None
+def _agreement(draft: Draft, trial: Trial, found: Found) -> Agreement | None:
+    return agreement_of(draft, trial.write(trial.model(found.mix), "found")) if draft.options.effort != "fast" else None
 
 
-def _time(trial: Trial, searcher: Searcher, found: Found, table: LatencyTable) -> Latency:
+def _time(trial: Trial, found: Found, table: LatencyTable) -> Latency:
     reference = trial.write(trial.slim, "reference")
-    other = trial.write(searcher.model(found), "found")
+    other = trial.write(trial.model(found.mix), "found")
     fp32_ms, bundle_ms = measure_pair(table, reference, other, trial.samples[0], trial.heavy)
     return Latency(table.machine, table.threads, fp32_ms, bundle_ms)

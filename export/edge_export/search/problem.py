@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from edge_export.graph import Graph
 from edge_export.search.latency.micro import Shapes, signature
 from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
 from edge_export.search.mincut import Problem, Tensor, solve
+from edge_export.state import Mix
 
-__all__ = ["Labelling", "SearchSpace"]
+__all__ = ["SearchSpace"]
 
 # Without measured times integers are taken to be this much cheaper than floats, whatever the node.
 _UNMEASURED = Times(2.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Labelling:
-    """Which units compute in integers: names of nodes with weights, and of cheap nodes that must stay float."""
-
-    int8: frozenset[str]
-    barred: frozenset[str]
 
 
 class SearchSpace:
@@ -71,9 +63,9 @@ class SearchSpace:
             tensors.append(Tensor(producer, tuple(dict.fromkeys(readers)), enter, leave))
         return tensors
 
-    def cheapest(self, penalties: Mapping[str, float], floats: frozenset[str] = frozenset()) -> Labelling:
-        """Return the mix of least time plus penalties (microseconds, by node with weights, paid where it is int8);
-        the nodes `floats` are float.
+    def cheapest(self, penalties: Mapping[str, float], floats: frozenset[str] = frozenset()) -> Mix:
+        """Return which nodes are int8, and which cheap ones are barred from it, for the least time plus penalties
+        (microseconds, by node with weights, paid where it is int8); the nodes `floats` are float.
         """
         costs = [
             float("inf")
@@ -85,16 +77,10 @@ class SearchSpace:
         labels = solve(problem)
         return self._mix(frozenset(unit.name for unit, int8 in zip(self.units, labels, strict=True) if int8))
 
-    def _mix(self, int8_units: frozenset[str]) -> Labelling:
-        return Labelling(
-            int8=frozenset(unit.name for unit in self.units if unit.compute is not None and unit.name in int8_units),
-            barred=frozenset(
-                name
-                for unit in self.units
-                if unit.compute is None and unit.name not in int8_units
-                for name in unit.cheap
-            ),
-        )
+    def _mix(self, int8_units: frozenset[str]) -> Mix:
+        compute = (unit.name for unit in self.units if unit.compute is not None and unit.name in int8_units)
+        left = (unit for unit in self.units if unit.compute is None and unit.name not in int8_units)
+        return Mix.of("int8", compute, barred=(name for unit in left for name in unit.cheap))
 
 
 def _times(graph: Graph, unit: Unit, shapes: Shapes, table: LatencyTable | None) -> Times:

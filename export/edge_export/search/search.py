@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import onnx
-
-from edge_export.quant.int4 import int4_able
+from edge_export.quant.int8 import int8_weights_able
 from edge_export.quant.noise import decibels
-from edge_export.quant.select import Compute
+from edge_export.quant.schemes import SCHEMES, Scheme
 from edge_export.quant.trial import Trial
-from edge_export.search.problem import Labelling, SearchSpace
+from edge_export.search.problem import SearchSpace
 from edge_export.search.sensitivity import Sensitivity
+from edge_export.state import Mix
 
-__all__ = ["PRICES", "Found", "Limits", "Searcher"]
+__all__ = ["PRICES", "SMALLER", "Found", "Limits", "Searcher"]
 
 # Price of noise that fills the whole target, in the time that the whole model takes as floats.
 PRICES = (0.0, *(2.0**power for power in range(-9, 5)), float("inf"))
@@ -30,8 +29,11 @@ PRICES = (0.0, *(2.0**power for power in range(-9, 5)), float("inf"))
 STORED_SHARE = 0.5
 # So many layers are tried once more after the bisection.
 MOST_REFINED = 24
-# Bytes of the Cast, the Mul and the names that int8 weights need in a graph that computes in floats.
-STORED_OVERHEAD = 200
+# Ways to store the weights of a node that computes in floats in fewer bits than int8, the widest first.
+_SMALLER = tuple(
+    sorted((one for one in SCHEMES if not one.integers and one.bits < 8), key=lambda one: one.bits, reverse=True)
+)
+SMALLER = tuple(scheme.name for scheme in _SMALLER)
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Found:
-    """A mix that was measured: nodes that compute in int8 (`mix`), those that compute in floats from FP16 and from int4
-    weights (the others from int8 ones), and the dB of the outputs.
-    """
+    """A mix that was measured, and the dB of the outputs."""
 
-    mix: Labelling
-    half: frozenset[str]
+    mix: Mix
     level: float
-    int4: frozenset[str] = frozenset()
 
 
 class Searcher:
@@ -67,8 +65,7 @@ class Searcher:
     ) -> None:
         self._trial, self._space, self._kept, self._sizes = trial, space, kept, sizes
         self._by_name = {one.item.name: one for one in sensitivities}
-        self._items = {item.name: item for item in trial.candidates}
-        self._tried: dict[Found, float] = {}
+        self._tried: dict[Mix, float] = {}
 
     def search(self, limits: Limits, advance: Callable[[], None]) -> Found:
         """Return the fastest mix that meets the target, or the one nearest to it when none does. Needs a space."""
@@ -95,11 +92,11 @@ class Searcher:
         """
         if self._space is None:
             return found
-        wanted = self._space.cheapest({}, self._kept).int8 - found.mix.int8
+        wanted = self._space.cheapest({}, self._kept).named("int8") - found.mix.named("int8")
         floats = set(wanted)
         for name in sorted(wanted, key=lambda name: (self._by_name[name].worst, name))[:MOST_REFINED]:
             mix = self._space.cheapest({}, self._kept | (floats - {name}))
-            if mix == found.mix:
+            if mix == _integers(found.mix):
                 continue
             tried = self.measured(mix, limits)
             if tried.level >= limits.target_db:
@@ -107,10 +104,12 @@ class Searcher:
                 floats -= {name}
         return found
 
-    def measured(self, mix: Labelling, limits: Limits) -> Found:
-        """Return a mix with its dB, and with the FP16 weights that it needs."""
+    def measured(self, mix: Mix, limits: Limits) -> Found:
+        """Return the dB of a mix of which only the int8 nodes are given: how the weights of the others are stored is
+        chosen here, as int8 where FP16 is not needed.
+        """
         half = self._halves(mix, limits)
-        found = self._found(mix, half)
+        found = self._found(self._stored(mix, half))
         # Noise adds up only roughly: more weights become FP16 while the measurement misses what was predicted.
         share = STORED_SHARE
         while found.level < limits.target_db and share > 0.01:
@@ -119,29 +118,40 @@ class Searcher:
             if more == half:
                 continue
             half = more
-            found = max(found, self._found(mix, half), key=lambda one: one.level)
+            found = max(found, self._found(self._stored(mix, half)), key=lambda one: one.level)
         return found
 
-    def _found(self, mix: Labelling, half: frozenset[str]) -> Found:
-        found = Found(mix, half, 0.0)
-        return replace(found, level=self._level(found))
+    def _stored(self, mix: Mix, half: frozenset[str]) -> Mix:
+        """Return the mix with weights of float nodes as FP16 (`half`), and as int8 where that makes them smaller."""
+        others = mix.named("int8") | half
+        stored = [item.name for item in self._trial.able if int8_weights_able(self._trial.graph, item)]
+        return _integers(mix).given("fp16", half).given("int8-weights", (name for name in stored if name not in others))
+
+    def _found(self, mix: Mix) -> Found:
+        if mix not in self._tried:
+            self._tried[mix] = decibels(self._trial.worst(mix))
+        return Found(mix, self._tried[mix])
 
     def shrink(self, found: Found, limits: Limits) -> Found:
-        """Return the mix with int4 weights where large float MatMuls leave room for their noise.
+        """Return the mix with weights in fewer bits where large float layers leave room for their noise.
 
         int4 is for size: onnxruntime computes as long with it as with floats.
         """
-        stored = {item.name for item in self.stored(found)}
-        able = [item for item in int4_able(self._trial.graph) if item.name in stored]
-        alone = {item.name: max(self._trial.noise([], int4=[item]).values(), default=0.0) for item in able}
-        able.sort(key=lambda item: (alone[item.name] / self._sizes[item.name], item.name))
+        for scheme in _SMALLER:
+            found = self._shrunk(found, limits, scheme)
+        return found
+
+    def _shrunk(self, found: Found, limits: Limits, scheme: Scheme) -> Found:
+        stored = found.mix.named("int8-weights")
+        able = [item.name for item in self._trial.able if item.name in stored and scheme.able(self._trial.graph, item)]
+        alone = {name: self._trial.worst(Mix.of(scheme.name, [name])) for name in able}
+        able.sort(key=lambda name: (alone[name] / self._sizes[name], name))
         room = 10 ** (-limits.target_db / 10) - 10 ** (-found.level / 10)
-        count = sum(1 for total in itertools.accumulate(alone[item.name] for item in able) if total <= room)
+        count = sum(1 for total in itertools.accumulate(alone[name] for name in able) if total <= room)
         while count > 0:
-            tried = replace(found, int4=frozenset(item.name for item in able[:count]))
-            level = self._level(tried)
-            if level >= limits.target_db:
-                return replace(tried, level=level)
+            tried = self._found(found.mix.given(scheme.name, able[:count]))
+            if tried.level >= limits.target_db:
+                return tried
             count //= 2
         return found
 
@@ -155,11 +165,12 @@ class Searcher:
             mix = self._space.cheapest(penalties, self._kept)
         return self.measured(mix, limits)
 
-    def _halves(self, mix: Labelling, limits: Limits, share: float = STORED_SHARE) -> frozenset[str]:
+    def _halves(self, mix: Mix, limits: Limits, share: float = STORED_SHARE) -> frozenset[str]:
         """Choose the float nodes whose weights are stored as FP16: those asked for, and the worst per byte while the
         noise of stored weights fills more than its share of the target and the bytes last.
         """
-        floats = [one for name, one in self._by_name.items() if name not in mix.int8]
+        int8 = mix.named("int8")
+        floats = [one for name, one in self._by_name.items() if name not in int8]
         halves = {one.item.name for one in floats if one.item.name in self._kept}
         noise: dict[str, float] = {}
         for one in floats:
@@ -185,44 +196,15 @@ class Searcher:
                 noise[part] -= ratio
         return frozenset(halves)
 
-    def _level(self, found: Found) -> float:
-        key = replace(found, level=0.0)
-        if key not in self._tried:
-            ratios = self._trial.noise(
-                [self._items[name] for name in sorted(found.mix.int8)],
-                half=[self._items[name].weight for name in sorted(found.half)],
-                stored=self.stored(found),
-                barred=found.mix.barred,
-                int4=[self._items[name] for name in sorted(found.int4)],
-            )
-            self._tried[key] = decibels(max(ratios.values(), default=0.0))
-        return self._tried[key]
-
-    def all_float(self) -> Labelling:
+    def all_float(self) -> Mix:
         """Return the mix in which nothing computes in integers."""
-        return Labelling(frozenset(), frozenset())
+        return Mix()
 
-    def all_int8(self) -> Labelling:
+    def all_int8(self) -> Mix:
         """Return the mix in which everything computes in integers but what must not."""
-        return Labelling(frozenset(item.name for item in self._trial.able) - self._kept, frozenset())
-
-    def model(self, found: Found) -> onnx.ModelProto:
-        """Return the graph of a mix; its unchanged weights lie in the trial's folder."""
-        return self._trial.model(
-            [self._items[name] for name in sorted(found.mix.int8)],
-            [self._items[name].weight for name in sorted(found.half)],
-            self.stored(found),
-            found.mix.barred,
-            [self._items[name] for name in sorted(found.int4)],
-        )
-
-    def stored(self, found: Found) -> list[Compute]:
-        """Return the nodes that compute in floats from int8 weights."""
-        others = found.mix.int8 | found.half | found.int4
-        return [item for item in self._trial.able if item.name not in others and stores_well(self._trial, item)]
+        return Mix.of("int8", (item.name for item in self._trial.able if item.name not in self._kept))
 
 
-def stores_well(trial: Trial, item: Compute) -> bool:
-    """Tell whether int8 weights with their scales and nodes are smaller than the same weights as FP16."""
-    values = trial.cache.arrays[item.weight]
-    return bool(values.size > 4 * values.shape[item.axis] + STORED_OVERHEAD)
+def _integers(mix: Mix) -> Mix:
+    """Return a mix without what it says of nodes that compute in floats."""
+    return Mix.of("int8", mix.named("int8"), mix.barred)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge_export.quant.noise import decibels
 from edge_export.quant.select import Compute
 from edge_export.quant.trial import Trial
+from edge_export.state import Mix
 
 __all__ = ["Sensitivity", "measure_sensitivities"]
 
@@ -44,7 +45,7 @@ def measure_sensitivities(
     """
     found = []
     for item in items:
-        rounding = trial.noise([], every=every, stored=[item]) if weights else {}
-        found.append(Sensitivity(item, trial.noise([item], every=every), rounding))
+        rounding = trial.noise(Mix.of("int8-weights", [item.name]), every) if weights else {}
+        found.append(Sensitivity(item, trial.noise(Mix.of("int8", [item.name]), every), rounding))
         advance()
     return found

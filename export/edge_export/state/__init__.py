@@ -2,6 +2,7 @@
 
 from edge_export.state.draft import Cut, Draft, Golden, Progress
 from edge_export.state.figures import Comparison, Flip, Flips, Score
+from edge_export.state.mix import Mix
 from edge_export.state.options import ExportOptions, FactFlags
 from edge_export.state.quantized import Gauge, QuantizedWeight, QuantParams
 from edge_export.state.source import KnownFacts, SourceModel
@@ -20,6 +21,7 @@ __all__ = [
     "Gauge",
     "Golden",
     "KnownFacts",
+    "Mix",
     "Progress",
     "QuantParams",
     "QuantizedWeight",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_export.graph.outside import WeightFolder
 from edge_export.state.figures import Comparison, Flips
+from edge_export.state.mix import Mix
 from edge_export.state.options import ExportOptions
 from edge_export.state.quantized import Gauge, QuantizedWeight, QuantParams
 from edge_export.state.source import KnownFacts, SourceModel
@@ -68,10 +69,9 @@ class Draft:
     params: dict[str, QuantParams] | None = None  # of every tensor that could be int8; None: not calibrated
     rounded: dict[str, QuantizedWeight] = field(default_factory=dict)  # by node: int8 weights not rounded to nearest
     shifts: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # by node: added to its bias where it is int8
-    precision: tuple[NodePrecision, ...] = ()
-    barred: frozenset[str] = frozenset()  # cheap nodes that stay float between int8 ones
+    mix: Mix = field(default_factory=Mix)  # how `quantize` writes the graph
+    precision: tuple[NodePrecision, ...] = ()  # the same for reports, with reasons
     mix_db: float | None = None
-    half_weights: tuple[str, ...] = ()
     cuts: tuple[Cut, ...] = ()
     values: dict[str, ValueFact] = field(default_factory=dict)
     golden: Golden | None = None

@@ -6,13 +6,13 @@ from tiny_models import convnet, samples
 
 from edge_export.passes.correct_bias import correct_bias, measured_shifts
 from edge_export.pipeline import QuietProgress
-from edge_export.quant.repair.workbench import Workbench
+from edge_export.quant.workbench import Workbench
 from edge_export.run import run
 
 
 def channel_means(draft, tensor, quantized):
     with Workbench(draft) as bench:
-        session = bench.open(bench.model(bench.able) if quantized else bench.slim, [tensor])
+        session = bench.open(bench.model(bench.all_able("int8")) if quantized else bench.slim, [tensor])
         return np.mean([run(session, feed)[tensor].mean(axis=(0, 2, 3)) for feed in draft.samples(8)], axis=0)
 
 

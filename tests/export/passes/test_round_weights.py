@@ -7,7 +7,7 @@ from tiny_models import convnet, make, samples
 from edge_export.passes import round_weights as module
 from edge_export.passes.round_weights import adaptive_weights, round_weights
 from edge_export.pipeline import QuietProgress
-from edge_export.quant.repair.workbench import Workbench
+from edge_export.quant.workbench import Workbench
 
 SMALL = (3, 4, 6, 6)
 

@@ -24,6 +24,7 @@ from edge_export.quant.int4 import (
     int4_weight,
     quantize_int4,
 )
+from edge_export.quant.select import compute_nodes
 from edge_export.run import open_session, run, value_facts
 
 ROWS, HIDDEN = 128, 512  # 256 kB of float32
@@ -45,10 +46,14 @@ def mlp(seed=0):
     return make(nodes, weights, {"x": ["batch", ROWS]}, {"y": ["batch", ROWS]}, opset=13)
 
 
+def able_nodes(graph):
+    return [item for item in compute_nodes(graph) if int4_able(graph, item)]
+
+
 def in_int4(model, exact=False):
     """The model with every able node in int4; `exact`: with the float weights that int4 stands for."""
     graph = Graph(model)
-    able = {item.name: item for item in int4_able(graph)}
+    able = {item.name: item for item in able_nodes(graph)}
     nodes, constants = [], {name: graph.weights[name] for name in graph.weights}
     for node in model.graph.node:
         item = able.get(node.name)
@@ -174,11 +179,11 @@ def test_packed_and_unpacked_weights_give_one_answer():
 
 def test_small_weights_odd_rows_and_convolutions_are_not_able():
     model = mlp()
-    assert [item.name for item in int4_able(Graph(model))] == ["first", "second"]
+    assert [item.name for item in able_nodes(Graph(model))] == ["first", "second"]
     small = np.zeros((ROWS, SMALLEST_BYTES // 4 // ROWS - 1), np.float32)
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(small, "w"))
     model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.zeros((600, 500), np.float32), "v"))
-    assert int4_able(Graph(model)) == []
+    assert able_nodes(Graph(model)) == []
     assert (block_of(768), block_of(48), block_of(500), block_of(0)) == (32, 16, None, None)
 
 

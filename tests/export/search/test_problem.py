@@ -29,42 +29,42 @@ def space(graph, times, edges=FREE):
 
 def test_everything_is_int8_where_integers_are_faster(graph):
     mix = space(graph, lambda unit: Times(2.0, 1.0)).cheapest({})
-    assert mix.int8 == {item.name for item in compute_nodes(graph)}
+    assert mix.named("int8") == {item.name for item in compute_nodes(graph)}
     assert not mix.barred
 
 
 def test_nothing_is_int8_where_integers_are_slower(graph):
-    assert not space(graph, lambda unit: Times(1.0, 2.0)).cheapest({}).int8
+    assert not space(graph, lambda unit: Times(1.0, 2.0)).cheapest({}).named("int8")
 
 
 def test_a_kernel_that_is_not_there_is_never_chosen(graph):
     first = compute_nodes(graph)[0].name
     mix = space(graph, lambda unit: Times(2.0, float("inf") if unit.name == first else 1.0)).cheapest({})
-    assert first not in mix.int8
-    assert mix.int8
+    assert first not in mix.named("int8")
+    assert mix.named("int8")
 
 
 def test_a_node_that_is_asked_to_be_float_is(graph):
     first = compute_nodes(graph)[0].name
-    assert first not in space(graph, lambda unit: Times(2.0, 1.0)).cheapest({}, frozenset({first})).int8
+    assert first not in space(graph, lambda unit: Times(2.0, 1.0)).cheapest({}, frozenset({first})).named("int8")
 
 
 def test_a_penalty_makes_a_node_float(graph):
     first = compute_nodes(graph)[0].name
     every = space(graph, lambda unit: Times(2.0, 1.0))
-    assert first in every.cheapest({first: 0.5}).int8
-    assert first not in every.cheapest({first: 1.5}).int8
+    assert first in every.cheapest({first: 0.5}).named("int8")
+    assert first not in every.cheapest({first: 1.5}).named("int8")
 
 
 def test_a_dear_way_in_and_out_keeps_a_small_gain_float(graph):
     dear = dict.fromkeys(FREE, (100.0, 0.0))
-    assert not space(graph, lambda unit: Times(2.0, 1.0), dear).cheapest({}).int8
+    assert not space(graph, lambda unit: Times(2.0, 1.0), dear).cheapest({}).named("int8")
 
 
 def test_without_a_table_integers_are_taken_to_be_faster(graph):
     candidates = compute_nodes(graph)
     every = SearchSpace(graph, find_units(graph, candidates), {}, None)
-    assert every.cheapest({}).int8 == {item.name for item in candidates}
+    assert every.cheapest({}).named("int8") == {item.name for item in candidates}
 
 
 def test_a_cheap_node_that_is_barred_stays_float(graph):
@@ -80,4 +80,4 @@ def test_a_unit_that_could_not_be_timed_alone_spoils_no_price(graph):
     first = find_units(graph, compute_nodes(graph))[0].name
     every = space(graph, lambda unit: unknown if unit.name == first else Times(2.0, 1.0))
     assert sum(times.float_us for times in every.times) < float("inf")
-    assert every.cheapest({}).int8 == {item.name for item in compute_nodes(graph)}
+    assert every.cheapest({}).named("int8") == {item.name for item in compute_nodes(graph)}

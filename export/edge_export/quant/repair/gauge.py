@@ -15,9 +15,9 @@ import numpy as np
 
 from edge_export.graph import Graph
 from edge_export.quant.noise import NoiseMeter, decibels
-from edge_export.quant.repair.workbench import Workbench
+from edge_export.quant.workbench import Workbench
 from edge_export.run import run
-from edge_export.state import Draft, Feeds, Gauge
+from edge_export.state import Draft, Feeds, Gauge, Mix
 from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["SAMPLES", "gauge", "telling_outputs", "weights_gauge"]
@@ -52,7 +52,8 @@ def gauge(draft: Draft) -> Gauge:
         levels: list[list[float]] = []
         worst = 0.0
         for chosen in [np.arange(len(bench.able)), *parts]:
-            session = bench.open(bench.model([bench.able[int(i)] for i in chosen]), names)
+            mix = Mix.of("int8", (bench.able[int(i)].name for i in chosen))
+            session = bench.open(bench.model(mix), names)
             meter, found = NoiseMeter(postprocess), []
             for feed, expected in pairs:
                 answer, alone = run(session, feed), NoiseMeter(postprocess)
@@ -72,7 +73,7 @@ def weights_gauge(draft: Draft) -> Gauge:
     postprocess = draft.facts.postprocess or Raw()
     with Workbench(draft) as bench:
         names = telling_outputs(bench.graph)
-        session = bench.open(bench.model([], stored=bench.able), names)
+        session = bench.open(bench.model(bench.all_able("int8-weights")), names)
         meter, levels = NoiseMeter(postprocess), []
         for feed, expected in _expected(draft, bench, names):
             answer, alone = run(session, feed), NoiseMeter(postprocess)

@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 
 from edge_devices import usable_cores
 from edge_export.graph import Graph
-from edge_export.quant.qdq import WANT_ZERO_POINT
+from edge_export.quant.int8 import WANT_ZERO_POINT
 from edge_export.quant.select import compute_nodes
 from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
