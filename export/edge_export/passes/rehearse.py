@@ -129,5 +129,4 @@ def _detected(post: Detect, tensors: list[NDArray[np.generic]]) -> tuple[int, ..
     before = _BEFORE[post.format] + int(post.format == "grid" and post.objectness) + background
     rows, columns = tensors[0].shape[-2:]
     # The reader turns the axes where only the other order fits the labels.
-    turned = post.axis == "channels-first" and post.format != "yolo-objectness"
-    return (rows - before, columns - before) if turned else (columns - before, rows - before)
+    return (rows - before, columns - before) if post.column_axis == 1 else (columns - before, rows - before)

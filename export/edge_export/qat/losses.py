@@ -11,12 +11,12 @@ from torch import Tensor
 
 from edge_export.graph import Graph, attribute, default_opset
 from edge_export.state import KnownFacts
-from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
+from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.postprocess_spec import Classify, Segment
 
 __all__ = ["DistillLoss"]
 
 _PASS_ON = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout"})
-_BOX_FIRST = ("yolo", "yolo-objectness", "grid")
 _LEAST = 1e-7
 
 
@@ -74,11 +74,10 @@ class DistillLoss:
             logits = [torch.logit(values, _LEAST) for values in (a, b)]
             middle = logits[0].mean()  # most are far below zero: what counts is how they differ
             return [(f"{name} logits", logits[0] - middle, logits[1] - middle)]
-        boxes_first = isinstance(spec, Detect) and spec.format in _BOX_FIRST and a.ndim == 3
-        axis = 1 if isinstance(spec, Detect) and spec.axis == "channels-first" else 2
-        if not boxes_first or a.shape[axis] < 5:
+        axis = box_axis(spec, tuple(a.shape))
+        if axis is None:
             return [(name, a, b)]
-        spans = (("boxes", 0, 4), ("scores", 4, a.shape[axis] - 4))
+        spans = (("boxes", 0, BOX_VALUES), ("scores", BOX_VALUES, a.shape[axis] - BOX_VALUES))
         return [(f"{name} {word}", a.narrow(axis, i, n), b.narrow(axis, i, n)) for word, i, n in spans]
 
     def _maker(self, name: str) -> onnx.NodeProto | None:

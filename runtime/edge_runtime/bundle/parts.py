@@ -12,9 +12,9 @@ BOX_VALUES = 4  # the first of a row; scores follow
 _BOX_FIRST = ("yolo", "yolo-objectness", "grid")
 
 
-def box_axis(postprocess: Postprocess, shape: tuple[int, ...]) -> int | None:
+def box_axis(postprocess: Postprocess | None, shape: tuple[int, ...]) -> int | None:
     """Return the axis along which an output of `shape` holds boxes, then scores; None for one that is a single part."""
     if not isinstance(postprocess, Detect) or postprocess.format not in _BOX_FIRST or len(shape) != 3:
         return None
-    axis = 1 if postprocess.axis == "channels-first" else 2
+    axis = postprocess.column_axis
     return axis if shape[axis] > BOX_VALUES else None

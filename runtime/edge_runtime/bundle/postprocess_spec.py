@@ -63,6 +63,11 @@ class Detect:
         if not 1 <= self.max_det <= 10_000:
             raise ValueError(f"max_det must be 1..10000, found {self.max_det}")
 
+    @property
+    def column_axis(self) -> int:
+        """The axis of an output [N, ., .] along which a box's columns lie; YOLOv5 and v7 have one order only."""
+        return 1 if self.axis == "channels-first" and self.format != "yolo-objectness" else 2
+
 
 @dataclass(frozen=True)
 class Segment:

@@ -130,8 +130,7 @@ def _rows(ask: Question, array: Floats, before: int, anchors: int | None = None)
     """
     if array.ndim != 2 or min(array.shape) < 1:
         raise _misshaped(ask, array, f"[N, {before}+C, A] or [N, A, {before}+C]")
-    # YOLOv5 and v7 have one order only.
-    turned = ask.spec.axis == "channels-first" and ask.spec.format != "yolo-objectness"
+    turned = ask.spec.column_axis == 1
     first, last = array.shape
     if anchors is not None and (first == anchors) != (last == anchors):
         turned = last == anchors
