@@ -14,10 +14,22 @@ import numpy as np
 from edge_runtime.batching.vocabulary import BatchCost, CostTable, Decision, Drop, Request, State
 from edge_runtime.inspect.fake_engine import FakeEngine
 from edge_runtime.inspect.serving.core import Batch, Core
+from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Result
 
 PATIENCE = 20.0  # only a test that fails waits that long
 TABLE = CostTable(tuple(BatchCost(batch, lanes, 10.0 * batch) for lanes in (1, 2) for batch in (1, 2, 4)))
+
+
+class StopWhen(Stop):
+    """Ends a run as a user would, at a moment that the test says."""
+
+    def __init__(self, over: Callable[[], bool]) -> None:
+        super().__init__()
+        self._over = over
+
+    def __call__(self) -> bool:
+        return super().__call__() or self._over()
 
 
 class Greedy:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import click
 
 from edge_runtime.cli.console import SectionedCommand
+from edge_runtime.cli.flags import Flags
 from edge_runtime.errors import VerificationError
 from edge_runtime.ort.session import DEVICES
 
@@ -19,6 +20,8 @@ EXIT_NO_READ = 11
 
 
 class EdgeRun(SectionedCommand):
+    """The command's function takes all values in one object, `Flags`."""
+
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
         "Input": ("source", "stride", "max_frames", "realtime", "reconnect_seconds", "verify"),
         "Judging": ("conf", "iou", "max_det", "classes"),
@@ -38,6 +41,12 @@ class EdgeRun(SectionedCommand):
             "verbose",
         ),
     }
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call the function."""
+        if self.callback is None:
+            raise TypeError("a command without a function")
+        return ctx.invoke(self.callback, Flags(ctx.params))
 
 
 _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (

@@ -53,11 +53,15 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Served:
-    """What serving several sources adds to a record."""
+    """When a verdict came: what serving several sources adds to a record.
+
+    `batch`: frames that were judged together, this one included; it is counted, and not recorded.
+    """
 
     latency_ms: float
     late: bool
     degraded: tuple[str, ...] = ()
+    batch: int = 1
 
 
 def event_id(captured: datetime) -> str:

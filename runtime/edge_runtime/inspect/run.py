@@ -1,86 +1,79 @@
-"""The loop: frames in, records out."""
+"""The way of a frame, of one source and of many: source -> (wait, batch) -> judge -> record -> sinks -> summary.
+
+What differs is who drives it: one thread that takes turns (in_turn.py), or readers and lanes (serving/). The stages are
+the same, and so is the one owner of sources and sinks, which is here.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from edge_runtime.errors import DataError
-from edge_runtime.inspect.record import ModelIdentity, make_record
-from edge_runtime.inspect.sinks.base import Sink
-from edge_runtime.inspect.sources.base import Frame, Source
+from edge_runtime.inspect.feed import Feed
+from edge_runtime.inspect.record import ModelIdentity
+from edge_runtime.inspect.recorder import Recorder
+from edge_runtime.inspect.sources.guard import GuardedSource
+from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.summary import Summary
-from edge_runtime.results import Judge, Result, RunCall
+from edge_runtime.results import Judge
 
-__all__ = ["RunOptions", "judge", "run"]
+__all__ = ["Driver", "run"]
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """`batch` images go to the engine at once (never wait for a live source); `max_frames` None: no limit."""
+class Driver(Protocol):
+    """Brings the frames of all feeds through the engine to the recorder; opens nothing and closes nothing of them."""
 
-    batch: int = 1
-    max_frames: int | None = None
+    @property
+    def timed(self) -> bool:
+        """Whether records and summary say when verdicts came, and what became of each source."""
+        ...
+
+    def __call__(self, engine: Judge, feeds: Sequence[Feed], recorder: Recorder, stop: Stop) -> None:
+        """Return when all sources have ended, or `stop()` is true and what was read by then is recorded."""
+        ...
 
 
 def run(
     engine: Judge,
-    source: Source,
-    sinks: Sequence[Sink],
+    feeds: Sequence[Feed],
+    driver: Driver,
     summary: Summary,
-    options: RunOptions | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Stop | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Judge every frame of `source`, give it to every sink, count it in `summary`, close sinks and source.
+    """Judge every frame of the feeds, give it to its feed's sinks, count it in `summary`, close sinks and sources.
 
-    Ends at the source's end, after `max_frames`, or when `stop()` is true, then with the frames already
-    read judged. Whatever happens, the summary holds what was done and every sink was closed once.
+    Ends when all sources have, after each feed's `max_frames`, or when `stop()` is true, then with the frames already
+    read judged. Whatever happens, the summary holds what was done, and every sink and source was closed once, but for a
+    source whose reader hangs: that one is left to it, and the summary says so. The engine stays open.
     """
-    options = options or RunOptions()
-    model = ModelIdentity.of(engine.manifest, engine.bundle_sha256)
-    size = 1 if source.kind == "live" else options.batch
+    stop = stop or Stop()
     started = clock()
     with contextlib.ExitStack() as cleanup:
-        cleanup.callback(_finish, summary, source, started, clock)
-        cleanup.callback(source.close)
-        for sink in sinks:
-            cleanup.callback(sink.close)
-        for frames in _batches(itertools.islice(source, options.max_frames), size, stop):
-            for frame, result in judge(engine.run, frames):
-                record = make_record(frame, result, model)
-                summary.add(record, read=frame.image is not None)
-                for sink in sinks:
-                    sink.write(frame, result, record)
+        cleanup.callback(_finish, summary, feeds, started, clock)
+        guarded = [dataclasses.replace(feed, source=GuardedSource(feed.source)) for feed in feeds]
+        for feed in guarded:
+            cleanup.callback(_close, feed, summary)
+            for sink in feed.sinks:
+                cleanup.callback(sink.close)
+        cleanup.callback(stop.end)  # a reader that waits for a frame need not
+        model = ModelIdentity.of(engine.manifest, engine.bundle_sha256)
+        driver(engine, guarded, Recorder(model, summary, guarded if driver.timed else ()), stop)
 
 
-def _finish(summary: Summary, source: Source, started: float, clock: Callable[[], float]) -> None:
+def _close(feed: Feed, summary: Summary) -> None:
+    feed.source.close()
+    if isinstance(feed.source, GuardedSource) and feed.source.left:
+        summary.left.append(feed.name)
+
+
+def _finish(summary: Summary, feeds: Sequence[Feed], started: float, clock: Callable[[], float]) -> None:
     summary.seconds = clock() - started
-    summary.dropped = source.dropped
-
-
-def _batches(frames: Iterator[Frame], size: int, stop: Callable[[], bool]) -> Iterator[list[Frame]]:
-    while not stop() and (batch := list(itertools.islice(frames, size))):
-        yield batch
-
-
-def judge(run_images: RunCall, frames: Sequence[Frame]) -> list[tuple[Frame, Result]]:
-    """Return each frame with its result. One without an image is NO_READ and never reaches the model.
-
-    When the engine refuses a picture, that one alone becomes a frame with an error.
-    """
-    images = [frame.image for frame in frames if frame.image is not None]
-    try:
-        results = iter(run_images(images) if images else ())
-    except DataError as error:
-        if len(frames) == 1:
-            return judge(run_images, [dataclasses.replace(frames[0], image=None, error=str(error))])
-        return [pair for frame in frames for pair in judge(run_images, [frame])]
-    return [(frame, _no_read(frame) if frame.image is None else next(results)) for frame in frames]
-
-
-def _no_read(frame: Frame) -> Result:
-    return Result("NO_READ", (frame.error or "no image",), ())
+    for feed in feeds:
+        if not summary.sources:
+            summary.dropped += feed.source.dropped
+        elif feed.source.dropped:
+            summary.sources[feed.name].dropped["not taken in time"] += feed.source.dropped

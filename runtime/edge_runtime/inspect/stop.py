@@ -11,7 +11,7 @@ __all__ = ["Stop", "stop_on_signals"]
 
 
 class Stop:
-    """Tells a loop to end: by `signal` (its number, 0 for none) or because the user is `done`."""
+    """Tells a run to end: by `signal` (its number, 0 for none), or because the user or the run itself is `done`."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -20,6 +20,10 @@ class Stop:
     def __call__(self) -> bool:
         """Return whether the loop should end."""
         return self.done or self.signal != 0
+
+    def end(self) -> None:
+        """Say that nothing more is wanted."""
+        self.done = True
 
     @property
     def exit_code(self) -> int:

@@ -58,13 +58,13 @@ class SourceFigures:
         self.missed = 0
         self._batches = 0.0
 
-    def add(self, verdict: Verdict, served: Served | None, batch: int) -> None:
-        """Count one frame that was judged together with `batch` - 1 others; `served` None: it could not be read."""
+    def add(self, verdict: Verdict, served: Served | None) -> None:
+        """Count one frame; `served` None: it could not be read."""
         self.verdicts[verdict] += 1
         if served is not None:
             self.latency.add(served.latency_ms)
             self.missed += served.late
-            self._batches += 1 / max(batch, 1)
+            self._batches += 1 / max(served.batch, 1)
 
     @property
     def mean_batch(self) -> float:
@@ -105,6 +105,8 @@ class Summary:
         self.sources: dict[str, SourceFigures] = {}
         # What was given up to keep up, and why.
         self.degraded: list[str] = []
+        # Sources whose reader did not come back, and that were left to it.
+        self.left: list[str] = []
         self._failures: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
@@ -140,6 +142,7 @@ class Summary:
             lines.append(f"dropped  {self.dropped} frames came faster than they could be judged")
         lines += _counted("failed   ", self._failures, self.unread)
         lines += _counted("not judged  ", self._unjudged, self.verdicts["NO_READ"] - self.unread)
+        lines += [f"left     {name}: its reader hangs, so it was not closed under it" for name in self.left]
         if self.limit_bytes:
             held = "within" if self.peak_bytes <= self.limit_bytes else "ABOVE"
             peak, limit = format_size(self.peak_bytes), format_size(self.limit_bytes)

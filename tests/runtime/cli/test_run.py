@@ -20,6 +20,7 @@ from edge_runtime.cli import run as cli
 from edge_runtime.cli.console import run_command
 from edge_runtime.cli.sample import Sample, find_sample
 from edge_runtime.errors import EngineError, MemoryLimitError
+from edge_runtime.inspect import opening, room
 from edge_runtime.inspect.fake_engine import FakeEngine, fake_ng, fake_ok
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.results import Result
@@ -44,7 +45,7 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Opened:
     stand_in = Opened(FakeEngine([fake_ok(), fake_ng()]))
-    monkeypatch.setattr(cli, "open_bundle", stand_in)
+    monkeypatch.setattr(opening, "open_bundle", stand_in)
     real = cli.bundle_sha256
     monkeypatch.setattr(cli, "bundle_sha256", lambda path: real(path) if path.name == "none.edge" else "f" * 64)
     monkeypatch.chdir(tmp_path)
@@ -299,8 +300,9 @@ def test_a_missing_sample_says_where_it_was_looked_for(
 
 PROGRAM = """
 import edge_runtime.cli.run as cli
+import edge_runtime.inspect.opening as opening
 from edge_runtime.inspect.fake_engine import FakeEngine
-cli.open_bundle = lambda *args, **settings: FakeEngine()
+opening.open_bundle = lambda *args, **settings: FakeEngine()
 cli.bundle_sha256 = lambda path: "f" * 64
 cli.main()
 """
@@ -364,7 +366,7 @@ def test_a_memory_limit_reaches_the_engine_with_what_frames_take(limited: Path, 
     assert edge_run(limited, "--source", boards, *flags) == 0
     expected = {"memory_limit": 160_000_000, "batch": 2, "use_cache": False, "lock_memory": True, "prepare": True}
     assert {name: opened.settings[name] for name in expected} == expected
-    assert opened.settings["reserve_bytes"] == cli._RUN_BYTES + cli._FRAME_COPIES * 2 * 48 * 64 * 3
+    assert opened.settings["reserve_bytes"] == room.RUN_BYTES + room.FRAME_COPIES * 2 * 48 * 64 * 3
 
 
 def test_without_a_limit_nothing_is_reserved(opened: Opened, boards: Path) -> None:
@@ -405,7 +407,7 @@ def test_a_limit_that_is_too_small_is_code_12_in_one_line(
         progress("block 1 of 3", 0, 3)
         raise MemoryLimitError("a limit of 1.0 MB cannot be met", 90_000_000)
 
-    monkeypatch.setattr(cli, "open_bundle", refuse)
+    monkeypatch.setattr(opening, "open_bundle", refuse)
     assert edge_run(limited, "--source", boards, "--memory-limit", "1MB") == 12
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == "error: a limit of 1.0 MB cannot be met"

@@ -16,9 +16,10 @@ from tiny_bundle import make_bundle
 
 from edge_runtime.cli import run as cli
 from edge_runtime.cli.console import run_command
+from edge_runtime.cli.flags import deadlines_of, priorities_of
 from edge_runtime.errors import MemoryLimitError, UsageError
+from edge_runtime.inspect import opening, room
 from edge_runtime.inspect.fake_engine import FakeEngine, fake_ng, fake_ok
-from edge_runtime.inspect.serving.command import deadlines_of, priorities_of
 
 
 class Opened:
@@ -39,7 +40,7 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Opened:
     stand_in = Opened()
-    monkeypatch.setattr(cli, "open_bundle", stand_in)
+    monkeypatch.setattr(opening, "open_bundle", stand_in)
     monkeypatch.setattr(cli, "bundle_sha256", lambda path: "f" * 64)
     monkeypatch.chdir(tmp_path)
     for name, count in (("a", 3), ("b", 5)):
@@ -234,7 +235,7 @@ def test_within_a_limit_the_frames_of_all_sources_are_counted(opened: Opened, ti
     assert limited(tiny, "--source", "a", "--source", "b") == 0
     size = 48 * 64 * 3
     held = 3  # of each: one runs, one waits, one comes; and one is being read
-    expected = cli._RUN_BYTES + 2 * (held + 1) * size + (cli._FRAME_COPIES - 1) * size * 2
+    expected = room.RUN_BYTES + 2 * (held + 1) * size + (room.FRAME_COPIES - 1) * size * 2
     assert {name: opened.calls[0][name] for name in ("batch", "reserve_bytes", "preempt")} == {
         "batch": 2,
         "reserve_bytes": expected,

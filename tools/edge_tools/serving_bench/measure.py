@@ -15,8 +15,10 @@ import numpy as np
 from edge_runtime import Engine
 from edge_runtime.batching import AdaptivePolicy, Costs
 from edge_runtime.batching.vocabulary import CostTable, Policy
+from edge_runtime.inspect.feed import Feed
 from edge_runtime.inspect.record import Record
-from edge_runtime.inspect.serving import Feed, ServeOptions, frames_held, measure_costs, serve
+from edge_runtime.inspect.run import run
+from edge_runtime.inspect.serving import Serving, frames_held, measure_costs
 from edge_runtime.inspect.sources import Frame, RealtimeSource
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.results import Result
@@ -156,7 +158,7 @@ def _capacity(engine: Engine, setup: Setup, table: CostTable) -> float:
     summary = Summary()
     held = frames_held(setup.streams, engine.lanes, Costs(table).largest)
     feeds = [Feed(source, source.name, held=held) for source in sources]
-    serve(engine, feeds, [[] for _ in feeds], summary, ServeOptions(table))
+    run(engine, feeds, Serving(table), summary)
     return summary.frames / summary.seconds
 
 
@@ -176,9 +178,9 @@ def _play(
         RealtimeSource(source, fps, phase=phase)
         for source, phase in zip(_videos(setup, frames, lambda: True), phases, strict=True)
     ]
-    feeds = [Feed(source, source.name, deadline_ms=deadline_ms, held=engine.lanes + 2) for source in paced]
     sink, summary = _Latencies(), Summary()
-    serve(engine, feeds, [[sink] for _ in feeds], summary, ServeOptions(table, policy=policy))
+    feeds = [Feed(source, source.name, [sink], deadline_ms=deadline_ms, held=engine.lanes + 2) for source in paced]
+    run(engine, feeds, Serving(table, policy=policy), summary)
     tally.ms += sink.ms
     tally.offered.append(fps * setup.streams)
     for figures in summary.sources.values():

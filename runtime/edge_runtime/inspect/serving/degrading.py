@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_runtime.batching.degrade import Ladder, Load, Rung, Step, next_rung
-from edge_runtime.inspect.serving.feed import Feed
+from edge_runtime.inspect.feed import Feed
 
 __all__ = ["Degrading", "ladder_of"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,115 +13,87 @@ from edge_runtime.batching import AdaptivePolicy
 from edge_runtime.batching.forecast import ArrivalForecaster
 from edge_runtime.batching.vocabulary import CostTable, Policy
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.record import ModelIdentity, Served, make_record
+from edge_runtime.inspect.feed import Feed
+from edge_runtime.inspect.record import Served
+from edge_runtime.inspect.recorder import Recorder
 from edge_runtime.inspect.serving.core import Core, Explain
 from edge_runtime.inspect.serving.degrading import Degrading, ladder_of
-from edge_runtime.inspect.serving.feed import Feed, Outcome
+from edge_runtime.inspect.serving.outcome import Outcome
 from edge_runtime.inspect.serving.refitting import Refitting
 from edge_runtime.inspect.serving.server import Server
-from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sources.base import Frame
-from edge_runtime.inspect.summary import SourceFigures, Summary
+from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Judge
 
-__all__ = ["ServeOptions", "serve"]
+__all__ = ["Serving"]
 
-_PATIENCE = 2.0  # seconds for a reader to end; one that hangs in a driver is left alone
+_PATIENCE = 2.0  # seconds after the stop for a reader to come back; one that hangs in a driver is not waited for
+_LOOK_AGAIN = 0.5  # seconds between two looks whether the run was stopped, where nothing comes
 
 
 @dataclass(frozen=True)
-class ServeOptions:
-    """`table`: what batches cost. `max_frames` of each source, None: no limit. `policy` None: edge-run's own.
+class Serving:
+    """A driver (run.Driver). `table`: what batches cost. `policy` None: edge-run's own.
 
-    `plain`: records and summary are those of a single source that nothing is asked of but its verdicts.
+    `timed` False: records and summary are those of a single source that nothing is asked of but its verdicts.
     """
 
     table: CostTable
-    plain: bool = False
-    max_frames: int | None = None
+    timed: bool = True
     policy: Policy | None = None
     explain: Explain = lambda state, decision: None
+    clock: Callable[[], float] = time.monotonic
+    patience: float = _PATIENCE
 
+    def __call__(self, engine: Judge, feeds: Sequence[Feed], recorder: Recorder, stop: Stop) -> None:
+        """Judge the frames of all feeds; each feed's are recorded in the order of its source.
 
-def serve(
-    engine: Judge,
-    feeds: Sequence[Feed],
-    sinks: Sequence[Sequence[Sink]],
-    summary: Summary,
-    options: ServeOptions,
-    stop: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Judge the frames of all feeds, give each to its feed's sinks in the order of its source, count it in `summary`.
-
-    Ends when all sources have, or when `stop()` is true, then with the frames already read judged. A source that fails
-    is said to be NO_READ, the others go on, and its SourceError is raised at the end. Whatever happens, the summary
-    holds what was done, and every sink and source was closed.
-    """
-    model = ModelIdentity.of(engine.manifest, engine.bundle_sha256)
-    names = {feed.name: index for index, feed in enumerate(feeds)}
-    figures = {feed.name: SourceFigures() for feed in feeds}
-    if not options.plain:
-        summary.sources = figures
-    failures: list[SourceError] = []
-    started = clock()
-    with contextlib.ExitStack() as cleanup:
-        cleanup.callback(_finish, summary, feeds, started, clock)
-        for sink in [sink for several in sinks for sink in several]:
-            cleanup.callback(sink.close)
+        A source that fails is said to be NO_READ, the others go on, and its SourceError is raised at the end.
+        """
         core = Core(
-            options.policy or AdaptivePolicy(),
-            Refitting(options.table),
+            self.policy or AdaptivePolicy(),
+            Refitting(self.table),
             engine.lanes,
             engine.preemptible,
             ArrivalForecaster(),
-            options.explain,
+            self.explain,
         )
         degrading = Degrading(ladder_of(feeds), engine.lanes)
-        summary.degraded = degrading.said
-        server = Server(engine, core, degrading, clock)
-        readers = [_Reader(server, feed, options.max_frames, stop, failures) for feed in feeds]
-        cleanup.callback(_end, readers)
-        cleanup.callback(server.close)
-        for reader in readers:
-            reader.start()
-        while server.error is None and not (_ended(readers) and server.idle and server.outcomes.empty()):
-            outcome = server.outcomes.get()
-            if outcome is not None:
-                index = names[outcome.feed.name]
-                _write(outcome, model, sinks[index], summary, figures[outcome.feed.name], options.plain)
-                server.taken(outcome)
-        if server.error is not None:
-            raise server.error
-    if failures:
-        raise failures[0]
+        recorder.summary.degraded = degrading.said
+        server = Server(engine, core, degrading, self.clock)
+        with contextlib.closing(server):
+            readers = [_Reader(server, feed, stop) for feed in feeds]
+            self._record(server, readers, recorder, stop)
+        failures = [reader.failure for reader in readers if reader.failure is not None]
+        if failures:
+            raise failures[0]
+
+    def _record(self, server: Server, readers: Sequence[_Reader], recorder: Recorder, stop: Stop) -> None:
+        """Write what comes out until nothing more does. Raises what went wrong in another thread."""
+        stopped: float | None = None
+        while server.error is None:
+            ended = all(reader.ended.is_set() for reader in readers)
+            if stopped is None and stop():
+                stopped = self.clock()
+            given_up = stopped is not None and self.clock() - stopped > self.patience
+            if (ended or given_up) and server.idle and server.outcomes.empty():
+                return
+            with contextlib.suppress(queue.Empty):
+                outcome = server.outcomes.get(timeout=_LOOK_AGAIN)
+                if outcome is not None:
+                    _write(outcome, recorder)
+                    server.taken(outcome)
+        raise server.error
 
 
 class _Reader:
-    """A thread that submits a feed's frames, one after another."""
+    """A thread that submits a feed's frames, one after another. One that hangs ends with the process."""
 
-    def __init__(
-        self,
-        server: Server,
-        feed: Feed,
-        max_frames: int | None,
-        stop: Callable[[], bool],
-        failures: list[SourceError],
-    ) -> None:
-        self.feed = feed
-        self._server, self._most, self._stop, self._failures = server, max_frames, stop, failures
+    def __init__(self, server: Server, feed: Feed, stop: Stop) -> None:
+        self._server, self._feed, self._stop = server, feed, stop
+        self.failure: SourceError | None = None
         self.ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"edgeline-read {feed.name}", daemon=True)
-
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
-
-    def join(self) -> bool:
-        """Wait for the end, not for ever; tell whether it came."""
-        if self._thread.ident is not None:
-            self._thread.join(_PATIENCE)
-        return not self._thread.is_alive()
+        threading.Thread(target=self._work, name=f"edgeline-read {feed.name}", daemon=True).start()
 
     def _work(self) -> None:
         try:
@@ -135,46 +107,18 @@ class _Reader:
     def _read(self) -> None:
         number = -1
         try:
-            for count, frame in enumerate(self.feed.source, 1):
+            for frame in self._feed.frames():
                 number = frame.frame_id
-                if not self._server.submit(self.feed, frame) or self._stop() or count == self._most:
+                if not self._server.submit(self._feed, frame) or self._stop():
                     return
         except SourceError as error:
-            self._failures.append(error)
-            self._server.submit(self.feed, Frame(self.feed.name, number + 1, "lost", error=str(error)))
+            self.failure = error
+            self._server.submit(self._feed, Frame(self._feed.name, number + 1, "lost", error=str(error)))
 
 
-def _write(
-    outcome: Outcome, model: ModelIdentity, sinks: Sequence[Sink], summary: Summary, figures: SourceFigures, plain: bool
-) -> None:
+def _write(outcome: Outcome, recorder: Recorder) -> None:
     if outcome.result is None:
-        figures.dropped[outcome.dropped] += 1
-        return
-    # Two sources may have one name: records tell them apart.
-    frame = dataclasses.replace(outcome.frame, source=outcome.feed.name)
-    served = Served(outcome.latency_ms, outcome.missed, outcome.degraded)
-    record = make_record(frame, outcome.result, model, None if plain else served)
-    read = frame.image is not None
-    summary.add(record, read)
-    figures.add(outcome.result.verdict, served if read else None, outcome.batch)
-    for sink in sinks:
-        sink.write(frame, outcome.result, record)
-
-
-def _ended(readers: Sequence[_Reader]) -> bool:
-    return all(reader.ended.is_set() for reader in readers)
-
-
-def _end(readers: Sequence[_Reader]) -> None:
-    for reader in readers:
-        if reader.join():  # a capture must not be freed under a thread that reads from it
-            reader.feed.source.close()
-
-
-def _finish(summary: Summary, feeds: Sequence[Feed], started: float, clock: Callable[[], float]) -> None:
-    summary.seconds = clock() - started
-    for feed in feeds:
-        if not summary.sources:
-            summary.dropped += feed.source.dropped
-        elif feed.source.dropped:
-            summary.sources[feed.name].dropped["not taken in time"] += feed.source.dropped
+        recorder.dropped(outcome.feed, outcome.dropped)
+    else:
+        served = Served(outcome.latency_ms, outcome.missed, outcome.degraded, outcome.batch)
+        recorder.write(outcome.feed, outcome.frame, outcome.result, served)

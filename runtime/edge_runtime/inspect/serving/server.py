@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_runtime.batching.vocabulary import Request
-from edge_runtime.inspect.run import judge
+from edge_runtime.inspect.feed import Feed
+from edge_runtime.inspect.judging import judge
 from edge_runtime.inspect.serving.core import Batch, Core
 from edge_runtime.inspect.serving.degrading import Degrading
-from edge_runtime.inspect.serving.feed import Feed, Outcome
 from edge_runtime.inspect.serving.order import InOrder
+from edge_runtime.inspect.serving.outcome import Outcome
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.ort.affinity import staying_on
 from edge_runtime.results import Judge, RunCall, UrgentCall

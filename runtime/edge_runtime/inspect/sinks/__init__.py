@@ -1,9 +1,9 @@
 """Where records and pictures go."""
 
-from edge_runtime.inspect.sinks.base import FakeSink, Sink
+from edge_runtime.inspect.sinks.base import FakeSink, OutputSettings, Sink
 from edge_runtime.inspect.sinks.labels import CropSink, TextSink
 from edge_runtime.inspect.sinks.lines import HumanSink, JsonSink
-from edge_runtime.inspect.sinks.open import SaveOptions, open_many_sinks, open_sinks
+from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sinks.pictures import ImageSink, VideoSink
 from edge_runtime.inspect.sinks.window import WindowSink, window_possible
 
@@ -13,12 +13,11 @@ __all__ = [
     "HumanSink",
     "ImageSink",
     "JsonSink",
-    "SaveOptions",
+    "OutputSettings",
     "Sink",
     "TextSink",
     "VideoSink",
     "WindowSink",
-    "open_many_sinks",
     "open_sinks",
     "window_possible",
 ]

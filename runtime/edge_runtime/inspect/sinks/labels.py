@@ -7,11 +7,12 @@ from pathlib import Path
 
 from edge_runtime.files.atomic import write_bytes, write_text
 from edge_runtime.inspect.record import Record
+from edge_runtime.inspect.sinks.base import Opened, Target
 from edge_runtime.inspect.sinks.pictures import encode_image, make_folder
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import Prediction, Result
 
-__all__ = ["CropSink", "TextSink", "crop_bounds", "yolo_line"]
+__all__ = ["CropSink", "TextSink", "crop_bounds", "open_crops", "open_labels", "yolo_line"]
 
 
 def yolo_line(prediction: Prediction, width: int, height: int) -> str:
@@ -76,3 +77,19 @@ class CropSink:
 
     def close(self) -> None:
         """Every file is already complete."""
+
+
+def open_labels(target: Target) -> Opened | None:
+    """Open what --save-txt asks for."""
+    if not target.settings.labels:
+        return None
+    folder = target.folder() / "labels"
+    return Opened(TextSink(folder), "labels", folder)
+
+
+def open_crops(target: Target) -> Opened | None:
+    """Open what --save-crop asks for."""
+    if not target.settings.crops:
+        return None
+    folder = target.folder() / "crops"
+    return Opened(CropSink(folder), "crops", folder)

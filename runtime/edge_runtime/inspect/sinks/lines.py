@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TextIO
 
 import click
@@ -9,10 +10,11 @@ import click
 from edge_runtime.bundle.facts import Verdict
 from edge_runtime.errors import OutputError
 from edge_runtime.inspect.record import Record, to_line
+from edge_runtime.inspect.sinks.base import Opened, Target
 from edge_runtime.inspect.sources.base import Frame, SourceKind
 from edge_runtime.results import Result
 
-__all__ = ["HumanSink", "JsonSink", "human_line", "write_line"]
+__all__ = ["HumanSink", "JsonSink", "human_line", "open_lines", "write_line"]
 
 _COLOURS: dict[Verdict, str] = {"OK": "green", "NG": "red", "NO_READ": "yellow"}
 _WORDS: dict[SourceKind, str] = {"image": "image", "video": "frame", "live": "frame"}
@@ -102,3 +104,12 @@ def _seen(result: Result) -> str:
         counts[prediction.name] = counts.get(prediction.name, 0) + 1
     # --classes may leave nothing to report of what made the verdict.
     return ", ".join(f"{name} x{count}" for name, count in counts.items()) or ", ".join(result.reasons)
+
+
+def open_lines(target: Target) -> Opened | None:
+    """Open what writes to standard output."""
+    if target.settings.lines is None:
+        return None
+    if target.settings.lines == "json":
+        return Opened(JsonSink(sys.stdout))
+    return Opened(HumanSink(sys.stdout, target.source.kind, target.source.total, sys.stdout.isatty()))

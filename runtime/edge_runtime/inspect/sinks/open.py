@@ -1,95 +1,74 @@
-"""From what the user wants saved to sinks in an output folder that holds nothing else."""
+"""From what the user wants written and shown to sinks, in an output folder that holds nothing else: one table."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.files.atomic import writing
-from edge_runtime.inspect.sinks.base import Sink
-from edge_runtime.inspect.sinks.labels import CropSink, TextSink
-from edge_runtime.inspect.sinks.pictures import ImageSink, VideoSink
+from edge_runtime.inspect.sinks.base import Opened, OutputSettings, Sink, Target
+from edge_runtime.inspect.sinks.labels import open_crops, open_labels
+from edge_runtime.inspect.sinks.lines import open_lines
+from edge_runtime.inspect.sinks.pictures import open_pictures
+from edge_runtime.inspect.sinks.window import open_window
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.inspect.sources.images import unused_stem
-from edge_runtime.inspect.sources.open import safe_stem
+from edge_runtime.inspect.sources.images import safe_stem, unused_stem
+from edge_runtime.inspect.stop import Stop
 
-__all__ = ["SaveOptions", "open_many_sinks", "open_sinks"]
+__all__ = ["SINKS", "open_sinks"]
 
-
-@dataclass(frozen=True)
-class SaveOptions:
-    """What is saved to files. `output` None: runs/MODEL, or the first free of runs/MODEL-2, -3, ..."""
-
-    pictures: bool = False
-    labels: bool = False
-    crops: bool = False
-    output: Path | None = None
-
-    @property
-    def anything(self) -> bool:
-        """Return whether an output folder is needed."""
-        return self.pictures or self.labels or self.crops
+# A new sink is one file and one row: a class as in base.py, and a function that opens it where the settings ask for it
+# (None: they do not). Each frame goes through them in this order: a verdict is announced once its files are there.
+SINKS: tuple[Callable[[Target], Opened | None], ...] = (
+    open_pictures,
+    open_labels,
+    open_crops,
+    open_window,
+    open_lines,
+)
 
 
 def open_sinks(
-    options: SaveOptions, model: str, source: Source, cleanup: contextlib.ExitStack
-) -> tuple[list[Sink], list[tuple[str, Path]]]:
-    """Return the sinks, and what is saved where; `cleanup` closes them should the run not come to it.
+    settings: OutputSettings,
+    model: str,
+    sources: Sequence[tuple[str, Source]],
+    stop: Stop,
+    cleanup: contextlib.ExitStack,
+) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
+    """Return each source's sinks, and what is saved where; `cleanup` closes them should the run not come to it.
 
+    `sources` by names of which there are no two; each of several has a folder of its own in the one that is asked for.
     Raises UsageError when the folder has files in it, OutputError when it cannot be written.
     """
-    if not options.anything:
-        return [], []
-    return _open_in(_folder(options, model), options, source, cleanup)
-
-
-def open_many_sinks(
-    options: SaveOptions, model: str, sources: Sequence[tuple[str, Source]], cleanup: contextlib.ExitStack
-) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
-    """The same for several sources by name: each has a folder of its own in the one that is asked for."""
-    if not options.anything:
-        return [[] for _ in sources], []
-    folder = _folder(options, model)
+    alone = len(sources) == 1
+    folder = functools.cache(functools.partial(_folder, settings, model))
     sinks: list[list[Sink]] = []
     saved: list[tuple[str, Path]] = []
-    taken: set[str] = set()
+    stems: set[str] = set()
     for name, source in sources:
-        stem = unused_stem(safe_stem(Path(name).stem if source.kind != "live" else name), taken)
-        taken.add(stem)
-        found, places = _open_in(_new_folder(folder / stem), options, source, cleanup)
-        sinks.append(found)
-        saved += places
+        stem = unused_stem(safe_stem(Path(name).stem if source.kind != "live" else name), stems)
+        stems.add(stem)
+        own = folder if alone else functools.cache(functools.partial(_folder_in, folder, stem))
+        target = Target(settings, source, name, alone, own, stop)
+        sinks.append([])
+        for row in SINKS:
+            opened = row(target)
+            if opened is not None:
+                cleanup.callback(opened.sink.close)
+                sinks[-1].append(opened.sink)
+                saved += [(opened.saves, opened.place)] if opened.place is not None else []
     return sinks, saved
 
 
-def _folder(options: SaveOptions, model: str) -> Path:
-    return _given_folder(options.output) if options.output else _new_folder(Path("runs") / safe_stem(model))
+def _folder(settings: OutputSettings, model: str) -> Path:
+    return _given_folder(settings.folder) if settings.folder else _new_folder(Path("runs") / safe_stem(model))
 
 
-def _open_in(
-    folder: Path, options: SaveOptions, source: Source, cleanup: contextlib.ExitStack
-) -> tuple[list[Sink], list[tuple[str, Path]]]:
-    sinks: list[Sink] = []
-    saved: list[tuple[str, Path]] = []
-
-    def add(sink: Sink, what: str, place: Path) -> None:
-        cleanup.callback(sink.close)
-        sinks.append(sink)
-        saved.append((what, place))
-
-    if options.pictures and source.kind == "image":
-        add(ImageSink(folder), "annotated images", folder)
-    elif options.pictures:
-        target = folder / f"{safe_stem(Path(source.name).stem)}.mp4"
-        add(VideoSink(target, source.fps, live=source.kind == "live"), "annotated video", target)
-    if options.labels:
-        add(TextSink(folder / "labels"), "labels", folder / "labels")
-    if options.crops:
-        add(CropSink(folder / "crops"), "crops", folder / "crops")
-    return sinks, saved
+def _folder_in(folder: Callable[[], Path], stem: str) -> Path:
+    return _new_folder(folder() / stem)
 
 
 def _new_folder(wanted: Path) -> Path:

@@ -16,14 +16,16 @@ import numpy as np
 from edge_runtime.errors import OutputError
 from edge_runtime.files.atomic import sync_path, write_bytes, writing
 from edge_runtime.inspect.record import Record
+from edge_runtime.inspect.sinks.base import Opened, Target
 from edge_runtime.inspect.sources.base import Frame
+from edge_runtime.inspect.sources.images import safe_stem
 from edge_runtime.results import Result
 from edge_runtime.vision.draw import draw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ImageSink", "VideoSink", "encode_image", "make_folder"]
+__all__ = ["ImageSink", "VideoSink", "encode_image", "make_folder", "open_pictures"]
 
 _DEFAULT_FPS = 25.0
 _LONGEST_GAP_S = 10.0  # of a live recording that is filled by repeating a frame
@@ -176,3 +178,14 @@ def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     if picture.shape[1] - width in (0, 1) and picture.shape[0] - height in (0, 1):
         return np.ascontiguousarray(picture[:height, :width])
     return cast("NDArray[np.uint8]", cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+
+
+def open_pictures(target: Target) -> Opened | None:
+    """Open what --save asks for: images of images, one video of everything else."""
+    if not target.settings.pictures:
+        return None
+    source, folder = target.source, target.folder()
+    if source.kind == "image":
+        return Opened(ImageSink(folder), "annotated images", folder)
+    place = folder / f"{safe_stem(Path(source.name).stem)}.mp4"
+    return Opened(VideoSink(place, source.fps, live=source.kind == "live"), "annotated video", place)

@@ -8,12 +8,13 @@ import sys
 import cv2
 
 from edge_runtime.inspect.record import Record
+from edge_runtime.inspect.sinks.base import Opened, Target
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Result
 from edge_runtime.vision.draw import draw
 
-__all__ = ["WindowSink", "window_possible"]
+__all__ = ["WindowSink", "open_window", "window_possible"]
 
 _TITLE = "edge-run (q ends)"
 
@@ -41,10 +42,17 @@ class WindowSink:
         if frame.image is not None:
             cv2.imshow(self._title, draw(frame.image, result))
         if cv2.waitKey(1) & 0xFF == ord("q"):
-            self._stop.done = True
+            self._stop.end()
 
     def close(self) -> None:
         """Close the window."""
         if self._open:
             cv2.destroyAllWindows()
             self._open = False
+
+
+def open_window(target: Target) -> Opened | None:
+    """Open a window where there can be one."""
+    if not (target.settings.window and window_possible()):
+        return None
+    return Opened(WindowSink(target.stop, _TITLE if target.alone else f"edge-run {target.name} (q ends)"))

@@ -2,8 +2,9 @@
 
 from edge_runtime.inspect.sources.base import FakeSource, Frame, Source, SourceKind
 from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, ImageSource, read_image
-from edge_runtime.inspect.sources.live import LiveOptions, LiveSource
-from edge_runtime.inspect.sources.open import SourceOptions, in_real_time, looks_like_source, looks_live, open_source
+from edge_runtime.inspect.sources.live import LiveSource
+from edge_runtime.inspect.sources.open import in_real_time, looks_like_source, looks_live, open_source
+from edge_runtime.inspect.sources.options import LiveOptions, SourceOptions
 from edge_runtime.inspect.sources.realtime import RealtimeSource
 from edge_runtime.inspect.sources.video import VideoSource
 

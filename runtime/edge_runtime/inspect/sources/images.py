@@ -17,7 +17,7 @@ from edge_runtime.inspect.sources.base import Frame, SourceKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "images_in", "natural_key", "read_image", "unused_stem"]
+__all__ = ["IMAGE_SUFFIXES", "ImageSource", "images_in", "natural_key", "read_image", "safe_stem", "unused_stem"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jpe", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -123,3 +123,8 @@ def unused_stem(stem: str, taken: set[str]) -> str:
         number += 1
         candidate = f"{stem}-{number}"
     return candidate
+
+
+def safe_stem(text: str) -> str:
+    """Return text as part of a file name: letters, digits, dot, dash, underscore; never a hidden file."""
+    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"

@@ -15,28 +15,13 @@ import cv2
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.sources.base import Frame, SourceKind, now_utc
 from edge_runtime.inspect.sources.capture import Capture, as_bgr8
+from edge_runtime.inspect.sources.options import LIVE, LiveOptions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LiveOptions", "LiveSource"]
-
-
-@dataclass(frozen=True)
-class LiveOptions:
-    """How long to bear with a live source; seconds.
-
-    `reconnect` is how long a lost source is tried again (None: for ever); `silence` is how long it may give
-    nothing before a NO_READ frame says so; attempts to reconnect start `backoff` apart and double up to
-    `backoff_most`.
-    """
-
-    reconnect: float | None = None
-    silence: float = 10.0
-    backoff: float = 0.5
-    backoff_most: float = 10.0
-    poll: float = 0.2  # how often a waiting consumer looks whether it should stop
+__all__ = ["LiveSource"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +45,7 @@ class LiveSource:
         stem: str,
         connect: Callable[[], Capture | None],
         hint: str,
-        options: LiveOptions = LiveOptions(),
+        options: LiveOptions = LIVE,
         stop: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], bool] | None = None,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from edge_runtime.batching.vocabulary import BatchCost, CostTable, Priority
-from edge_runtime.inspect.serving import Feed
+from edge_runtime.inspect.feed import Feed
 from edge_runtime.inspect.serving.degrading import Degrading, ladder_of
 from edge_runtime.inspect.serving.refitting import Refitting
 from edge_runtime.inspect.sources import FakeSource
 
 
 def feed(name: str, priority: Priority = "normal", live: bool = True) -> Feed:
-    return Feed(FakeSource([], name, "live" if live else "video"), name, priority)
+    return Feed(FakeSource([], name, "live" if live else "video"), name, priority=priority)
 
 
 FRONT, BACK = feed("front"), feed("back", "background")

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_cases import PATIENCE, TABLE, Greedy, HeldEngine, picture
+from serving_cases import PATIENCE, TABLE, Greedy, HeldEngine, StopWhen, picture
 
 from edge_runtime.batching.vocabulary import Decision, Drop, Policy, State
 from edge_runtime.errors import DataError, EngineError, OutputError, SourceError
 from edge_runtime.inspect.fake_engine import FakeEngine, fake_ng, fake_ok
+from edge_runtime.inspect.feed import Feed, unique_names
 from edge_runtime.inspect.record import Record
-from edge_runtime.inspect.serving import Feed, ServeOptions, frames_held, measure_costs, serve, unique_names
+from edge_runtime.inspect.run import run
+from edge_runtime.inspect.serving import Serving, frames_held, measure_costs
 from edge_runtime.inspect.sinks import FakeSink
 from edge_runtime.inspect.sources import FakeSource, Frame
 from edge_runtime.inspect.summary import Summary
@@ -57,16 +59,13 @@ def served(
     sinks = sinks or [FakeSink() for _ in sources]
     more = feeds or [{}] * len(sources)
     names = unique_names([source.name for source in sources])
-    made = [Feed(source, name, **values) for source, name, values in zip(sources, names, more, strict=True)]
-    stop = options.pop("stop", lambda: False)
-    serve(
-        engine,
-        made,
-        [[sink] for sink in sinks],
-        summary,
-        ServeOptions(TABLE, policy=policy or Greedy(), **options),
-        stop,
-    )
+    max_frames = options.pop("max_frames", None)
+    made = [
+        Feed(source, name, [sink], max_frames=max_frames, **values)
+        for source, name, sink, values in zip(sources, names, sinks, more, strict=True)
+    ]
+    stop = StopWhen(options.pop("stop", lambda: False))
+    run(engine, made, Serving(TABLE, policy=policy or Greedy(), **options), summary, stop)
     return [sink.records for sink in sinks], summary
 
 
@@ -256,10 +255,10 @@ def test_records_say_the_latency_and_whether_it_was_too_late() -> None:
 
     sink, summary = FakeSink(), Summary()
     feeds = [
-        Feed(FakeSource([picture(0)], "a"), "a", deadline_ms=1.0),
-        Feed(FakeSource([picture(0)], "b"), "b", deadline_ms=1e9),
+        Feed(FakeSource([picture(0)], "a"), "a", [sink], deadline_ms=1.0),
+        Feed(FakeSource([picture(0)], "b"), "b", [sink], deadline_ms=1e9),
     ]
-    serve(FakeEngine(), feeds, [[sink], [sink]], summary, ServeOptions(TABLE, policy=Greedy()), clock=clock)
+    run(FakeEngine(), feeds, Serving(TABLE, policy=Greedy(), clock=clock), summary)
     by_source = {record["source"]: record for record in sink.records}
     assert (by_source["a"]["late"], by_source["b"]["late"]) == (True, False)
     assert by_source["a"]["latency_ms"] >= 1000.0
@@ -268,7 +267,7 @@ def test_records_say_the_latency_and_whether_it_was_too_late() -> None:
 
 
 def test_a_plain_run_has_the_records_and_the_summary_of_a_single_source() -> None:
-    records, summary = served(FakeEngine(lanes=2), [FakeSource([picture(0)] * 3, "a")], plain=True)
+    records, summary = served(FakeEngine(lanes=2), [FakeSource([picture(0)] * 3, "a")], timed=False)
     assert "latency_ms" not in records[0][0]
     assert summary.sources == {}
     assert [line.split()[0] for line in summary.lines()] == ["3", "latency"]

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.inspect.fake_engine import fake_ng, fake_ok
-from edge_runtime.inspect.sinks import CropSink, ImageSink, SaveOptions, Sink, TextSink, VideoSink, open_sinks
+from edge_runtime.inspect.sinks import CropSink, ImageSink, OutputSettings, Sink, TextSink, VideoSink
 from edge_runtime.inspect.sinks.labels import crop_bounds, yolo_line
+from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources import FakeSource, Frame, read_image
+from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Box, Prediction, Result
 
 IMAGE = np.full((48, 64, 3), 200, np.uint8)
@@ -176,6 +178,14 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(make: Callable[[Path], 
         make(Path("/proc/self/nothing"))
 
 
+def opened(
+    settings: OutputSettings, model: str, source: FakeSource, cleanup: contextlib.ExitStack
+) -> tuple[list[Sink], list[tuple[str, Path]]]:
+    """The sinks of a source that is alone."""
+    (sinks,), saved = open_sinks(settings, model, [(source.name, source)], Stop(), cleanup)
+    return sinks, saved
+
+
 @pytest.fixture
 def cleanup() -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as stack:
@@ -187,7 +197,7 @@ def test_folders_are_numbered_and_never_shared(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(3):
-        open_sinks(SaveOptions(labels=True), "pcb/../x", FakeSource([]), cleanup)
+        opened(OutputSettings(labels=True), "pcb/../x", FakeSource([]), cleanup)
     assert sorted(str(path) for path in Path("runs").iterdir()) == [
         "runs/pcb_.._x",
         "runs/pcb_.._x-2",
@@ -198,14 +208,14 @@ def test_folders_are_numbered_and_never_shared(
 def test_a_folder_with_files_in_it_is_refused(tmp_path: Path, cleanup: contextlib.ExitStack) -> None:
     (tmp_path / "keep.txt").touch()
     with pytest.raises(UsageError, match="nothing is overwritten"):
-        open_sinks(SaveOptions(labels=True, output=tmp_path), "m", FakeSource([]), cleanup)
+        opened(OutputSettings(labels=True, folder=tmp_path), "m", FakeSource([]), cleanup)
     with pytest.raises(OutputError, match="is a file"):
-        open_sinks(SaveOptions(labels=True, output=tmp_path / "keep.txt"), "m", FakeSource([]), cleanup)
+        opened(OutputSettings(labels=True, folder=tmp_path / "keep.txt"), "m", FakeSource([]), cleanup)
 
 
 def test_pictures_of_a_video_are_a_video(tmp_path: Path, cleanup: contextlib.ExitStack) -> None:
     source = FakeSource([IMAGE], name="in/belt 1.avi", kind="video", fps=5.0)
-    sinks, saved = open_sinks(SaveOptions(pictures=True, output=tmp_path), "m", source, cleanup)
+    sinks, saved = opened(OutputSettings(pictures=True, folder=tmp_path), "m", source, cleanup)
     assert [type(sink) for sink in sinks] == [VideoSink]
     assert saved == [("annotated video", tmp_path / "belt_1.mp4")]
 
@@ -214,5 +224,5 @@ def test_nothing_is_made_when_nothing_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleanup: contextlib.ExitStack
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert open_sinks(SaveOptions(), "m", FakeSource([]), cleanup) == ([], [])
+    assert opened(OutputSettings(), "m", FakeSource([]), cleanup) == ([], [])
     assert list(tmp_path.iterdir()) == []

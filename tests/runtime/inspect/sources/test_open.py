@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.sources import ImageSource, VideoSource, looks_like_source, open_source
-from edge_runtime.inspect.sources.open import safe_stem, without_password
+from edge_runtime.inspect.sources.images import safe_stem
+from edge_runtime.inspect.sources.streams import without_password
 
 PNG = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 

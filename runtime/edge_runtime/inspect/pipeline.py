@@ -1,0 +1,125 @@
+"""A run from its settings to its summary: what is needed is opened, run.py takes the frames through it.
+
+Sources and sinks belong to this module while it opens, and to `run` from then on; the engine is this module's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from edge_devices.process_memory import memory
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.errors import EdgelineError
+from edge_runtime.inspect.feed import Feed, unique_names
+from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
+from edge_runtime.inspect.run import run
+from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.sinks.lines import write_line
+from edge_runtime.inspect.sinks.open import open_sinks
+from edge_runtime.inspect.sources.base import Source
+from edge_runtime.inspect.sources.open import in_real_time, open_source
+from edge_runtime.inspect.sources.peek import PeekedSource
+from edge_runtime.inspect.stop import Stop, stop_on_signals
+from edge_runtime.inspect.summary import Summary
+
+__all__ = ["run_pipeline"]
+
+
+def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summary:
+    """Look at every source, and write the summary where there is a run to be summed up, a failed one too.
+
+    `progress` is told of what a first use prepares. Raises SourceError, OutputError, UsageError, and what open_bundle
+    and the engine raise.
+    """
+    summary = Summary()
+    summary.limit_bytes = settings.engine.options.memory_limit or 0
+    # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
+    # Otherwise a single camera is opened last: what it gives while the model is loaded would only be dropped.
+    early = settings.served or settings.engine.options.memory_limit is not None
+    with contextlib.ExitStack() as cleanup:
+        with contextlib.ExitStack() as opening:
+            sources = _open_sources(settings, stop, opening) if early else []
+            peeked = [PeekedSource(source) for source in sources]
+            driven = _drive(settings, peeked, progress, cleanup)
+            feeds = _feeds(settings, peeked or _open_sources(settings, stop, opening), driven.held, stop)
+            feeds, summary.saved = _with_sinks(settings, driven.engine.manifest, feeds, stop, opening)
+            if settings.output.lines == "words":
+                _write_heading(settings, driven.engine.manifest, feeds)
+            opening.pop_all()
+        cleanup.enter_context(stop_on_signals(stop))
+        with _summed_up(summary, settings.output.lines == "json"):
+            run(driven.engine, feeds, driven.driver, summary, stop)
+    return summary
+
+
+def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:
+    inputs = settings.inputs
+    return [
+        cleanup.enter_context(contextlib.closing(open_source(source.text, inputs.options, stop)))
+        for source in inputs.sources
+    ]
+
+
+def _drive(
+    settings: RunSettings, peeked: Sequence[PeekedSource], progress: Progress, cleanup: contextlib.ExitStack
+) -> Driven:
+    """Open the engine, and what brings frames to it. (The first frames are let go of on return.)"""
+    firsts = [source.first for source in peeked]
+    if settings.served:
+        # Loaded when it is needed: the process of one source is smaller by it.
+        from edge_runtime.inspect.serving.opening import open_served
+
+        driven = open_served(settings, firsts, progress, cleanup)
+    else:
+        driven = open_in_turn(settings, firsts, progress)
+    cleanup.callback(driven.engine.close)
+    return driven
+
+
+def _feeds(settings: RunSettings, sources: Sequence[Source], held: int, stop: Stop) -> list[Feed]:
+    inputs = settings.inputs
+    paced = [in_real_time(source, stop) if inputs.realtime else source for source in sources]
+    names = unique_names([source.name for source in paced])
+    return [
+        Feed(source, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames)
+        for source, name, asked in zip(paced, names, inputs.sources, strict=True)
+    ]
+
+
+def _with_sinks(
+    settings: RunSettings, manifest: Manifest, feeds: Sequence[Feed], stop: Stop, cleanup: contextlib.ExitStack
+) -> tuple[list[Feed], list[tuple[str, Path]]]:
+    named = [(feed.name, feed.source) for feed in feeds]
+    sinks, saved = open_sinks(settings.output, manifest.model.name, named, stop, cleanup)
+    return [dataclasses.replace(feed, sinks=own) for feed, own in zip(feeds, sinks, strict=True)], saved
+
+
+def _write_heading(settings: RunSettings, manifest: Manifest, feeds: Sequence[Feed]) -> None:
+    model = manifest.model
+    names = feeds[0].name if len(feeds) == 1 else f"{len(feeds)} sources"
+    for line in (f"{model.name} {model.version} ({model.precision}) on {names}", *settings.heading):
+        write_line(sys.stdout, line)
+
+
+@contextlib.contextmanager
+def _summed_up(summary: Summary, as_json: bool) -> Iterator[None]:
+    """Write the summary when the run inside ends, by an error or Ctrl-C too."""
+    try:
+        yield
+    except (EdgelineError, KeyboardInterrupt):
+        _write_summary(summary, as_json)
+        raise
+    _write_summary(summary, as_json)
+
+
+def _write_summary(summary: Summary, as_json: bool) -> None:
+    """Write the summary beside the records: to stderr when they are JSON. A closed terminal is no error."""
+    summary.peak_bytes = memory().peak
+    with contextlib.suppress(OSError):
+        click.echo("\n".join(summary.lines()), err=as_json)

@@ -1,0 +1,84 @@
+"""Files, folders and patterns: what the user typed, and the source that it opens."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+
+from edge_runtime.errors import SourceError
+from edge_runtime.inspect.sources.base import Source
+from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key, safe_stem
+from edge_runtime.inspect.sources.options import SourceOptions
+from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
+
+__all__ = ["is_file", "is_folder", "is_pattern", "open_file_source", "open_folder", "open_pattern"]
+
+
+def is_folder(text: str) -> bool:
+    """Whether this is a folder."""
+    return Path(text).expanduser().is_dir()
+
+
+def open_folder(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open the images of a folder. Raises SourceError when there are none."""
+    path = Path(text).expanduser()
+    try:
+        images = images_in(path.iterdir())
+    except OSError as error:
+        raise SourceError(f"cannot list the folder {text}: {error.strerror}; check its permissions") from error
+    if images:
+        return ImageSource(text, images)
+    deeper = images_in(path.glob("*/*"))
+    videos = _videos_among(path.iterdir())
+    if deeper:
+        advice = f"its subfolders have some: --source '{text.rstrip('/')}/**/*{deeper[0].suffix}'"
+    elif videos:
+        advice = f"it has videos, to be given one at a time: --source '{videos[0]}'"
+    else:
+        advice = f"looked for {' '.join(sorted(IMAGE_SUFFIXES))}"
+    raise SourceError(f"no images in the folder {text}; {advice}")
+
+
+def is_file(text: str) -> bool:
+    """Whether this is a file."""
+    return Path(text).expanduser().is_file()
+
+
+def open_file_source(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open an image or a video. Raises SourceError."""
+    return _open_file(text, Path(text).expanduser(), options)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether this is a pattern of file names."""
+    return glob.has_magic(text)
+
+
+def open_pattern(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open the images that match, or the one video. Raises SourceError when there are none."""
+    # pathlib's own glob takes no absolute patterns.
+    paths = [Path(match) for match in glob.iglob(str(Path(text).expanduser()), recursive=True)]  # noqa: PTH207
+    images = images_in(paths)
+    if images:
+        return ImageSource(text, images)
+    videos = _videos_among(paths)
+    if len(videos) == 1:
+        return _open_file(str(videos[0]), videos[0], options)
+    if videos:
+        raise SourceError(f"{text} matches {len(videos)} videos; give one at a time, for example {videos[0]}")
+    raise SourceError(f"no images match {text}: {len(paths)} paths matched in {Path.cwd()}, none of them an image")
+
+
+def _open_file(text: str, path: Path, options: SourceOptions) -> Source:
+    suffix = path.suffix.lower()
+    # An unknown suffix is decided by the file's first bytes.
+    if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and cv2.haveImageReader(str(path))):
+        return ImageSource(text, [path])
+    return VideoSource(str(path), text, safe_stem(path.stem), options.stride)
+
+
+def _videos_among(paths: Iterable[Path]) -> list[Path]:
+    return sorted((p for p in paths if p.suffix.lower() in VIDEO_SUFFIXES), key=natural_key)

@@ -1,0 +1,35 @@
+"""How sources are read: what a user can say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["LIVE", "PLAIN", "LiveOptions", "SourceOptions"]
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How long to bear with a live source; seconds.
+
+    `reconnect` is how long a lost source is tried again (None: for ever); `silence` is how long it may give
+    nothing before a NO_READ frame says so; attempts to reconnect start `backoff` apart and double up to
+    `backoff_most`.
+    """
+
+    reconnect: float | None = None
+    silence: float = 10.0
+    backoff: float = 0.5
+    backoff_most: float = 10.0
+    poll: float = 0.2  # how often a waiting consumer looks whether it should stop
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """`stride` takes each Nth frame of a video file; `live` is for cameras and streams."""
+
+    stride: int = 1
+    live: LiveOptions = field(default_factory=LiveOptions)
+
+
+# What holds where nothing is said.
+LIVE, PLAIN = LiveOptions(), SourceOptions()

@@ -1,0 +1,92 @@
+"""Cameras and URLs: what the user typed, and the source that it opens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from edge_runtime.errors import SourceError
+from edge_runtime.inspect.sources.base import Source
+from edge_runtime.inspect.sources.capture import open_camera, open_stream
+from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, natural_key, safe_stem
+from edge_runtime.inspect.sources.live import LiveSource
+from edge_runtime.inspect.sources.options import SourceOptions
+from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
+
+__all__ = [
+    "STREAM_SCHEMES",
+    "is_camera",
+    "is_stream",
+    "is_url",
+    "open_live_camera",
+    "open_live_stream",
+    "open_url_of_a_file",
+    "without_password",
+]
+
+STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
+
+
+def is_camera(text: str) -> bool:
+    """Whether this is a camera's number or device."""
+    return text.isdigit() or text.startswith("/dev/")
+
+
+def open_live_camera(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open a camera: "0", "/dev/video0". Raises SourceError."""
+    name = f"camera {text}" if text.isdigit() else text
+    return LiveSource(name, safe_stem(name), lambda: open_camera(text), _camera_hint(text), options.live, stop)
+
+
+def is_url(text: str) -> bool:
+    """Whether this is a URL, of whatever."""
+    return "://" in text
+
+
+def is_stream(text: str) -> bool:
+    """Whether this is the URL of something without an end. Raises ValueError for a bad URL."""
+    return is_url(text) and not _names_a_file(urlsplit(text))
+
+
+def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open a stream. Raises SourceError."""
+    name = _known(text)
+    host = safe_stem(urlsplit(text).hostname or "stream")
+    hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
+    return LiveSource(name, host, lambda: open_stream(text), hint, options.live, stop)
+
+
+def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open a video, or a picture as a video of one frame, behind a URL. Raises SourceError."""
+    return VideoSource(text, _known(text), safe_stem(Path(urlsplit(text).path).stem), options.stride)
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be written to logs and records: its password is replaced by ***."""
+    return re.sub(r"^([a-zA-Z][\w+.-]*://[^/@:]*):[^/]*@", r"\1:***@", url)
+
+
+def _known(text: str) -> str:
+    """The name of a URL whose scheme is known."""
+    name = without_password(text)
+    if urlsplit(text).scheme.lower() not in STREAM_SCHEMES:
+        raise SourceError(f"unknown kind of URL: {name}; known are {', '.join(sorted(STREAM_SCHEMES))}")
+    return name
+
+
+def _names_a_file(parts: SplitResult) -> bool:
+    """A file behind a URL has an end; taken for a stream it would be "reconnected" to its beginning for ever."""
+    files = (VIDEO_SUFFIXES - {".mjpg", ".mjpeg"}) | IMAGE_SUFFIXES
+    return parts.scheme.lower() in ("http", "https") and Path(parts.path).suffix.lower() in files
+
+
+def _camera_hint(text: str) -> str:
+    cameras = sorted((str(p) for p in Path("/dev").glob("video*")), key=lambda name: natural_key(Path(name)))
+    if not cameras:
+        return "this machine has no /dev/video*; plug the camera in, check its cable and `dmesg`"
+    wanted = f"/dev/video{text}" if text.isdigit() else text
+    if wanted in cameras:
+        return "it is there but cannot be used: another program has it, or your user is not in the group video"
+    return f"the cameras here are {', '.join(cameras)}"
