@@ -17,6 +17,7 @@ from edge_devices import usable_cores
 from edge_export.graph.outside import is_heavy, loadable
 from edge_export.state import Feeds, ValueFact
 from edge_runtime.errors import ModelError
+from edge_runtime.ort.runner import AtOnce
 
 __all__ = [
     "OrtError",
@@ -196,11 +197,12 @@ def _symbolic(declared: Any, value: NDArray[np.generic]) -> tuple[int | str, ...
     return tuple(shape)
 
 
-class ProtoSession:
-    """A graph in memory as the runtime's Session; `outputs` are those of the last run."""
+class ProtoSession(AtOnce):
+    """A graph in memory as a Runner of the runtime; `outputs` are those of the last run."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
+        self.providers: tuple[str, ...] = tuple(session.get_providers())
         self.outputs: dict[str, NDArray[np.generic]] = {}
 
     def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

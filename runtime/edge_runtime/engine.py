@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.files.sizes import parse_size
-from edge_runtime.opening.opening import Opened, OpenOptions, open_runner, shapes_agree
+from edge_runtime.opening.choice import OpenedBundle, open_runner
+from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.affinity import staying_on
+from edge_runtime.ort.runner import Interruptible, Runner, check_feeds
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.plan.plan import Plan
 from edge_runtime.results import Result, UrgentCall
@@ -93,18 +94,21 @@ class Engine:
     one.
     """
 
-    def __init__(self, opened: Opened, settings: Settings, lanes: int = 1, cores: Sequence[int] = ()) -> None:
+    def __init__(self, opened: OpenedBundle, settings: Settings, lanes: int = 1, cores: Sequence[int] = ()) -> None:
+        """`opened` is closed by `close`."""
+        runner = opened.runner
         self.manifest: Manifest = opened.bundle.manifest
         self.bundle_sha256: str = opened.bundle.sha256
         self.settings = settings
         self.plan: Plan = opened.plan
-        self.providers: tuple[str, ...] = opened.providers
+        self.providers: tuple[str, ...] = runner.providers
         self.lanes: int = lanes if opened.plan.whole and opened.plan.limit_bytes is None else 1
         self.cores: tuple[int, ...] = tuple(cores)
-        self.preemptible: bool = opened.interruptible is not None
+        self._interruptible = runner if isinstance(runner, Interruptible) and runner.preemptible else None
+        self.preemptible: bool = self._interruptible is not None
         self._changed = threading.Condition()
         self._running = 0
-        self._opened: Opened | None = opened
+        self._runner: Runner | None = runner
         self._vision: VisionRunner | None = None
         # A program that ends without closing: the loader stops before the interpreter takes its modules away.
         self._finalizer = weakref.finalize(self, opened.close)
@@ -116,18 +120,18 @@ class Engine:
         they belong to. Raises DataError for something that is no image, EngineError when the run fails.
 
         `urgent`, where the engine is `preemptible`, is asked between two blocks; what it gives is called with a `run`
-        for other images, while this call's values lie aside. An exception that leaves it ends this call too.
+        for other images, while this call's values are spilled. An exception that leaves it ends this call too.
         """
-        with self._turn() as opened:
-            vision = self._images(opened)
-            if urgent is None or opened.interruptible is None:
+        with self._turn() as runner:
+            vision = self._images(runner)
+            if urgent is None or self._interruptible is None:
                 return vision(images)
 
             def between() -> Callable[[], None] | None:
                 call = urgent()
                 return None if call is None else lambda: call(vision)
 
-            with opened.interruptible(between):
+            with self._interruptible.interruptible(between):
                 return vision(images)
 
     def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
@@ -137,10 +141,9 @@ class Engine:
         """
         if not isinstance(tensors, Mapping):
             raise DataError(f"expected arrays by input name, {{name: array}}, found {type(tensors).__name__}")
-        for spec in self.manifest.inputs:
-            _check_tensor(spec, tensors)
-        with self._turn() as opened:
-            outputs = opened.session.run({spec.name: tensors[spec.name] for spec in self.manifest.inputs})
+        check_feeds(self.manifest.inputs, tensors)
+        with self._turn() as runner:
+            outputs = runner.run({spec.name: tensors[spec.name] for spec in self.manifest.inputs})
             # The block engine gives views of its arena, which the next run overwrites.
             return {name: array.copy() if array.base is not None else array for name, array in outputs.items()}
 
@@ -150,9 +153,9 @@ class Engine:
         Closing twice does nothing.
         """
         with self._changed:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.stop()
+            runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.stop()
         with self._changed:
             self._changed.wait_for(lambda: not self._running)
             self._finalizer()
@@ -165,23 +168,23 @@ class Engine:
         self.close()
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[Opened]:
+    def _turn(self) -> Iterator[Runner]:
         """Wait for a free lane. Raises EngineError once the engine is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._running < self.lanes or self._opened is None)
-            opened = self._opened
-            if opened is None:
+            self._changed.wait_for(lambda: self._running < self.lanes or self._runner is None)
+            runner = self._runner
+            if runner is None:
                 raise EngineError("the engine is closed; open the bundle again")
             self._running += 1
         try:
             with staying_on(self.cores):
-                yield opened
+                yield runner
         finally:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _images(self, opened: Opened) -> VisionRunner:
+    def _images(self, runner: Runner) -> VisionRunner:
         with self._changed:
             if self._vision is None:
                 # OpenCV is 25 MB that a caller of `infer` alone need not have.
@@ -189,16 +192,5 @@ class Engine:
 
                 # What was planned for within a limit is never exceeded: more images go through in parts.
                 most = None if self.plan.limit_bytes is None else self.plan.batch
-                self._vision = VisionRunner(self.manifest, opened.session, self.settings, opened.room, most)
+                self._vision = VisionRunner(self.manifest, runner, self.settings, most)
             return self._vision
-
-
-def _check_tensor(spec: TensorSpec, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    value = tensors.get(spec.name)
-    wanted = f"{spec.dtype} {list(spec.shape)}"
-    if value is None:
-        raise DataError(f"input {spec.name!r} ({wanted}) is missing; found {', '.join(map(repr, tensors)) or 'none'}")
-    if not isinstance(value, np.ndarray):
-        raise DataError(f"input {spec.name!r}: expected a numpy array, {wanted}, found {type(value).__name__}")
-    if str(value.dtype) != spec.dtype or not shapes_agree(spec.shape, value.shape):
-        raise DataError(f"input {spec.name!r}: expected {wanted}, found {value.dtype} {list(value.shape)}")

@@ -16,7 +16,7 @@ from edge_runtime.blocks import runner as runner_module
 from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
-from edge_runtime.opening.opening import Opened
+from edge_runtime.opening.choice import OpenedBundle
 from edge_runtime.ort.session import find_providers
 from edge_runtime.vision.settings import Settings
 
@@ -189,15 +189,7 @@ def blocks(case):
         plan = case.plan(forms, batch, limit_bytes=limit)
         runner = case.runner(plan, storage=storage)
         closed = []
-        opened = Opened(
-            case.bundle,
-            runner,
-            plan,
-            ("CPUExecutionProvider",),
-            runner.input_room,
-            runner.stop,
-            lambda: closed.append(1),
-        )
+        opened = OpenedBundle(case.bundle, runner, plan, SimpleNamespace(close=lambda: closed.append(1)))
         made.append(Engine(opened, Settings.of(case.bundle.manifest, None, None, None, None)))
         made[-1].let_go = closed
         made[-1].runner = runner
@@ -318,7 +310,7 @@ def test_an_engine_that_nobody_holds_any_more_is_closed(case, blocks):
     plan = case.plan(("streamed",) * 3)
     runner = case.runner(plan)
     closed = threading.Event()
-    opened = Opened(case.bundle, runner, plan, (), runner.input_room, runner.stop, closed.set)
+    opened = OpenedBundle(case.bundle, runner, plan, SimpleNamespace(close=closed.set))
     engine = Engine(opened, Settings.of(case.bundle.manifest, None, None, None, None))
     engine.infer({"images": samples(1)})
     del engine
@@ -333,15 +325,16 @@ import sys
 from pathlib import Path
 from edge_runtime import open_bundle
 from runner_cases import lowered
+from types import SimpleNamespace
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime import Engine
-from edge_runtime.opening.opening import Opened
+from edge_runtime.opening.choice import OpenedBundle
 from edge_runtime.vision.settings import Settings
 from tiny_models import samples
 case = lowered(read_bundle(sys.argv[1]), Path(sys.argv[2]))
 plan = case.plan(("streamed", "reloaded", "streamed"))
 runner = case.runner(plan)
-opened = Opened(case.bundle, runner, plan, (), runner.input_room, runner.stop, lambda: print("let go"))
+opened = OpenedBundle(case.bundle, runner, plan, SimpleNamespace(close=lambda: print("let go")))
 engine = Engine(opened, Settings.of(case.bundle.manifest, None, None, None, None))
 print(engine.infer({"images": samples(1)})["logits"].shape)
 """

@@ -26,7 +26,7 @@ from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EdgelineError
 from edge_runtime.files.atomic import sha256_file, write_text
 from edge_runtime.files.schema import to_json
-from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.vision.runner import VisionRunner
 from edge_tools.calibration_data import image_folder
 from edge_tools.known_models import KNOWN, KnownModel
@@ -90,7 +90,7 @@ def measure_sample(source: Path, bundle: Path, data: Path, limit: int, progress:
         problem = f"{bundle.name} was not made from this {source.name}: export it again"
         return Line(bundle.stem, "map33", "deeppcb", problem=problem)
     before, after = (
-        _runner(opened.manifest, OrtSession(path, SessionOptions(device="cpu", threads=2)))
+        _runner(opened.manifest, SessionRunner(path, SessionOptions(device="cpu", threads=2)))
         for path in (source, opened.file("model.onnx"))
     )
     manifest = opened.manifest
@@ -133,7 +133,7 @@ def as_markdown(lines: Sequence[Line], command: str) -> str:
     return "\n".join([*rows, "", f"Made by `{command}`.", ""])
 
 
-def _runner(facts: ModelFacts, session: OrtSession) -> VisionRunner:
+def _runner(facts: ModelFacts, session: SessionRunner) -> VisionRunner:
     return VisionRunner(facts, session, measuring_settings(facts))
 
 

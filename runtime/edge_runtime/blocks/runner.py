@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,11 @@ from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
 from edge_runtime.ort.process import is_last_arena, share_arena
+from edge_runtime.ort.providers.choose import CPU
+from edge_runtime.ort.runner import Arrays, Tensors, Urgent
 from edge_runtime.plan.plan import BlockPlan, Plan, ValuePlan
 
-__all__ = ["BlockRunner", "Urgent"]
-
-Arrays = Mapping[str, NDArray[np.generic]]
-
-# Asked between two blocks: gives what to do before the run goes on, which may itself run; None: nothing.
-Urgent = Callable[[], "Callable[[], None] | None"]
+__all__ = ["BlockRunner"]
 
 
 class BlockRunner:
@@ -55,6 +52,7 @@ class BlockRunner:
         if len(plan.blocks) != len(manifest.blocks):
             raise EngineError(f"the plan has {len(plan.blocks)} blocks, the bundle {len(manifest.blocks)}; plan again")
         self.plan = plan
+        self.providers: tuple[str, ...] = (CPU,)
         self._closing = False
         self._folder, self._threads = folder, threads
         self._storage = storage or FileStorage(folder, direct=not plan.cached)
@@ -76,14 +74,14 @@ class BlockRunner:
             self._arena.lock()
         self._loader = Loader(_first_steps(loads, plan), len(plan.blocks) + 2)
 
-    def input_room(self, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    def room(self, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
         """Return where the next run's input may be written: in the arena if it fits there."""
         value = self._values[name]
         if value.place is not None and np.dtype(value.dtype) == dtype and self._fits(value, shape):
             return self._arena.view(value.place.offset, value.dtype, shape)
         return np.empty(shape, dtype)
 
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+    def run(self, feeds: Arrays) -> Tensors:
         """Run named inputs; outputs are views that hold until the next run.
 
         A batch larger than planned goes through in parts, and its outputs are new arrays. Raises EngineError.
@@ -162,7 +160,7 @@ class BlockRunner:
 
         return Load(k, place.lower, stream)
 
-    def _run(self, feeds: Arrays, count: int) -> dict[str, NDArray[np.generic]]:
+    def _run(self, feeds: Arrays, count: int) -> Tensors:
         made: dict[str, Any] = {}  # values that onnxruntime made room for
         try:
             for name in self._inputs:

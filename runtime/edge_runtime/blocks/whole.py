@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,26 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import packed_session
 from edge_runtime.ort.process import run_named, share_arena
+from edge_runtime.ort.providers.choose import CPU
+from edge_runtime.ort.runner import Arrays, AtOnce, Tensors
 from edge_runtime.plan.plan import Plan
 
 __all__ = ["WholeRunner"]
 
-Arrays = Mapping[str, NDArray[np.generic]]
 
-
-class WholeRunner:
+class WholeRunner(AtOnce):
     """Runs a prepared whole graph, `plan.micro_batch` images at a time. Not safe for several threads at once."""
 
     def __init__(self, plan: Plan, manifest: Manifest, graph: Path, threads: int) -> None:
         """Raises ModelError for a graph that does not load."""
         self.plan = plan
+        self.providers: tuple[str, ...] = (CPU,)
         share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._session: Any = packed_session(graph, threads)
         self._outputs = [spec.name for spec in manifest.outputs]
         self._free_batch = manifest.batch is None
 
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+    def run(self, feeds: Arrays) -> Tensors:
         """Run named inputs; larger batches than planned go through in parts. Raises EngineError."""
         count = len(next(iter(feeds.values()))) if self._free_batch else 1
         step = self.plan.micro_batch
@@ -47,7 +48,7 @@ class WholeRunner:
         """Free the session; running again is an error."""
         self._session = None
 
-    def _run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+    def _run(self, feeds: Arrays) -> Tensors:
         if self._session is None:
             raise EngineError("the engine is closed; open the bundle again")
         return run_named(self._session, self._outputs, feeds)

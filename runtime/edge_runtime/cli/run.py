@@ -24,7 +24,7 @@ from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sources.open import looks_like_source
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.summary import Summary
-from edge_runtime.opening.opening import OpenOptions
+from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.process import own_process
 from edge_runtime.plan.explain import explain as explain_plan
 from edge_runtime.tune.standing import Asked, Standing, stand
@@ -106,7 +106,7 @@ def bundle_sha256(path: Path) -> str:
 
 def _verify(bundle: Path, options: OpenOptions, as_json: bool, flags: Flags) -> int:
     """Verify a bundle, opened as a run would open it; returns the exit code."""
-    from edge_runtime.verify.verify import verify_bundle  # which a run does not need
+    from edge_runtime.opening.verified import verify_bundle  # which a run does not need
 
     with _quiet(flags), ProgressLine(_PREPARING) as progress:
         verification = verify_bundle(bundle, options, progress)

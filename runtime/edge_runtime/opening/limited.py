@@ -11,8 +11,9 @@ from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError
 from edge_runtime.files.folders import cache_root
-from edge_runtime.opening.opening import Opened, OpenOptions, check_options, nothing_to_stop, whole_is_sound
-from edge_runtime.ort.session import fresh_room
+from edge_runtime.opening.options import OpenOptions, check_options
+from edge_runtime.opening.whole import whole_is_sound
+from edge_runtime.ort.runner import Runner
 from edge_runtime.plan.plan import Plan
 from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
 from edge_runtime.prepare.cache import PreparedCache
@@ -24,7 +25,7 @@ __all__ = ["open_limited", "plan_bundle"]
 
 def open_limited(
     bundle: Bundle, cache: PreparedCache, options: OpenOptions, threads: int, progress: ProgressCall | None
-) -> Opened:
+) -> tuple[Runner, Plan]:
     """Open a bundle whose hashes were checked within `options.memory_limit`. Raises what open_bundle raises."""
     folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
     measured = find_measured(folder, threads, options.batch)
@@ -34,19 +35,16 @@ def open_limited(
         raise _changed(folder)
     reserve = options.reserve_bytes + (_spill_bytes(bundle, measured, options.batch) if options.preempt else 0)
     plan = make_plan(bundle, folder, measured, options.batch, options.memory_limit, reserve)
-    providers = ("CPUExecutionProvider",)
     if plan.whole:
         if whole is None:
             raise _changed(folder)
         if not whole_is_sound(folder, whole):
             raise EngineError(f"{folder / 'whole.bin'} is damaged or gone; remove {folder} and start again")
-        runner = WholeRunner(plan, bundle.manifest, folder / whole.graph, threads)
-        return Opened(bundle, runner, plan, providers, fresh_room, nothing_to_stop, cache.close)
+        return WholeRunner(plan, bundle.manifest, folder / whole.graph, threads), plan
     blocks = BlockRunner(
         plan, bundle.manifest, folder, prepared.blocks, threads, options.lock_memory, preempt=options.preempt
     )
-    interruptible = blocks.interruptible if blocks.preemptible else None
-    return Opened(bundle, blocks, plan, providers, blocks.input_room, blocks.stop, cache.close, interruptible)
+    return blocks, plan
 
 
 def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> Plan:

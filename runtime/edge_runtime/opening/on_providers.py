@@ -20,16 +20,18 @@ from edge_runtime.blocks.prepared import (
 )
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EdgelineError, ModelError, OutputError
+from edge_runtime.opening.whole import check_graph
 from edge_runtime.ort.providers.choose import BUILDS, CPU, filled, short_name
 from edge_runtime.ort.providers.load import loading, report
 from edge_runtime.ort.providers.segments import SegmentRunner, segments_of
-from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.ort.runner import Runner
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.make import prepare_in
 from edge_runtime.prepare.request import ProgressCall, ProvidersRequest, WantedProvider, call, quiet
 from edge_runtime.prepare.ticking import Ticking
 
-__all__ = ["OpenedOn", "Wanted", "open_on_providers"]
+__all__ = ["Wanted", "open_on_providers"]
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,7 @@ class Wanted:
         return tuple(filled(choice, self.threads, lanes, engines) for choice in self.choices)
 
 
-@dataclass(frozen=True)
-class OpenedOn:
-    """A session on providers; `whole` is None where it is cut in segments."""
-
-    session: OrtSession | SegmentRunner
-    providers: tuple[str, ...]
-    whole: OrtSession | None
-
-
-def open_on_providers(bundle: Bundle, wanted: Wanted, progress: ProgressCall | None) -> OpenedOn | None:
+def open_on_providers(bundle: Bundle, wanted: Wanted, progress: ProgressCall | None) -> Runner | None:
     """Open a bundle whose hashes were checked; None: the CPU it is, by measurement or because nothing else works.
 
     Raises UsageError when a required provider does not load, ModelError when it cannot be used for this bundle.
@@ -195,7 +188,7 @@ def _open(
     choices: Sequence[ProviderChoice],
     options: SessionOptions,
     tell: ProgressCall,
-) -> OpenedOn:
+) -> Runner:
     by_name = {CPU: ProviderChoice(CPU), **{choice.name: choice for choice in choices}}
     if any(part.provider not in by_name for part in candidate.parts):
         raise ModelError(f"it was measured on {_names(candidate)}, which does not load any more")
@@ -204,11 +197,11 @@ def _open(
             ticking = stack.enter_context(Ticking(tell))
             ticking(f"{_names(candidate)} builds its engine, which may take minutes", 0, 0)
         if len(candidate.parts) == 1:
-            whole = OrtSession(bundle.file("model.onnx"), options, provider=by_name[candidate.parts[0].provider])
-            return OpenedOn(whole, whole.providers, whole)
+            whole = SessionRunner(bundle.file("model.onnx"), options, provider=by_name[candidate.parts[0].provider])
+            check_graph(bundle, whole)
+            return whole
         cuts = [(by_name[part.provider], part.first, part.stop) for part in candidate.parts]
-        runner = SegmentRunner(bundle, segments_of(bundle.manifest, cuts), options)
-        return OpenedOn(runner, runner.providers, None)
+        return SegmentRunner(bundle, segments_of(bundle.manifest, cuts), options)
 
 
 def _whole_on(provider: str, bundle: Bundle) -> Assignment:

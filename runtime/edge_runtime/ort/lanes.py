@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Sequence
 
 from edge_runtime.ort.affinity import lane_cores, staying_on
-from edge_runtime.ort.process import Tensors
-from edge_runtime.ort.session import OrtSession, Session, SessionOptions, usable_threads
+from edge_runtime.ort.runner import Arrays, AtOnce, Runner, Tensors
+from edge_runtime.ort.session import SessionOptions, usable_threads
 
-__all__ = ["LanedSession", "cores_of_lane", "laned"]
+__all__ = ["LaneRunner", "cores_of_lane", "laned"]
 
 
-class LanedSession:
-    """Gives each call a lane that is free: a session and its cores. More calls than lanes wait."""
+class LaneRunner(AtOnce):
+    """Gives each call a lane that is free: a runner and its cores. More calls than lanes wait."""
 
-    def __init__(self, lanes: Sequence[tuple[Session, tuple[int, ...]]]) -> None:
-        self._sessions = [session for session, _ in lanes]
-        self._free: queue.SimpleQueue[tuple[Session, tuple[int, ...]]] = queue.SimpleQueue()
+    def __init__(self, lanes: Sequence[tuple[Runner, tuple[int, ...]]]) -> None:
+        self._runners = [runner for runner, _ in lanes]
+        self._free: queue.SimpleQueue[tuple[Runner, tuple[int, ...]]] = queue.SimpleQueue()
         for lane in lanes:
             self._free.put(lane)
 
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Those of the first lane: all are opened alike."""
+        return self._runners[0].providers
+
+    def run(self, feeds: Arrays) -> Tensors:
         """Run named arrays through the graph; returns every output by name. Raises EngineError."""
         lane = self._free.get()
-        session, cores = lane
+        runner, cores = lane
         try:
             with staying_on(cores):
-                return session.run(feeds)
+                return runner.run(feeds)
         finally:
             self._free.put(lane)
 
     def close(self) -> None:
         """Free the sessions; running again is an error."""
-        for session in self._sessions:
-            session.close()
+        for runner in self._runners:
+            runner.close()
 
 
-def laned(first: OrtSession, another: Callable[[], OrtSession], options: SessionOptions) -> LanedSession:
+def laned(first: Runner, another: Callable[[], Runner], options: SessionOptions) -> LaneRunner:
     """Return as many lanes as `options` ask for, `first` in the first of them.
 
     With one thread each a session has no threads of its own, and all lanes share the first. With more, each lane gets
@@ -48,17 +50,17 @@ def laned(first: OrtSession, another: Callable[[], OrtSession], options: Session
     threads that another one needs.
     """
     threads = usable_threads(options.threads)
-    lanes: list[tuple[Session, tuple[int, ...]]] = []
+    lanes: list[tuple[Runner, tuple[int, ...]]] = []
     try:
         for lane in range(options.lanes):
             cores = cores_of_lane(options, threads, lane)
             with staying_on(cores):  # its threads, which are started here, stay there
                 lanes.append((another() if lane and threads > 1 else first, cores))
     except BaseException:
-        for session, _ in lanes:
-            session.close()
+        for runner, _ in lanes:
+            runner.close()
         raise
-    return LanedSession(lanes)
+    return LaneRunner(lanes)
 
 
 def cores_of_lane(options: SessionOptions, threads: int, lane: int) -> tuple[int, ...]:

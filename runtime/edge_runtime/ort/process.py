@@ -10,17 +10,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_devices import saturates_int8
 from edge_runtime.errors import DependencyError, EngineError
 from edge_runtime.ort.import_check import check_import
+from edge_runtime.ort.runner import Arrays, Tensors
 
 __all__ = [
     "block_options",
@@ -34,8 +32,6 @@ __all__ = [
     "set_threads",
     "share_arena",
 ]
-
-Tensors = dict[str, NDArray[np.generic]]
 
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
@@ -153,7 +149,7 @@ def exact_products() -> dict[str, str]:
     return {"session.x64quantprecision": "1"} if saturates_int8() else {}
 
 
-def run_named(session: Any, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+def run_named(session: Any, outputs: Sequence[str], feeds: Arrays) -> Tensors:
     """Run a session on named arrays; returns the outputs by name. Raises EngineError."""
     try:
         values = session.run(list(outputs), dict(feeds))

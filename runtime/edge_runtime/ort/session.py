@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from edge_devices import usable_cores
 from edge_devices.profile import ProviderChoice
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import EngineError, ModelError, UsageError
-from edge_runtime.ort.process import Tensors, exact_products, import_onnxruntime, one_line, run_named, set_threads
+from edge_runtime.ort.process import exact_products, import_onnxruntime, one_line, run_named, set_threads
 from edge_runtime.ort.providers.choose import CPU, DEVICES, NativeProvider, choose, native_providers, short_name
+from edge_runtime.ort.runner import Arrays, AtOnce, Tensors
 
 __all__ = [
     "DEVICES",
-    "OrtSession",
-    "RoomCall",
-    "Session",
     "SessionOptions",
+    "SessionRunner",
     "find_providers",
-    "fresh_room",
     "open_session",
     "usable_threads",
 ]
 
 # onnxruntime's names of element types that differ from numpy's.
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
-
-
-# Gives the array that the named input of this shape and type is to be written into.
-RoomCall = Callable[[str, tuple[int, ...], "np.dtype[np.generic]"], "NDArray[np.generic]"]
-
-
-def fresh_room(_name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Give a new array."""
-    return np.empty(shape, dtype)
-
-
-class Session(Protocol):
-    """What runs a graph: named tensors in, named tensors out."""
-
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +47,7 @@ class SessionOptions:
     require_provider: str = ""
 
 
-class OrtSession:
+class SessionRunner(AtOnce):
     """A whole graph in one onnxruntime session. `run` may be called by several threads at a time."""
 
     def __init__(
@@ -86,7 +64,7 @@ class OrtSession:
         self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
         self.outputs: tuple[TensorSpec, ...] = _specs(self._session.get_outputs())
 
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    def run(self, feeds: Arrays) -> Tensors:
         """Run named arrays through the graph; returns every output by name. Raises EngineError."""
         session = self._session
         if session is None:
@@ -107,7 +85,7 @@ def open_session(
 ) -> Any:
     """Open a graph, a file or the bytes of one whose weights lie in `folder`, as onnxruntime's session.
 
-    Raises as OrtSession does.
+    Raises as SessionRunner does.
     """
     runtime = import_onnxruntime()
     native = runtime.SessionOptions()

@@ -16,27 +16,23 @@ from edge_runtime.blocks.prepared import AssignedBlocks, Assignment, MeasuredPro
 from edge_runtime.bundle.boundaries import alive_before
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block, Manifest
-from edge_runtime.engine import Engine
 from edge_runtime.errors import DataError, EdgelineError, ModelError
-from edge_runtime.opening.opening import Opened, nothing_to_stop
 from edge_runtime.ort.block_session import run_bound
-from edge_runtime.ort.process import Tensors, import_onnxruntime
+from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.assignment import ProviderCosts, assign, cost, parts
 from edge_runtime.ort.providers.choose import BUILDS, CPU, gpu_of, short_name
 from edge_runtime.ort.providers.load import tiny_session
 from edge_runtime.ort.providers.segments import SegmentRunner, segments_of
-from edge_runtime.ort.session import OrtSession, Session, SessionOptions, fresh_room
+from edge_runtime.ort.runner import Arrays, Runner, Tensors
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.plan.measurements import ValueMeasurement
-from edge_runtime.plan.plan import unlimited_plan
 from edge_runtime.prepare.chain import Chain
 from edge_runtime.prepare.measure_forms import alike, shortest, tiled
 from edge_runtime.verify.golden import load_golden
 from edge_runtime.verify.verify import verify
-from edge_runtime.vision.settings import Settings
 
 __all__ = ["ProviderMeasuring", "choose_candidate", "live_bytes", "turns"]
 
-Arrays = Mapping[str, NDArray[np.generic]]
 StepCall = Callable[[str], None]
 
 # Of the runs in turns: this long for each candidate, or so many runs.
@@ -84,7 +80,7 @@ class ProviderMeasuring:
     def run(self) -> MeasuredProviders:
         """Measure, and return the candidates that are right, the best one first."""
         self._expected = self._portable_answer()
-        runners: dict[tuple[AssignedBlocks, ...], Session] = {}
+        runners: dict[tuple[AssignedBlocks, ...], Runner] = {}
         count = len(self._manifest.blocks)
         found = []
         for choice in self._choices:
@@ -110,13 +106,13 @@ class ProviderMeasuring:
         except EdgelineError:
             return None
 
-    def _whole(self, choice: ProviderChoice) -> tuple[Session | None, ProviderTimes]:
+    def _whole(self, choice: ProviderChoice) -> tuple[Runner | None, ProviderTimes]:
         """The whole graph on one provider, if it is right there."""
         overhead = math.nan
         try:
             overhead = self._overhead(choice)
-            session = OrtSession(self._bundle.file("model.onnx"), self._options, provider=choice)
-            if why := self._problem(session, session.providers):
+            session = SessionRunner(self._bundle.file("model.onnx"), self._options, provider=choice)
+            if why := self._problem(session):
                 return None, ProviderTimes(choice.name, None, (), overhead, why)
             ms = shortest(self._runs(session))
         except EdgelineError as error:
@@ -167,7 +163,7 @@ class ProviderMeasuring:
             raise ModelError("it does not give the portable block's answer")
         return shortest(lambda: run_bound(session, binding))
 
-    def _add_mixed(self, found: Sequence[ProviderTimes], runners: dict[tuple[AssignedBlocks, ...], Session]) -> None:
+    def _add_mixed(self, found: Sequence[ProviderTimes], runners: dict[tuple[AssignedBlocks, ...], Runner]) -> None:
         """Add the best placement of blocks, where it has several parts, is right and may be worth it."""
         cut = self._best_cut(found)
         if cut is None:
@@ -176,7 +172,7 @@ class ProviderMeasuring:
         segments = segments_of(self._manifest, [(by_name[part.provider], part.first, part.stop) for part in cut])
         try:
             runner = SegmentRunner(self._bundle, segments, self._options)
-            if not self._problem(runner, runner.providers):
+            if not self._problem(runner):
                 runners[cut] = runner
         except EdgelineError:
             return  # segments that do not load or run together: the whole graphs remain
@@ -216,26 +212,23 @@ class ProviderMeasuring:
         feeds = {"x": np.zeros((1, 4), np.float32)}
         return shortest(lambda: session.run(["y"], feeds))
 
-    def _problem(self, session: Session, providers: tuple[str, ...]) -> str:
+    def _problem(self, runner: Runner) -> str:
         """Why the answers are not those of the certificate, "" where they are."""
-        plan = unlimited_plan(1, 0)
-        opened = Opened(self._bundle, _Borrowed(session), plan, providers, fresh_room, nothing_to_stop, nothing_to_stop)
-        engine = Engine(opened, Settings.of(self._manifest))
         try:
-            reasons = verify(engine, self._golden, self._bundle.path.name).reasons
+            reasons = verify(runner, self._bundle, self._golden).reasons
             return reasons[0] if reasons else ""
         except DataError:  # a bundle without golden answers
             if self._expected is None:
                 return "there is nothing that its answers could be compared with"
-            found = session.run({name: self._chain_input(name) for name in self._feeds})
+            found = runner.run({name: self._chain_input(name) for name in self._feeds})
             return "" if alike(self._expected, found) else "it does not give the portable graph's answer"
 
     def _chain_input(self, name: str) -> NDArray[np.generic]:
         axis = self._chain.axes[name]
         return self._feeds[name] if axis < 0 or self._batch == 1 else self._feeds[name][:1]
 
-    def _runs(self, session: Session) -> Callable[[], object]:
-        return lambda: session.run(self._feeds)
+    def _runs(self, runner: Runner) -> Callable[[], object]:
+        return lambda: runner.run(self._feeds)
 
     def _tiled(self, arrays: Arrays) -> Tensors:
         return {name: tiled(array, self._chain.axes[name], self._batch) for name, array in arrays.items()}
@@ -248,19 +241,6 @@ class _OneBlock:
     block: Block
     feeds: Tensors
     expected: Tensors
-
-
-class _Borrowed:
-    """A session that somebody else closes."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def run(self, feeds: Arrays) -> Tensors:
-        return self._session.run(feeds)
-
-    def close(self) -> None:
-        """Leave it open."""
 
 
 def choose_candidate(candidates: Sequence[Assignment]) -> tuple[Assignment, ...]:

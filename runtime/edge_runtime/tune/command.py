@@ -18,7 +18,7 @@ from edge_runtime.blocks.prepared import ENGINES, WHOLE, Measured, PreparedWhole
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, OutputError
 from edge_runtime.files.folders import cache_root
-from edge_runtime.opening.opening import whole_is_sound
+from edge_runtime.opening.whole import whole_is_sound
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import CPU, choose
 from edge_runtime.ort.providers.load import loading

@@ -21,7 +21,8 @@ from edge_runtime.files.sizes import format_size
 from edge_runtime.ort.affinity import staying_on
 from edge_runtime.ort.process import import_onnxruntime, one_line, run_named
 from edge_runtime.ort.providers.choose import CPU, filled, native_providers
-from edge_runtime.ort.session import OrtSession, Session, SessionOptions
+from edge_runtime.ort.runner import AtOnce, Runner
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.tune.contest import Entrant, Round
 from edge_runtime.tune.space import default_choice, lane_cores
 from edge_runtime.tune.tuned import Choice
@@ -64,13 +65,13 @@ class OrtRig:
     def __init__(self, subject: Subject, stop: Callable[[], bool]) -> None:
         """`stop` ends a turn early, after the batch that is under way."""
         self._subject, self._stop = subject, stop
-        self._sessions: dict[_Key, Session] = {}
+        self._sessions: dict[_Key, Runner] = {}
         self._warm: set[tuple[_Key, int]] = set()
         self._current: set[_Key] = set()
         self._largest = 0
         self._feeds: dict[int, Arrays] = {}
         before = _threads()
-        self._plain = _PlainSession(subject)
+        self._plain = _PlainRunner(subject)
         after = _threads()
         # The calling thread computes, too.
         computing_here = self._plain.providers[0] == CPU
@@ -117,7 +118,7 @@ class OrtRig:
             return (1, choice.provider)
         return (choice.threads, choice.provider, choice.spinning, lane_cores(choice, lane), lane)
 
-    def _session(self, key: _Key, entrant: Entrant, lane: int) -> Session:
+    def _session(self, key: _Key, entrant: Entrant, lane: int) -> Runner:
         if entrant is None:
             return self._plain
         if key in self._sessions:
@@ -132,16 +133,16 @@ class OrtRig:
             self._largest = max(self._largest, memory().own - before)
         return self._sessions[key]
 
-    def _opened(self, options: SessionOptions, choice: Choice) -> Session:
+    def _opened(self, options: SessionOptions, choice: Choice) -> Runner:
         subject = self._subject
         if choice.provider != CPU:
             wanted = next(found for found in subject.providers if found.name == choice.provider)
             provider = filled(wanted, choice.threads, choice.lanes, subject.keep)
-            return OrtSession(subject.model, options, provider=provider)
+            return SessionRunner(subject.model, options, provider=provider)
         if subject.prepared is not None:
             with contextlib.suppress(ModelError):  # damaged: edge-run then opens the bundle's own, too
-                return OrtSession(subject.prepared, options, optimize=False)
-        return OrtSession(subject.model, options)
+                return SessionRunner(subject.prepared, options, optimize=False)
+        return SessionRunner(subject.model, options)
 
     def _check_memory(self) -> None:
         """Drop sessions that this turn does not need until there is room for another one. Raises MemoryLimitError."""
@@ -155,7 +156,7 @@ class OrtRig:
             self._drop(idle)
             return_freed_memory()
 
-    def _warm_up(self, key: _Key, session: Session, batch: int, feeds: Arrays) -> None:
+    def _warm_up(self, key: _Key, session: Runner, batch: int, feeds: Arrays) -> None:
         """Let a session make its buffers for this batch, with a look at what comes out, before anything is timed."""
         if (key, batch) in self._warm:
             return
@@ -183,7 +184,7 @@ class OrtRig:
 class _Lane:
     """One thread's work, and what it measured."""
 
-    session: Session
+    session: Runner
     cores: tuple[int, ...]
     ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -227,7 +228,7 @@ def _run_lanes(lanes: Sequence[_Lane], feeds: Arrays, seconds: float, stop: Call
             raise lane.error
 
 
-class _PlainSession:
+class _PlainRunner(AtOnce):
     """onnxruntime as a program gets it that names a provider and sets nothing: every core, busy waiting."""
 
     def __init__(self, subject: Subject) -> None:

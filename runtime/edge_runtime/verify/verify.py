@@ -21,34 +21,26 @@ from FP32 instead of 39, refuted; with that layer in FP16, and for two models th
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.parts import BOX_VALUES, box_axis
 from edge_runtime.bundle.postprocess_spec import Postprocess
-from edge_runtime.engine import Engine
 from edge_runtime.errors import DataError, EngineError
-from edge_runtime.opening.opening import OpenOptions, open_runner
+from edge_runtime.ort.runner import Runner, check_feeds
 from edge_runtime.verify.answer import compare_answers, read_answer
-from edge_runtime.verify.golden import GoldenSample, load_golden, read_golden
+from edge_runtime.verify.golden import GoldenSample, read_golden
 from edge_runtime.verify.verification import AnswerCheck, PartCheck, Verification, describe_machine
-from edge_runtime.vision.settings import Settings
 
-if TYPE_CHECKING:
-    from edge_runtime.prepare import ProgressCall
-
-__all__ = ["verify", "verify_bundle"]
+__all__ = ["verify"]
 
 Array = NDArray[np.generic]
 Bools = NDArray[np.bool_]
@@ -64,7 +56,6 @@ _UNSAID_DB = 10.0
 _GAP_TIMES = 4.0
 _LEAST_GAP = 0.01  # of the largest value
 _RUNS, _SHORT_SECONDS = 5, 0.5
-_COPIES, _OWN_BYTES = 3, 4 << 20  # of inputs and outputs, while they are compared and read; and what is small
 
 
 @dataclass
@@ -84,31 +75,13 @@ class _Sums:
     strange: int = 0  # values that are NaN or infinite here only
 
 
-def verify_bundle(path: Path, options: OpenOptions, progress: ProgressCall | None = None) -> Verification:
-    """Open a bundle as a run would and verify it. Raises what open_bundle and `verify` raise."""
-    bundle = read_bundle(path, check_hashes=False)
-    # Held before the engine looks at what is left of a memory limit; hashes are checked where it is opened.
-    arrays = load_golden(bundle.file("golden.npz"))
-    if options.memory_limit is not None:
-        own = options.reserve_bytes + _own_bytes(bundle.manifest)
-        options = dataclasses.replace(options, reserve_bytes=own)
-    opened = open_runner(path, options, progress)
-    try:
-        engine = Engine(opened, Settings.of(opened.bundle.manifest))
-    except BaseException:
-        opened.close()
-        raise
-    with engine:
-        return verify(engine, arrays, path.name)
+def verify(runner: Runner, bundle: Bundle, arrays: Mapping[str, Array]) -> Verification:
+    """Run the samples of a golden.npz (its arrays) through what runs the bundle's tensors, and judge the answers.
 
-
-def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verification:
-    """Run the samples of a golden.npz (its arrays) through an opened bundle and judge the answers.
-
-    `name` is what the bundle is called in the result. Raises DataError where there is nothing to compare, BundleError
+    Raises DataError where there is nothing to compare, BundleError
     for samples that cannot be read, EngineError when a run fails.
     """
-    manifest = engine.manifest
+    manifest, name = bundle.manifest, bundle.path.name
     sums: dict[str, _Sums] = {}
     shares: list[float] = []
     changes: list[str] = []
@@ -117,7 +90,8 @@ def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verificati
     feeds: Mapping[str, Array] = {}
     for sample in read_golden(arrays, manifest.inputs[0], manifest.preprocess):
         feeds = sample.feeds
-        outputs = _timed(engine, feeds, seconds)
+        check_feeds(manifest.inputs, feeds)
+        outputs = _timed(runner, feeds, seconds)
         changes += [change for change in _look(manifest.postprocess, sample, outputs, sums) if change]
         if sample.answer is not None:
             share, change = _meaning(manifest, sample.answer, outputs)
@@ -129,15 +103,15 @@ def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verificati
             f"nothing can be verified: golden.npz of {name} holds no answers; export it again with edge-export"
         )
     while seconds[0] < _SHORT_SECONDS and len(seconds) < _RUNS:
-        _timed(engine, feeds, seconds)
+        _timed(runner, feeds, seconds)
     parts = tuple(_check(manifest, part, found) for part, found in sums.items())
     answers = AnswerCheck(manifest.postprocess.task, sum(shares) / len(shares)) if shares else None
     # The first run is slower: buffers are made.
     warm = sorted(seconds[1:] or seconds)[len(seconds[1:] or seconds) // 2]
     return Verification(
         bundle=name,
-        bundle_sha256=engine.bundle_sha256,
-        machine=describe_machine(engine.providers),
+        bundle_sha256=bundle.sha256,
+        machine=describe_machine(runner.providers),
         samples=count,
         parts=parts,
         answers=answers,
@@ -149,17 +123,9 @@ def verify(engine: Engine, arrays: Mapping[str, Array], name: str) -> Verificati
     )
 
 
-def _own_bytes(facts: ModelFacts) -> int:
-    """What verifying takes beside the engine, in bytes, as far as the model's facts tell."""
-    total = _OWN_BYTES
-    for spec in (*facts.inputs, *facts.outputs):
-        total += _COPIES * math.prod(spec.least_shape) * np.dtype(spec.dtype).itemsize
-    return total
-
-
-def _timed(engine: Engine, feeds: Mapping[str, Array], seconds: list[float]) -> dict[str, Array]:
+def _timed(runner: Runner, feeds: Mapping[str, Array], seconds: list[float]) -> dict[str, Array]:
     started = time.perf_counter()
-    outputs = engine.infer(feeds)
+    outputs = runner.run(feeds)
     seconds.append(time.perf_counter() - started)
     return outputs
 

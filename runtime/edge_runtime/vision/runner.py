@@ -1,4 +1,4 @@
-"""Images through a session: pre-process, infer, interpret. Shared by the device's engine and the export's FP32 runs."""
+"""Images through a runner: pre-process, infer, interpret. Shared by the device's engine and the export's FP32 runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import DataError, EngineError, ModelError
-from edge_runtime.ort.session import RoomCall, Session, fresh_room
+from edge_runtime.ort.runner import Runner
 from edge_runtime.results import Result
 from edge_runtime.vision.postprocess import interpret
 from edge_runtime.vision.preprocess import Preprocessor
@@ -21,17 +21,16 @@ __all__ = ["VisionRunner"]
 
 
 class VisionRunner:
-    """Runs images of any sizes through one session, in batches that the graph accepts."""
+    """Runs images of any sizes through one runner, in batches that the graph accepts."""
 
     def __init__(
         self,
         facts: ModelFacts,
-        session: Session,
+        runner: Runner,
         settings: Settings,
-        room: RoomCall = fresh_room,
         most: int | None = None,
     ) -> None:
-        """`room` gives the array that a batch is pre-processed into (the engine's arena), of at most `most` images.
+        """A batch has at most `most` images, and is pre-processed where the runner has room for it.
 
         Raises ModelError when the facts do not tell how an image becomes the model's input.
         """
@@ -41,7 +40,7 @@ class VisionRunner:
                 "export it again with --size and the other pre-processing flags, or call engine.infer"
             )
         self.facts, self.settings = facts, settings
-        self._session, self._room, self._most = session, room, most
+        self._runner, self._most = runner, most
         self._preprocessor = Preprocessor(facts.preprocess)
         self._fixed_batch = facts.batch
 
@@ -61,12 +60,12 @@ class VisionRunner:
         started = time.perf_counter()
         size = self._fixed_batch or len(images)
         shape = (size, *self._preprocessor.shape)
-        tensor = self._room(self.facts.inputs[0].name, shape, self._preprocessor.dtype)
+        tensor = self._runner.room(self.facts.inputs[0].name, shape, self._preprocessor.dtype)
         placements = [self._preprocessor.write(image, out) for image, out in zip(images, tensor, strict=False)]
         # A graph with a fixed batch gets its last image again in the places that are left over.
         tensor[len(images) :] = tensor[len(images) - 1]
         prepared = time.perf_counter()
-        outputs = self._session.run({self.facts.inputs[0].name: tensor})
+        outputs = self._runner.run({self.facts.inputs[0].name: tensor})
         inferred = time.perf_counter()
         if size != len(images):
             outputs = {

@@ -22,7 +22,7 @@ from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.manifest import Block
 from edge_runtime.engine import Engine
 from edge_runtime.errors import EngineError
-from edge_runtime.opening.opening import Opened
+from edge_runtime.opening.choice import OpenedBundle
 from edge_runtime.vision.settings import Settings
 
 PATIENCE = 20.0  # only a test that fails waits that long
@@ -271,10 +271,7 @@ def test_a_run_that_begins_in_the_middle_loads_nothing_that_comes_before():
 def test_an_engine_runs_urgent_images_between_the_blocks_of_others(network):
     plan = network.plan(MIXED, batch=2)
     runner = network.runner(plan, preempt=True)
-    opened = Opened(
-        network.bundle, runner, plan, (), runner.input_room, runner.stop, lambda: None, runner.interruptible
-    )
-    engine = Engine(opened, Settings.of(network.bundle.manifest), lanes=4)
+    engine = Engine(OpenedBundle(network.bundle, runner, plan), Settings.of(network.bundle.manifest), lanes=4)
     assert (engine.lanes, engine.preemptible) == (1, True)
     rng = np.random.default_rng(1)
     pictures = [rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(3)]

@@ -108,7 +108,7 @@ def test_an_input_written_where_the_runner_says_is_not_copied(network, run_on, m
     runner = run_on(network, network.plan(MIXED, batch=4))
     for count in (4, 3):
         images = samples(count, seed=count)
-        place = runner.input_room("images", images.shape, images.dtype)
+        place = runner.room("images", images.shape, images.dtype)
         place[...] = images
         monkeypatch.setattr(runner_module.np, "copyto", None)
         found = runner.run({"images": place})
@@ -120,7 +120,7 @@ def test_an_input_written_where_the_runner_says_is_not_copied(network, run_on, m
 def test_an_input_that_only_begins_where_the_arena_s_place_does_is_copied(network, run_on):
     runner = run_on(network, network.plan(MIXED))
     images = samples(1)
-    place = runner.input_room("images", images.shape, images.dtype)
+    place = runner.room("images", images.shape, images.dtype)
     place[...] = images
     turned = place.transpose(0, 1, 3, 2)
     expected = whole_model(network, {"images": turned.copy()})
@@ -130,10 +130,10 @@ def test_an_input_that_only_begins_where_the_arena_s_place_does_is_copied(networ
 @pytest.mark.parametrize("shape", [(5, 3, 16, 16), (2, 3, 16, 17), (3, 16, 16)])
 def test_what_does_not_fit_the_arena_gets_room_of_its_own(network, run_on, shape):
     runner = run_on(network, network.plan(MIXED, batch=4))
-    room = runner.input_room("images", shape, np.dtype(np.float32))
+    room = runner.room("images", shape, np.dtype(np.float32))
     assert room.shape == shape
     assert room.base is None
-    assert runner.input_room("images", (4, 3, 16, 16), np.dtype(np.float64)).base is None
+    assert runner.room("images", (4, 3, 16, 16), np.dtype(np.float64)).base is None
 
 
 def test_outputs_are_views_that_hold_until_the_next_run(network, run_on):

@@ -19,7 +19,8 @@ from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.files.folders import cache_root
 from edge_runtime.opening import on_providers as opened
-from edge_runtime.opening.opening import OpenOptions, check_options, open_runner
+from edge_runtime.opening.choice import open_runner
+from edge_runtime.opening.options import OpenOptions, check_options
 from edge_runtime.ort.providers import load
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.session import SessionOptions
@@ -61,12 +62,12 @@ def unwanted(*_args):
 def opened_on(bundle, device="auto", require="", prepare=False, cache=True, progress=None, profile=PROFILE):
     session = SessionOptions(device, 1, providers=profile, require_provider=require)
     options = OpenOptions(session, use_cache=cache, prepare=prepare)
-    runner = open_runner(bundle, options, progress)
+    opened = open_runner(bundle, options, progress)
     try:
-        assert np.isfinite(runner.session.run(FEEDS)["logits"]).all()
-        return runner.providers
+        assert np.isfinite(opened.runner.run(FEEDS)["logits"]).all()
+        return opened.runner.providers
     finally:
-        runner.close()
+        opened.close()
 
 
 def measures(monkeypatch, *candidates, refused=(), wrong=()):

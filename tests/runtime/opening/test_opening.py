@@ -29,8 +29,10 @@ from edge_runtime.blocks.prepared import (
     write_json,
 )
 from edge_runtime.errors import BundleError, EngineError, OutputError, UsageError
-from edge_runtime.opening import opening
-from edge_runtime.opening.opening import OpenOptions, open_runner
+from edge_runtime.opening import choice
+from edge_runtime.opening import options as options_module
+from edge_runtime.opening.choice import open_runner
+from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.prepare import make, plans, prepare
 
@@ -84,13 +86,13 @@ def answer(bundle, **options):
 def hashed(monkeypatch):
     """Count the complete checks of bundles."""
     counted = []
-    real = opening.read_bundle
+    real = choice.read_bundle
 
     def reading(path, check_hashes=True):
         counted.extend([path] * check_hashes)
         return real(path, check_hashes)
 
-    monkeypatch.setattr(opening, "read_bundle", reading)
+    monkeypatch.setattr(choice, "read_bundle", reading)
     return counted
 
 
@@ -123,7 +125,7 @@ def test_a_batch_of_nothing_is_refused(bundle, batch):
 
 
 def test_a_limit_with_a_gpu_is_refused(bundle, monkeypatch):
-    monkeypatch.setattr(opening, "choose", lambda *_args: (ProviderChoice("CUDAExecutionProvider"),))
+    monkeypatch.setattr(options_module, "choose", lambda *_args: (ProviderChoice("CUDAExecutionProvider"),))
     with pytest.raises(UsageError, match="a memory limit is kept on the CPU only"):
         opened(bundle, memory_limit=LIMIT)
 
@@ -302,8 +304,8 @@ def test_preparing_is_told_and_the_next_start_says_nothing(made, tmp_path, monke
 
 def test_settings_that_cannot_be_used_let_go_of_the_model_and_the_cache(bundle, monkeypatch):
     closed = []
-    real = opening.PreparedCache.close
-    monkeypatch.setattr(opening.PreparedCache, "close", lambda cache: (closed.append(cache), real(cache)))
+    real = choice.PreparedCache.close
+    monkeypatch.setattr(choice.PreparedCache, "close", lambda cache: (closed.append(cache), real(cache)))
     with pytest.raises(UsageError):
         opened(bundle, memory_limit=LIMIT, confidence=7.0)
     assert len(closed) == 1
@@ -312,7 +314,6 @@ def test_settings_that_cannot_be_used_let_go_of_the_model_and_the_cache(bundle, 
 def test_closing_lets_go_of_the_prepared_folder(bundle):
     options = OpenOptions(SessionOptions("cpu", 1), memory_limit=2_000_000_000, batch=2)
     opened = open_runner(bundle, options)
-    let_go, really = [], opened.on_close
-    opened.on_close = lambda: let_go.append(really())
+    (lock,) = opened.cache._in_use.values()
     opened.close()
-    assert let_go == [None]
+    assert lock.closed

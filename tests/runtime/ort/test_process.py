@@ -32,14 +32,14 @@ import os, sys
 import numpy as np
 from edge_runtime.ort.block_session import packed_session
 from edge_runtime.ort.process import own_process
-from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.ort.session import SessionRunner, SessionOptions
 if sys.argv[2] == "own":
     own_process()
 sessions = [packed_session(sys.argv[1], 3)]
 before = len(os.listdir("/proc/self/task"))
 sessions += [packed_session(sys.argv[1], 3) for _ in range(2)]
 between = len(os.listdir("/proc/self/task"))
-sessions.append(OrtSession(sys.argv[1], SessionOptions("cpu", 3)))
+sessions.append(SessionRunner(sys.argv[1], SessionOptions("cpu", 3)))
 print(between - before, len(os.listdir("/proc/self/task")) - between)
 feeds = {"images": np.zeros((1, 3, 16, 16), np.float32)}
 print(sessions[0].run(None, feeds)[0].shape == sessions[-1].run(feeds)["logits"].shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,7 +10,7 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_bundle import make_bundle
 
-from edge_runtime import open_bundle
-from edge_runtime.bundle.bundle import MANIFEST
+from edge_runtime.bundle.bundle import MANIFEST, Bundle
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.manifest import Accuracy, Certificate, Latency, Manifest
 from edge_runtime.bundle.postprocess_spec import Raw
@@ -27,28 +27,35 @@ from edge_runtime.bundle.seal import UNSEALED, seal
 from edge_runtime.cli import run as cli
 from edge_runtime.cli.console import run_command
 from edge_runtime.cli.sample import find_sample
-from edge_runtime.engine import Engine
 from edge_runtime.errors import BundleError, DataError, VerificationError
 from edge_runtime.inspect.fake_engine import fake_manifest
+from edge_runtime.opening.choice import open_runner
+from edge_runtime.opening.options import OpenOptions
+from edge_runtime.ort.runner import AtOnce
+from edge_runtime.ort.session import SessionOptions
 from edge_runtime.verify.golden import load_golden
 from edge_runtime.verify.verification import Verification, describe_machine
 from edge_runtime.verify.verify import verify
 
 Arrays = dict[str, NDArray[Any]]
 COUNT = 400
+OPTIONS = OpenOptions(SessionOptions(threads=1), use_cache=False)
 
 
-class Answering:
-    """Stands in for an engine: one input, and outputs given beforehand, sample after sample."""
+class Answering(AtOnce):
+    """A Runner: one input, and outputs given beforehand, sample after sample."""
 
-    def __init__(self, manifest: Manifest, outputs: Arrays) -> None:
-        self.manifest, self.bundle_sha256, self.providers = manifest, "0" * 64, ("CPUExecutionProvider",)
+    def __init__(self, outputs: Arrays) -> None:
+        self.providers: tuple[str, ...] = ("CPUExecutionProvider",)
         self._outputs = outputs
 
-    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Answer the sample whose number is the input."""
         number = int(feeds["x"][0, 0])
         return {name: values[number : number + 1] for name, values in self._outputs.items()}
+
+    def close(self) -> None:
+        """Nothing to free."""
 
 
 def manifest_of(*accuracy: Accuracy, dtype: str = "float32") -> Manifest:
@@ -67,8 +74,8 @@ def judged(recorded: NDArray[Any], found: NDArray[Any], fp32: NDArray[Any] | Non
     arrays: Arrays = {"input_x": np.arange(len(recorded), dtype=np.float32)[:, None, None], "output_y": recorded}
     if fp32 is not None:
         arrays |= {"reference_y": fp32, "within_y": np.arange(COUNT, dtype=np.uint16)}
-    engine = Answering(manifest_of(*figures, dtype=str(found.dtype)), {"y": found})
-    return verify(cast(Engine, engine), arrays, "some.edge")
+    bundle = Bundle(Path("some.edge"), manifest_of(*figures, dtype=str(found.dtype)), "0" * 64)
+    return verify(Answering({"y": found}), bundle, arrays)
 
 
 def noisy(signal: NDArray[Any], decibels: float, seed: int) -> NDArray[Any]:
@@ -237,8 +244,8 @@ def test_a_memory_limit_is_verified_with_what_it_runs(capsys: pytest.CaptureFixt
 def test_an_export_records_what_fp32_answers_and_what_answers_mean(tiny: Path) -> None:
     arrays = load_golden(tiny / "golden.npz")
     assert arrays["reference_logits"].shape == arrays["output_logits"].shape
-    with open_bundle(tiny, threads=1, use_cache=False) as engine:
-        found = verify(engine, arrays, "tiny.edge")
+    with contextlib.closing(open_runner(tiny, OPTIONS)) as opened:
+        found = verify(opened.runner, opened.bundle, arrays)
     assert found.confirmed
     assert found.answers is not None
     assert found.answers.share == 1.0
@@ -267,8 +274,8 @@ def test_an_answer_that_means_something_else_is_refuted(tiny: Path) -> None:
     answer = arrays["answer_00"].copy()
     answer[:, 0] = [0.9, 0.04, 0.03, 0.02, 0.01]
     answer[:, 1] = np.roll(answer[:, 1], 1)
-    with open_bundle(tiny, threads=1, use_cache=False) as engine:
-        found = verify(engine, {**arrays, "answer_00": answer}, "tiny.edge")
+    with contextlib.closing(open_runner(tiny, OPTIONS)) as opened:
+        found = verify(opened.runner, opened.bundle, {**arrays, "answer_00": answer})
     assert found.reasons[0].startswith("sample 1: ")
     assert "classes 50 % the same" in found.line()
 
@@ -299,8 +306,8 @@ def test_verifying_takes_a_bundle_and_nothing_to_look_at(tiny: Path, extra: list
 
 
 def test_the_certificates_speed_is_told_beside_and_never_judged(tiny: Path) -> None:
-    with open_bundle(tiny, threads=1, use_cache=False) as engine:
-        found = verify(engine, load_golden(tiny / "golden.npz"), "tiny.edge")
+    with contextlib.closing(open_runner(tiny, OPTIONS)) as opened:
+        found = verify(opened.runner, opened.bundle, load_golden(tiny / "golden.npz"))
     latency = Latency("a desk", 1, 2.0, 1e-9)
     certificate = Certificate("good", "a desk", 0.01, "none", (), latency)
     found = dataclasses.replace(found, certificate=certificate)

@@ -23,7 +23,7 @@ from edge_export.state import Score
 from edge_runtime.bundle.facts import ModelFacts, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import EdgelineError
-from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.results import Result
 from edge_runtime.vision.preprocess import Preprocessor
 from edge_runtime.vision.runner import VisionRunner
@@ -109,7 +109,7 @@ class Judge:
             _by_name(both.fidelity), noise,
         )  # fmt: skip
 
-    def _noise(self, session: OrtSession) -> float:
+    def _noise(self, session: SessionRunner) -> float:
         """Return the SQNR in dB of the output that suffers most, on the first images."""
         assert self._facts.preprocess is not None  # every subject takes images
         spec, chosen = self._facts.inputs[0], self._images[:_SQNR_IMAGES]
@@ -119,7 +119,7 @@ class Judge:
         return min((score.value for score in scores if not math.isnan(score.value)), default=math.nan)
 
 
-def facts_for(subject: Subject, session: OrtSession) -> ModelFacts:
+def facts_for(subject: Subject, session: SessionRunner) -> ModelFacts:
     """Return the facts that tell the runner how images go in and answers come out."""
     return ModelFacts(
         inputs=session.inputs,
@@ -132,11 +132,11 @@ def facts_for(subject: Subject, session: OrtSession) -> ModelFacts:
     )
 
 
-def _open(path: Path) -> OrtSession:
-    return OrtSession(path, SessionOptions(device="cpu", threads=_THREADS))
+def _open(path: Path) -> SessionRunner:
+    return SessionRunner(path, SessionOptions(device="cpu", threads=_THREADS))
 
 
-def _runner(facts: ModelFacts, session: OrtSession) -> VisionRunner:
+def _runner(facts: ModelFacts, session: SessionRunner) -> VisionRunner:
     # An exporter may have fixed a free batch dimension; images go one by one.
     first = dataclasses.replace(facts.inputs[0], shape=(1, *facts.inputs[0].shape[1:]))
     return VisionRunner(dataclasses.replace(facts, inputs=(first,)), session, measuring_settings(facts))

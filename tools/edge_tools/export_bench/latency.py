@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 
 from edge_runtime.errors import EdgelineError
-from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 
 __all__ = ["Timed", "rounds_of", "time_all"]
 
@@ -62,7 +62,7 @@ def time_all(fp32: Path, models: Mapping[str, Path], tensors: Path, rounds: int)
     answers: dict[str, Timed | str] = {}
     for name, path in {"": fp32, **models}.items():
         try:
-            session = OrtSession(path, SessionOptions(device="cpu", threads=_THREADS))
+            session = SessionRunner(path, SessionOptions(device="cpu", threads=_THREADS))
             session.run(feeds)
         except EdgelineError as error:
             if not name:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_devices.profile import ProviderChoice
 from edge_runtime.bundle.boundaries import crossings
@@ -15,9 +14,10 @@ from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block, Manifest
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import run_bound
-from edge_runtime.ort.process import Tensors, import_onnxruntime
+from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import gpu_of
 from edge_runtime.ort.providers.fuse import fuse
+from edge_runtime.ort.runner import Arrays, AtOnce, Tensors
 from edge_runtime.ort.session import SessionOptions, open_session
 
 __all__ = ["Segment", "SegmentRunner", "segments_of"]
@@ -39,7 +39,7 @@ def segments_of(manifest: Manifest, cuts: Sequence[tuple[ProviderChoice, int, in
     return tuple(Segment(provider, first, stop, *crossings(manifest, first, stop)) for provider, first, stop in cuts)
 
 
-class SegmentRunner:
+class SegmentRunner(AtOnce):
     """Runs segments one after another. `run` may be called by several threads at a time.
 
     A value stays where it was made: providers that compute in main memory read it there, and on a GPU it is only
@@ -55,7 +55,7 @@ class SegmentRunner:
         self.sessions: list[Any] = [_open(bundle, segment, options) for segment in segments]
         self.providers = tuple(dict.fromkeys(name for session in self.sessions for name in session.get_providers()))
 
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    def run(self, feeds: Arrays) -> Tensors:
         """Run named arrays through all segments; returns every output by name. Raises EngineError."""
         runtime = import_onnxruntime()
         sessions = self.sessions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from types import SimpleNamespace
@@ -18,9 +19,12 @@ from edge_runtime import engine as engine_module
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError
 from edge_runtime.opening import limited
+from edge_runtime.opening.choice import OpenedBundle
 from edge_runtime.ort.affinity import staying_on
 from edge_runtime.ort.lanes import cores_of_lane, laned
+from edge_runtime.ort.runner import AtOnce
 from edge_runtime.ort.session import SessionOptions
+from edge_runtime.plan.plan import unlimited_plan
 
 PATIENCE = 20.0  # only a test that fails waits that long
 
@@ -30,11 +34,12 @@ def bundle(tmp_path_factory):
     return make_bundle(tmp_path_factory.mktemp("bundle"))
 
 
-class Meeting:
-    """A session whose runs wait for each other, so many at a time; keeps the most that were inside."""
+class Meeting(AtOnce):
+    """A runner whose runs wait for each other, so many at a time; keeps the most that were inside."""
 
     def __init__(self, real: Any, parties: int) -> None:
         self._real, self._inside, self.most = real, 0, 0
+        self.providers: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._barrier = threading.Barrier(parties, timeout=PATIENCE)
 
@@ -54,8 +59,8 @@ class Meeting:
 
 def meeting(bundle: Any, lanes: int, parties: int) -> tuple[Engine, Meeting]:
     engine = open_bundle(bundle, session=SessionOptions("cpu", 1, lanes))
-    assert engine._opened is not None
-    engine._opened.session = session = Meeting(engine._opened.session, parties)
+    assert engine._runner is not None
+    engine._runner = session = Meeting(engine._runner, parties)
     return engine, session
 
 
@@ -117,8 +122,8 @@ def test_one_lane_is_one_call_at_a_time(bundle):
 
 def test_closing_waits_for_calls_under_way_and_turns_the_others_away(bundle):
     engine = open_bundle(bundle, session=SessionOptions("cpu", 1, 2))
-    assert engine._opened is not None
-    real, begun, gate = engine._opened.session, threading.Semaphore(0), threading.Event()
+    assert engine._runner is not None
+    real, begun, gate = engine._runner, threading.Semaphore(0), threading.Event()
 
     def run(feeds: Any) -> Any:
         begun.release()
@@ -126,8 +131,7 @@ def test_closing_waits_for_calls_under_way_and_turns_the_others_away(bundle):
         return real.run(feeds)
 
     stopping = threading.Event()
-    engine._opened.session = SimpleNamespace(run=run, close=real.close)
-    engine._opened.stop = stopping.set
+    engine._runner = SimpleNamespace(run=run, stop=stopping.set)  # type: ignore[assignment]
     found: list[Any] = []
     asking = threading.Thread(target=lambda: found.extend(ask_all(engine, 2)))
     asking.start()
@@ -146,11 +150,9 @@ def test_closing_waits_for_calls_under_way_and_turns_the_others_away(bundle):
 
 
 def test_a_limited_engine_has_one_lane(bundle):
-    plan = SimpleNamespace(whole=True, limit_bytes=1 << 30)
-    opened = SimpleNamespace(
-        bundle=read_bundle(bundle), plan=plan, providers=(), interruptible=None, close=lambda: None, stop=lambda: None
-    )
-    assert Engine(opened, None, lanes=4).lanes == 1  # type: ignore[arg-type]
+    plan = dataclasses.replace(unlimited_plan(1, 0), limit_bytes=1 << 30)
+    runner = SimpleNamespace(providers=(), stop=lambda: None, close=lambda: None)
+    assert Engine(OpenedBundle(read_bundle(bundle), runner, plan), None, lanes=4).lanes == 1  # type: ignore[arg-type]
 
 
 needs_affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
@@ -184,7 +186,7 @@ def test_the_session_is_made_and_run_on_the_cores_that_were_chosen(bundle, monke
     before = os.sched_getaffinity(0)
     with open_bundle(bundle, session=SessionOptions("cpu", 1, cores=(one,))) as engine:
         assert engine.cores == (one,)
-        session = engine._opened.session
+        session = engine._runner
         run = session.run
         session.run = lambda feeds: (seen.append(os.sched_getaffinity(0)), run(feeds))[1]
         engine.infer({"images": samples(1)})
@@ -198,24 +200,25 @@ def measured(case):
 
 def test_what_an_interruption_takes_is_the_largest_boundary_of_the_whole_batch(bundle, tmp_path):
     case = lowered(read_bundle(bundle), tmp_path)
-    found = [limited._aside_bytes(case.bundle, measured(case), batch) for batch in (1, 3)]
+    found = [limited._spill_bytes(case.bundle, measured(case), batch) for batch in (1, 3)]
     assert found[1] == 3 * found[0] > 0
     runner = case.runner(case.plan(("streamed",) * 3, batch=3), preempt=True)
-    assert runner._aside._room.size == found[1]
+    assert runner._spill._room.size == found[1]
     runner.close()
 
 
 def test_where_a_size_is_not_known_nothing_is_kept_for_interruptions(tmp_path):
     (tmp_path / "prepared").mkdir()
     case = lowered(counting(tmp_path), tmp_path / "prepared")
-    assert limited._aside_bytes(case.bundle, measured(case), 1) == 0
+    assert limited._spill_bytes(case.bundle, measured(case), 1) == 0
 
 
-class Named:
-    """A session that says who ran."""
+class Named(AtOnce):
+    """A runner that says who ran."""
 
     def __init__(self, name: str) -> None:
         self.name, self.closed = name, False
+        self.providers: tuple[str, ...] = ()
 
     def run(self, feeds: Any) -> Any:
         return {self.name: np.array(sorted(os.sched_getaffinity(0)))}
@@ -234,7 +237,7 @@ def test_lanes_of_one_thread_share_a_session_and_others_have_their_own(threads, 
         return others[-1]
 
     first = Named("a")
-    session = laned(first, another, SessionOptions("cpu", threads, lanes=3))  # type: ignore[arg-type]
+    session = laned(first, another, SessionOptions("cpu", threads, lanes=3))
     assert [other.name for other in others] == made
     ran = {name for _ in range(3) for name in session.run({})}
     assert ran == {"a", *made}
@@ -265,5 +268,5 @@ def test_a_lane_that_cannot_be_opened_leaves_none_open():
         raise EngineError("no memory")
 
     with pytest.raises(EngineError, match="no memory"):
-        laned(first, another, SessionOptions("cpu", 2, lanes=2))  # type: ignore[arg-type]
+        laned(first, another, SessionOptions("cpu", 2, lanes=2))
     assert first.closed

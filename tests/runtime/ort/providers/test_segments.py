@@ -17,7 +17,7 @@ from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.ort.providers import segments
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.providers.segments import Segment, SegmentRunner, segments_of
-from edge_runtime.ort.session import OrtSession, SessionOptions
+from edge_runtime.ort.session import SessionOptions, SessionRunner
 
 OPTIONS = SessionOptions("cpu", 1)
 XNNPACK, CUDA, OPENVINO = (f"{name}ExecutionProvider" for name in ("Xnnpack", "CUDA", "OpenVINO"))
@@ -33,7 +33,7 @@ def cut(bundle, *cuts):
 
 
 def whole(bundle, feeds):
-    return OrtSession(bundle.file("model.onnx"), OPTIONS, provider=ProviderChoice(CPU)).run(feeds)
+    return SessionRunner(bundle.file("model.onnx"), OPTIONS, provider=ProviderChoice(CPU)).run(feeds)
 
 
 def test_every_cut_gives_the_whole_models_answer(bundle, monkeypatch):

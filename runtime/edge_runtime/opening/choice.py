@@ -1,0 +1,130 @@
+"""Opening a bundle: checked, and run within a limit, on providers, or as a whole on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_devices.process_memory import memory
+from edge_devices.profile import ProviderChoice
+from edge_runtime.blocks.prepared import WHOLE, PreparedWhole, checked_before, note_checked, read_json
+from edge_runtime.bundle.bundle import Bundle, read_bundle
+from edge_runtime.errors import EdgelineError, OutputError
+from edge_runtime.files.folders import cache_root
+from edge_runtime.opening.options import OpenOptions, check_options
+from edge_runtime.opening.whole import open_whole, whole_is_sound
+from edge_runtime.ort.process import import_onnxruntime
+from edge_runtime.ort.providers.choose import insisted
+from edge_runtime.ort.runner import Runner
+from edge_runtime.plan.plan import Plan, unlimited_plan
+from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.key import prepared_key
+
+if TYPE_CHECKING:
+    from edge_runtime.prepare.request import ProgressCall
+
+__all__ = ["OpenedBundle", "open_runner"]
+
+
+@dataclass(frozen=True)
+class OpenedBundle:
+    """A bundle, what runs its tensors, and the plan that is run by.
+
+    `cache` keeps the prepared files that it runs from where they are; None: it runs from none.
+    """
+
+    bundle: Bundle
+    runner: Runner
+    plan: Plan
+    cache: PreparedCache | None = None
+
+    def close(self) -> None:
+        """Free the model, then let go of the prepared files."""
+        try:
+            self.runner.close()
+        finally:
+            if self.cache is not None:
+                self.cache.close()
+
+
+def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall | None = None) -> OpenedBundle:
+    """Open a bundle; who gets it closes it. Raises what open_bundle raises."""
+    threads, choices = check_options(options)
+    bundle = read_bundle(path, check_hashes=False)
+    with contextlib.ExitStack() as cleanup:
+        cache = _cache(options)
+        if cache is not None:
+            cleanup.callback(cache.close)
+        key = prepared_key(bundle.sha256, import_onnxruntime())
+        folder = cache.use(key) if cache is not None and options.use_cache else None
+        if folder is None or not checked_before(folder, bundle.file_stamps()):
+            bundle = read_bundle(path)
+            if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
+                with contextlib.suppress(OutputError):
+                    note_checked(folder, bundle.file_stamps())
+        if options.memory_limit is not None and cache is not None:
+            # Imported when it is needed, here and below: a start from the cache is shorter by what it does not load.
+            from edge_runtime.opening.limited import open_limited
+
+            runner, plan = open_limited(bundle, cache, options, threads, progress)
+        else:
+            plan = unlimited_plan(options.batch, memory().resident)
+            found = _Unlimited(bundle, options, threads, cache, key, progress)
+            runner = found.on_providers(choices) or open_whole(bundle, found.prepared_graph(), options.session)
+        cleanup.pop_all()
+        return OpenedBundle(bundle, runner, plan, cache)
+
+
+def _cache(options: OpenOptions) -> PreparedCache | None:
+    """The cache to look into. A run without a limit can do without: a place that there is none of is no reason."""
+    if options.memory_limit is not None:
+        # A limited engine always works from prepared files; without the cache they are in a folder of its own.
+        return PreparedCache(cache_root() if options.use_cache else None)
+    with contextlib.suppress(OutputError):
+        return PreparedCache(cache_root()) if options.use_cache else None
+    return None
+
+
+@dataclass(frozen=True)
+class _Unlimited:
+    """A checked bundle that is opened without a limit. `key` names its prepared folder in `cache`."""
+
+    bundle: Bundle
+    options: OpenOptions
+    threads: int
+    cache: PreparedCache | None
+    key: str
+    progress: ProgressCall | None
+
+    def on_providers(self, choices: tuple[ProviderChoice, ...]) -> Runner | None:
+        """The bundle on the providers that load; None: on the CPU alone."""
+        if not choices:
+            return None
+        # Imported when there is more than the CPU.
+        from edge_runtime.opening.on_providers import Wanted, open_on_providers
+
+        options, session = self.options, self.options.session
+        named = insisted(session.device, session.require_provider)
+        wanted = Wanted(choices, session, self.threads, options.batch, named, options.prepare, self.cache, self.key)
+        return open_on_providers(self.bundle, wanted, self.progress)
+
+    def prepared_graph(self) -> Path | None:
+        """The whole graph as it was prepared, or is now where that is wanted; None: there is none that can be used."""
+        if self.cache is None:
+            return None
+        folder = self.cache.use(self.key)
+        whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
+        if whole is None and self.options.prepare:
+            from edge_runtime.prepare.make import prepare_in
+
+            # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
+            with contextlib.suppress(EdgelineError):
+                folder = prepare_in(
+                    self.cache, self.bundle, self.options.batch, self.threads, None, self.progress, blocks=False
+                )
+                whole = read_json(PreparedWhole, folder / WHOLE)
+        if folder is None or whole is None or not whole_is_sound(folder, whole):
+            return None
+        return folder / whole.graph
