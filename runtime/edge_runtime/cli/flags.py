@@ -14,7 +14,7 @@ from edge_runtime.inspect.settings import BatchSettings, EngineSettings, InputSe
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.open import looks_live
 from edge_runtime.inspect.sources.options import LiveOptions, SourceOptions
-from edge_runtime.opening.opening import OpenOptions
+from edge_runtime.opening.options import OpenOptions
 from edge_runtime.tune.standing import Asked, Standing
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.options import SourceOptions
-from edge_runtime.opening.opening import OpenOptions
+from edge_runtime.opening.options import OpenOptions
 
 if TYPE_CHECKING:
     from edge_runtime.batching.vocabulary import CostTable, Priority
