@@ -31,12 +31,12 @@ from edge_export.passes.equalize import equalize
 from edge_export.passes.evaluate import evaluate_draft
 from edge_export.passes.flips import collect_flips
 from edge_export.passes.golden import make_golden
-from edge_export.passes.migrate import migrate
 from edge_export.passes.names import shorten_names
 from edge_export.passes.precision import choose_precision
 from edge_export.passes.quantize import quantize
 from edge_export.passes.rehearse import rehearse
 from edge_export.passes.round_weights import round_weights
+from edge_export.passes.smoothquant import smoothquant
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
 from edge_export.paths import check_target
@@ -58,7 +58,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("shorten names", shorten_names),
     ("calibrate", calibrate),
     ("equalize", equalize),
-    ("migrate", migrate),
+    ("smoothquant", smoothquant),
     ("round weights", round_weights),
     ("correct bias", correct_bias),
     ("choose precision", choose_precision),

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_export.quant.repair.accept import repaired
 from edge_export.quant.repair.bias import activation_behind, can_shift, channel_means, corrections, output_axis
-from edge_export.quant.repair.keep import repaired
-from edge_export.quant.repair.walk import Walk
+from edge_export.quant.repair.layerwise import LayerwiseRun
 from edge_export.quant.workbench import Workbench
 from edge_export.state import Draft, Progress
 
@@ -41,5 +41,5 @@ def measured_shifts(draft: Draft, samples: int) -> dict[str, NDArray[np.float32]
         behind = {str(item.node.output[0]): activation_behind(bench.graph, item) for item in items}
         axes = {str(item.node.output[0]): output_axis(item) for item in items}
         expected = channel_means(draft.model, behind, axes, feeds)
-        walk = Walk(bench.model(bench.all_able("int8")), bench.folder, feeds, BUDGET, "int8")
-        return corrections(walk, items, behind, expected)
+        layerwise = LayerwiseRun(bench.model(bench.all_able("int8")), bench.folder, feeds, BUDGET, "int8")
+        return corrections(layerwise, items, behind, expected)

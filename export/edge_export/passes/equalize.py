@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from edge_export.graph import Graph, attribute
 from edge_export.passes.calibrate import calibrate
+from edge_export.quant.repair.accept import repaired
 from edge_export.quant.repair.channels import Channels, channel_classes
 from edge_export.quant.repair.cle import (
     Carried,
@@ -22,7 +23,6 @@ from edge_export.quant.repair.cle import (
     scaled_bias,
     scaled_weight,
 )
-from edge_export.quant.repair.keep import repaired
 from edge_export.quant.repair.statistics import ChannelStatistics, channel_statistics
 from edge_export.quant.select import Compute, compute_nodes, plan_tensors
 from edge_export.state import Draft, Progress

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from edge_export.graph import Graph, attribute
 from edge_export.quant.arrived import arrived_quantized
-from edge_export.quant.repair.gauge import weights_gauge
-from edge_export.quant.repair.keep import repaired
-from edge_export.quant.repair.patches import conv_patches, window_of
+from edge_export.quant.repair.accept import repaired
+from edge_export.quant.repair.im2col import im2col, window_of
+from edge_export.quant.repair.layerwise import LayerwiseRun
 from edge_export.quant.repair.rounding import round_rows
-from edge_export.quant.repair.walk import Walk
+from edge_export.quant.repair.sqnr import weights_sqnr
 from edge_export.quant.select import Compute, compute_nodes
 from edge_export.quant.sparse import zero_share
 from edge_export.quant.workbench import Workbench
@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 SAMPLES = {"fast": 8, "good": 32, "best": 32}
 COLUMNS = 8192  # of a layer's input, over all samples
 QUICK_WEIGHTS = 2_000_000  # models of up to so many are rounded at the good effort too: seconds, and the largest gain
-BUDGET = 16 << 20  # bytes of activations that each walk holds in memory; the rest waits in files
+BUDGET = 16 << 20  # bytes of activations that a layerwise run holds in memory; the rest waits in files
 PRUNED = 0.4  # share of zeros from which on weights are taken to be pruned
 # Matrices grow with the square of a layer's inputs: beyond these they are taken in parts, as if uncorrelated.
 MOST_INPUTS = 1152
@@ -44,9 +44,9 @@ def round_weights(draft: Draft, progress: Progress) -> Draft:
     efforts = ["best"] if count > QUICK_WEIGHTS else ["good", "best"]
     options = draft.options
     quick = options.effort == "fast" and options.quantize == "int8" and draft.params and count <= QUICK_WEIGHTS
-    if quick and not arrived_quantized(draft.model) and weights_gauge(draft).worst_db < target_db("fast"):
+    if quick and not arrived_quantized(draft.model) and weights_sqnr(draft).worst_db < target_db("fast"):
         efforts.append("fast")
-    return repaired(draft, progress, "adaptive rounding", efforts, _change, weights_gauge)
+    return repaired(draft, progress, "adaptive rounding", efforts, _change, weights_sqnr)
 
 
 def _change(draft: Draft, progress: Progress) -> tuple[Draft, str] | None:
@@ -63,23 +63,25 @@ def adaptive_weights(draft: Draft, progress: Progress) -> dict[str, QuantizedWei
     rounded: dict[str, QuantizedWeight] = {}
     with Workbench(replace(draft, rounded={}, shifts={})) as bench:
         plan = bench.plan()
-        walk = Walk(bench.slim, bench.folder, list(draft.samples(SAMPLES[draft.options.effort])), BUDGET, "float")
+        layerwise = LayerwiseRun(
+            bench.slim, bench.folder, list(draft.samples(SAMPLES[draft.options.effort])), BUDGET, "float"
+        )
         generator = np.random.default_rng(draft.options.seed)
         with progress.step("adaptive rounding", len(bench.able)) as advance:
             for item in bench.able:
                 advance()
-                walk.advance(item.name, behind=False)
+                layerwise.advance(item.name, behind=False)
                 if zero_share(bench.cache.floats(item)) >= PRUNED:
                     continue  # what was pruned stays zero: it is stored compressed
                 scale = (draft.params or {})[plan.scale_of[item.node.input[0]]].scale
                 nearest = bench.cache.quantized(item, scale)
                 with contextlib.suppress(np.linalg.LinAlgError):
-                    rounded[item.name] = _rounded(walk, item, bench.cache.floats(item), nearest, generator)
+                    rounded[item.name] = _rounded(layerwise, item, bench.cache.floats(item), nearest, generator)
     return rounded
 
 
 def _rounded(
-    walk: Walk, item: Compute, weight: Floats, nearest: QuantizedWeight, generator: np.random.Generator
+    layerwise: LayerwiseRun, item: Compute, weight: Floats, nearest: QuantizedWeight, generator: np.random.Generator
 ) -> QuantizedWeight:
     group = int(str(attribute(item.node, "group", 1))) if item.op == "Conv" else 1
     outputs_first = np.moveaxis(weight, item.axis, 0)
@@ -90,7 +92,7 @@ def _rounded(
     seed = int(generator.integers(1 << 31))
     for part in np.array_split(np.arange(rows.shape[2]), parts):
         gram = np.zeros((group, len(part), len(part)), np.float32)
-        for x in _columns(walk, item, weight.shape, group, seed):
+        for x in _columns(layerwise, item, weight.shape, group, seed):
             seen = x[:, :, part[0] : part[-1] + 1].transpose(1, 0, 2)
             gram += np.matmul(seen.transpose(0, 2, 1), seen) / np.float32(COLUMNS)
         values[:, :, part] = round_rows(np.ascontiguousarray(rows[:, :, part]), scales, gram)
@@ -98,14 +100,14 @@ def _rounded(
     return QuantizedWeight(np.ascontiguousarray(back), nearest.scale, nearest.axis)
 
 
-def _columns(walk: Walk, item: Compute, shape: tuple[int, ...], group: int, seed: int) -> Iterator[Floats]:
+def _columns(layerwise: LayerwiseRun, item: Compute, shape: tuple[int, ...], group: int, seed: int) -> Iterator[Floats]:
     """Yield what the weights meet in each sample, [columns, groups, inputs]: the same places for the same seed."""
     generator = np.random.default_rng(seed)
-    each = max(1, COLUMNS // max(1, walk.count))
-    for values in walk.every(walk.input_of(item.name)):
+    each = max(1, COLUMNS // max(1, layerwise.count))
+    for values in layerwise.every(layerwise.input_of(item.name)):
         if item.op == "Conv":
             window = window_of(item.node, tuple(shape[2:]), values.shape[2:])
-            found = conv_patches(values, window, each, generator)
+            found = im2col(values, window, each, generator)
             yield found.reshape(len(found), group, -1)
         else:
             flat = np.asarray(values, np.float32).reshape(-1, values.shape[-1])

@@ -34,7 +34,6 @@ __all__ = [
 BINS = 4096
 # Values of one tensor that are counted for each sample; the least and the largest are always among them.
 COUNTED = 1 << 14
-POWER = 2.25
 PERCENTILES = (99.9, 99.99, 99.999)
 # With fewer values than this no tail is known: nothing is clipped.
 FEW_VALUES = 10_000
@@ -194,7 +193,7 @@ def best_range(histogram: Histogram, reader: Elementwise | None = None) -> tuple
 def choose_range(histogram: Histogram, reader: Elementwise | None = None) -> tuple[float, float, str]:
     """Return low, high and what gave them: "min-max", "percentile ..." or "searched", whichever costs least.
 
-    The cost is the sum of |error|^POWER over the histogram. With `reader` (an elementwise function that alone reads
+    The cost is the sum of |error|^2.25 over the histogram. With `reader` (an elementwise function that alone reads
     the tensor) it is measured behind it: a SiLU makes nothing of large negative values, so no bits are spent on them.
     """
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
@@ -215,7 +214,7 @@ def choose_range(histogram: Histogram, reader: Elementwise | None = None) -> tup
 
 
 class _Cost:
-    """Sums |error|^POWER of the filled bins, behind a reader."""
+    """Sums |error|^2.25 of the filled bins, behind a reader."""
 
     def __init__(self, histogram: Histogram, reader: Elementwise | None) -> None:
         filled = histogram.counts > 0
@@ -236,7 +235,7 @@ class _Cost:
         q = np.clip(np.rint(self._x / params.scale) + params.zero_point, 0, 255)
         real = (q - params.zero_point) * params.scale
         error = np.abs((self._reader(real) if self._reader else real) - self._exact)
-        return float(self.weight @ (error * error * np.sqrt(np.sqrt(error))))  # POWER, without the slow pow
+        return float(self.weight @ (error * error * np.sqrt(np.sqrt(error))))  # |error|^2.25, without the slow pow
 
 
 def _descend(cost: _Cost, start: tuple[float, float], least: float) -> tuple[tuple[float, float], float]:

@@ -4,7 +4,7 @@ from edge_export.state.draft import Cut, Draft, Golden, Progress
 from edge_export.state.figures import Comparison, Flip, Flips, Score
 from edge_export.state.mix import Mix
 from edge_export.state.options import ExportOptions, FactFlags
-from edge_export.state.quantized import Gauge, QuantizedWeight, QuantParams
+from edge_export.state.quantized import QuantizedWeight, QuantParams, Sqnr
 from edge_export.state.source import KnownFacts, SourceModel
 from edge_export.state.tensors import CalibrationSet, Feeds, ValueFact
 
@@ -18,7 +18,6 @@ __all__ = [
     "Feeds",
     "Flip",
     "Flips",
-    "Gauge",
     "Golden",
     "KnownFacts",
     "Mix",
@@ -27,5 +26,6 @@ __all__ = [
     "QuantizedWeight",
     "Score",
     "SourceModel",
+    "Sqnr",
     "ValueFact",
 ]

@@ -15,7 +15,7 @@ from edge_export.graph.outside import WeightFolder
 from edge_export.state.figures import Comparison, Flips
 from edge_export.state.mix import Mix
 from edge_export.state.options import ExportOptions
-from edge_export.state.quantized import Gauge, QuantizedWeight, QuantParams
+from edge_export.state.quantized import QuantizedWeight, QuantParams, Sqnr
 from edge_export.state.source import KnownFacts, SourceModel
 from edge_export.state.tensors import CalibrationSet, Feeds, ValueFact
 from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
@@ -79,7 +79,7 @@ class Draft:
     comparison: Comparison | None = None
     flips: Flips | None = None  # None: no images were compared, or none could be
     stages: tuple[Stage, ...] = ()
-    gauge: Gauge | None = None  # of all int8 as repaired so far
+    sqnr: Sqnr | None = None  # of all int8 as repaired so far
     latency: Latency | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

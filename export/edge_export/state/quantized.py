@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Gauge", "QuantParams", "QuantizedWeight"]
+__all__ = ["QuantParams", "QuantizedWeight", "Sqnr"]
 
 GAIN_DB = 0.1  # less than this is nothing
 
@@ -41,19 +41,19 @@ class QuantizedWeight:
 
 
 @dataclass(frozen=True)
-class Gauge:
-    """`levels` in dB, one for each sample; `worst_db` is the part of the outputs that suffers most with all layers
-    int8, over all samples.
+class Sqnr:
+    """How near int8 is to FP32, the outputs' signal to quantization noise ratio: `levels` in dB, one for each sample;
+    `worst_db` is the part of the outputs that suffers most with all layers int8, over all samples.
     """
 
     levels: tuple[float, ...]
     worst_db: float
 
-    def gain(self, before: Gauge) -> float:
+    def gain(self, before: Sqnr) -> float:
         """Return the mean gain in dB over another state, measured on the same samples."""
         return float(np.mean(np.subtract(self.levels, before.levels))) if self.levels else 0.0
 
-    def gained(self, before: Gauge) -> bool:
+    def gained(self, before: Sqnr) -> bool:
         """Tell whether this is better than `before` by more than GAIN_DB, and on more samples than it is worse on."""
         difference = np.subtract(self.levels, before.levels)
         return bool(difference.size and difference.mean() > GAIN_DB and np.median(difference) > 0)

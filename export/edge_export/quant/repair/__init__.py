@@ -1,1 +1,1 @@
-"""Repair of what int8 loses: equalization, migration, rounding, bias correction, and the gauge that judges them."""
+"""Repair of what int8 loses: equalization, SmoothQuant, rounding, bias correction, and the ratio that judges them."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_export.graph import Graph
 from edge_export.quant.repair.channels import clip_bounds
-from edge_export.quant.repair.walk import Walk
+from edge_export.quant.repair.layerwise import LayerwiseRun
 from edge_export.quant.select import Compute
 from edge_export.quant.stream import Stream
 from edge_export.state import Feeds
@@ -110,7 +110,10 @@ def channel_means(
 
 
 def corrections(
-    walk: Walk, items: Sequence[Compute], behind: Mapping[str, Activation], expected: Mapping[str, NDArray[np.float64]]
+    layerwise: LayerwiseRun,
+    items: Sequence[Compute],
+    behind: Mapping[str, Activation],
+    expected: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float32]]:
     """Walk the quantized graph through `items` (in graph order) and return what to add to the bias of each.
 
@@ -118,18 +121,18 @@ def corrections(
     """
     shifts: dict[str, NDArray[np.float32]] = {}
     for item in items:
-        walk.advance(item.name)
-        name, axis, source = walk.output_of(item.name), output_axis(item), str(item.node.output[0])
+        layerwise.advance(item.name)
+        name, axis, source = layerwise.output_of(item.name), output_axis(item), str(item.node.output[0])
         if source not in expected:
             continue
-        samples = walk.every(name)
+        samples = layerwise.every(name)
         shift = matching_shift(samples, axis, behind[source], expected[source])
         if not shift.any() or not np.isfinite(shift).all():
             continue
         shifts[item.name] = shift
         for index, values in enumerate(samples):
             moved = np.asarray(values, np.float32) + _along(shift, values.ndim, axis)
-            walk.values.put(name, index, np.asarray(moved, np.float32))
+            layerwise.values.put(name, index, np.asarray(moved, np.float32))
     return shifts
 
 

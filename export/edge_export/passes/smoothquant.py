@@ -1,4 +1,4 @@
-"""Migrate: move outlier channels of a transformer's activations into the weights that read them."""
+"""SmoothQuant: move outlier channels of a transformer's activations into the weights that read them."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from onnx import numpy_helper
 
 from edge_export.graph import Graph
 from edge_export.passes.calibrate import calibrate
-from edge_export.quant.repair.keep import repaired
-from edge_export.quant.repair.smooth import Place, best_factors, find_places
+from edge_export.quant.repair.accept import repaired
+from edge_export.quant.repair.smoothquant import Site, best_factors, find_sites
 from edge_export.quant.select import compute_nodes
 from edge_export.quant.stream import Stream
 from edge_export.state import Draft, Progress
 
-__all__ = ["migrate", "migrated"]
+__all__ = ["smoothed", "smoothquant"]
 
-ROWS = 512  # of a place's input that the exponent is chosen on, over all samples
+ROWS = 512  # of a site's input that the exponent is chosen on, over all samples
 
 
-def migrate(draft: Draft, progress: Progress) -> Draft:
+def smoothquant(draft: Draft, progress: Progress) -> Draft:
     """Return the draft with factors moved and its ranges measured anew, or as it was where that gains nothing."""
     return repaired(draft, progress, "migration", ("good", "best"), _change)
 
 
 def _change(draft: Draft, progress: Progress) -> tuple[Draft, str] | None:
-    changed, exponents = migrated(draft)
+    changed, exponents = smoothed(draft)
     if not exponents:
         return None
     counts = ", ".join(f"{a:g} ({n})" for a, n in sorted(exponents.items()))
     return calibrate(changed, progress), f"{exponents.total()} places, exponents a = {counts}"
 
 
-def migrated(draft: Draft) -> tuple[Draft, Counter[float]]:
+def smoothed(draft: Draft) -> tuple[Draft, Counter[float]]:
     """Return the draft with the function of its graph unchanged, and how often each exponent was chosen."""
     graph = Graph(draft.model)
-    places = find_places(graph, [item for item in compute_nodes(graph) if not item.refusal])
-    if not places:
+    sites = find_sites(graph, [item for item in compute_nodes(graph) if not item.refusal])
+    if not sites:
         return draft, Counter()
-    seen = _inputs(draft, places)
+    seen = _inputs(draft, sites)
     model = onnx.ModelProto()
     model.CopyFrom(draft.model)
     own = {weight.name: weight for weight in model.graph.initializer}
     chosen: Counter[float] = Counter()
-    for place in places:
-        weights = [_as_inputs_by_outputs(graph, item.weight, item.axis) for item in place.readers]
-        found = best_factors(seen[place.tensor].rows(), seen[place.tensor].peaks, weights)
+    for site in sites:
+        weights = [_as_inputs_by_outputs(graph, item.weight, item.axis) for item in site.readers]
+        found = best_factors(seen[site.tensor].rows(), seen[site.tensor].peaks, weights)
         if found is None:
             continue
         factors, exponent = found
         chosen[exponent] += 1
-        for name in place.affine:
+        for name in site.affine:
             values = np.asarray(graph.array(name), np.float32)
             own[name].CopyFrom(numpy_helper.from_array(np.asarray(values / factors, np.float32), name))
-        for item, weight in zip(place.readers, weights, strict=True):
+        for item, weight in zip(site.readers, weights, strict=True):
             moved = weight * factors[:, None]
             moved = np.ascontiguousarray(moved if item.axis == 1 else moved.T, np.float32)
             own[item.weight].CopyFrom(numpy_helper.from_array(moved, item.weight))
@@ -77,7 +77,7 @@ class _Seen:
         return np.concatenate(self.parts)
 
 
-def _inputs(draft: Draft, places: list[Place]) -> dict[str, _Seen]:
+def _inputs(draft: Draft, sites: list[Site]) -> dict[str, _Seen]:
     found: dict[str, _Seen] = {}
     each = max(1, ROWS // max(1, len(draft.calibration)))
     generator = np.random.default_rng(draft.options.seed)
@@ -89,7 +89,7 @@ def _inputs(draft: Draft, places: list[Place]) -> dict[str, _Seen]:
         taken = generator.choice(len(rows), min(each, len(rows)), replace=False)
         seen.parts.append(rows[np.sort(taken)])
 
-    with Stream(draft.model, {place.tensor for place in places}) as stream:
+    with Stream(draft.model, {site.tensor for site in sites}) as stream:
         stream.run_all(draft.calibration, look)
     return found
 

@@ -1,8 +1,8 @@
-"""Migration: a transformer's outlier channels move from the activations into the weights that read them.
+"""SmoothQuant: a transformer's outlier channels move from the activations into the weights that read them.
 
 SmoothQuant (Xiao et al., arXiv 2211.10438, equation 4): X W = (X / s) (s W) with s_j = max|X_j|^a / max|W_j|^(1 - a).
 The division goes into the affine part of the normalisation in front, so nothing is computed twice. The exponent a is
-chosen for each place by measurement: the error of its MatMuls, quantized, on sampled rows of real inputs.
+chosen for each site by measurement: the error of its MatMuls, quantized, on sampled rows of real inputs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edge_export.quant.ranges import Histogram, choose_range, params_of_range
 from edge_export.quant.select import Compute
 from edge_export.quant.weights import quantize_weight
 
-__all__ = ["EXPONENTS", "Place", "best_factors", "factors_of", "find_places", "matmul_error"]
+__all__ = ["EXPONENTS", "Site", "best_factors", "factors_of", "find_sites", "matmul_error"]
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ _WORTH = 0.98  # the error must fall below this part of what it was
 
 
 @dataclass(frozen=True)
-class Place:
+class Site:
     """A tensor made by an affine step with the constants `affine`, read by the MatMuls and Gemms `readers` alone."""
 
     tensor: str
@@ -36,8 +36,8 @@ class Place:
     readers: tuple[Compute, ...]
 
 
-def find_places(graph: Graph, able: Sequence[Compute]) -> list[Place]:
-    """Return every place of a graph where factors can move, in graph order.
+def find_sites(graph: Graph, able: Sequence[Compute]) -> list[Site]:
+    """Return every site of a graph where factors can move, in graph order.
 
     The affine step is a LayerNormalization over the last axis, or Mul by a vector, with or without an Add behind it
     (what a decomposed normalisation ends with).
@@ -55,7 +55,7 @@ def find_places(graph: Graph, able: Sequence[Compute]) -> list[Place]:
         affine = _affine(graph, tensor)
         own = all(len(graph.readers[name]) == 1 and name not in graph.outputs for name in affine)
         if affine and own and not shared and len(width) == 1 and _fits(graph, affine, width.pop()):
-            found.append(Place(tensor, affine, tuple(items)))
+            found.append(Site(tensor, affine, tuple(items)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Walk a quantized graph from compute node to compute node with all samples at once.
+"""LayerwiseRun a quantized graph from compute node to compute node with all samples at once.
 
 A repair of a layer has to see what the repaired layers before it give. So the graph is run in slices, each ending at
 a compute node: its output on every sample is looked at, may be replaced, and the next slice reads what was left there.
@@ -21,7 +21,7 @@ from edge_export.run import open_session, run
 from edge_export.state import Feeds
 from edge_runtime.errors import ModelError
 
-__all__ = ["Store", "Walk"]
+__all__ = ["LayerwiseRun", "Store"]
 
 Array = NDArray[np.generic]
 
@@ -84,7 +84,7 @@ class Every(Sequence[Array]):
         return self._store.get(self._name, index)
 
 
-class Walk:
+class LayerwiseRun:
     """Runs the small graph `model` (its weights lie in `folder`) over `samples`, from stop to stop.
 
     `advance(node)` runs everything up to a node; what is read later is then in `values`, by (name, sample), and may

@@ -5,7 +5,7 @@ from onnx import helper
 from tiny_models import make
 
 from edge_export.graph import Graph
-from edge_export.quant.repair.smooth import best_factors, factors_of, find_places, matmul_error
+from edge_export.quant.repair.smoothquant import best_factors, factors_of, find_sites, matmul_error
 from edge_export.quant.select import compute_nodes
 
 
@@ -38,7 +38,7 @@ def test_factors_leave_the_product_unchanged_and_are_one_where_nothing_is(seed, 
 
 def places(nodes, weights):
     graph = Graph(make(nodes, weights, {"x": [2, 4]}, {"out": [2, 4]}))
-    return find_places(graph, compute_nodes(graph))
+    return find_sites(graph, compute_nodes(graph))
 
 
 SQUARE = {name: np.eye(4, dtype=np.float32) for name in ("w0", "w1")}

@@ -4,7 +4,7 @@ from onnx import helper
 from repair_cases import calibrated
 from tiny_models import make
 
-from edge_export.passes.migrate import migrate, migrated
+from edge_export.passes.smoothquant import smoothed, smoothquant
 from edge_export.pipeline import QuietProgress
 from edge_export.run import open_session, run
 
@@ -41,7 +41,7 @@ def draft_of(**options):
 
 def test_outliers_move_into_the_weights_and_the_function_stays():
     draft = draft_of()
-    changed, exponents = migrated(draft)
+    changed, exponents = smoothed(draft)
     assert sum(exponents.values()) == 1
     sessions = open_session(draft.model), open_session(changed.model)
     for feed in draft.held(4):
@@ -50,7 +50,7 @@ def test_outliers_move_into_the_weights_and_the_function_stays():
 
 
 def test_the_gain_is_measured_and_reported_with_the_exponent():
-    found = migrate(draft_of(effort="good"), QuietProgress())
+    found = smoothquant(draft_of(effort="good"), QuietProgress())
     start, stage = found.stages
     assert start.name == "all int8, ranges searched"
     assert stage.name == "migration"
@@ -61,4 +61,4 @@ def test_the_gain_is_measured_and_reported_with_the_exponent():
 
 def test_it_is_not_done_at_the_fast_effort():
     draft = draft_of(effort="fast")
-    assert migrate(draft, QuietProgress()) is draft
+    assert smoothquant(draft, QuietProgress()) is draft

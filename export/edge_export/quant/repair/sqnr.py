@@ -17,10 +17,10 @@ from edge_export.graph import Graph
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.quant.workbench import Workbench
 from edge_export.run import run
-from edge_export.state import Draft, Feeds, Gauge, Mix
+from edge_export.state import Draft, Feeds, Mix, Sqnr
 from edge_runtime.bundle.postprocess_spec import Raw
 
-__all__ = ["SAMPLES", "gauge", "telling_outputs", "weights_gauge"]
+__all__ = ["SAMPLES", "sqnr_of", "telling_outputs", "weights_sqnr"]
 
 SAMPLES = 16
 RUNS = 2  # into which the layers are parted, in graph order
@@ -42,7 +42,7 @@ def telling_outputs(graph: Graph) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def gauge(draft: Draft) -> Gauge:
+def sqnr_of(draft: Draft) -> Sqnr:
     """Measure a draft on held-back samples with what it has so far: ranges, rounded weights, shifts."""
     postprocess = draft.facts.postprocess or Raw()
     with Workbench(draft) as bench:
@@ -63,10 +63,10 @@ def gauge(draft: Draft) -> Gauge:
             worst = decibels(meter.worst) if not levels else worst
             levels.append(found)
     mean = 0.5 * np.array(levels[0]) + 0.5 * np.mean(levels[1:], axis=0)
-    return Gauge(tuple(float(level) for level in mean), worst)
+    return Sqnr(tuple(float(level) for level in mean), worst)
 
 
-def weights_gauge(draft: Draft) -> Gauge:
+def weights_sqnr(draft: Draft) -> Sqnr:
     """Measure a draft on held-back samples with the weights of every able layer int8 and all arithmetic float: what is
     said of weights alone holds for layers that compute in integers and for those that do not.
     """
@@ -80,7 +80,7 @@ def weights_gauge(draft: Draft) -> Gauge:
             meter.see(expected, answer)
             alone.see(expected, answer)
             levels.append(_level(alone))
-    return Gauge(tuple(levels), decibels(meter.worst))
+    return Sqnr(tuple(levels), decibels(meter.worst))
 
 
 def _expected(draft: Draft, bench: Workbench, names: Sequence[str]) -> list[tuple[Feeds, Feeds]]:

@@ -4,7 +4,7 @@ import pytest
 from repair_cases import calibrated, noise, uneven_convnet
 
 from edge_export.pipeline import QuietProgress
-from edge_export.quant.repair.keep import repaired
+from edge_export.quant.repair.accept import repaired
 from edge_runtime.errors import ModelError
 
 

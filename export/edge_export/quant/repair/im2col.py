@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_export.graph import attribute
 
-__all__ = ["Window", "conv_patches", "window_of"]
+__all__ = ["Window", "im2col", "window_of"]
 
 Window = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -38,7 +38,7 @@ def _ints(node: onnx.NodeProto, name: str, default: list[int]) -> list[int]:
     return list(value) if isinstance(value, (list, tuple)) else default
 
 
-def conv_patches(
+def im2col(
     values: NDArray[np.generic], window: Window, count: int, generator: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return at most `count` patches [patches, channels, kernel elements] of `values` [batch, channels, ...spatial].

@@ -6,7 +6,7 @@ from repair_cases import calibrated, noise, uneven_convnet
 from tiny_models import make
 
 from edge_export.graph import Graph
-from edge_export.quant.repair.gauge import Gauge, gauge, telling_outputs
+from edge_export.quant.repair.sqnr import Sqnr, sqnr_of, telling_outputs
 
 
 def test_outputs_are_looked_at_before_their_final_softmax():
@@ -22,19 +22,19 @@ def test_outputs_are_looked_at_before_their_final_softmax():
 
 
 def test_a_gain_counts_when_it_is_more_than_nothing_on_most_samples():
-    before = Gauge((20.0, 30.0, 25.0), 20.0)
-    assert Gauge((21.0, 31.0, 24.5), 20.0).gained(before)
-    assert not Gauge((20.05, 30.05, 25.05), 20.0).gained(before)
-    assert not Gauge((19.9, 29.9, 29.0), 20.0).gained(before), "one sample alone gained"
-    assert not Gauge((), 0.0).gained(Gauge((), 0.0))
+    before = Sqnr((20.0, 30.0, 25.0), 20.0)
+    assert Sqnr((21.0, 31.0, 24.5), 20.0).gained(before)
+    assert not Sqnr((20.05, 30.05, 25.05), 20.0).gained(before)
+    assert not Sqnr((19.9, 29.9, 29.0), 20.0).gained(before), "one sample alone gained"
+    assert not Sqnr((), 0.0).gained(Sqnr((), 0.0))
 
 
 def test_coarser_ranges_measure_worse():
     draft = calibrated(uneven_convnet(spread=1.0), noise(4), noise(3, seed=2))
     params = {name: dataclasses.replace(one, scale=4 * one.scale) for name, one in (draft.params or {}).items()}
-    fine, coarse = gauge(draft), gauge(dataclasses.replace(draft, params=params))
+    fine, coarse = sqnr_of(draft), sqnr_of(dataclasses.replace(draft, params=params))
     assert len(fine.levels) == 3
     assert fine.gained(coarse)
     assert fine.gain(coarse) > 6
     assert fine.worst_db > coarse.worst_db + 6
-    assert gauge(draft) == fine
+    assert sqnr_of(draft) == fine
