@@ -3,7 +3,7 @@
 Its scales are kept whatever they are; but where they throw the model's answers away the user is told, with the tensor
 that loses most. The model is called badly calibrated when
 
-- a part of its outputs is below 10 dB of its float twin: noise is then a third of the signal (`verify` calls that
+- a part of its outputs is below 10 dB of its dequantized form: noise is then a third of the signal (`verify` calls that
   ruined). Models that work measure 14 dB and more (six published ones: 14 to 34 dB, on images of other sets too);
 - or it is 95 % sure that more than one first class in ten changed. Exporters that are trusted keep 0.95 and more.
 """
@@ -22,8 +22,8 @@ from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImage
 from edge_export.graph import Graph
 from edge_export.graph.outside import tensor_array
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.dequantize import Dequantized, Quantizer, dequantize
 from edge_export.quant.noise import NoiseMeter, decibels
-from edge_export.quant.twin import Quantizer, Twin, float_twin
 from edge_export.run import expose, open_session, run
 from edge_export.state import Draft, Feeds, Progress
 from edge_runtime.bundle.manifest import Accuracy
@@ -45,12 +45,12 @@ def check_arrived(draft: Draft, progress: Progress) -> Draft:
     draft = replace(draft, notes=(*draft.notes, *_sparse(draft.reference)))
     if isinstance(draft.calibration, (RandomCalibration, SmoothImages)):
         return _unjudged(draft, "there are no real samples; give some with --calibrate")
-    twin, reason = float_twin(draft.reference)
-    if twin is None:
+    dequantized, reason = dequantize(draft.reference)
+    if dequantized is None:
         return _unjudged(draft, reason)
-    if not twin.quantizers:
+    if not dequantized.quantizers:
         return _unjudged(draft, "its activations are rounded by the range of each input, none was calibrated")
-    comparison = _compare(draft, twin, progress)
+    comparison = _compare(draft, dequantized, progress)
     levels = {part: decibels(ratio) for part, ratio in comparison.meter.ratios().items()}
     data = f"{draft.calibration.description} ({comparison.count} compared)"
     figures = [Accuracy(f"sqnr_db {part} {_AGAINST}", data, None, round(db, 2)) for part, db in levels.items()]
@@ -91,7 +91,7 @@ def _at_most(same: list[bool]) -> float:
 
 @dataclass
 class _Loss:
-    """What one quantizer does to the twin's exact values."""
+    """What one quantizer does to the dequantized model's exact values."""
 
     signal: float = 0.0
     noise: float = 0.0
@@ -136,20 +136,23 @@ class _Comparison:
         return f"worst is tensor {quantizer.tensor!r}, {max(0.0, decibels(loss.ratio)):.1f} dB by itself: {how}"
 
 
-def _compare(draft: Draft, twin: Twin, progress: Progress) -> _Comparison:
+def _compare(draft: Draft, dequantized: Dequantized, progress: Progress) -> _Comparison:
     names = list(Graph(draft.reference).outputs)
     # An input is no node's output; its values are the sample's.
-    given = {value.name for value in twin.model.graph.input}
-    inner = [quantizer.value for quantizer in twin.quantizers if quantizer.value not in given]
-    exact = open_session(expose(twin.model, dict.fromkeys([*names, *inner])))
+    given = {value.name for value in dequantized.model.graph.input}
+    inner = [quantizer.value for quantizer in dequantized.quantizers if quantizer.value not in given]
+    exact = open_session(expose(dequantized.model, dict.fromkeys([*names, *inner])))
     model = open_session(draft.reference)
     comparison = _Comparison(
-        NoiseMeter(draft.facts.postprocess or Raw()), [], [(quantizer, _Loss()) for quantizer in twin.quantizers], 0
+        NoiseMeter(draft.facts.postprocess or Raw()),
+        [],
+        [(quantizer, _Loss()) for quantizer in dequantized.quantizers],
+        0,
     )
     count = min(SAMPLES, len(draft.calibration))
     with progress.step("check its calibration", count) as advance:
         for sample in draft.samples(count):
-            values, answer = {**sample, **run(exact, sample)}, _decoded(run(model, sample), twin)
+            values, answer = {**sample, **run(exact, sample)}, _decoded(run(model, sample), dequantized)
             expected = {name: values[name] for name in names}
             comparison.meter.see(expected, answer)
             if (classes := _scores(draft, names)) is not None:
@@ -170,10 +173,10 @@ def _first(scores: NDArray[np.generic]) -> int:
     return int(np.argmax(scores.reshape(-1)))
 
 
-def _decoded(answer: Feeds, twin: Twin) -> Feeds:
+def _decoded(answer: Feeds, dequantized: Dequantized) -> Feeds:
     """Return outputs that are integers as the floats that they stand for."""
     decoded = dict(answer)
-    for name, (scale, zero) in twin.coded.items():
+    for name, (scale, zero) in dequantized.coded.items():
         decoded[name] = ((answer[name].astype(np.float32) - np.float32(zero)) * np.float32(scale)).astype(np.float32)
     return decoded
 

@@ -95,7 +95,7 @@ def test_made_up_samples_judge_nothing(bad):
     assert "could not be judged: there are no real samples" in found.notes[-1]
 
 
-def test_a_model_without_a_twin_says_why(good):
+def test_a_model_that_cannot_be_dequantized_says_why(good):
     model = onnx.ModelProto()
     model.CopyFrom(good)
     for weight in model.graph.initializer:

@@ -1,12 +1,12 @@
-"""The float twin of a model that arrived quantized: the same weights, computed in floats, no activation rounded.
+"""The dequantized form of a model that arrived quantized: the same weights, computed in floats, no activation rounded.
 
 QDQ: a QuantizeLinear of an activation and its DequantizeLinear become nothing. QOperator: an integer operator becomes
 its float form, its weights and bias dequantized. Operators that only move numbers (MaxPool, Reshape, Concat, ...) move
-floats. What is still different between model and twin is then what the activations' scales did.
+floats. What is still different from the model is then what the activations' scales did.
 
 A Relu can hide in a quantizer: where the zero point is the least value of its type, nothing below 0 can be said, and
-converters leave the Relu out. It cannot be told from a range that was measured wrongly, so the twin keeps the clamp at
-0; and at 6, where the range ends there within 2 % (Relu6).
+converters leave the Relu out. It cannot be told from a range that was measured wrongly, so the clamp at 0 stays; and
+that at 6, where the range ends there within 2 % (Relu6).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from edge_export.graph import Graph, attribute, captured_names, default_opset, subgraphs
-from edge_export.quant.twin_parts import SPANS, Code, NoTwinError, Quantizer, TwinParts, named
+from edge_export.quant.dequantize_parts import SPANS, Code, DequantizeParts, NotDequantizableError, Quantizer, named
 
-__all__ = ["Quantizer", "Twin", "float_twin"]
+__all__ = ["Dequantized", "Quantizer", "dequantize"]
 
 # Operators that move codes without computing with them, and which of their inputs are data.
 _MOVERS: dict[str, tuple[int, ...]] = {
@@ -45,7 +45,7 @@ _CONV = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 
 
 @dataclass(frozen=True)
-class Twin:
+class Dequantized:
     """`model` answers in floats under the same names; `coded` are the outputs that the quantized model gives as
     integers, with the scale and zero point to read them by.
     """
@@ -55,19 +55,19 @@ class Twin:
     coded: dict[str, tuple[float, int]]
 
 
-def float_twin(model: onnx.ModelProto) -> tuple[Twin | None, str]:
-    """Return the float twin of a quantized model, or None and the reason why there is none."""
+def dequantize(model: onnx.ModelProto) -> tuple[Dequantized | None, str]:
+    """Return the dequantized form of a quantized model, or None and the reason why there is none."""
     writer = _Writer(model)
     try:
-        return writer.twin(), ""
-    except NoTwinError as error:
+        return writer.dequantized(), ""
+    except NotDequantizableError as error:
         return None, str(error)
 
 
-class _Writer(TwinParts):
-    """Goes through a model once, in order, and writes the twin's nodes."""
+class _Writer(DequantizeParts):
+    """Goes through a model once, in order, and writes the dequantized model's nodes."""
 
-    def twin(self) -> Twin:
+    def dequantized(self) -> Dequantized:
         for node in self.source.graph.node:
             self._add(node)
         result = onnx.ModelProto()
@@ -77,7 +77,7 @@ class _Writer(TwinParts):
         coded = {}
         for value in self.source.graph.output:
             if value.name in self.sums:
-                raise NoTwinError(f"output {value.name!r} is a sum of integers")
+                raise NotDequantizableError(f"output {value.name!r} is a sum of integers")
             if value.name in self.codes:
                 code = self.codes[value.name]
                 coded[value.name] = self.parameters(code.scale, code.zero)
@@ -87,11 +87,11 @@ class _Writer(TwinParts):
         result.graph.node.extend(self.nodes)
         read = {name for node in self.nodes for name in Graph.reads(node)} | set(self.graph.outputs)
         result.graph.initializer.extend(tensor for name, tensor in self.constants.items() if name in read)
-        return Twin(result, tuple(self.quantizers), coded)
+        return Dequantized(result, tuple(self.quantizers), coded)
 
     def _add(self, node: onnx.NodeProto) -> None:
         if any(_quantizes(inner) for inner in subgraphs(node)) or not captured_names(node).isdisjoint(self.codes):
-            raise NoTwinError(f"{named(node)} holds quantized values in its body")
+            raise NotDequantizableError(f"{named(node)} holds quantized values in its body")
         if (node.input or node.op_type == "Constant") and self.fixed.issuperset(Graph.reads(node)):
             self.nodes.append(node)
             self.fixed.update(node.output)
@@ -104,7 +104,7 @@ class _Writer(TwinParts):
         elif any(name in self.sums for name in node.input):
             self._with_sums(node)
         elif node.op_type.startswith("QLinear"):
-            raise NoTwinError(f"{named(node)} has no known float form")
+            raise NotDequantizableError(f"{named(node)} has no known float form")
         else:
             self.nodes.append(node)
 
@@ -135,7 +135,7 @@ class _Writer(TwinParts):
     def _dequantize(self, node: onnx.NodeProto) -> None:
         name, scale, zero = _inputs(node, 3)
         if name in self.sums:
-            raise NoTwinError(f"{named(node)} reads a sum of integers")
+            raise NotDequantizableError(f"{named(node)} reads a sum of integers")
         if name not in self.codes:  # weights are fixed; this is an integer that the model is given
             self.nodes.append(node)
             return
@@ -188,14 +188,14 @@ class _Writer(TwinParts):
         x, xs, xz, ys, yz = _inputs(node, 5)
         same = (attribute(node, "opset", 13) >= 13) == (default_opset(self.source) >= 13)  # type: ignore[operator]
         if not same and attribute(node, "axis", -1) != -1:  # until opset 13 it ran over all axes from this one on
-            raise NoTwinError(f"{named(node)} has the meaning of another opset")
+            raise NotDequantizableError(f"{named(node)} has the meaning of another opset")
         self._compute(node, "Softmax", [self.real(x, xs, xz)], ys, yz, ("axis",))
 
     def _integer(self, node: onnx.NodeProto) -> None:
         first, second, first_zero, second_zero = _inputs(node, 4)
         inputs = [self.centred(node, first, first_zero, -2), self.centred(node, second, second_zero, -1)]
         if node.op_type == "ConvInteger" and second_zero and self.array(second_zero).size > 1:
-            raise NoTwinError(f"{named(node)} has a zero point for each channel")
+            raise NotDequantizableError(f"{named(node)} has a zero point for each channel")
         kept = _CONV if node.op_type == "ConvInteger" else ()
         self.emit(node.op_type.removesuffix("Integer"), inputs, node.output[0], self._attributes(node, kept))
         self.sums.add(node.output[0])
@@ -211,7 +211,7 @@ class _Writer(TwinParts):
         elif node.op_type in _MOVERS or node.op_type in _MOVERS_OF_ALL:
             self._move(node, first)
         else:
-            raise NoTwinError(f"{named(node)} computes with the integers themselves")
+            raise NotDequantizableError(f"{named(node)} computes with the integers themselves")
 
     def _cast(self, node: onnx.NodeProto, code: Code) -> None:
         kind = attribute(node, "to", 0)
@@ -222,7 +222,7 @@ class _Writer(TwinParts):
             steps = self.made("Div", [code.real, self.constant("scale", np.float32(scale))])
             self.emit("Add", [steps, self.constant("zero", np.float32(zero))], node.output[0])
         else:
-            raise NoTwinError(f"{named(node)} computes with the integers themselves")
+            raise NotDequantizableError(f"{named(node)} computes with the integers themselves")
 
     def _move(self, node: onnx.NodeProto, code: Code) -> None:
         data = _MOVERS.get(node.op_type, range(len(node.input)))
@@ -232,12 +232,12 @@ class _Writer(TwinParts):
                 inputs[place] = self.real(name, code.scale, code.zero)
         if node.op_type == "Pad" and attribute(node, "mode", b"constant") == b"constant":
             if default_opset(self.source) < 11:
-                raise NoTwinError(f"{named(node)} pads integers in the form of an old opset")
+                raise NotDequantizableError(f"{named(node)} pads integers in the form of an old opset")
             if len(inputs) < 3 or not inputs[2]:  # an integer 0, whatever that stands for
                 scale, zero = self.parameters(code.scale, code.zero)
                 inputs[2:3] = [self.constant("padding", np.float32(-zero * scale))]
         if node.op_type == "MaxPool" and len(node.output) > 1:
-            raise NoTwinError(f"{named(node)} gives indices")
+            raise NotDequantizableError(f"{named(node)} gives indices")
         outputs = [self.fresh(f"{name}_r") for name in node.output]
         moved = helper.make_node(node.op_type, inputs, outputs, node.name, domain=node.domain)
         moved.attribute.extend(node.attribute)
@@ -256,7 +256,7 @@ class _Writer(TwinParts):
             self.emit("Add", names, node.output[0])
             self.sums.update(node.output)
         else:
-            raise NoTwinError(f"{named(node)} computes with sums of integers")
+            raise NotDequantizableError(f"{named(node)} computes with sums of integers")
 
     def _compute(
         self,
@@ -269,7 +269,7 @@ class _Writer(TwinParts):
     ) -> None:
         """Write the float form of an integer operator; without a scale its output is float already (QGemm)."""
         if attribute(node, "channels_last", 0):
-            raise NoTwinError(f"{named(node)} has its channels last")
+            raise NotDequantizableError(f"{named(node)} has its channels last")
         output = node.output[0] if not scale else self.fresh(f"{node.output[0]}_r")
         self.emit(op, list(inputs), output, self._attributes(node, kept))
         if scale:

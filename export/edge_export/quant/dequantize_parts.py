@@ -1,4 +1,4 @@
-"""What the writer of a float twin is made of: names, constants, and the float behind an integer value."""
+"""What the writer of a dequantized model is made of: names, constants, and the float behind an integer value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_export.graph import Graph, attribute
 
-__all__ = ["SPANS", "Code", "NoTwinError", "Quantizer", "TwinParts", "named"]
+__all__ = ["SPANS", "Code", "DequantizeParts", "NotDequantizableError", "Quantizer", "named"]
 
 SPANS = {
     TensorProto.INT8: (-128, 127),
@@ -27,7 +27,7 @@ _SIX = 6.0
 class Quantizer:
     """A place where the model rounds an activation to scale * integer within low..high.
 
-    `tensor` is what the model calls the rounded value, `value` what the twin calls the exact one.
+    `tensor` is what the model calls the rounded value, `value` what the dequantized model calls the exact one.
     """
 
     tensor: str
@@ -42,21 +42,21 @@ class Quantizer:
         return np.asarray(np.clip(steps, self.low, self.high), np.float64)
 
 
-class NoTwinError(Exception):
+class NotDequantizableError(Exception):
     """Something that has no float form; the message says what."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """An integer value of the model: the twin's value for it, and the names of its scale and zero point ("": 0)."""
+    """An integer value of the model: the float value for it, and the names of its scale and zero point ("": 0)."""
 
     real: str
     scale: str
     zero: str
 
 
-class TwinParts:
-    """The twin of `model` so far: its nodes and constants, and what each integer value of the model stands for."""
+class DequantizeParts:
+    """The dequantized form of `model` so far: nodes, constants, and what each integer value of the model stands for."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.source = model
@@ -65,7 +65,7 @@ class TwinParts:
         self.constants = dict(self.graph.weights)
         self.fixed = set(self.graph.weights)  # values made of constants alone: weights, kept as they are
         self.codes: dict[str, Code] = {}
-        self.sums: set[str] = set()  # int32 sums of integer products: floats in the twin
+        self.sums: set[str] = set()  # int32 sums of integer products: floats in the dequantized model
         self.quantizers: list[Quantizer] = []
         self.taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | set(self.constants)
 
@@ -82,9 +82,9 @@ class TwinParts:
         self.codes[name] = Code(real, scale, zero)
 
     def real(self, name: str, scale: str, zero: str) -> str:
-        """Return the twin's float value for integers that are read by this scale and zero point."""
+        """Return the dequantized model's float value for integers that are read by this scale and zero point."""
         if name in self.sums:
-            raise NoTwinError(f"{name!r} is a sum of integers that is read as quantized values")
+            raise NotDequantizableError(f"{name!r} is a sum of integers that is read as quantized values")
         if name not in self.codes:
             return self.made("DequantizeLinear", [name, scale, *([zero] if zero else [])])
         code = self.codes[name]
@@ -115,7 +115,7 @@ class TwinParts:
         if name in self.codes:
             code = self.codes[name]
             if zero != code.zero and self.parameters(code.scale, zero) != self.parameters(code.scale, code.zero):
-                raise NoTwinError(f"{named(node)} reads {name!r} by another zero point than it was made with")
+                raise NotDequantizableError(f"{named(node)} reads {name!r} by another zero point than it was made with")
             return self.made("Div", [code.real, code.scale])
         if name in self.graph.weights:
             values = self.array(name)
@@ -132,9 +132,9 @@ class TwinParts:
     def parameters(self, scale: str, zero: str) -> tuple[float, int]:
         step, offset = self.array(scale), self.array(zero) if zero else np.zeros(1, np.float32)
         if step.size != 1 or offset.size != 1:
-            raise NoTwinError(f"an activation has a scale for each channel ({scale!r})")
+            raise NotDequantizableError(f"an activation has a scale for each channel ({scale!r})")
         if not (np.isfinite(step).all() and step.min() > 0):
-            raise NoTwinError(f"the scale {scale!r} is no positive number")
+            raise NotDequantizableError(f"the scale {scale!r} is no positive number")
         return float(step.reshape(())), int(offset.reshape(()))
 
     def array(self, name: str) -> NDArray[np.float32]:
@@ -146,7 +146,7 @@ class TwinParts:
             return self.array(maker.input[0])
         if maker is not None and maker.op_type == "Constant" and attribute(maker, "value", None) is not None:
             return np.asarray(numpy_helper.to_array(attribute(maker, "value", None)), np.float32)
-        raise NoTwinError(f"the scale, zero point or bias {name!r} is computed at run time")
+        raise NotDequantizableError(f"the scale, zero point or bias {name!r} is computed at run time")
 
     def span(self, zero: str) -> tuple[int, int]:
         """Return the least and the largest integer of a zero point's type; without one it is uint8."""
