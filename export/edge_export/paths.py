@@ -1,4 +1,4 @@
-"""The folder that an export writes: what may be replaced, and whether it can be made, known before work starts."""
+"""What an export reads and writes: whether it is there, and what may be replaced, known before work starts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import os
 from pathlib import Path
 
+from edge_export.state import ExportOptions
 from edge_export.text import printable
 from edge_runtime.bundle.bundle import MANIFEST, REPORT
-from edge_runtime.errors import OutputError
+from edge_runtime.errors import DataError, OutputError
 
-__all__ = ["check_target"]
+__all__ = ["check_data", "check_target"]
 
 _ADVICE = "choose another --output"
 # The folder is made under a longer, temporary name beside it; file systems allow 255 bytes.
@@ -66,3 +67,15 @@ def _listed_files(manifest: Path) -> set[str] | None:
         return None
     files = data["files"]
     return {MANIFEST, REPORT, *files} if isinstance(files, dict) else None
+
+
+def check_data(options: ExportOptions) -> None:
+    """Raise DataError for a path that cannot be looked at (a name too long, a folder of another user)."""
+    for flag, path in (("--calibrate", options.calibrate), ("--evaluate", options.evaluate)):
+        try:
+            if path is not None and not path.exists():
+                raise DataError(f"{flag}: {path} is not there; check the path")
+        except OSError as error:
+            raise DataError(
+                f"{flag}: {str(path)[:80]} cannot be looked at: {error.strerror}; check the path"
+            ) from error

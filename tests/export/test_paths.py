@@ -9,7 +9,7 @@ from tiny_models import convnet, save
 
 from edge_export.cli.command import edge_export_command
 from edge_export.paths import check_target
-from edge_export.pipeline import export_bundle
+from edge_export.pipeline import PASSES, export_bundle
 from edge_export.state import ExportOptions
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError
 
@@ -97,10 +97,10 @@ def test_data_that_cannot_be_looked_at_is_found_first(source, tmp_path, flag, na
 
 
 def test_a_failure_while_writing_names_the_pass(source, tmp_path, monkeypatch):
-    def fail(draft):
+    def fail(draft, progress):
         raise MemoryError
 
-    monkeypatch.setattr("edge_export.pipeline.write_bundle", fail)
+    monkeypatch.setattr("edge_export.pipeline.PASSES", (*PASSES[:-1], ("write", fail)))
     with pytest.raises(EdgelineError, match="write: out of memory"):
         fp32(source, tmp_path / "m.edge")
     assert list(tmp_path.iterdir()) == []

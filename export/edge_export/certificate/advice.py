@@ -122,7 +122,7 @@ def _drop(draft: Draft) -> tuple[float, str] | None:
     if not kept or kept[-1].agreement is None:
         return None
     loss = 1.0 - kept[-1].agreement
-    return loss, f"{percent(loss)} of the agreement with FP32 was lost on {draft.held_back.description}"
+    return loss, f"{percent(loss)} of the agreement with FP32 was lost on {draft.holdout.description}"
 
 
 def _about_latency(draft: Draft) -> Iterator[str]:
@@ -144,8 +144,8 @@ def _about_proof(draft: Draft, arrived: bool) -> Iterator[str]:
         return
     options, comparison, flips = draft.options, draft.comparison, draft.flips
     if comparison is None:
-        if isinstance(draft.held_back, (RandomCalibration, SmoothImages)) and draft.params is None:
-            yield f"Compared with FP32 only on {draft.held_back.description}: real inputs (--calibrate) tell more."
+        if isinstance(draft.holdout, (RandomCalibration, SmoothImages)) and draft.params is None:
+            yield f"Compared with FP32 only on {draft.holdout.description}: real inputs (--calibrate) tell more."
         narrow = any(is_narrow(node.precision) for node in draft.precision) and not arrived
         if narrow and flips is not None and flips.images and most_changed(flips.changed, flips.images) > WIDE:
             bound = percent(most_changed(flips.changed, flips.images))

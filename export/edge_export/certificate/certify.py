@@ -15,7 +15,7 @@ def certificate_of(draft: Draft) -> Certificate:
         effort=draft.options.effort,
         target=draft.latency.machine if draft.latency else "",
         max_drop=draft.options.max_drop,
-        held_back=draft.held_back.description,
+        held_back=draft.holdout.description,
         stages=draft.stages,
         latency=draft.latency,
         advice=advise(draft),

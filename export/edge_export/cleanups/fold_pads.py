@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from edge_export.cleanups.proof import Proof
 from edge_export.graph import Graph, attribute
-from edge_export.probe import Probe
 
 __all__ = ["fold_pads"]
 
@@ -16,11 +16,13 @@ _NOT_NEGATIVE = frozenset({"Relu", "Sigmoid", "HardSigmoid", "Softplus"})
 _KEEPS_SIGN = frozenset({"Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity"})
 
 
-def fold_pads(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, list[str]]:
+def fold_pads(model: onnx.ModelProto, proof: Proof) -> tuple[onnx.ModelProto, list[str]]:
     """Return a copy of the model without such Pads, and notes; the same model where there are none.
 
     A Pad with zeros is folded only where its input is never negative: zero is then no greater than what it lies beside.
     """
+    if proof.probe is None:
+        return model, []
     folded = onnx.ModelProto()
     folded.CopyFrom(model)
     graph = Graph(folded)
@@ -43,7 +45,7 @@ def fold_pads(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, li
     del folded.graph.node[:]
     folded.graph.node.extend(copies)
     what = f"{len(gone)} Pads in front of MaxPool"
-    if problem := probe.compare(folded):
+    if problem := proof.probe.compare(folded):
         return model, [f"{what} stay: without them {problem}"]
     return folded, [f"{what} became the pools' own padding"]
 

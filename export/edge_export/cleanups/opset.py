@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper, version_converter
 
+from edge_export.cleanups.proof import Proof
 from edge_export.graph import default_opset
-from edge_export.probe import Probe
 from edge_export.run import one_line
 
 __all__ = ["MINIMUM_OPSET", "STANDARD_OPERATORS", "upgrade_opset"]
@@ -19,13 +19,13 @@ _TARGETS = (17, 16, 15, 14, 13)
 STANDARD_OPERATORS = frozenset(schema.name for schema in onnx.defs.get_all_schemas() if schema.domain == "")
 
 
-def upgrade_opset(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, list[str]]:
+def upgrade_opset(model: onnx.ModelProto, proof: Proof) -> tuple[onnx.ModelProto, list[str]]:
     """Convert a model below opset 13 to the highest of 17..13 that computes the same, or keep it and say why.
 
     onnx's converter has bugs, so each result is run against the original.
     """
     before = default_opset(model)
-    if before >= MINIMUM_OPSET:
+    if proof.probe is None or before >= MINIMUM_OPSET:
         return model, []
     reason = ""
     standard = _replace_image_scaler(model)
@@ -43,7 +43,7 @@ def upgrade_opset(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto
             reason = one_line(error, 160)
             continue
         _restore(model, converted)
-        problem = probe.compare(converted)
+        problem = proof.probe.compare(converted)
         if problem is None:
             return converted, [f"opset {before} became {target}"]
         reason = problem
@@ -52,7 +52,7 @@ def upgrade_opset(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto
         declared = onnx.ModelProto()
         declared.CopyFrom(standard)
         declared.opset_import[0].version = target
-        if probe.compare(declared) is None:
+        if proof.probe.compare(declared) is None:
             return declared, [f"opset {before} is declared as {target} now, with the same results"]
     return model, [
         f"opset {before} was kept (int8 per channel needs {MINIMUM_OPSET}): onnx's converter fails, {reason}"

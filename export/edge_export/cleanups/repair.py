@@ -20,6 +20,7 @@ __all__ = [
     "fix_imports",
     "fix_ir_version",
     "name_nodes",
+    "repair",
     "sort_nodes",
     "unwrap_outputs",
 ]
@@ -29,6 +30,19 @@ _LOWEST_IR = 8  # initializers need not be inputs (4), functions (8)
 # hints.
 _WIDELY_READ_IR = 10
 _NEWEST_TYPE_OF_IR_10 = TensorProto.INT4
+
+
+def repair(model: onnx.ModelProto) -> list[str]:
+    """Repair a model in place, before anything is run; returns what was done, in sentences."""
+    del model.training_info[:]
+    sort_nodes(model.graph)
+    notes = fill_sparse(model)
+    notes += drop_overridable_inputs(model)
+    notes += fix_ir_version(model)
+    notes += unwrap_outputs(model)
+    fix_imports(model)
+    name_nodes(model)  # onnxruntime refuses two nodes of one name, though the format allows them
+    return notes
 
 
 def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

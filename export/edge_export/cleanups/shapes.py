@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Union
 
 import numpy as np
@@ -15,7 +15,7 @@ import onnx
 from edge_export.probe import INTEGERS, ProbeError, difference, open_session, run_session, seeded_feed
 from edge_runtime.errors import ModelError, UsageError
 
-__all__ = ["BATCH", "Shapes", "declared_shape", "fill_shapes", "set_shape", "write_shapes"]
+__all__ = ["BATCH", "Dim", "Shapes", "declared_shape", "fill_shapes", "set_shape", "write_shapes"]
 
 BATCH = "batch"
 # two separate runs and one run of two add the same numbers in another order
@@ -29,8 +29,8 @@ Shape = tuple[Union[int, str], ...]
 class Shapes:
     """The shape of every graph input; "batch" stands for a dimension that may vary."""
 
-    inputs: dict[str, Shape]
-    notes: tuple[str, ...]
+    inputs: dict[str, Shape] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def free(self) -> frozenset[str]:

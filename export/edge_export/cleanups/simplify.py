@@ -15,9 +15,9 @@ import onnx
 import onnxslim
 from onnxslim.third_party.onnx_graphsurgeon.ir.tensor import LazyValues
 
+from edge_export.cleanups.proof import Proof
 from edge_export.cleanups.repair import sort_nodes
-from edge_export.graph.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
-from edge_export.probe import Probe
+from edge_export.graph.outside import inside, is_heavy, outside_spot, tensor_array
 from edge_export.run import one_line
 
 __all__ = ["simplify"]
@@ -30,13 +30,13 @@ _GROWTH = 1.05
 _STEPS: tuple[tuple[str, ...], ...] = ((), ("graph_fusion", "subexpression_elimination", "weight_tying"))
 
 
-def simplify(
-    model: onnx.ModelProto, probe: Probe, weights: WeightFolder | None = None
-) -> tuple[onnx.ModelProto, list[str]]:
+def simplify(model: onnx.ModelProto, proof: Proof) -> tuple[onnx.ModelProto, list[str]]:
     """Return the simplified graph, or the model as it was with a note when that cannot be proved the same.
 
-    With `weights`, what is made of weights is moved there.
+    What is made of weights is moved to where the proof says.
     """
+    if proof.probe is None:
+        return model, []
     if not is_heavy(model):  # onnxslim does not look outside everywhere
         model = _with_weights(model)
     problem = ""
@@ -50,9 +50,9 @@ def simplify(
             if threshold is None and _bytes(slim) > _GROWTH * _bytes(model) + _LARGE_CONSTANT:
                 continue
             _keep_interface(model, slim)
-            if weights is not None:
-                slim = weights.move_out(slim)
-            problem = probe.compare(slim) or ""
+            if proof.weights is not None:
+                slim = proof.weights.move_out(slim)
+            problem = proof.probe.compare(slim) or ""
             if not problem:
                 note = f"{len(model.graph.node)} nodes became {len(slim.graph.node)}"
                 if skipped:

@@ -1,65 +1,57 @@
-"""The first pass: from any ONNX file that plain onnxruntime runs to a graph that the other passes can rely
-on.
+"""Clean: from any ONNX file that plain onnxruntime runs to a graph that the other passes can rely on.
 
-    repair (imports, IR version, weights as inputs, order) -> load once -> shapes -> probe -> inline functions
-    -> opset -> simplify -> node names -> shape inference -> check
+    accept -> repair -> load once -> decide shapes -> record answers -> the clean-ups below, in order
 
-Each rewrite is run against the original on seeded inputs and is dropped, with a note, where the answers
-differ.
+Each rewrite is run against the original on seeded inputs and is dropped, with a note, where the answers differ.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import onnx
-import onnx.inliner
-import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto
 
-from edge_export.cleanups import repair
+from edge_export.cleanups.accept import check_loads, check_optimizes, check_tensors, check_whole
+from edge_export.cleanups.checker import ask_checker
+from edge_export.cleanups.declare import declare_outputs
 from edge_export.cleanups.fold_pads import fold_pads
-from edge_export.cleanups.opset import MINIMUM_OPSET, STANDARD_OPERATORS, upgrade_opset
-from edge_export.cleanups.shapes import BATCH, Shapes, declared_shape, fill_shapes, set_shape, write_shapes
+from edge_export.cleanups.infer import infer_shapes
+from edge_export.cleanups.inline import inline_functions
+from edge_export.cleanups.opset import MINIMUM_OPSET, upgrade_opset
+from edge_export.cleanups.promote import promote_half
+from edge_export.cleanups.proof import CleanUp, Proof
+from edge_export.cleanups.repair import repair
+from edge_export.cleanups.shapes import Shapes, declared_shape, fill_shapes, write_shapes
 from edge_export.cleanups.simplify import simplify
+from edge_export.evaluate.data.arrays import open_members
+from edge_export.evaluate.data.calibration import open_calibration
 from edge_export.graph import default_opset
-from edge_export.graph.outside import WeightFolder, loadable
-from edge_export.probe import (
-    INTEGERS,
-    PROTO_LIMIT,
-    Probe,
-    ProbeError,
-    open_session,
-    seeded_feed,
-)
-from edge_export.run import one_line
+from edge_export.graph.outside import WeightFolder
+from edge_export.model.facts import image_shape
+from edge_export.model.flags import lay_over
+from edge_export.model.interface import check_interface, input_specs, output_specs
+from edge_export.model.metadata import complete
+from edge_export.probe import INTEGERS, Probe, ProbeError, seeded_feed
+from edge_export.state import Draft, ExportOptions, Feeds, KnownFacts, Progress
+from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import ModelError
 
-__all__ = ["Cleaned", "clean"]
+__all__ = ["CLEAN_UPS", "Cleaned", "clean", "clean_graph"]
 
-_NUMPY_TYPES = {
-    onnx.helper.np_dtype_to_tensor_dtype(np.dtype(name))
-    for name in (
-        *("bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64"),
-        *("uint8", "uint16", "uint32", "uint64"),
-    )
-}
-
-_KNOWN_DOMAINS = {
-    "",
-    "ai.onnx",
-    "ai.onnx.ml",
-    "ai.onnx.training",
-    "ai.onnx.preview.training",
-    "com.microsoft",
-} | {
-    "com.microsoft.nchwc",
-    "com.ms.internal.nhwc",
-}
+CLEAN_UPS: tuple[CleanUp, ...] = (
+    inline_functions,
+    upgrade_opset,
+    simplify,
+    fold_pads,
+    infer_shapes,
+    declare_outputs,
+    ask_checker,
+)
 
 
 @dataclass(frozen=True)
@@ -75,9 +67,48 @@ class Cleaned:
     opset_ok: bool
 
 
-def clean(
+def clean(draft: Draft, progress: Progress) -> Draft:
+    """Fill `model` and `reference` with the clean graph, and what is known of it: it tells more than the source did.
+
+    A graph whose opset cannot be made int8 is stored as FP16. Raises UsageError where a flag contradicts the graph.
+    """
+    options, source = draft.options, draft.source
+    raw = input_specs(source.proto)
+    shapes = _input_shapes(options, raw, lay_over(source.facts, options.flags, raw))
+    with progress.step("clean", 1) as advance:
+        cleaned = clean_graph(source.proto, shapes, _example(options, raw), draft.weights)
+        # Other types of inputs and outputs are no rewrite that the same answers could prove: it comes after those.
+        model, promoted = promote_half(cleaned.model)
+        if draft.weights is not None:
+            model = draft.weights.move_out(model)
+        check_optimizes(model)
+        advance()
+    inputs, outputs = input_specs(model), output_specs(model)
+    # What flags say stays on top.
+    facts = lay_over(complete(model, source.facts), options.flags, inputs)
+    if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
+        facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
+    check_interface(facts, inputs, outputs)
+    notes = (*draft.notes, *facts.notes, *cleaned.notes, *promoted)
+    if options.quantize == "int8" and not cleaned.opset_ok:
+        notes = (*notes, "stored as FP16: the graph's opset has no per-channel quantization and could not be raised")
+        options = dataclasses.replace(options, quantize="fp16")
+    return dataclasses.replace(
+        draft,
+        options=options,
+        source=dataclasses.replace(source, proto=onnx.ModelProto()),  # the clean graph takes its place
+        facts=facts,
+        model=model,
+        reference=model,
+        inputs=inputs,
+        outputs=outputs,
+        notes=notes,
+    )
+
+
+def clean_graph(
     model: onnx.ModelProto,
-    input_shapes: Mapping[str, tuple[Union[int, str], ...]],
+    input_shapes: Mapping[str, tuple[int | str, ...]],
     example: Mapping[str, NDArray[Any]] | None = None,
     weights: WeightFolder | None = None,
 ) -> Cleaned:
@@ -92,28 +123,23 @@ def clean(
     tensors, or when a free dimension has no number; UsageError when `input_shapes` contradicts the file.
     """
     try:
-        return _clean(model, input_shapes, example, weights)
+        return _clean_graph(model, input_shapes, example, weights)
     except UnicodeDecodeError as error:  # protobuf decodes text only when it is looked at
         raise ModelError(f"the ONNX file holds text that is not UTF-8 ({error.reason}): it is damaged") from error
 
 
-def _clean(
+def _clean_graph(
     model: onnx.ModelProto,
-    input_shapes: Mapping[str, tuple[Union[int, str], ...]],
+    input_shapes: Mapping[str, tuple[int | str, ...]],
     example: Mapping[str, NDArray[Any]] | None,
     weights: WeightFolder | None,
 ) -> Cleaned:
-    if not model.graph.node:
-        raise ModelError("the ONNX graph has no nodes: nothing to export; check that the file is a whole model")
-    if model.ByteSize() > PROTO_LIMIT:
-        raise ModelError(
-            f"the model has {model.ByteSize() / 1e9:.1f} GB; at most 2 GB can be exported, use a smaller variant"
-        )
+    check_whole(model)
     work = onnx.ModelProto()
     work.CopyFrom(model)
-    notes = _repair(work)
-    _check_interface(work)
-    _check_loads(work)
+    notes = repair(work)
+    check_tensors(work)
+    check_loads(work)
     shapes = fill_shapes(work, input_shapes)
     notes += shapes.notes
     declared = {value.name: declared_shape(value) for value in work.graph.output}
@@ -121,74 +147,11 @@ def _clean(
     probe, why_not = _record(work, shapes, example)
     if probe is None:
         notes.append(f"the graph is as it was, because no test run can prove a rewrite right: {why_not}")
-    else:
-        work, more = _inline(work, probe)
-        work, raised = upgrade_opset(work, probe)
-        work, slimmed = simplify(work, probe, weights)
-        work, folded = fold_pads(work, probe)
-        notes += [*more, *raised, *slimmed, *folded]
-    work, more = _infer(work, probe)
-    notes += more
-    _declare_outputs(work, declared, shapes, probe)
-    notes += _check(work)
+    proof = Proof(probe, shapes, declared, weights)
+    for clean_up in CLEAN_UPS:
+        work, more = clean_up(work, proof)
+        notes += more
     return Cleaned(work, tuple(notes), probe, default_opset(work) >= MINIMUM_OPSET)
-
-
-def _repair(model: onnx.ModelProto) -> list[str]:
-    del model.training_info[:]
-    repair.sort_nodes(model.graph)
-    notes = repair.fill_sparse(model)
-    notes += repair.drop_overridable_inputs(model)
-    notes += repair.fix_ir_version(model)
-    notes += repair.unwrap_outputs(model)
-    repair.fix_imports(model)
-    # onnxruntime refuses two nodes of one name, though the format allows them
-    repair.name_nodes(model)
-    return notes
-
-
-def _check_interface(model: onnx.ModelProto) -> None:
-    if not model.graph.output:
-        raise ModelError("the ONNX graph has no outputs: nothing to export; check that the file is a whole model")
-    for word, values in (("input", model.graph.input), ("output", model.graph.output)):
-        for value in values:
-            kind = value.type.WhichOneof("value")
-            # an output may be declared without a type; onnxruntime then infers it
-            if kind not in ("tensor_type", None) or (kind is None and word == "input"):
-                found = "has no type" if kind is None else f"is of type {kind.removesuffix('_type').replace('_', ' ')}"
-                raise ModelError(
-                    f"{word} {value.name!r} {found}; only models with tensors as inputs and outputs export"
-                )
-            element = value.type.tensor_type.elem_type
-            if kind and element not in _NUMPY_TYPES and (word == "input" or element != 0):
-                name = TensorProto.DataType.Name(element) if element in TensorProto.DataType.values() else str(element)
-                raise ModelError(
-                    f"{word} {value.name!r} has element type {name}; a bundle holds numbers that numpy "
-                    f"knows, export the model with float or integer tensors there"
-                )
-
-
-def _check_loads(model: onnx.ModelProto) -> None:
-    try:
-        open_session(model)
-    except ProbeError as error:
-        raise ModelError(
-            f"plain onnxruntime {onnxruntime.__version__} cannot load the model: {_why(model, str(error))}; "
-            f"export it again with standard ONNX operators, opset 13 to 22"
-        ) from error
-
-
-def _why(model: onnx.ModelProto, reason: str) -> str:
-    """onnxruntime's reason, in plainer words for the two common ones."""
-    own = {(function.domain, function.name) for function in model.functions}
-    for graph in repair.all_graphs(model.graph):
-        for node in graph.node:
-            if node.domain not in _KNOWN_DOMAINS and (node.domain, node.op_type) not in own:
-                return f"operator {node.op_type} of {node.domain!r} is a custom one"
-    newest, version = onnx.defs.onnx_opset_version(), default_opset(model)
-    if "under development" in reason and version > newest:
-        return f"its opset {version} is newer than {newest}, the newest there is"
-    return reason
 
 
 def _record(
@@ -211,84 +174,38 @@ def _record(
     return None, reason
 
 
-def _inline(model: onnx.ModelProto, probe: Probe) -> tuple[onnx.ModelProto, list[str]]:
-    """Replace calls of the file's own functions by their bodies, so that later passes see the operators."""
-    if not model.functions:
-        return model, []
-    try:
-        result = onnx.inliner.inline_local_functions(model)
-    except Exception as error:  # noqa: BLE001 - onnx raises bindings' own exception types
-        return model, [f"functions were left as they are: {one_line(error, 160)}"]
-    if problem := probe.compare(result):
-        return model, [f"functions were left as they are: {problem}"]
-    return result, [f"{len(model.functions)} functions were inlined"]
+def _input_shapes(
+    options: ExportOptions, inputs: tuple[TensorSpec, ...], facts: KnownFacts
+) -> dict[str, tuple[int | str, ...]]:
+    """Return what is known of free dimensions: from flags, else from the pre-processing, else from tensors given."""
+    shapes = dict(options.input_shapes)
+    seen = _example_shapes(options, inputs)
+    for spec in inputs:
+        filled = image_shape(facts, spec.shape) if spec.name not in shapes else None
+        if filled is None and spec.name not in shapes:
+            filled = seen.get(spec.name)
+        if filled is not None:
+            shapes[spec.name] = filled
+    return shapes
 
 
-def _declare_outputs(
-    model: onnx.ModelProto,
-    declared: Mapping[str, tuple[int | str | None, ...] | None],
-    shapes: Shapes,
-    probe: Probe | None,
-) -> None:
-    """Say each output's shape: a number where it was inferred or declared, "batch" where it was proved, else
-    a name.
-
-    A number is never taken from the test run alone: the count of boxes after NMS would be wrong on the next
-    image.
-    """
-    for index, value in enumerate(model.graph.output):
-        inferred, written = declared_shape(value), declared.get(value.name)
-        ran: tuple[int, ...] | None = None
-        if probe is not None:
-            array = probe.expected[0][index]
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-                raise ModelError(f"output {value.name!r} is no tensor of numbers; only such outputs export")
-            ran = array.shape
-            value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-        known = next((shape for shape in (ran, inferred, written) if shape is not None), None)
-        if known is None:
-            continue
-        rank = len(known)
-        dims: list[int | str] = []
-        for axis in range(rank):
-            options = [s[axis] for s in (inferred, written) if s is not None and len(s) == rank]
-            number = next((d for d in options if isinstance(d, int) and (ran is None or d == ran[axis])), None)
-            dims.append(BATCH if shapes.free and axis == 0 else number or f"{value.name}_{axis}")
-        set_shape(value, dims)
+def _example_shapes(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> dict[str, tuple[int | str, ...]]:
+    """Shapes of the .npz's samples for inputs with free dimensions; the first one, the batch, stays as it is."""
+    if options.calibrate is None or not _gives_tensors(options):
+        return {}
+    return {
+        spec.name: (spec.batch or 1, *member.shape[1:])
+        for spec, member in zip(inputs, open_members(options.calibrate, inputs), strict=True)
+        if any(isinstance(dim, str) for dim in spec.shape[1:])
+    }
 
 
-def _infer(model: onnx.ModelProto, probe: Probe | None) -> tuple[onnx.ModelProto, list[str]]:
-    """Name every node and write the shapes inside the graph, as far as onnx can infer them."""
-    named = onnx.ModelProto()
-    named.CopyFrom(model)
-    repair.name_nodes(named)
-    named.graph.name = named.graph.name or "graph"
-    try:
-        inferred = onnx.shape_inference.infer_shapes(named, data_prop=True)
-    except Exception as error:  # noqa: BLE001 - onnx's InferenceError and its bindings' types
-        return named, [f"shapes inside the graph are not known: {one_line(error, 160)}"]
-    if probe is not None and (problem := probe.compare(inferred)):
-        return named, [f"shapes inside the graph are not known: {problem}"]
-    return inferred, []
+def _gives_tensors(options: ExportOptions) -> bool:
+    return options.calibrate is not None and options.calibrate.suffix.lower() == ".npz"
 
 
-def _check(model: onnx.ModelProto) -> list[str]:
-    """What onnx's checker says of a graph that onnxruntime is known to accept; it does not decide."""
-    notes = []
-    custom = _custom_domains(model)
-    nodes = (node for graph in repair.all_graphs(model.graph) for node in graph.node)
-    old = sorted({node.op_type for node in nodes if not node.domain and node.op_type not in STANDARD_OPERATORS})
-    if old:
-        return [f"onnx's checker does not know the experimental operators {', '.join(old)}"]
-    if custom:
-        notes.append(f"onnx's checker does not know the operators of {', '.join(custom)}")
-    try:
-        with loadable(model) as payload:
-            onnx.checker.check_model(payload)
-    except Exception as error:  # noqa: BLE001 - ValidationError and bindings' types
-        notes.append(f"onnx's checker objects, onnxruntime does not: {one_line(error, 160)}")
-    return notes
-
-
-def _custom_domains(model: onnx.ModelProto) -> list[str]:
-    return sorted({e.domain for e in model.opset_import if e.domain and not e.domain.startswith("ai.onnx")})
+def _example(options: ExportOptions, inputs: tuple[TensorSpec, ...]) -> Feeds | None:
+    """Return one real sample where tensors were given: some models accept few values (a length, a rate)."""
+    if options.calibrate is None or not _gives_tensors(options):
+        return None
+    return next(iter(open_calibration(options.calibrate, inputs, None, 1, options.seed)))

@@ -120,7 +120,7 @@ def _seen(draft: Draft) -> set[Path]:
     """Return the images that gave ranges, or that precision was chosen on."""
     if draft.params is None:
         return set()
-    sets = [one for one in (draft.calibration, draft.held_back) if isinstance(one, ImageCalibration)]
+    sets = [one for one in (draft.calibration, draft.holdout) if isinstance(one, ImageCalibration)]
     return {path.resolve() for one in sets for path in one.paths}
 
 

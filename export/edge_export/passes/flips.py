@@ -16,7 +16,7 @@ FEW = 8
 
 def collect_flips(draft: Draft, progress: Progress) -> Draft:
     """Fill `flips` from the held-back images; nothing to do for tensors, made-up images and raw answers."""
-    held, facts = draft.held_back, draft.facts
+    held, facts = draft.holdout, draft.facts
     if draft.flips is not None or not isinstance(held, ImageCalibration) or len(draft.inputs) != 1:
         return draft
     if facts.preprocess is None or facts.postprocess is None or facts.postprocess.task == "raw":

@@ -29,7 +29,7 @@ def verify(draft: Draft, progress: Progress) -> Draft:
     meter = NoiseMeter(draft.facts.postprocess or Raw())
     largest: dict[str, float] = {}
     count = 0
-    for expected, found in run_both(draft.reference, draft.model, draft.held(SAMPLES)):
+    for expected, found in run_both(draft.reference, draft.model, draft.held_out(SAMPLES)):
         count += 1
         for name, values in expected.items():
             _check(draft, name, values, found[name])
@@ -37,7 +37,7 @@ def verify(draft: Draft, progress: Progress) -> Draft:
                 gap = _largest_gap(values, found[name])
                 largest[name] = max(largest.get(name, 0.0), gap)
         meter.see(expected, found)
-    data = f"{draft.held_back.description} ({count} compared)"
+    data = f"{draft.holdout.description} ({count} compared)"
     figures = [Accuracy(f"sqnr_db {part}", data, None, round(decibels(r), 2)) for part, r in meter.ratios().items()]
     figures += [Accuracy(f"max_abs_diff {name}", data, None, gap) for name, gap in largest.items() if np.isfinite(gap)]
     levels = {part: decibels(ratio) for part, ratio in meter.ratios().items()}
@@ -59,7 +59,7 @@ def _doubts(draft: Draft, levels: dict[str, float]) -> tuple[str, ...]:
         advice = "use --quantize fp32"
     found = ", ".join(f"{part!r} at {level:.1f} dB" for part, level in low.items())
     return (
-        f"outputs far from FP32: {found}, the target is {TARGET_DB:.0f} dB ({draft.held_back.description}): {much}; "
+        f"outputs far from FP32: {found}, the target is {TARGET_DB:.0f} dB ({draft.holdout.description}): {much}; "
         f"{advice}, and measure with --evaluate",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import io
@@ -24,8 +25,9 @@ from edge_export.certificate.page import render_page
 from edge_export.certificate.record import precision_counts, record_of
 from edge_export.graph import default_opset
 from edge_export.graph.outside import inside, point_outside, tensor_array
+from edge_export.paths import check_target
 from edge_export.run import open_session, run
-from edge_export.state import Draft
+from edge_export.state import Draft, Progress
 from edge_export.text import without_folders
 from edge_runtime.bundle.bundle import MANIFEST, REPORT, read_bundle
 from edge_runtime.bundle.manifest import (
@@ -48,9 +50,17 @@ __all__ = ["manifest_of", "precision_in_words", "render_manifest", "write_bundle
 WEIGHTS = "weights.bin"
 
 
-def write_bundle(draft: Draft) -> Manifest:
-    """Write draft.options.output as a whole or not at all, and return its manifest."""
+def write_bundle(draft: Draft, progress: Progress) -> Draft:
+    """Write draft.options.output as a whole or not at all, and fill `manifest`."""
     target = draft.options.output
+    check_target(target)  # hours may have passed since it was looked at
+    with progress.step("write", 1) as advance:
+        manifest = _write(draft, target)
+        advance()
+    return dataclasses.replace(draft, manifest=manifest)
+
+
+def _write(draft: Draft, target: Path) -> Manifest:
     layout = lay_out(draft.model, draft.cuts)
     with new_folder(target) as folder:
         with writing(target):

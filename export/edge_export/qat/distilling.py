@@ -80,14 +80,14 @@ class DistillReport:
     steps: int
     best_step: int
     seconds: float
-    held_back: int
+    holdout: int
     before: Fidelity
     after: Fidelity
     sparsity: float
 
     def text(self) -> str:
         """Say it in one line."""
-        words = f"{self.steps} steps in {self.seconds:.0f} s (best: step {self.best_step}); on {self.held_back} "
+        words = f"{self.steps} steps in {self.seconds:.0f} s (best: step {self.best_step}); on {self.holdout} "
         words += f"held-back samples {self.before.sqnr_db:.1f} -> {self.after.sqnr_db:.1f} dB of the float model"
         if self.before.agreement is not None and self.after.agreement is not None:
             words += f", top-1 agreement {self.before.agreement:.3f} -> {self.after.agreement:.3f}"
@@ -110,7 +110,7 @@ def distill(
     started = time.perf_counter()
     samples = qat.plan.training if data is None else ArraySamples(data, qat.inputs)
     teacher = TorchGraph(qat.plan.reference).to(_device(qat)).requires_grad_(False)
-    held = [as_tensors(sample) for _, sample in zip(range(_MOST_HELD), qat.plan.held_back, strict=False)]
+    held = [as_tensors(sample) for _, sample in zip(range(_MOST_HELD), qat.plan.holdout, strict=False)]
     with torch.no_grad():
         loss_of = DistillLoss(qat.plan.reference, qat.plan.facts, [teacher.run(_to(sample, qat)) for sample in held])
     before = measure(qat, teacher, held, loss_of)

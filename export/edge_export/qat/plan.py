@@ -52,7 +52,7 @@ class PrepareOptions:
 @dataclass(frozen=True)
 class QatPlan:
     """`reference` is the clean float graph, `qdq` the graph to be trained; `int8` its integer nodes, `arrays` their
-    float weights and biases by name. `training` gave the ranges, `held_back` did not.
+    float weights and biases by name. `training` gave the ranges, `holdout` did not.
     """
 
     reference: onnx.ModelProto
@@ -61,7 +61,7 @@ class QatPlan:
     arrays: dict[str, NDArray[np.generic]]
     facts: KnownFacts
     training: CalibrationSet
-    held_back: CalibrationSet
+    holdout: CalibrationSet
     notes: tuple[str, ...]
 
 
@@ -87,7 +87,7 @@ def make_plan(
     )
     draft = load_draft(asked, progress)
     if not isinstance(calibration, Path):
-        draft = dataclasses.replace(draft, calibration=calibration[0], held_back=calibration[1])
+        draft = dataclasses.replace(draft, calibration=calibration[0], holdout=calibration[1])
     if arrived_quantized(draft.model):
         raise ModelError(f"{source} is quantized already; give the float model that it was made from")
     if draft.options.quantize != "int8":
@@ -106,7 +106,7 @@ def make_plan(
     params = _distinct(draft.params or {}, set(plan.scale_of.values()))
     qdq = to_qdq(draft.model, mix, plan, candidates, params, WeightCache(arrays))
     return QatPlan(
-        draft.model, qdq, int8, arrays, draft.facts, draft.calibration, draft.held_back, (*draft.notes, *draft.warnings)
+        draft.model, qdq, int8, arrays, draft.facts, draft.calibration, draft.holdout, (*draft.notes, *draft.warnings)
     )
 
 

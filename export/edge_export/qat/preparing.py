@@ -89,7 +89,7 @@ def _prove(qat: QatModel, plan: QatPlan) -> None:
     The float graph strictly. The quantized one may differ by values that lie between two integer steps and fall to
     either side, which a fragile model makes much of; but never by as much as quantization itself changes.
     """
-    sample = next(iter(plan.held_back), None)
+    sample = next(iter(plan.holdout), None)
     if sample is None:
         raise DataError("the calibration data holds no samples; give some")
     reference = TorchGraph(plan.reference)

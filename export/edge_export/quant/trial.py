@@ -18,7 +18,7 @@ class Trial(Workbench):
     def __init__(self, draft: Draft, samples: int) -> None:
         super().__init__(draft)
         self._postprocess = draft.facts.postprocess or Raw()
-        self.samples: list[Feeds] = list(draft.held(samples))
+        self.samples: list[Feeds] = list(draft.held_out(samples))
         self.heavy = is_heavy(draft.model)
         self._expected = run_each(draft.reference, self.samples)
 

@@ -45,7 +45,7 @@ class Agreement:
 
 def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | None:
     """Compare a graph with FP32 on the held-back images; None where answers have no meaning or there are no images."""
-    held, postprocess = draft.held_back, draft.facts.postprocess
+    held, postprocess = draft.holdout, draft.facts.postprocess
     if not isinstance(held, ImageCalibration) or postprocess is None or postprocess.task not in _TASKS:
         return None
     facts = draft.model_facts()

@@ -6,7 +6,7 @@ from edge_export.state.mix import Mix
 from edge_export.state.options import ExportOptions, FactFlags
 from edge_export.state.quantized import QuantizedWeight, QuantParams, Sqnr
 from edge_export.state.source import KnownFacts, SourceModel
-from edge_export.state.tensors import CalibrationSet, Feeds, ValueFact
+from edge_export.state.tensors import CalibrationSet, Feeds, NoSamples, ValueFact
 
 __all__ = [
     "CalibrationSet",
@@ -21,6 +21,7 @@ __all__ = [
     "Golden",
     "KnownFacts",
     "Mix",
+    "NoSamples",
     "Progress",
     "QuantParams",
     "QuantizedWeight",

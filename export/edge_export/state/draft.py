@@ -17,9 +17,9 @@ from edge_export.state.mix import Mix
 from edge_export.state.options import ExportOptions
 from edge_export.state.quantized import QuantizedWeight, QuantParams, Sqnr
 from edge_export.state.source import KnownFacts, SourceModel
-from edge_export.state.tensors import CalibrationSet, Feeds, ValueFact
+from edge_export.state.tensors import CalibrationSet, Feeds, NoSamples, ValueFact
 from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
-from edge_runtime.bundle.manifest import Accuracy, Latency, NodePrecision, Stage
+from edge_runtime.bundle.manifest import Accuracy, Latency, Manifest, NodePrecision, Stage
 from edge_runtime.bundle.postprocess_spec import Raw
 
 __all__ = ["Cut", "Draft", "Golden", "Progress"]
@@ -53,17 +53,18 @@ class Progress(Protocol):
 class Draft:
     """State between two passes. `reference` is the clean FP32 graph that every answer is compared with.
 
-    `mix_db` is the outputs' signal-to-noise ratio with every node in its chosen precision, None where nothing was
-    quantized here. `notes` say what was chosen, `warnings` what makes the bundle doubtful.
+    `holdout` gave no range: precision is chosen, and each repair judged, on it. `mix_db` is the outputs'
+    signal-to-noise ratio with every node in its chosen precision, None where nothing was quantized here. `notes` say
+    what was chosen, `warnings` what makes the bundle doubtful.
     """
 
     options: ExportOptions
-    source: SourceModel
-    facts: KnownFacts
-    model: onnx.ModelProto
-    reference: onnx.ModelProto
-    calibration: CalibrationSet
-    held_back: CalibrationSet
+    source: SourceModel = field(default_factory=SourceModel)
+    facts: KnownFacts = field(default_factory=KnownFacts)
+    model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
+    reference: onnx.ModelProto = field(default_factory=onnx.ModelProto)
+    calibration: CalibrationSet = field(default_factory=NoSamples)
+    holdout: CalibrationSet = field(default_factory=NoSamples)
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     params: dict[str, QuantParams] | None = None  # of every tensor that could be int8; None: not calibrated
@@ -83,6 +84,7 @@ class Draft:
     latency: Latency | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    manifest: Manifest | None = None  # of the bundle as it was written
     weights: WeightFolder | None = None  # where the big weights of the graphs lie; None: inside the graphs
 
     def model_facts(self) -> ModelFacts:
@@ -102,9 +104,9 @@ class Draft:
         """Yield at most `count` calibration samples, spread evenly over the set."""
         return _spread(self.calibration, count)
 
-    def held(self, count: int) -> Iterator[Feeds]:
+    def held_out(self, count: int) -> Iterator[Feeds]:
         """Yield at most `count` samples that gave no range, spread evenly."""
-        return _spread(self.held_back, count)
+        return _spread(self.holdout, count)
 
 
 def _spread(samples: CalibrationSet, count: int) -> Iterator[Feeds]:

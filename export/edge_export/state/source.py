@@ -52,8 +52,8 @@ class SourceModel:
     it is that of the ONNX made of it. `fp32_bytes` is the size of the ONNX file, external data included.
     """
 
-    proto: onnx.ModelProto
-    origin: str
-    sha256: str
-    fp32_bytes: int
-    facts: KnownFacts
+    proto: onnx.ModelProto = field(default_factory=onnx.ModelProto)
+    origin: str = ""
+    sha256: str = ""
+    fp32_bytes: int = 0
+    facts: KnownFacts = field(default_factory=KnownFacts)

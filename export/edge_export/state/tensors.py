@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CalibrationSet", "Feeds", "ValueFact"]
+__all__ = ["CalibrationSet", "Feeds", "NoSamples", "ValueFact"]
 
 Feeds = dict[str, NDArray[np.generic]]
 
@@ -35,3 +35,17 @@ class CalibrationSet(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Feeds]: ...
+
+
+@dataclass(frozen=True)
+class NoSamples:
+    """A set without samples: none was opened yet."""
+
+    description: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[Feeds]:
+        return iter(())

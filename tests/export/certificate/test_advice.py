@@ -139,5 +139,5 @@ def test_the_certificate_holds_what_the_draft_holds(draft):
     assert made.stages == STAGES
     assert made.target == "a machine"
     assert made.max_drop == 0.02
-    assert made.held_back == draft.held_back.description
+    assert made.held_back == draft.holdout.description
     assert certificate_of(dataclasses.replace(draft, latency=None)).target == ""

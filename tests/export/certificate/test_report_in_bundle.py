@@ -130,8 +130,8 @@ def test_held_back_images_show_what_changed_where_there_are_no_labels(labelled, 
     source = save(convnet(CHANNELS), tmp_path / "m.onnx")
     options = ExportOptions(str(source), tmp_path / "m.edge", flags(tmp_path), calibrate=labelled, quantize="fp16")
     _, draft = export_bundle(options)
-    assert draft.flips.images == len(draft.held_back)
-    assert draft.flips.data == draft.held_back.description
+    assert draft.flips.images == len(draft.holdout)
+    assert draft.flips.data == draft.holdout.description
 
 
 def test_a_fast_export_looks_at_a_few_images_only(labelled, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_export.cleanups.shapes import declared_shape
-from edge_export.passes.clean import clean
+from edge_export.passes.clean import clean_graph
 from edge_runtime.errors import ModelError, UsageError
 
 
@@ -30,7 +30,7 @@ def build(nodes, inputs, outputs, weights=None):
 
 
 def shapes(model, wanted=None):
-    cleaned = clean(model, wanted or {})
+    cleaned = clean_graph(model, wanted or {})
     graph = cleaned.model.graph
     return {v.name: declared_shape(v) for v in (*graph.input, *graph.output)}, cleaned.notes
 
@@ -77,7 +77,7 @@ def test_an_output_without_the_batch_first_fixes_it():
 
 def test_a_free_size_is_refused_with_the_flag_that_fills_it():
     with pytest.raises(ModelError, match=r"input 'x'.*dimension 2 is free.*--input-shape x:1,3,224,224"):
-        clean(unary("Relu", ["N", 3, "H", "W"]), {})
+        clean_graph(unary("Relu", ["N", 3, "H", "W"]), {})
 
 
 def test_a_wanted_shape_fills_free_sizes_and_leaves_the_batch_free():
@@ -94,7 +94,7 @@ def test_one_name_has_one_number_in_all_inputs():
     model = build([node], {"a": [1, "L"], "b": [1, "L"]}, {"y": [1, "L"]})
     assert shapes(model, {"a": (1, 7)})[0] == {"a": (1, 7), "b": (1, 7), "y": (1, 7)}
     with pytest.raises(UsageError, match="'L' in the model, was given as 7 elsewhere, found 8"):
-        clean(model, {"a": (1, 7), "b": (1, 8)})
+        clean_graph(model, {"a": (1, 7), "b": (1, 8)})
 
 
 @pytest.mark.parametrize(
@@ -108,24 +108,24 @@ def test_one_name_has_one_number_in_all_inputs():
 )
 def test_a_wanted_shape_that_contradicts_the_file_is_refused(wanted, words):
     with pytest.raises(UsageError, match=words):
-        clean(unary("Relu", ["N", 4]), wanted)
+        clean_graph(unary("Relu", ["N", 4]), wanted)
 
 
 def test_a_name_for_another_dimension_than_the_batch_is_refused():
     with pytest.raises(UsageError, match="only the first dimension"):
-        clean(unary("Relu", ["N", "L"]), {"x": (1, "length")})
+        clean_graph(unary("Relu", ["N", "L"]), {"x": (1, "length")})
 
 
 def test_a_demanded_batch_that_the_graph_cannot_have_is_refused():
     with pytest.raises(ModelError, match="does not treat its items one by one"):
-        clean(unary("Transpose", ["N", 4], perm=[1, 0]), {"x": ("batch", 4)})
+        clean_graph(unary("Transpose", ["N", 4], perm=[1, 0]), {"x": ("batch", 4)})
 
 
 def test_an_input_of_unknown_rank_needs_the_flag():
     model = unary("Relu", ["N", 4])
     model.graph.input[0].type.tensor_type.ClearField("shape")
     with pytest.raises(ModelError, match="not even how many dimensions"):
-        clean(model, {})
+        clean_graph(model, {})
     assert shapes(model, {"x": (1, 9)})[0]["x"] == ("batch", 9)
 
 
@@ -143,7 +143,7 @@ def test_a_count_that_depends_on_the_data_stays_free():
 
 def test_a_dimension_that_would_need_gigabytes_is_refused():
     with pytest.raises(ModelError, match="expected at most"):
-        clean(unary("Relu", [1, "L"]), {"x": (1, 1 << 40)})
+        clean_graph(unary("Relu", [1, "L"]), {"x": (1, 1 << 40)})
 
 
 def test_an_example_is_used_where_made_up_values_do_not_run():
@@ -158,6 +158,6 @@ def test_an_example_is_used_where_made_up_values_do_not_run():
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    assert clean(model, {}).probe is None
+    assert clean_graph(model, {}).probe is None
     example = {"x": np.ones((2, 2), np.float32), "n": np.array([4], np.int64)}
-    assert clean(model, {}, example).probe is not None
+    assert clean_graph(model, {}, example).probe is not None

@@ -6,6 +6,7 @@ from onnx import helper
 from tiny_models import make
 
 from edge_export.cleanups.fold_pads import fold_pads
+from edge_export.cleanups.proof import Proof
 from edge_export.probe import Probe
 
 PADS = np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int64)
@@ -30,7 +31,8 @@ def kinds(model):
 
 @pytest.mark.parametrize(("value", "relu"), [(LOWEST, False), (np.array(0, np.float32), True)])
 def test_a_pad_that_the_pool_can_do_itself_is_folded(value, relu):
-    model, notes = fold_pads(*padded(value, relu=relu))
+    model, probe = padded(value, relu=relu)
+    model, notes = fold_pads(model, Proof(probe))
     assert "Pad" not in kinds(model)
     assert notes == ["1 Pads in front of MaxPool became the pools' own padding"]
 
@@ -48,6 +50,6 @@ def test_a_pad_that_the_pool_can_do_itself_is_folded(value, relu):
 )
 def test_any_other_pad_stays(case):
     model, probe = padded(**case)
-    folded, notes = fold_pads(model, probe)
+    folded, notes = fold_pads(model, Proof(probe))
     assert "Pad" in kinds(folded)
     assert not notes

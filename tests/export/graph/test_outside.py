@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from edge_export.graph import Arrays, Graph, copy_without_weights
 from edge_export.graph.outside import WeightFolder, inside, is_heavy, outside_spot, tensor_array
-from edge_export.passes.clean import clean
+from edge_export.passes.clean import clean_graph
 from edge_export.run import open_session, run, run_both
 from edge_export.state import Feeds
 
@@ -83,7 +83,7 @@ def test_a_copy_for_another_folder_needs_nothing_of_the_first(tmp_path: Path) ->
 
 def test_cleaning_reads_weights_where_they_are() -> None:
     weights = WeightFolder()
-    inner, outer = clean(two_layers(), {}), clean(weights.move_out(two_layers()), {}, weights=weights)
+    inner, outer = clean_graph(two_layers(), {}), clean_graph(weights.move_out(two_layers()), {}, weights=weights)
     assert inner.notes == outer.notes
     assert [node.op_type for node in inner.model.graph.node] == [node.op_type for node in outer.model.graph.node]
     graphs = Graph(inner.model), Graph(outer.model)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED_DATA
 
-from edge_export.passes.clean import clean
+from edge_export.passes.clean import clean_graph
 from edge_export.probe import difference, open_session, run_session
 from edge_runtime.errors import EdgelineError, ModelError
 
@@ -59,7 +59,7 @@ def conv_bn(opset=17, batch="N", listed=False, names=True):
 
 
 def test_batch_normalization_is_folded_into_the_convolution():
-    cleaned = clean(conv_bn(), {})
+    cleaned = clean_graph(conv_bn(), {})
     assert [node.op_type for node in cleaned.model.graph.node] == [
         "Conv",
         "Relu",
@@ -71,7 +71,7 @@ def test_batch_normalization_is_folded_into_the_convolution():
 @pytest.mark.parametrize("opset", [7, 11, 13, 20])
 def test_a_clean_model_answers_as_the_original_does(opset):
     original = conv_bn(opset, names=False)
-    cleaned = clean(original, {})
+    cleaned = clean_graph(original, {})
     for batch in (1, 3):
         feed = {"x": np.random.default_rng(batch).random((batch, 3, 8, 8), dtype=np.float32)}
         assert difference(answers(original, feed), answers(cleaned.model, feed)) is None
@@ -80,26 +80,26 @@ def test_a_clean_model_answers_as_the_original_does(opset):
 
 
 def test_cleaning_twice_gives_the_same_bytes():
-    once = clean(conv_bn(11), {}).model.SerializeToString(deterministic=True)
-    assert once == clean(conv_bn(11), {}).model.SerializeToString(deterministic=True)
+    once = clean_graph(conv_bn(11), {}).model.SerializeToString(deterministic=True)
+    assert once == clean_graph(conv_bn(11), {}).model.SerializeToString(deterministic=True)
 
 
 def test_the_original_is_not_touched():
     original = conv_bn(11)
     before = original.SerializeToString()
-    clean(original, {})
+    clean_graph(original, {})
     assert original.SerializeToString() == before
 
 
 @pytest.mark.parametrize("names", [True, False])
 def test_every_node_gets_a_name_of_its_own(names):
-    found = [node.name for node in clean(conv_bn(names=names), {}).model.graph.node]
+    found = [node.name for node in clean_graph(conv_bn(names=names), {}).model.graph.node]
     assert all(found)
     assert len(set(found)) == len(found)
 
 
 def test_weights_that_an_old_file_lists_as_inputs_become_constants():
-    cleaned = clean(conv_bn(7, listed=True), {})
+    cleaned = clean_graph(conv_bn(7, listed=True), {})
     assert [v.name for v in cleaned.model.graph.input] == ["x"]
     assert cleaned.model.ir_version >= 8
     assert any("listed as inputs" in note for note in cleaned.notes)
@@ -111,13 +111,13 @@ def test_nodes_out_of_order_are_sorted():
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)
-    assert clean(model, {}).model.graph.node[0].op_type == "Conv"
+    assert clean_graph(model, {}).model.graph.node[0].op_type == "Conv"
 
 
 def test_metadata_survives():
     model = conv_bn(11)
     helper.set_model_props(model, {"names": "{0: 'a'}"})
-    assert {p.key: p.value for p in clean(model, {}).model.metadata_props} == {"names": "{0: 'a'}"}
+    assert {p.key: p.value for p in clean_graph(model, {}).model.metadata_props} == {"names": "{0: 'a'}"}
 
 
 def test_an_operator_of_a_custom_domain_is_refused_by_name():
@@ -128,19 +128,19 @@ def test_an_operator_of_a_custom_domain_is_refused_by_name():
         domains=[("acme", 1)],
     )
     with pytest.raises(ModelError, match=r"operator Sharpen of 'acme' is a custom one"):
-        clean(model, {})
+        clean_graph(model, {})
 
 
 def test_an_opset_from_the_future_is_refused_with_its_number():
     model = model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x", [1])], [value("y", [1])], opset=999)
     with pytest.raises(ModelError, match="opset 999 is newer"):
-        clean(model, {})
+        clean_graph(model, {})
 
 
 def test_an_unknown_standard_operator_is_refused_with_onnxruntimes_reason():
     model = model_of([helper.make_node("Frobnicate", ["x"], ["y"])], [value("x", [1])], [value("y", [1])])
     with pytest.raises(ModelError, match="Frobnicate"):
-        clean(model, {})
+        clean_graph(model, {})
 
 
 @pytest.mark.parametrize("what", ["nodes", "outputs"])
@@ -148,7 +148,7 @@ def test_an_empty_graph_is_refused(what):
     model = conv_bn()
     del (model.graph.node if what == "nodes" else model.graph.output)[:]
     with pytest.raises(ModelError, match=f"has no {what}"):
-        clean(model, {})
+        clean_graph(model, {})
 
 
 def test_a_sequence_as_input_is_refused():
@@ -157,7 +157,7 @@ def test_a_sequence_as_input_is_refused():
         [helper.make_node("SequenceLength", ["s"], ["y"])], [sequence], [value("y", [], TensorProto.INT64)]
     )
     with pytest.raises(ModelError, match="'s' is of type sequence"):
-        clean(model, {})
+        clean_graph(model, {})
 
 
 def test_a_zipmap_is_replaced_by_its_scores():
@@ -171,7 +171,7 @@ def test_a_zipmap_is_replaced_by_its_scores():
     model = model_of(
         [helper.make_node("Softmax", ["x"], ["s"]), zipmap], [value("x", ["N", 2])], [maps], domains=[("ai.onnx.ml", 1)]
     )
-    cleaned = clean(model, {})
+    cleaned = clean_graph(model, {})
     (scores,) = answers(cleaned.model, {"x": np.zeros((2, 2), np.float32)})
     assert scores.tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert [entry.domain for entry in cleaned.model.opset_import] == [""]
@@ -183,7 +183,7 @@ def test_a_model_that_draws_random_numbers_is_left_alone():
         [value("x", [1, 4])],
         [value("y", [1, 4])],
     )
-    cleaned = clean(model, {})
+    cleaned = clean_graph(model, {})
     assert cleaned.probe is None
     assert any("differently each time" in note for note in cleaned.notes)
 
@@ -198,7 +198,7 @@ def test_control_flow_keeps_both_branches():
         [value("y", [1, 2])],
         opset=11,
     )
-    cleaned = clean(model, {})
+    cleaned = clean_graph(model, {})
     names = {n.name for n in cleaned.model.graph.node}
     for flag, expected in ((True, [[1.0, -2.0]]), (False, [[1.0, 2.0]])):
         feed = {"flag": np.array(flag), "x": np.array([[-1, 2]], np.float32)}
@@ -213,7 +213,7 @@ def test_image_scaler_becomes_standard_operators_so_that_the_opset_can_rise():
         [value("y", [1, 3, 2, 2])],
         opset=7,
     )
-    cleaned = clean(model, {})
+    cleaned = clean_graph(model, {})
     assert cleaned.opset_ok
     (found,) = answers(cleaned.model, {"x": np.full((1, 3, 2, 2), 2, np.float32)})
     assert found[0, :, 0, 0].tolist() == [2.0, 3.0, 4.0]
@@ -232,7 +232,7 @@ def test_a_quantized_graph_keeps_its_pairs():
         helper.make_node("DequantizeLinear", ["wq", "s", "wz"], ["wd"]),
         helper.make_node("MatMul", ["xd", "wd"], ["y"]),
     ]
-    cleaned = clean(model_of(nodes, [value("x", ["N", 8])], [value("y", ["N", 8])], weights), {})
+    cleaned = clean_graph(model_of(nodes, [value("x", ["N", 8])], [value("y", ["N", 8])], weights), {})
     assert [n.op_type for n in cleaned.model.graph.node].count("DequantizeLinear") == 2
 
 
@@ -241,7 +241,7 @@ def test_real_models_answer_the_same(name):
     path = DATA / "models" / f"{name}.onnx"
     if not path.exists():
         pytest.skip("../shared/data is absent")
-    cleaned = clean(onnx.load(path), {})
+    cleaned = clean_graph(onnx.load(path), {})
     assert cleaned.probe is not None
     assert cleaned.probe.compare(cleaned.model) is None
     assert cleaned.opset_ok
@@ -257,7 +257,7 @@ def test_a_flipped_byte_never_gives_a_traceback(position, byte):
     except Exception:  # noqa: BLE001 - a file that does not parse never reaches the pass
         return
     try:
-        cleaned = clean(damaged, {})
+        cleaned = clean_graph(damaged, {})
     except EdgelineError:
         return
     assert cleaned.model.graph.node

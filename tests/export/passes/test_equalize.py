@@ -25,13 +25,13 @@ def largest_difference(one, other, feeds):
 def test_equalization_leaves_the_function_of_the_graph_unchanged(seed, spread):
     draft = calibrated(uneven_convnet(seed, spread), noise(3, seed=seed), noise(2, seed=seed + 1))
     changed, _, _ = equalized(draft)
-    assert largest_difference(draft.model, changed.model, draft.held(2)) < 1e-4
+    assert largest_difference(draft.model, changed.model, draft.held_out(2)) < 1e-4
 
 
 def test_residual_classifiers_keep_their_function():
     draft = calibrated(convnet(), samples(4), samples(2, seed=5))
     changed, _, _ = equalized(draft)
-    assert largest_difference(draft.model, changed.model, draft.held(2)) < 1e-4
+    assert largest_difference(draft.model, changed.model, draft.held_out(2)) < 1e-4
 
 
 def test_an_uneven_network_gains_and_the_reference_stays():

@@ -44,7 +44,7 @@ def test_outliers_move_into_the_weights_and_the_function_stays():
     changed, exponents = smoothed(draft)
     assert sum(exponents.values()) == 1
     sessions = open_session(draft.model), open_session(changed.model)
-    for feed in draft.held(4):
+    for feed in draft.held_out(4):
         a, b = (run(session, feed)["out"] for session in sessions)
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 

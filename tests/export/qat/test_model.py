@@ -175,7 +175,7 @@ def test_a_module_is_prepared_with_example_inputs_and_stays_in_its_mode(monkeypa
     loader = [(images[:4], torch.zeros(4)), (images[4:8], torch.zeros(4))]  # labels are not looked at
     qat = prepare(net, loader, examples=images[:1], options=PrepareOptions(keep_float=("none",)))
     assert net.training
-    assert (len(qat.plan.training), len(qat.plan.held_back)) == (7, 1)
+    assert (len(qat.plan.training), len(qat.plan.holdout)) == (7, 1)
     assert sqnr_db(answers(convnet(), IMAGES, optimize=True), in_torch(qat, IMAGES)) > 20
 
 

@@ -12,7 +12,7 @@ from onnx import version_converter
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edge_export.graph import default_opset
-from edge_export.passes.clean import clean
+from edge_export.passes.clean import clean_graph
 from edge_runtime.errors import DataError, ModelError
 from edge_runtime.files.atomic import sha256_file, write_bytes
 from edge_tools.calibration_data import graph_inputs
@@ -77,7 +77,7 @@ def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(model, _YOUNGEST)
     except Exception:  # noqa: BLE001  onnx raises what it likes; the next one says why in one line
-        return clean(model, {}).model
+        return clean_graph(model, {}).model
 
 
 def _cut(model: onnx.ModelProto, output: str) -> onnx.ModelProto:

@@ -9,21 +9,21 @@ from typing import TypeVar
 from edge_export.evaluate.data.calibration import ImageCalibration, NpzCalibration, RandomCalibration, SmoothImages
 from edge_export.state import CalibrationSet
 
-__all__ = ["hold_back", "with_held"]
+__all__ = ["hold_out", "with_holdout"]
 
 T = TypeVar("T")
 
-MOST_HELD = 32
+MOST_HELD_OUT = 32
 # A set of this many samples or fewer is too small to be parted: both uses see all of it.
 TOO_FEW = 3
 
 
-def with_held(samples: int) -> int:
+def with_holdout(samples: int) -> int:
     """Return how many samples to open so that `samples` are left for calibration (0: all there are)."""
-    return samples + min(MOST_HELD, max(1, samples // 4)) if samples else 0
+    return samples + min(MOST_HELD_OUT, max(1, samples // 4)) if samples else 0
 
 
-def hold_back(calibration: CalibrationSet, samples: int) -> tuple[CalibrationSet, CalibrationSet]:
+def hold_out(calibration: CalibrationSet, samples: int) -> tuple[CalibrationSet, CalibrationSet]:
     """Part an opened set in what gives ranges (at most `samples`, 0: no limit) and what is held back.
 
     Data that is made up is made up anew. A set of TOO_FEW is not parted; the description says so.
@@ -36,7 +36,7 @@ def hold_back(calibration: CalibrationSet, samples: int) -> tuple[CalibrationSet
     if total <= TOO_FEW:
         return calibration, calibration
     surplus = total - samples if samples else 0
-    held = set(_spread(total, surplus if surplus >= total // 5 > 0 else min(MOST_HELD, total // 4)))
+    held = set(_spread(total, surplus if surplus >= total // 5 > 0 else min(MOST_HELD_OUT, total // 4)))
     words = f"{calibration.description}, {len(held)} of them held back"
     if isinstance(calibration, ImageCalibration):
         given, kept = _parted(calibration.paths, held)

@@ -88,7 +88,7 @@ def _expected(draft: Draft, bench: Workbench, names: Sequence[str]) -> list[tupl
     session = bench.open(bench.slim, names)
     found: list[tuple[Feeds, Feeds]] = []
     room = HELD_BYTES
-    for feed in draft.held(SAMPLES):
+    for feed in draft.held_out(SAMPLES):
         answer = run(session, feed)
         room -= sum(array.nbytes for array in (*feed.values(), *answer.values()))
         found.append((feed, answer))

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_export.model.sources import SourceOptions, load_source
-from edge_export.passes.clean import clean
+from edge_export.passes.clean import clean_graph
 from edge_runtime.bundle.postprocess_spec import Classify
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
@@ -82,6 +82,7 @@ def test_a_small_classifier_is_exported_by_optimum(tmp_path):
     assert source.facts.preprocess is not None
     assert (source.facts.preprocess.width, source.facts.preprocess.interpolation) == (16, "pil-bilinear")
     shape = [
-        d.dim_param or d.dim_value for d in clean(source.proto, {}).model.graph.input[0].type.tensor_type.shape.dim
+        d.dim_param or d.dim_value
+        for d in clean_graph(source.proto, {}).model.graph.input[0].type.tensor_type.shape.dim
     ]
     assert shape == ["batch", 3, 16, 16]
