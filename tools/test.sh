@@ -1,19 +1,14 @@
 #!/bin/sh
-# Sets up an environment of its own beside the checkout and runs every check: ruff, mypy, pytest.
-# EDGELINE_TEST_EXTRAS=optimum adds the tests that need PyTorch and transformers (several hundred MB).
+# Sets up an environment of its own beside the checkout and runs every check: ruff, mypy, undeclared imports, pytest.
 set -eu
 cd "$(dirname "$0")/.."
 venv=.venv-test
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
-extras=dev
-if [ -n "${EDGELINE_TEST_EXTRAS:-}" ]; then
-    # Named first and exactly: an open range would take a build with several gigabytes of CUDA.
-    case "$EDGELINE_TEST_EXTRAS" in *torch*|*optimum*) "$venv/bin/python" -m pip install --quiet torch==2.13.0 ;; esac
-    extras="dev,$EDGELINE_TEST_EXTRAS"
-fi
-"$venv/bin/python" -m pip install --quiet --editable ".[$extras]"
+"$venv/bin/python" -m pip install --quiet --editable ".[dev]"
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
-"$venv/bin/python" -m pytest
+"$venv/bin/python" -m edge_tools.undeclared_imports
+# Not a worker for each core of a big machine: what is tested starts processes and threads of its own.
+"$venv/bin/python" -m pytest -n auto --maxprocesses 4

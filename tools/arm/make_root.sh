@@ -2,13 +2,12 @@
 # Makes the emulated machine: qemu-user, an arm64 Debian with Python 3.11, and aarch64 wheels.
 #
 # Everything is unpacked into one folder, $EDGELINE_ARM_CACHE or ~/.cache/edgeline/arm (1 GB): nothing is installed on
-# this machine, no root is needed, no binfmt is registered. apt checks the signatures of Debian's packages, pip the
-# hashes in requirements.txt. What is there already is kept; a run that was cut off goes on where it was.
+# this machine, no root is needed, no binfmt is registered. Packages come from where this machine's apt and pip are told
+# to take them, by mirrors and proxies as well; apt checks the signatures of Debian's, pip the hashes in
+# requirements.txt. What is there already is kept; a run that was cut off goes on where it was.
 set -eu
 . "$(dirname "$0")/place.sh"
 
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-mirror=${EDGELINE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 # qemu-user rather than qemu-user-static: it can load the plugin that counts instructions (count.sh).
 qemu="qemu-user libcapstone4 libffi8 libglib2.0-0 libgmp10 libgnutls30 libhogweed6 libidn2-0 libnettle8 libnuma1
     libp11-kit0 libpcre2-8-0 libtasn1-6 libunistring2 liburing2 zlib1g"
@@ -35,7 +34,7 @@ fetch() {
     mkdir -p "$arm/debs" "$arm/$name.tmp"
     for package; do set -- "$@" "$package:$architecture" && shift; done
     (cd "$arm/debs" && apt-get download -qq "$@") ||
-        fail "cannot download Debian packages ($architecture) from $mirror: is the network there? Run it again"
+        fail "this machine's apt sources have not all of Debian 12's packages ($architecture), or the network is away"
     for file in "$arm/debs/"*.deb; do dpkg-deb -x "$file" "$arm/$name.tmp"; done
     rm -rf "${arm:?}/$name" "$arm/debs"
     mv "$arm/$name.tmp" "$arm/$name"
@@ -45,29 +44,38 @@ debian() {
     for tool in apt-get dpkg-deb; do
         command -v "$tool" >/dev/null || fail "$tool is missing: the emulated machine is made of Debian packages, by apt"
     done
-    [ -r "$keyring" ] || fail "$keyring is missing; install it: apt-get install debian-archive-keyring"
-    say "fetching qemu and an arm64 Python from $mirror ..."
-    # apt with folders of its own: it neither reads nor changes what this machine has.
+    say "fetching qemu and an arm64 Python with apt ..."
+    # apt with folders of its own: it reads this machine's sources and trust and changes nothing of it.
     rm -rf "$arm/apt"
-    mkdir -p "$arm/apt/lists/partial" "$arm/apt/cache/archives/partial"
+    mkdir -p "$arm/apt/lists/partial" "$arm/apt/cache/archives/partial" "$arm/apt/sources"
     : >"$arm/apt/status"
-    echo "deb [signed-by=$keyring] $mirror bookworm main" >"$arm/apt/sources.list"
-    cat >"$arm/apt/apt.conf" <<EOF
+    eval "$(apt-config shell list Dir::Etc::sourcelist/f parts Dir::Etc::sourceparts/d)"
+    # The wheels are Python 3.11's, which is Debian 12's.
+    codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-bookworm}")
+    for file in "$list" "$parts"/*.list "$parts"/*.sources; do
+        [ ! -f "$file" ] || sed "s/\b$codename\b/bookworm/g" "$file" >"$arm/apt/sources/${file##*/}"
+    done
+    {
+        # Proxies, certificates, passwords; none of the commands that an update would run on this machine.
+        apt-config dump | grep '^Acquire::'
+        cat <<EOF
 APT::Architecture "amd64";
 APT::Architectures { "amd64"; "arm64"; };
 APT::Sandbox::User "root";
-APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "3";
 Dir::State "$arm/apt";
 Dir::State::lists "$arm/apt/lists";
 Dir::State::status "$arm/apt/status";
 Dir::Cache "$arm/apt/cache";
-Dir::Etc::sourcelist "$arm/apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "$arm/apt/sources";
 EOF
+    } >"$arm/apt/apt.conf"
     export APT_CONFIG="$arm/apt/apt.conf"
-    apt-get update -qq || fail "cannot read Debian's package lists from $mirror: is the network there? Run it again"
+    apt-get update -qq || fail "cannot read the lists of this machine's apt sources: is the network there? Run it again"
     fetch qemu amd64 $qemu
     fetch root arm64 $python
     # Of the host's emulators one is needed, and the lists not any more.

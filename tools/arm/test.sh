@@ -32,9 +32,9 @@ trap 'rm -rf "$work" "$list"' EXIT
 
 # The core: what differs from one processor to another. Arithmetic and memory, processes, storage, the prepare child.
 core="tests/devices/test_cpu.py tests/devices/test_memory.py"
-for name in blocks_arena blocks_runner blocks_sessions blocks_whole engine ort_process prepare_lower prepare_make \
-    preprocess; do
-    core="$core tests/runtime/test_$name.py"
+for name in blocks/test_arena blocks/test_runner blocks/test_whole ort/test_block_session ort/test_process \
+    prepare/test_lower prepare/test_make vision/test_preprocess test_engine; do
+    core="$core tests/runtime/$name.py"
 done
 [ $all = 0 ] || core="tests/devices tests/runtime"
 
