@@ -65,6 +65,14 @@ def test_the_rooms_of_the_runtime_stand_in_order() -> None:
     assert {room: others for room, others in above.items() if others} == {}
 
 
+def test_only_ort_opens_onnxruntime() -> None:
+    runtime = ROOT / "runtime/edge_runtime"
+    found = {
+        path.relative_to(runtime) for path in runtime.rglob("*.py") if "InferenceSession(" in path.read_text("utf-8")
+    }
+    assert {path.parts[0] for path in found} == {"ort"}
+
+
 @pytest.mark.parametrize("package", PACKAGES[:2])
 def test_a_package_has_no_more_rooms_than_one_can_keep_in_mind(package: str) -> None:
     assert len(rooms_of(ROOT / package).keys() - {"__init__"}) <= MOST_ROOMS

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import EngineError, ModelError
-from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
+from edge_runtime.ort.process import block_options, import_onnxruntime, load_session, one_line
 
 __all__ = ["packed_session", "run_bound", "streamed_session"]
 
@@ -35,7 +35,7 @@ _DTYPES = {
 
 def packed_session(graph: Path, threads: int) -> Any:
     """Open a lowered graph as an ordinary session: onnxruntime reads the weight file and packs what it packs."""
-    return _open(graph, block_options(import_onnxruntime(), threads, packed=True))
+    return load_session(graph, block_options(import_onnxruntime(), threads, packed=True), str(graph))
 
 
 def streamed_session(graph: Path, weights: NDArray[np.uint8], threads: int) -> tuple[Any, Sequence[Any]]:
@@ -57,7 +57,7 @@ def streamed_session(graph: Path, weights: NDArray[np.uint8], threads: int) -> t
         value = _value(runtime, tensor, weights)
         options.add_initializer(tensor.name, value)
         values.append(value)
-    return _open(graph, options), (weights, values)
+    return load_session(graph, options, str(graph)), (weights, values)
 
 
 def _value(runtime: Any, tensor: ExternalTensor, weights: NDArray[np.uint8]) -> Any:
@@ -85,11 +85,3 @@ def run_bound(session: Any, binding: Any) -> None:
         session.run_with_iobinding(binding)
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
-
-
-def _open(graph: Path, options: Any) -> Any:
-    runtime = import_onnxruntime()
-    try:
-        return runtime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no other base
-        raise ModelError(f"onnxruntime {runtime.__version__} cannot load {graph}: {one_line(error)}") from error

@@ -12,11 +12,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from edge_devices import saturates_int8
-from edge_runtime.errors import DependencyError, EngineError
+from edge_runtime.errors import DependencyError, EngineError, ModelError
 from edge_runtime.ort.import_check import check_import
 from edge_runtime.ort.runner import Arrays, Tensors
 
@@ -26,16 +29,23 @@ __all__ = [
     "exact_products",
     "import_onnxruntime",
     "is_last_arena",
+    "load_session",
     "one_line",
     "own_process",
     "run_named",
     "set_threads",
     "share_arena",
+    "take_first_chunk",
 ]
 
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
 _FIRST_CHUNK_THEN_DOUBLE = 0
+# A ModelProto of one node, y = Neg(x), x float [1].
+_NEGATE = bytes.fromhex(
+    "08083a320a0b0a017812017922034e65671201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a080801"
+    "12040a02080142040a00100d"
+)
 
 
 @dataclass
@@ -93,6 +103,12 @@ def is_last_arena(number: int) -> bool:
     return number == _SHARED.arenas
 
 
+def take_first_chunk() -> None:
+    """Make the shared arena take its first chunk now, so that the chunk's bookkeeping is nobody's memory."""
+    session = load_session(_NEGATE, block_options(import_onnxruntime(), 1, packed=False), "a graph of one node")
+    session.run(None, {"x": np.zeros(1, np.float32)})
+
+
 def drop_arena() -> None:
     """Let go of the arena that share_arena made: its memory is freed with the last session that has it."""
     share_arena(0, 0)
@@ -142,6 +158,26 @@ def block_options(runtime: ModuleType, threads: int, packed: bool, optimized: bo
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     return options
+
+
+def load_session(
+    graph: Path | bytes,
+    options: Any,
+    name: str,
+    providers: Sequence[Any] = ("CPUExecutionProvider",),
+    doing: str = "load",
+) -> Any:
+    """Open a graph, a file or its bytes, as an onnxruntime session. Raises ModelError, which calls it `name`,
+    and what was tried `doing`.
+
+    onnxruntime's own fallback is off: it writes to stdout where a provider fails, and goes on with the CPU.
+    """
+    runtime = import_onnxruntime()
+    model = str(graph) if isinstance(graph, Path) else graph
+    try:
+        return runtime.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise ModelError(f"onnxruntime {runtime.__version__} cannot {doing} {name}: {one_line(error)}") from error
 
 
 def exact_products() -> dict[str, str]:

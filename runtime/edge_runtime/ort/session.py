@@ -12,12 +12,13 @@ from edge_devices import usable_cores
 from edge_devices.profile import ProviderChoice
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import EngineError, ModelError, UsageError
-from edge_runtime.ort.process import exact_products, import_onnxruntime, one_line, run_named, set_threads
+from edge_runtime.ort.process import exact_products, import_onnxruntime, load_session, one_line, run_named, set_threads
 from edge_runtime.ort.providers.choose import CPU, DEVICES, NativeProvider, choose, native_providers, short_name
 from edge_runtime.ort.runner import Arrays, AtOnce, Tensors
 
 __all__ = [
     "DEVICES",
+    "PlainRunner",
     "SessionOptions",
     "SessionRunner",
     "find_providers",
@@ -58,7 +59,10 @@ class SessionRunner(AtOnce):
         `provider` (of providers.choose.filled) computes it instead of what `options.device` names. Raises ModelError
         when onnxruntime refuses the graph or goes on without that provider, UsageError for bad options.
         """
-        self._session: Any = open_session(path, options, optimize, provider)
+        self._take(open_session(path, options, optimize, provider))
+
+    def _take(self, session: Any) -> None:
+        self._session: Any = session
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
         self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
@@ -74,6 +78,21 @@ class SessionRunner(AtOnce):
     def close(self) -> None:
         """Free the session; running again is an error."""
         self._session = None
+
+
+class PlainRunner(SessionRunner):
+    """onnxruntime as a program gets it that names a provider and sets nothing: every core, busy waiting."""
+
+    def __init__(self, path: Path, provider: ProviderChoice) -> None:
+        """Raises ModelError for a graph that does not load."""
+        runtime = import_onnxruntime()
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4
+        providers = native_providers(provider, runtime.get_available_providers())
+        try:
+            self._take(runtime.InferenceSession(str(path), options, providers=providers))
+        except Exception as error:  # onnxruntime's exceptions share no other base
+            raise ModelError(f"onnxruntime {runtime.__version__} cannot load {path}: {one_line(error)}") from error
 
 
 def open_session(
@@ -104,13 +123,7 @@ def open_session(
     else:
         providers = native_providers(provider, runtime.get_available_providers())
     name = str(graph) if isinstance(graph, Path) else f"blocks of {folder}"
-    try:
-        # With its own fallback onnxruntime writes to stdout where a provider fails, and goes on with the CPU.
-        session = runtime.InferenceSession(
-            str(graph) if isinstance(graph, Path) else graph, native, providers=providers, enable_fallback=0
-        )
-    except Exception as error:  # onnxruntime's exceptions share no other base
-        raise ModelError(f"onnxruntime {runtime.__version__} cannot load {name}: {one_line(error)}") from error
+    session = load_session(graph, native, name, providers)
     if provider is not None and session.get_providers()[0] != provider.name:
         raise ModelError(
             f"onnxruntime {runtime.__version__} went on without {short_name(provider.name)} for {name}; "

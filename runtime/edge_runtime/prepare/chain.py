@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block
-from edge_runtime.errors import EdgelineError, EngineError, ModelError
-from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
+from edge_runtime.errors import EdgelineError, EngineError
+from edge_runtime.ort.process import block_options, import_onnxruntime, load_session, one_line
 from edge_runtime.plan.measurements import ValueMeasurement
 from edge_runtime.verify.golden import load_golden, read_golden
 
@@ -105,13 +105,9 @@ class Chain:
         return ValueMeasurement(name, str(array.dtype), array.shape, self.axes[name], planned and array.dtype != object)
 
     def _open(self, file: str) -> Any:
-        runtime = import_onnxruntime()
         # Its own arena, and no packed weights: it runs once or twice.
-        options = block_options(runtime, self._threads, packed=False, optimized=False)
-        try:
-            return runtime.InferenceSession(str(self._bundle.file(file)), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no other base
-            raise ModelError(f"onnxruntime {runtime.__version__} cannot load {file}: {one_line(error)}") from error
+        options = block_options(import_onnxruntime(), self._threads, packed=False, optimized=False)
+        return load_session(self._bundle.file(file), options, file)
 
 
 _STRANGE = -2

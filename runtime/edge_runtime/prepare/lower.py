@@ -12,7 +12,7 @@ from edge_runtime.blocks.prepared import StoredWeights
 from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import ModelError
 from edge_runtime.files.atomic import crc32_file, sync_path, writing
-from edge_runtime.ort.process import block_options, import_onnxruntime, one_line
+from edge_runtime.ort.process import block_options, import_onnxruntime, load_session, one_line
 from edge_runtime.prepare.named_once import named_once
 from edge_runtime.prepare.uint8_to_int8 import uint8_to_int8
 
@@ -75,13 +75,12 @@ def _optimize(graph: Path | bytes, source: Path, target: Path, threads: int) -> 
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.parent))
     with writing(weights):
         weights.unlink(missing_ok=True)  # of an attempt that was given up
-    model = str(graph) if isinstance(graph, Path) else graph
+    load_session(graph, options, str(source), doing="optimize")
     try:
-        runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         written = target.read_bytes()
         lowered = named_once(written)
         tensors = external_tensors(lowered)
-    except Exception as error:  # onnxruntime's exceptions share no other base
+    except (OSError, ValueError) as error:
         raise ModelError(f"onnxruntime {runtime.__version__} cannot optimize {source}: {one_line(error)}") from error
     if lowered is not written:
         with writing(target):

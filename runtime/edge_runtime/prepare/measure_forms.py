@@ -20,7 +20,7 @@ from edge_runtime.blocks.prepared import StoredWeights
 from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.errors import EdgelineError, EngineError, ModelError
 from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
-from edge_runtime.ort.process import block_options, drop_arena, import_onnxruntime, share_arena
+from edge_runtime.ort.process import drop_arena, share_arena, take_first_chunk
 from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
 
 __all__ = ["MeasuredForm", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
@@ -38,13 +38,6 @@ _TRIES, _LEAST_ARENA = 24, 1 << 16
 _BOOKKEEPING = 32
 # Two kernels for one sum differ by rounding, int8 ones now and then by a step; a wrong answer is far below this.
 _ALIKE_DB = 40.0
-
-
-# A ModelProto of one node, y = Neg(x), x float [1].
-_NEGATE = bytes.fromhex(
-    "08083a320a0b0a017812017922034e65671201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a080801"
-    "12040a02080142040a00100d"
-)
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,7 @@ def _measure(
     """Measure a form; `confirm`: what the arena needs is tried, which only says something where nothing is packed."""
     roomy = _ROOMY * subject.batches[-1]
     share_arena(roomy, 0)
-    _take_chunk()
+    take_first_chunk()
     buffers = _Buffers(subject, subject.batches[0])
     gc.collect()
     return_freed_memory()
@@ -182,13 +175,6 @@ def _confirmed(subject: Subject, opened: Callable[[], Any], work: Work) -> int:
         except EngineError:
             size += size // 16
     return size
-
-
-def _take_chunk() -> None:
-    """Make the shared arena take its first chunk now, so that the chunk's bookkeeping is nobody's memory."""
-    runtime = import_onnxruntime()
-    session = runtime.InferenceSession(_NEGATE, block_options(runtime, 1, packed=False))
-    session.run(None, {"x": np.zeros(1, np.float32)})
 
 
 class _Buffers:

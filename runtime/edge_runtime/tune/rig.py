@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,9 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime.errors import DataError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.files.sizes import format_size
 from edge_runtime.ort.affinity import staying_on
-from edge_runtime.ort.process import import_onnxruntime, one_line, run_named
-from edge_runtime.ort.providers.choose import CPU, filled, native_providers
-from edge_runtime.ort.runner import AtOnce, Runner
-from edge_runtime.ort.session import SessionOptions, SessionRunner
+from edge_runtime.ort.providers.choose import CPU, filled
+from edge_runtime.ort.runner import Runner
+from edge_runtime.ort.session import PlainRunner, SessionOptions, SessionRunner
 from edge_runtime.tune.contest import Entrant, Round
 from edge_runtime.tune.space import default_choice, lane_cores
 from edge_runtime.tune.tuned import Choice
@@ -71,7 +69,8 @@ class OrtRig:
         self._largest = 0
         self._feeds: dict[int, Arrays] = {}
         before = _threads()
-        self._plain = _PlainRunner(subject)
+        first = subject.providers[0] if subject.providers else ProviderChoice(CPU)
+        self._plain = PlainRunner(subject.model, first)
         after = _threads()
         # The calling thread computes, too.
         computing_here = self._plain.providers[0] == CPU
@@ -226,31 +225,6 @@ def _run_lanes(lanes: Sequence[_Lane], feeds: Arrays, seconds: float, stop: Call
     for lane in lanes:
         if lane.error is not None:
             raise lane.error
-
-
-class _PlainRunner(AtOnce):
-    """onnxruntime as a program gets it that names a provider and sets nothing: every core, busy waiting."""
-
-    def __init__(self, subject: Subject) -> None:
-        runtime, path = import_onnxruntime(), subject.model
-        first = subject.providers[0] if subject.providers else ProviderChoice(CPU)
-        providers = native_providers(first, runtime.get_available_providers())
-        options = runtime.SessionOptions()
-        options.log_severity_level = 4
-        try:
-            self._session: Any = runtime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # onnxruntime's exceptions share no other base
-            raise ModelError(f"onnxruntime {runtime.__version__} cannot load {path}: {one_line(error)}") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run named arrays; returns every output by name. Raises EngineError."""
-        return run_named(self._session, self._outputs, feeds)
-
-    def close(self) -> None:
-        """Free the session."""
-        self._session = None
 
 
 def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
