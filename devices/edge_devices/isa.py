@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_devices.interpreter import python_code, python_environment
 from edge_devices.machine import Machine
 from edge_devices.probe import processor
 from edge_devices.tree import Tree
@@ -114,17 +115,15 @@ def imports_safely(seconds: float = _SECONDS) -> str | None:
 
     Only a death of the child counts as a failure: an exception is for the real import to show.
     """
-    command = [sys.executable, "-c", "import onnxruntime"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
-            command,
+            python_code("import onnxruntime"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=seconds,
             check=False,
-            env=environment,
+            env=python_environment(),
         )
     except subprocess.TimeoutExpired:
         return f"onnxruntime is not imported after {seconds:.0f} s: see what `python -c 'import onnxruntime'` does here"

@@ -13,6 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+
+from edge_runtime.cli.console import leave_without
+
+if __name__ == "__main__":
+    leave_without("export", "python -m edge_tools.accuracy_table")
 import onnx
 from rich.console import Console
 from rich.progress import Progress as Bars

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,11 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from edge_runtime.cli.console import leave_without
+
+if __name__ == "__main__":
+    leave_without("export", "python -m edge_tools.models_table")
 import onnx
 from google.protobuf.message import DecodeError
 from rich.console import Console
 from rich.progress import track
 
+from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.errors import DataError, EdgelineError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.schema import to_json
@@ -60,7 +65,9 @@ def export_row(model: Path, known: KnownModel, data: Path, samples: int, quantiz
         work = Path(name)
         try:
             command = _command(model, known, data, work, samples, quantize)
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout, check=False, env=python_environment()
+            )
         except subprocess.TimeoutExpired:
             return Row(model.name, task, opset, size, timeout, f"failed: not done after {timeout:.0f} s")
         except EdgelineError as error:
@@ -135,7 +142,7 @@ def _command(model: Path, known: KnownModel, data: Path, work: Path, samples: in
     if known.preprocess is not None:
         facts["preprocess"] = to_json(known.preprocess)
     (work / "facts.json").write_text(json.dumps(facts))
-    command = [sys.executable, "-m", "edge_export.cli.command", str(model), "-o", str(work / "model.edge"), "--json"]
+    command = python_module("edge_export", str(model), "-o", str(work / "model.edge"), "--json")
     command += ["--facts", str(work / "facts.json"), "--samples", str(samples), "--quantize", quantize]
     for name, shape in known.input_shapes.items():
         command += ["--input-shape", f"{name}:{','.join(map(str, shape))}"]

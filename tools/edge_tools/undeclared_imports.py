@@ -26,6 +26,8 @@ else:
 
 import click
 
+from edge_devices.interpreter import python_module
+
 __all__ = ["PARTS", "Part", "main", "requirements", "undeclared"]
 
 _OURS = ("edge_devices", "edge_runtime", "edge_export", "edge_tools", "pcb")
@@ -113,7 +115,7 @@ def _deptry(root: Path, folders: Sequence[str], dependencies: Sequence[str]) -> 
             'exclude = ["[.]venv"]\n',
             encoding="utf-8",
         )
-        command = [sys.executable, "-m", "deptry", *folders, "--config", str(config), "--json-output", str(found)]
+        command = python_module("deptry", *folders, "--config", str(config), "--json-output", str(found))
         ran = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if not found.is_file():
             raise RuntimeError(f"deptry failed: {ran.stderr.strip() or ran.stdout.strip()}")

@@ -11,9 +11,13 @@ from functools import partial
 from pathlib import Path
 
 import click
+
+from edge_runtime.cli.console import leave_without, run_command
+
+if __name__ == "__main__":
+    leave_without("export", "python -m edge_tools.zoo")
 import onnx
 
-from edge_runtime.cli.console import run_command
 from edge_runtime.files.atomic import write_bytes
 from edge_tools.zoo_graph import notice
 from edge_tools.zoo_resnet import RESNET18, RESNET50, build_resnet

@@ -30,10 +30,10 @@ from edge_export.memory import spare_memory
 from edge_export.pipeline import QuietProgress, export_bundle
 from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
-from edge_runtime.cli.console import SectionedCommand, run_command
+from edge_runtime.cli.console import SectionedCommand
 from edge_runtime.errors import BundleError, UsageError
 
-__all__ = ["edge_export_command", "main"]
+__all__ = ["edge_export_command"]
 
 _EPILOG = """\b
 Examples:
@@ -281,12 +281,3 @@ def _default_output(source: str) -> Path:
     # A folder may be given as "." or "..": its own name is meant.
     name = (path if path.stem.strip(".") else path.resolve()).stem if there else Path(source.split(":")[-1]).stem
     return Path(f"{name}.edge")
-
-
-def main() -> None:
-    """Entry point of the `edge-export` command."""
-    run_command(edge_export_command, "edge-export")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import os
 import signal
 import sys
@@ -18,13 +19,17 @@ from typing import ClassVar, NoReturn
 
 import click
 
-from edge_runtime.errors import EdgelineError, OutputError
+from edge_runtime.errors import DependencyError, EdgelineError, OutputError
 
-__all__ = ["SectionedCommand", "hidden_native_stderr", "run_command"]
+__all__ = ["EXTRAS", "SectionedCommand", "hidden_native_stderr", "leave_without", "run_command"]
 
 # A result that cannot be written, wherever the write was: the disk is full, broken, or over its quota.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT})
 _BROKEN_PIPE = 128 + 13  # what a shell shows for a program that SIGPIPE ended
+# The modules that an extra of pyproject.toml brings; those of its commands' own files are imported with them.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "export": ("onnx", "onnxruntime", "onnxslim", "rich", "scipy"),
+}
 
 
 class SectionedCommand(click.Command):
@@ -74,6 +79,19 @@ def run_command(command: click.Command, program: str, args: Sequence[str] | None
     if code in (_BROKEN_PIPE, OutputError.exit_code):
         _discard_stdout()
     sys.exit(code)
+
+
+def leave_without(extra: str, program: str, install: str = "") -> None:
+    """End the process with one line that says what to install, where a module of `extra` is not installed.
+
+    For a command whose files import such modules at their top: called before they are. The modules are looked for, not
+    imported, so that an import that fails for another reason is seen for what it is. `install`: the extra to name, if
+    it is another one, which brings this one along.
+    """
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if missing:
+        message = f"{program} needs {', '.join(missing)}; pip install 'edgeline[{install or extra}]'"
+        sys.exit(_fail(message, DependencyError.exit_code))
 
 
 def _invoke(command: click.Command, program: str, args: list[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Union
 
+from edge_devices.interpreter import python_environment, python_module
 from edge_runtime import errors
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
 from edge_runtime.files.schema import to_json
@@ -107,10 +107,14 @@ def call(module: str, request: Request | PlanRequest | ProvidersRequest, tell: P
     Raises what the process says, MemoryLimitError when the kernel killed it.
     """
     with tempfile.TemporaryFile() as noise:
-        command = [sys.executable, "-m", module, json.dumps(to_json(request))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = python_module(module, json.dumps(to_json(request)))
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=noise,
+            text=True,
+            env=python_environment(),
         ) as child:
             try:
                 result = _listen(child, tell)

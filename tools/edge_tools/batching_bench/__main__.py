@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 from concurrent.futures import ProcessPoolExecutor
@@ -53,7 +54,8 @@ def run(names: list[str], services: list[str], seeds: tuple[int, ...], noise: fl
     ]
     if jobs == 1:
         return [_play(case) for case in cases]
-    with ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
+    # Forked, not started anew: a new interpreter of multiprocessing's would look in the current folder first.
+    with ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("fork")) as pool:
         return list(pool.map(_play, cases))
 
 

@@ -35,10 +35,12 @@ def main(videos: tuple[Path, ...], seconds: float, fps: float) -> None:
     threads = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        start = multiprocessing.get_context("spawn").Process
+        # Forked, before there are threads: multiprocessing's new interpreters look in the current folder first.
+        start = multiprocessing.get_context("fork").Process
         senders = [start(target=_send, args=(video, port, seconds, fps)) for video in videos]
-        for number, sender in enumerate(senders):
+        for sender in senders:
             sender.start()
+        for number in range(len(senders)):
             link, _ = server.accept()
             thread = threading.Thread(target=_receive, args=(link, f"camera-{number}", arrivals))
             thread.start()

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge_devices.interpreter import python_code, python_environment
 from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.files.sizes import format_size
 from edge_tools.bench.confine import Charges, Group
@@ -45,11 +45,11 @@ class Worker:
         join = [] if group is None else ["/bin/sh", "-c", _JOIN, "sh", *map(str, group.folders), "--"]
         # Its own session: Ctrl-C comes to this process alone, which then ends the others.
         self._process = subprocess.Popen(
-            [*join, sys.executable, "-c", _WORKER, replace(order, started_ns=time.monotonic_ns()).to_text()],
+            [*join, *python_code(_WORKER, replace(order, started_ns=time.monotonic_ns()).to_text())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=python_environment(),
             start_new_session=True,
         )
 

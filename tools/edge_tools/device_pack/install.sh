@@ -13,13 +13,13 @@ fail() {
 
 cd "$here"
 sha256sum --check --quiet SHA256SUMS || fail "the archive was damaged on its way: copy it again"
-found=$("$python" -c 'import platform, sys; print(platform.machine(), "%d.%d" % sys.version_info[:2])') ||
+found=$("$python" -I -c 'import platform, sys; print(platform.machine(), "%d.%d" % sys.version_info[:2])') ||
     fail "$python does not run; install Python @PYTHON@ or name it: PYTHON=/path/to/python3 sh install.sh"
 [ "$found" = "@PLATFORM@ @PYTHON@" ] ||
     fail "this archive is for Python @PYTHON@ on @PLATFORM@, found $found; name another (PYTHON=...) or pack again"
 
 # Without pip, which a Debian Python cannot give without more packages: the one beside this script installs.
-"$python" -m venv --clear --without-pip "$target/venv" || fail "cannot make $target/venv; name another folder"
+"$python" -I -m venv --clear --without-pip "$target/venv" || fail "cannot make $target/venv; name another folder"
 set -- wheels/pip-*.whl
 env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS PYTHONDONTWRITEBYTECODE=1 PIP_CONFIG_FILE=/dev/null \
     "$target/venv/bin/python" "$1/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-index \

@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_devices.interpreter import python_module
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DependencyError, UsageError
 from edge_runtime.files.atomic import sha256_file, writing
@@ -115,7 +115,7 @@ def _own_wheel(wheel: Path | None, wheels: Path) -> Path:
 
 
 def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    command = python_module("pip", "--quiet", "--disable-pip-version-check", *arguments)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()

@@ -6,12 +6,12 @@ import json
 import os
 import select
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_devices.interpreter import python_module
 from edge_runtime.errors import DataError, EngineError
 from edge_tools.export_bench.export import last_words
 from edge_tools.export_bench.judge import Judged
@@ -61,7 +61,7 @@ class JudgeChild:
         return Judged(**answer["judged"])
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "edge_tools.export_bench.judge", self._asked]
+        command = python_module("edge_tools.export_bench.judge", self._asked)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, env=_environment()
         )
@@ -92,7 +92,7 @@ def time_in_child(fp32: Path, models: Mapping[str, Path], tensors: Path, rounds:
         "tensors": str(tensors),
         "rounds": rounds,
     }
-    command = [sys.executable, "-m", "edge_tools.export_bench.latency", json.dumps(asked)]
+    command = python_module("edge_tools.export_bench.latency", json.dumps(asked))
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
     if done.returncode != 0:
         raise EngineError(f"timing ended ({done.returncode}): {last_words(done.stderr)}")

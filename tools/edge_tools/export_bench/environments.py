@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_devices.interpreter import python_code, python_module
 from edge_runtime.errors import EngineError
 from edge_runtime.files.atomic import write_text
 from edge_tools.export_bench.exporters import ENVIRONMENTS, Environment
@@ -31,10 +32,10 @@ def install(name: str, folder: Path, say: Say) -> None:
         return
     say(f"making a virtual environment for {wanted.package}")
     folder.mkdir(parents=True, exist_ok=True)
-    _call([sys.executable, "-m", "venv", str(folder / name)], name)
+    _call(python_module("venv", str(folder / name)), name)
     for packages in wanted.installs:
         say(f"installing {' '.join(packages)}")
-        _call([str(python_of(name, folder)), "-m", "pip", "install", "--quiet", *packages], name)
+        _call(python_module("pip", "install", "--quiet", *packages, python=str(python_of(name, folder))), name)
     write_text(stamp, json.dumps(_installs(wanted)))
 
 
@@ -42,7 +43,7 @@ def version_of(name: str, folder: Path) -> str:
     """Return PACKAGE VERSION of an installed environment. Raises EngineError where it does not run."""
     package = ENVIRONMENTS[name].package
     script = f"import importlib.metadata as m; print(m.version({package!r}))"
-    return f"{package} {_call([str(python_of(name, folder)), '-c', script], name).strip()}"
+    return f"{package} {_call(python_code(script, python=str(python_of(name, folder))), name).strip()}"
 
 
 def _installs(environment: Environment) -> list[list[str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from edge_devices.interpreter import python_module
 from edge_runtime.errors import EngineError, ModelError
 from edge_tools.export_bench.environments import python_of
 from edge_tools.export_bench.exporters import Exporter
@@ -61,9 +62,9 @@ def export(exporter: Exporter, subject: Subject, files: Files, calibration: Cali
     folder.mkdir(parents=True, exist_ok=True)
     if exporter.effort:
         model = folder / "model.edge" / "model.onnx"
-        command = [sys.executable, "-m", "edge_export.cli.command", str(files.ours), "-o", str(model.parent), "--quiet",
-                   "--calibrate", str(calibration.listed), "--samples", "0", "--facts", str(calibration.facts),
-                   "--effort", exporter.effort]  # fmt: skip
+        command = python_module("edge_export", str(files.ours), "-o", str(model.parent), "--quiet", "--calibrate",
+                                str(calibration.listed), "--samples", "0", "--facts", str(calibration.facts),
+                                "--effort", exporter.effort)  # fmt: skip
     else:
         model = folder / "model.onnx"
         options = dict(exporter.options)
