@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 from tiny_models import convnet, samples, save, sqnr_db
 
+from edge_export import passes
 from edge_export.cli.command import edge_export_command
-from edge_export.pipeline import export_bundle
+from edge_export.pipeline import PASSES, export_bundle
 from edge_export.state import ExportOptions, FactFlags
 from edge_runtime import open_bundle
 from edge_runtime.bundle.bundle import read_bundle
@@ -221,3 +223,9 @@ def test_images_without_labels_say_how_far_the_answers_are_those_of_fp32(exporte
     empty.mkdir()
     with pytest.raises(DataError, match="no labels and no unseen images"):
         export_bundle(dataclasses.replace(changed, evaluate=empty))
+
+
+def test_the_folder_of_passes_holds_the_listed_ones_one_file_each() -> None:
+    listed = [step.__module__ for _, step in PASSES]
+    files = {f"edge_export.passes.{path.stem}" for path in Path(passes.__path__[0]).glob("*.py")}
+    assert sorted(listed) == sorted(files - {"edge_export.passes.__init__"})

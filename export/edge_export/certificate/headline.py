@@ -9,15 +9,12 @@ from typing import Literal
 from edge_export.certificate.figures import final_agreement, is_arrived, lost_metrics, output_levels, reference_name
 from edge_export.certificate.record import Record, precision_counts
 from edge_export.certificate.words import ratio, signed
-from edge_export.search.targets import allowed_loss
+from edge_export.search.targets import RUINED_DB, allowed_loss
 from edge_runtime.bundle.manifest import Manifest
 
 __all__ = ["Headline", "headline"]
 
 Tone = Literal["good", "check", "bad"]
-
-# Noise at a third of the signal: little is left of the answers.
-RUINED_DB = 10.0
 
 
 @dataclass(frozen=True)

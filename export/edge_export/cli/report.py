@@ -12,7 +12,7 @@ from rich.table import Table
 from edge_export.certificate.headline import headline
 from edge_export.certificate.record import Record, part_bytes, precision_counts, record_of
 from edge_export.certificate.text import print_advice, print_certificate, print_headline
-from edge_export.passes.precision import TARGET_DB
+from edge_export.search.targets import TARGET_DB
 from edge_export.state import Draft
 from edge_export.text import printable
 from edge_runtime.bundle.bundle import MANIFEST, REPORT

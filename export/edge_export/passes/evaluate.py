@@ -11,15 +11,14 @@ from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.evaluate.data.images import find_images, spread
 from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
 from edge_export.evaluate.data.truth import LabelledSet
-from edge_export.evaluate.evaluate import Options, compare, fidelity, measuring_settings
+from edge_export.evaluate.evaluate import Options, compare, fidelity
 from edge_export.evaluate.metrics.answers import FIDELITY
-from edge_export.run import ProtoSession, open_session
+from edge_export.evaluate.runners import runner_of
 from edge_export.state import Comparison, Draft, Flips, Progress
 from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError
-from edge_runtime.vision.runner import VisionRunner
 
-__all__ = ["compare_models", "evaluate_draft", "runner"]
+__all__ = ["compare_models", "evaluate_draft"]
 
 
 def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
@@ -62,8 +61,8 @@ def _without_labels(draft: Draft, progress: Progress) -> Draft:
     data = printable(f"{folder.name if folder else ''}: {len(chosen)} images without labels")
     with progress.step("evaluate", len(chosen)) as advance:
         found = fidelity(
-            runner(draft, reference=True),
-            runner(draft, reference=False),
+            runner_of(draft, reference=True),
+            runner_of(draft, reference=False),
             chosen,
             task,
             Options(facts.labels, facts.thresholds.confidence, seed=draft.options.seed, task=task),
@@ -99,21 +98,14 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> t
     collector = Collector(facts)
     with progress.step("evaluate", len(labelled.items)) as advance:
         comparison = compare(
-            runner(draft, reference=True),
-            runner(draft, reference=False),
+            runner_of(draft, reference=True),
+            runner_of(draft, reference=False),
             labelled,
             options,
             lambda done, total: advance(),
             collector.see,
         )
     return comparison, collector.result(labelled.description)
-
-
-def runner(draft: Draft, reference: bool) -> VisionRunner:
-    """Return what answers images with the FP32 graph or the finished one, boxes down to the measuring confidence."""
-    facts = draft.model_facts()
-    session = ProtoSession(open_session(draft.reference if reference else draft.model))
-    return VisionRunner(facts, session, measuring_settings(facts))
 
 
 def _seen(draft: Draft) -> set[Path]:

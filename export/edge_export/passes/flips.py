@@ -6,7 +6,7 @@ import dataclasses
 
 from edge_export.certificate.flips import Collector
 from edge_export.evaluate.data.calibration import ImageCalibration
-from edge_export.passes.evaluate import runner
+from edge_export.evaluate.runners import runner_of
 from edge_export.state import Draft, Progress
 
 __all__ = ["collect_flips"]
@@ -26,12 +26,12 @@ def collect_flips(draft: Draft, progress: Progress) -> Draft:
     with progress.step("look for changed answers", 2 * len(looked)) as advance:
         answers = []
         # One session after the other: two of a heavy model are too many.
-        fp32 = runner(draft, reference=True)
+        fp32 = runner_of(draft, reference=True)
         for image in looked.images():
             answers.append(fp32([image])[0])
             advance()
         del fp32
-        bundle = runner(draft, reference=False)
+        bundle = runner_of(draft, reference=False)
         for path, image, answer in zip(looked.paths, looked.images(), answers, strict=True):
             collector.see(path, image, answer, bundle([image])[0])
             advance()

@@ -10,24 +10,18 @@ import fnmatch
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edge_export.passes.halves import store_halves
 from edge_export.quant.arrived import arrived_quantized
+from edge_export.quant.halves import store_halves
 from edge_export.quant.schemes import scheme_of
 from edge_export.quant.select import Compute
 from edge_export.quant.trial import Trial
 from edge_export.search.choose import TRIAL_SAMPLES, Chosen, choose
 from edge_export.search.search import SMALLER
-from edge_export.search.targets import target_db
 from edge_export.state import Draft, Mix, Progress
 from edge_runtime.bundle.manifest import NodePrecision, Stage
 from edge_runtime.errors import UsageError
 
-__all__ = ["RUINED_DB", "TARGET_DB", "choose_precision"]
-
-# The least that any effort aims at; below it a bundle is warned of.
-TARGET_DB = target_db("fast")
-# Noise at a third of the signal: the order of classes, the places of boxes are not FP32's any more.
-RUINED_DB = 10.0
+__all__ = ["choose_precision"]
 
 
 def choose_precision(draft: Draft, progress: Progress) -> Draft:

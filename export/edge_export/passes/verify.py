@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.passes.precision import RUINED_DB, TARGET_DB
 from edge_export.quant.noise import NoiseMeter, decibels
 from edge_export.run import run_both
+from edge_export.search.targets import RUINED_DB, TARGET_DB
 from edge_export.state import Draft, Progress
 from edge_runtime.bundle.manifest import Accuracy
 from edge_runtime.bundle.postprocess_spec import Raw

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["allowed_loss", "target_db"]
+__all__ = ["RUINED_DB", "TARGET_DB", "allowed_loss", "target_db"]
+
+# Noise at a third of the signal: little is left of the answers.
+RUINED_DB = 10.0
 
 # Signal to noise that the outputs must keep: at 25 dB detectors lost a point of mAP, at 30 hardly any. A class changes
 # with the difference of two logits: at 25 dB 96 of 100 images kept theirs, at 35 dB 98; the rims of masks moved with
 # every dB up to 35.
 _TARGETS = {"fast": 20.0, "good": 24.0, "best": 30.0}
+# Outputs nearer to FP32 than this need no warning.
+TARGET_DB = _TARGETS["fast"]
 _OF_TASK = {
     "classify": {"fast": 22.0, "good": 30.0, "best": 36.0},
     "detect": {"fast": 22.0, "good": 30.0, "best": 34.0},

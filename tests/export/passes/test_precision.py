@@ -9,8 +9,8 @@ from onnx import helper
 from tiny_models import convnet, make, samples, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.passes import halves
 from edge_export.pipeline import export_bundle
+from edge_export.quant import halves
 from edge_export.state import ExportOptions
 from edge_runtime.errors import ModelError
 

@@ -1,0 +1,17 @@
+"""What answers images with a graph of a draft, as the device will."""
+
+from __future__ import annotations
+
+from edge_export.evaluate.evaluate import measuring_settings
+from edge_export.run import ProtoSession, open_session
+from edge_export.state import Draft
+from edge_runtime.vision.runner import VisionRunner
+
+__all__ = ["runner_of"]
+
+
+def runner_of(draft: Draft, reference: bool) -> VisionRunner:
+    """Return what answers images with the FP32 graph or the finished one, boxes down to the measuring confidence."""
+    facts = draft.model_facts()
+    session = ProtoSession(open_session(draft.reference if reference else draft.model))
+    return VisionRunner(facts, session, measuring_settings(facts))
