@@ -16,8 +16,8 @@ RUNTIME = (
     "engine", "batching", "inspect", "tune", "cli", "__init__",
 )  # fmt: skip
 EXPORT = (
-    "__init__", "graph", "state", "run", "probe", "text", "paths", "memory", "model", "evaluate", "quant", "search", "blocks",
-    "certificate", "cleanups", "passes", "pipeline", "cli", "qat",
+    "__init__", "graph", "state", "run", "probe", "text", "paths", "memory", "model", "evaluate", "quant", "search",
+    "blocks", "certificate", "cleanups", "passes", "pipeline", "cli", "qat",
 )  # fmt: skip
 ORDERS = {"runtime/edge_runtime": RUNTIME, "export/edge_export": EXPORT}
 MOST_ROOMS = 20
