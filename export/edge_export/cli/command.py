@@ -28,6 +28,7 @@ from edge_export.cli.values import (
 )
 from edge_export.memory import spare_memory
 from edge_export.pipeline import QuietProgress, export_bundle
+from edge_export.quant.schemes import SCHEMES
 from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
 from edge_runtime.cli.console import SectionedCommand
@@ -78,7 +79,8 @@ class ExportCommand(SectionedCommand):
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
 @click.option(
-    "--quantize", type=click.Choice(["int8", "fp16", "fp32"]), default="int8", show_default=True,
+    "--quantize", type=click.Choice([scheme.name for scheme in SCHEMES if scheme.offered]), default="int8",
+    show_default=True,
     help="Precision of the weights; int8 needs --calibrate.",
 )  # fmt: skip
 @click.option(

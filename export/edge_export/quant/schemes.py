@@ -22,18 +22,21 @@ __all__ = ["SCHEMES", "Scheme", "integer_nodes", "is_narrow", "scheme_of"]
 
 @dataclass(frozen=True)
 class Scheme:
-    """One precision. `meaning` is what reports say of it, `bits` what a weight takes without its scales.
+    """One precision. `meaning` is what reports say of it, `colours` what they draw it in on white and on black; `bits`
+    is what a weight takes without its scales.
 
-    `integers`: it computes in integers, so its activations need calibrated ranges; others compute in floats. `able`
-    tells whether a node can have it, `write` gives it to one.
+    `able` tells whether a node can have it, `write` gives it to one. `integers`: it computes in integers, so its
+    activations need calibrated ranges; others compute in floats. `offered`: --quantize can ask for it.
     """
 
     name: Precision
     meaning: str
     bits: int
-    integers: bool
+    colours: tuple[str, str]
     able: Callable[[Graph, Compute], bool]
     write: Callable[[GraphWriter, Compute], None]
+    integers: bool = False
+    offered: bool = False
 
 
 def _always(graph: Graph, item: Compute) -> bool:
@@ -46,13 +49,53 @@ def _as_it_is(writer: GraphWriter, item: Compute) -> None:
 
 _FP16_BITS = 16
 
-# In the order in which they are written and reports count them.
+# In the order in which they are written and reports count them. Colours are Okabe and Ito's (2008), darkened or
+# lightened until they stand out 3:1 from a report's card.
 SCHEMES: tuple[Scheme, ...] = (
-    Scheme("int8", "computes in integers", 8, True, int8_able, write_int8),
-    Scheme("int8-weights", "int8 weights, computes in floats", 8, False, int8_weights_able, write_int8_weights),
-    Scheme("int4-weights", "int4 weights, computes in floats", 4, False, int4_able, write_int4),
-    Scheme("fp16", "FP16 weights", _FP16_BITS, False, _always, write_fp16),
-    Scheme("fp32", "FP32 weights", 32, False, _always, _as_it_is),
+    Scheme(
+        name="int8",
+        meaning="computes in integers",
+        bits=8,
+        colours=("#0069a8", "#5fb0ea"),
+        able=int8_able,
+        write=write_int8,
+        integers=True,
+        offered=True,
+    ),
+    Scheme(
+        name="int8-weights",
+        meaning="int8 weights, computes in floats",
+        bits=8,
+        colours=("#2f8fc4", "#a5d8f7"),
+        able=int8_weights_able,
+        write=write_int8_weights,
+    ),
+    Scheme(
+        name="int4-weights",
+        meaning="int4 weights, computes in floats",
+        bits=4,
+        colours=("#8a4fa3", "#d1a6e3"),
+        able=int4_able,
+        write=write_int4,
+    ),
+    Scheme(
+        name="fp16",
+        meaning="FP16 weights",
+        bits=_FP16_BITS,
+        colours=("#c25400", "#ff9d61"),
+        able=_always,
+        write=write_fp16,
+        offered=True,
+    ),
+    Scheme(
+        name="fp32",
+        meaning="FP32 weights",
+        bits=32,
+        colours=("#6a7280", "#9ba4b0"),
+        able=_always,
+        write=_as_it_is,
+        offered=True,
+    ),
 )
 
 

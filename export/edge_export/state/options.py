@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_runtime.bundle.manifest import Precision
+
 __all__ = ["ExportOptions", "FactFlags"]
 
 
@@ -44,7 +46,7 @@ class ExportOptions:
     output: Path
     flags: FactFlags = field(default_factory=FactFlags)
     calibrate: Path | None = None
-    quantize: Literal["int8", "fp16", "fp32"] = "int8"
+    quantize: Precision = "int8"
     keep_fp16: tuple[str, ...] = ("auto",)
     effort: Literal["fast", "good", "best"] = "good"
     max_drop: float = 0.01

@@ -45,7 +45,7 @@ def test_a_new_precision_is_one_row_and_its_quantizer(monkeypatch):
         writer.front.append(helper.make_node("Cast", [name], [target], to=onnx.TensorProto.FLOAT))
         writer.nodes[item.name].input[1] = target
 
-    row = Scheme("bf16", "bfloat16 weights", 16, False, lambda graph, item: item.op == "MatMul", write_bf16)
+    row = Scheme("bf16", "bfloat16 weights", 16, ("#000", "#fff"), lambda graph, item: True, write_bf16)
     for module in (qdq, schemes):
         monkeypatch.setattr(module, "SCHEMES", (*SCHEMES, row))
     rng = np.random.default_rng(0)
