@@ -1,104 +1,107 @@
-"""`python -m edge_tools.layout_bench [PROBLEM.csv ...]`: how near the arena's layout comes to the lower bound.
+"""`python -m edge_tools.layout_bench BUNDLE ...`: how near the arenas of all plans come to their lower bounds.
 
-Without files it solves a built-in set: rectangles cut so that a perfect layout exists, random lifespans with
-heavy-tailed sizes, and the buffers of four kinds of networks. Every layout is checked by the independent validator.
+All plans: each on the frontier of latency against memory, which are those of every limit, for each batch and with
+weights in the page cache and out of it. A bundle that was not prepared for this machine yet is prepared first.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.cli.console import run_command
-from edge_runtime.errors import UsageError
-from edge_runtime.files.atomic import writing
-from edge_runtime.plan.layout import (
-    DEFAULT_BUDGET,
-    Problem,
-    Solution,
-    lower_bound,
-    read_problem,
-    solve,
-    validate,
-    write_solution,
-)
-from edge_tools.layout_problems import BUILT_IN
+from edge_runtime.errors import EngineError
+from edge_runtime.ort.session import usable_threads
+from edge_runtime.plan.costs import batches
+from edge_runtime.plan.layout import Buffer, Lifespan, lower_bound
+from edge_runtime.plan.measurements import Limit, Measurements, Speeds
+from edge_runtime.plan.options import Task, block_options
+from edge_runtime.plan.plan import Plan
+from edge_runtime.prepare import find_measured, prepare
 
-__all__ = ["Row", "as_table", "measure"]
+__all__ = ["Arenas", "arenas_of", "as_table"]
+
+_NEAR = 1.02
 
 
 @dataclass(frozen=True)
-class Row:
-    """One problem; sizes in bytes. `ratio` is size over lower bound, 1 where there is nothing to lay out."""
+class Arenas:
+    """The arenas of one bundle's plans: how many, of at most so many buffers, and size over lower bound."""
 
-    problem: str
+    name: str
+    plans: int
     buffers: int
-    lower_bound: int
-    size: int
-    ratio: float
+    near: int
+    worst: float
+    mean: float
     seconds: float
 
 
-def measure(
-    name: str, problem: Problem, alignment: int = 1, good_enough: float = 1.0, budget: int = DEFAULT_BUDGET
-) -> tuple[Row, Solution]:
-    """Solve and validate one problem. Raises LayoutError if the solver's layout is wrong."""
+def arenas_of(
+    name: str, measurements: Measurements, speeds: Speeds, ends: tuple[frozenset[str], frozenset[str]], batch: int
+) -> Arenas:
+    """Lay out every plan for batches up to `batch`; `ends` are the names of the model's inputs and outputs."""
     started = time.perf_counter()
-    solution = solve(problem, alignment=alignment, good_enough=good_enough, budget=budget)
-    seconds = time.perf_counter() - started
-    validate(problem, solution, alignment)
-    bound = lower_bound(problem, alignment)
-    ratio = solution.size / bound if bound else 1.0
-    return Row(name, len(problem.buffers), bound, solution.size, ratio, seconds), solution
+    made = [
+        option.plan
+        for size in batches(measurements, batch)
+        for cached in (True, False)
+        for option in block_options(Task(measurements, speeds, Limit(None, 0, size, cached), size, *ends))
+    ]
+    found = [(plan.arena_bytes, list(_buffers(plan))) for plan in made]
+    ratios = [size / bound if (bound := lower_bound(buffers)) else 1.0 for size, buffers in found]
+    return Arenas(
+        name=name,
+        plans=len(ratios),
+        buffers=max(len(buffers) for _, buffers in found),
+        near=sum(ratio <= _NEAR for ratio in ratios),
+        worst=max(ratios),
+        mean=sum(ratios) / len(ratios),
+        seconds=time.perf_counter() - started,
+    )
 
 
-def as_table(rows: Sequence[Row]) -> str:
-    """Return aligned columns, and below them the worst ratio."""
-    head = ("problem", "buffers", "lower bound", "size", "ratio", "seconds")
-    cells = [
-        (r.problem, str(r.buffers), f"{r.lower_bound:,}", f"{r.size:,}", f"{r.ratio:.4f}", f"{r.seconds:.2f}")
-        for r in rows
-    ]
-    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
-    lines = [
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in [head, *cells]
-    ]
-    worst = max(rows, key=lambda row: row.ratio)
-    within = sum(row.ratio <= 1.02 for row in rows)
-    lines.append(f"{within} of {len(rows)} within 1.02 of the bound; worst: {worst.problem}, {worst.ratio:.4f}")
-    return "\n".join(lines)
+def as_table(rows: Sequence[Arenas]) -> str:
+    """Return a line for each bundle below a heading."""
+    head = f"{'bundle':<24} {'plans':>6} {'buffers':>7} {'within 1.02':>11} {'worst':>7} {'mean':>7} {'seconds':>7}"
+    return "\n".join(
+        [
+            head,
+            *(
+                f"{row.name:<24} {row.plans:>6} {row.buffers:>7} {row.near:>11} {row.worst:>7.4f} {row.mean:>7.4f} "
+                f"{row.seconds:>7.1f}"
+                for row in rows
+            ),
+        ]
+    )
+
+
+def _buffers(plan: Plan) -> Iterator[Buffer]:
+    places = [*(value.place for value in plan.values), *(block.place for block in plan.blocks)]
+    for number, place in enumerate(places):
+        if place is not None:
+            yield Buffer(str(number), Lifespan(place.lower, place.upper), place.size)
 
 
 @click.command()
-@click.argument("problems", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the solved problems, as CSV.")
-@click.option("--alignment", type=click.IntRange(min=1), default=1, show_default=True, help="Of every offset, bytes.")
-@click.option("--good-enough", type=click.FloatRange(min=1), default=1.0, show_default=True, help="Ratio to stop at.")
-@click.option("--budget", type=click.IntRange(min=0), default=DEFAULT_BUDGET, show_default=True, help="Search effort.")
-def layout_bench(
-    problems: tuple[Path, ...], as_json: bool, output: Path | None, alignment: int, good_enough: float, budget: int
-) -> None:
-    """Lay out each PROBLEM.csv (id,lower,upper,size), or a built-in set, and compare with the lower bound."""
-    named = {path.stem: read_problem(path) for path in problems} or {name: make() for name, make in BUILT_IN.items()}
-    if problems and len(named) < len(problems):
-        raise UsageError("expected problem files with distinct names, found two of the same; rename one")
-    if output is not None:
-        with writing(output):
-            output.mkdir(parents=True, exist_ok=True)
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="The largest batch.")
+def layout_bench(bundles: tuple[Path, ...], batch: int) -> None:
+    """Lay out the arena of every plan of each BUNDLE and compare with the lower bound."""
     rows = []
-    for name, problem in named.items():
-        row, solution = measure(name, problem, alignment, good_enough, budget)
-        rows.append(row)
-        if output is not None:
-            write_solution(output / f"{name}.csv", problem, solution)
-    click.echo(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) if as_json else as_table(rows))
+    for path in bundles:
+        manifest = read_bundle(path).manifest
+        measured = find_measured(prepare(path, batch), usable_threads(None), batch)
+        if measured is None:
+            raise EngineError(f"{path} was prepared and is not in the cache; start again")
+        ends = frozenset(spec.name for spec in manifest.inputs), frozenset(spec.name for spec in manifest.outputs)
+        rows.append(arenas_of(path.name, measured.content.measurements, measured.content.speeds, ends, batch))
+    click.echo(as_table(rows))
 
 
 def main() -> None:

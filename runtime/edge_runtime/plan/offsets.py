@@ -1,11 +1,11 @@
-"""Where everything lies in the arena: lifespans of values and streamed weights, and the layout that is solved."""
+"""Where everything lies in the arena: lifespans of values and streamed weights, and their layout."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_runtime.plan.layout import Buffer, Lifespan, Problem, Solution, lower_bound, solve
+from edge_runtime.plan.layout import Buffer, Lifespan, lay_out
 from edge_runtime.plan.measurements import Measurements, ValueMeasurement
 from edge_runtime.plan.plan import ALIGNMENT, Place, ValuePlan
 
@@ -20,18 +20,13 @@ __all__ = [
     "windows",
 ]
 
-# How much larger than its lower bound the arena may be, and what the solver may spend on that, one after the other
-# (see memory.solve): networks as they come need next to nothing, and a small budget is often enough for the others.
-_GOOD_ENOUGH = 1.02
-_BUDGETS = (10_000_000, 100_000_000)
-
 # Bytes and lifespan of the streamed weights, by block.
 Streams = Mapping[int, tuple[int, Lifespan]]
 
 
 @dataclass(frozen=True)
 class Arena:
-    """A solved layout: places of values by name and of streamed weights by block, and the size of it all."""
+    """A layout: places of values by name and of streamed weights by block, and the size of it all."""
 
     values: Mapping[str, Place]
     weights: Mapping[int, Place]
@@ -79,7 +74,7 @@ def windows(loaded: Sequence[bool]) -> dict[int, Lifespan]:
 
 
 def arrange(measurements: Measurements, batch: int, outputs: frozenset[str], streams: Streams) -> Arena:
-    """Solve the layout of the planned values and the streamed weights."""
+    """Lay out the planned values and the streamed weights."""
     spans = lifespans(measurements, outputs)
     buffers = [
         Buffer(f"value {value.name}", spans[value.name], aligned(value.bytes_of(batch)))
@@ -87,26 +82,16 @@ def arrange(measurements: Measurements, batch: int, outputs: frozenset[str], str
         if value.planned
     ]
     buffers += [Buffer(f"weights {k}", span, aligned(size)) for k, (size, span) in streams.items()]
-    solution = _solve(Problem(tuple(buffers)))
+    offsets, size = lay_out(buffers)
     places = {
-        buffer.id: Place(solution.offsets[buffer.id], buffer.size, buffer.lifespan.lower, buffer.lifespan.upper)
+        buffer.id: Place(offsets[buffer.id], buffer.size, buffer.lifespan.lower, buffer.lifespan.upper)
         for buffer in buffers
     }
     return Arena(
         values={value.name: places[f"value {value.name}"] for value in measurements.values if value.planned},
         weights={k: places[f"weights {k}"] for k in streams},
-        size=solution.size,
+        size=size,
     )
-
-
-def _solve(problem: Problem) -> Solution:
-    enough = _GOOD_ENOUGH * lower_bound(problem)
-    solutions = []
-    for budget in _BUDGETS:
-        solutions.append(solve(problem, alignment=ALIGNMENT, good_enough=_GOOD_ENOUGH, budget=budget))
-        if solutions[-1].size <= enough:
-            break
-    return min(solutions, key=lambda solution: solution.size)
 
 
 def plan_values(values: Sequence[ValueMeasurement], batch: int, places: Mapping[str, Place]) -> tuple[ValuePlan, ...]:

@@ -56,7 +56,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Option:
-    """A plan that could be made. Its peak is `least` bytes or, once the arena's layout is solved, a little more."""
+    """A plan that could be made. Its peak is `least` bytes or, once the arena is laid out, a little more."""
 
     latency: float
     least: int

@@ -1,8 +1,8 @@
 """Decide how a bundle is run on this machine within a limit: a pure function of what was measured.
 
 The work is divided: costs.py looks up the measurements, residency.py finds the frontier of latency against memory,
-layout.py lays out the arena, why.py finds words. Here the best member of the frontier that fits is chosen, beside the
-whole graph in one session, and for a smaller batch where nothing fits the one that was asked for.
+offsets.py and layout.py lay out the arena, why.py finds words. Here the best member of the frontier that fits is
+chosen, beside the whole graph in one session, and for a smaller batch where nothing fits the one that was asked for.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from plan_cases import SPEEDS, make_chain
 from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs, block_costs
 from edge_runtime.plan.footprint import rate
 from edge_runtime.plan.knapsack import Caps, knapsack
-from edge_runtime.plan.layout import Buffer, Lifespan, Problem, lower_bound
+from edge_runtime.plan.layout import Buffer, Lifespan, lower_bound
 from edge_runtime.plan.measurements import Limit, Measurements
 from edge_runtime.plan.offsets import aligned, lifespans
 from edge_runtime.plan.residency import Frontier, frontier
@@ -109,4 +109,4 @@ def test_the_arena_is_rated_at_the_largest_sum_of_live_bytes(seed: int) -> None:
                 buffers.append(Buffer(f"weights {k}", Lifespan(lower, k + 2), int(costs.room[k])))
             if form != RESIDENT:
                 lower = k + 1
-        assert rated.arena[row] == lower_bound(Problem(tuple(buffers)))
+        assert rated.arena[row] == lower_bound(buffers)
