@@ -8,7 +8,6 @@ from edge_export.certificate.record import Record, part_bytes
 from edge_export.state import Comparison, Flip, Flips, Score
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import (
-    SCHEMA_VERSION,
     Block,
     Certificate,
     FileEntry,
@@ -20,6 +19,7 @@ from edge_runtime.bundle.manifest import (
     Stage,
 )
 from edge_runtime.bundle.postprocess_spec import Classify
+from edge_runtime.bundle.versions import SCHEMA_VERSION
 
 STAGES = (
     Stage("min-max ranges", 21.4, 0.871, True),

@@ -163,7 +163,7 @@ def _manifest_alone(path: Path, refusal: BundleError) -> Manifest:
     try:
         if file.is_symlink() or file.stat().st_size > _MAX_MANIFEST:
             raise refusal
-        return from_json(Manifest, json.loads(file.read_bytes()))
+        return from_json(Manifest, json.loads(file.read_bytes()), ignored=[])
     except (OSError, ValueError, RecursionError, SchemaError) as error:
         raise refusal from error
 

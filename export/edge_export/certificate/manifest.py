@@ -17,7 +17,6 @@ from edge_export.graph import default_opset
 from edge_export.state import Draft
 from edge_export.text import without_folders
 from edge_runtime.bundle.manifest import (
-    SCHEMA_VERSION,
     Block,
     FileEntry,
     Manifest,
@@ -26,6 +25,7 @@ from edge_runtime.bundle.manifest import (
     Provenance,
 )
 from edge_runtime.bundle.seal import UNSEALED
+from edge_runtime.bundle.versions import SCHEMA_VERSION
 from edge_runtime.errors import UsageError
 from edge_runtime.files.schema import to_json
 
@@ -93,6 +93,9 @@ def _created() -> str:
 def render_manifest(manifest: Manifest) -> str:
     """Return the manifest as JSON that a person can read: one line for each node, block and file."""
     data: dict[str, Any] = to_json(manifest)
+    for key in ("minor", "requires"):  # told only where they say something: BUNDLE.md
+        if not data[key]:
+            del data[key]
     lines = []
     for key, value in data.items():
         many = isinstance(value, list) and any(isinstance(item, dict) for item in value)

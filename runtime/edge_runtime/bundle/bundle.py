@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle.external_data import check_external_data
-from edge_runtime.bundle.manifest import SCHEMA_VERSION, Manifest
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.seal import sealed
+from edge_runtime.bundle.versions import check_needs, check_schema, is_newer, name_ignored
 from edge_runtime.errors import BundleError
 from edge_runtime.files.atomic import file_stamp, sha256_file
 from edge_runtime.files.schema import SchemaError, from_json
@@ -124,18 +125,18 @@ def _parse(payload: bytes, folder: Path) -> Manifest:
         data = json.loads(payload, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not valid JSON ({error}); {_ADVICE}") from error
-    version = data.get("schema") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"{path} has schema {version!r}, this version of edgeline reads {SCHEMA_VERSION}; "
-            "update edgeline on this device or export the bundle again"
-        )
+    check_schema(data, path)
     if not sealed(payload):
         raise BundleError(f"{path} is damaged, or was edited by hand: its digest does not fit; {_ADVICE}")
+    ignored: list[str] = []
     try:
-        return from_json(Manifest, data)
+        check_needs(data, path)
+        manifest = from_json(Manifest, data, ignored=ignored)
     except SchemaError as error:
-        raise BundleError(f"{path}: {error}; {_ADVICE}") from error
+        advice = "it is of a newer format: update edgeline on this device" if is_newer(data) else _ADVICE
+        raise BundleError(f"{path}: {error}; {advice}") from error
+    name_ignored(ignored, data, folder, hashlib.sha256(payload).hexdigest())
+    return manifest
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Union
 
 from edge_runtime.bundle.facts import ModelFacts
+from edge_runtime.bundle.versions import MOST_MINOR
 
 __all__ = [
-    "SCHEMA_VERSION",
     "Accuracy",
     "Block",
     "Certificate",
@@ -25,8 +25,6 @@ __all__ = [
     "Provenance",
     "Stage",
 ]
-
-SCHEMA_VERSION: Literal[1] = 1
 
 # "int8" computes in integers. "int8-weights" and "int4-weights" store the weights so and compute in floats, as "fp16"
 # does on a CPU.
@@ -146,10 +144,19 @@ class Provenance:
 
 @dataclass(frozen=True)
 class _Head:
-    """What stands first in the file. A base, because a dataclass has the fields of its last base before all others."""
+    """What stands first in the file. A base, because a dataclass has the fields of its last base before all others.
+
+    `minor` and `requires` are written where they say something: versions.py.
+    """
 
     schema: Literal[1]
+    minor: int = field(default=0, kw_only=True)
+    requires: tuple[str, ...] = field(default=(), kw_only=True)
     model: ModelInfo
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minor <= MOST_MINOR:
+            raise ValueError(f"minor must be 0..{MOST_MINOR}, found {str(self.minor)[:20]}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Strict JSON <-> frozen dataclasses: unknown keys, missing keys and wrong types are errors with a path.
 
+A format that may grow is read with a list for unknown keys; all else stays as strict.
+
 Knows what our dataclasses use and nothing more: str, int, float, bool, None, Literal, Optional, unions of
 dataclasses told apart by their `task` field, tuple[X, ...], dict[str, X] and nested dataclasses.
 """
@@ -17,6 +19,9 @@ from typing import Any, Literal, TypeVar, Union
 __all__ = ["SchemaError", "from_json", "to_json"]
 
 T = TypeVar("T")
+
+_INDEX = re.compile(r"\[\d+\]")
+_MOST_IGNORED = 100
 
 # Control characters rewrite a terminal's lines, lone surrogates cannot be written as UTF-8.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -37,15 +42,19 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(kind: type[T], data: Any, where: str = "$") -> T:
-    """Build `kind` (a dataclass) from parsed JSON. Raises SchemaError naming the path that is wrong."""
-    return typing.cast(T, _convert(kind, data, where))
+def from_json(kind: type[T], data: Any, where: str = "$", ignored: list[str] | None = None) -> T:
+    """Build `kind` (a dataclass) from parsed JSON. Raises SchemaError naming the path that is wrong.
+
+    Unknown keys are errors, too; where a list is given they go into it instead: their paths, once each for all items
+    of a list ("blocks[].colour"), _MOST_IGNORED at most.
+    """
+    return typing.cast(T, _convert(kind, data, where, ignored))
 
 
-def _convert(kind: Any, data: Any, where: str) -> Any:
+def _convert(kind: Any, data: Any, where: str, ignored: list[str] | None) -> Any:
     origin = typing.get_origin(kind)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(typing.cast(type, kind), data, where)
+        return _dataclass(typing.cast(type, kind), data, where, ignored)
     if origin is Literal:
         choices = typing.get_args(kind)
         # `True == 1` in Python, so the type must match as well as the value.
@@ -53,17 +62,19 @@ def _convert(kind: Any, data: Any, where: str) -> Any:
             return data
         raise SchemaError(f"{where}: expected one of {', '.join(map(repr, choices))}, found {_brief(data)}")
     if origin in (Union, types.UnionType):
-        return _union(typing.get_args(kind), data, where)
+        return _union(typing.get_args(kind), data, where, ignored)
     if origin is tuple:
         item_kind = typing.get_args(kind)[0]
         if not isinstance(data, list):
             raise SchemaError(f"{where}: expected a list, found {_brief(data)}")
-        return tuple(_convert(item_kind, item, f"{where}[{i}]") for i, item in enumerate(data))
+        return tuple(_convert(item_kind, item, f"{where}[{i}]", ignored) for i, item in enumerate(data))
     if origin is dict:
         item_kind = typing.get_args(kind)[1]
         if not isinstance(data, dict):
             raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
-        return {_scalar(str, key, where): _convert(item_kind, item, f"{where}.{key}") for key, item in data.items()}
+        return {
+            _scalar(str, key, where): _convert(item_kind, item, f"{where}.{key}", ignored) for key, item in data.items()
+        }
     return _scalar(kind, data, where)
 
 
@@ -87,12 +98,12 @@ def _scalar(kind: Any, data: Any, where: str) -> Any:
     raise SchemaError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {_brief(data)}")
 
 
-def _union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
+def _union(kinds: tuple[Any, ...], data: Any, where: str, ignored: list[str] | None) -> Any:
     if data is None and type(None) in kinds:
         return None
     kinds = tuple(kind for kind in kinds if kind is not type(None))
     if len(kinds) == 1:
-        return _convert(kinds[0], data, where)
+        return _convert(kinds[0], data, where, ignored)
     if all(dataclasses.is_dataclass(kind) for kind in kinds):
         tag = data.get("task") if isinstance(data, dict) else None
         by_tag = {field.default: kind for kind in kinds for field in dataclasses.fields(kind) if field.name == "task"}
@@ -100,27 +111,32 @@ def _union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
             raise SchemaError(
                 f"{where}.task: expected one of {', '.join(sorted(map(str, by_tag)))}, found {_brief(tag)}"
             )
-        return _convert(by_tag[tag], data, where)
+        return _convert(by_tag[tag], data, where, ignored)
     for kind in kinds:
         try:
-            return _convert(kind, data, where)
+            return _convert(kind, data, where, ignored)
         except SchemaError:
             continue
     names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise SchemaError(f"{where}: expected {names}, found {_brief(data)}")
 
 
-def _dataclass(kind: type, data: Any, where: str) -> Any:
+def _dataclass(kind: type, data: Any, where: str, ignored: list[str] | None) -> Any:
     if not isinstance(data, dict):
         raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
     hints = typing.get_type_hints(kind)
     fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := [key for key in data if key not in fields]:
-        raise SchemaError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}")
+        if ignored is None:
+            raise SchemaError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}")
+        for key in unknown[:_MOST_IGNORED]:
+            path = _INDEX.sub("[]", f"{where}.").removeprefix("$.") + key
+            if path not in ignored and len(ignored) < _MOST_IGNORED:
+                ignored.append(path)
     values = {}
     for name, field in fields.items():
         if name in data:
-            values[name] = _convert(hints[name], data[name], f"{where}.{name}")
+            values[name] = _convert(hints[name], data[name], f"{where}.{name}", ignored)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise SchemaError(f"{where}: missing key {name!r}")
     try:

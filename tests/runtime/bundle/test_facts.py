@@ -29,6 +29,6 @@ def test_a_batch_is_free_only_where_every_input_s_is() -> None:
 def test_a_manifest_is_its_model_s_facts_and_more() -> None:
     facts = [field.name for field in dataclasses.fields(ModelFacts)]
     keys = [field.name for field in dataclasses.fields(fake_manifest())]
-    assert keys[:2] == ["schema", "model"]
-    assert keys[2 : 2 + len(facts)] == facts
+    assert keys[:4] == ["schema", "minor", "requires", "model"]
+    assert keys[4 : 4 + len(facts)] == facts
     assert isinstance(fake_manifest(), ModelFacts)

@@ -69,3 +69,19 @@ def test_what_was_written_is_read_back_equal(drawing):
 def test_what_does_not_fit_is_refused_with_its_path(data, words):
     with pytest.raises(SchemaError, match=words):
         from_json(Drawing, data)
+
+
+def test_unknown_keys_are_collected_where_a_list_is_given_and_all_else_is_as_strict():
+    shapes = [{"task": "square", "side": 1, "rim": 2, "hue": [{}]}, {"task": "circle", "radius": 1, "rim": 3}]
+    ignored = []
+    drawing = from_json(Drawing, {"title": "x", "shapes": shapes, "extra": None}, ignored=ignored)
+    assert drawing == Drawing("x", (Square(1), Circle(1.0)))
+    assert ignored == ["extra", "shapes[].rim", "shapes[].hue"]
+    with pytest.raises(SchemaError, match="expected int"):
+        from_json(Drawing, {"title": "x", "extra": 1, "shapes": [{"task": "square", "side": "1"}]}, ignored=[])
+
+
+def test_of_very_many_unknown_keys_only_some_are_kept():
+    ignored = []
+    from_json(Drawing, {"title": "x", **{f"key {i}": i for i in range(10_000)}}, ignored=ignored)
+    assert len(ignored) == 100
