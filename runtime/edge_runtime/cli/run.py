@@ -26,7 +26,6 @@ from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.process import own_process
-from edge_runtime.plan.explain import explain as explain_plan
 from edge_runtime.tune.standing import Asked, Standing, stand
 
 __all__ = ["edge_run", "main"]
@@ -123,14 +122,14 @@ def _only_bundle(arguments: Sequence[str], purpose: str) -> Path:
 
 def _explain(bundle: Path, options: OpenOptions, here: Standing) -> None:
     """Print what this machine is, and the plan of a bundle."""
-    from edge_runtime.opening.limited import (
-        plan_bundle,  # of the block engine, which a run without a limit does not need
-    )
+    # Of the block engine, which a run without a limit does not need.
+    from edge_runtime.opening.limited import plan_bundle
+    from edge_runtime.plan.explain import explain
 
     with ProgressLine(_PREPARING) as progress:
         plan = plan_bundle(bundle, options, progress)
     click.echo("\n".join(here.lines()) + "\n")
-    click.echo(explain_plan(plan))
+    click.echo(explain(plan, options.reserve_bytes))
 
 
 def _what_to_run(arguments: Sequence[str], source: Sequence[str]) -> tuple[Path, Sequence[str]]:

@@ -14,16 +14,17 @@ _HEAD = ("block", "memory", "form", "compute", "load", "why")
 _RIGHT = (1, 3, 4)  # columns of numbers
 _FILE_WIDTH = 16
 _WIDTH = 100
+_FRAMES = "of full HD, as no source is looked at: read, resized, drawn on, encoded"
 
 
-def explain(plan: Plan) -> str:
-    """Return lines of text without a newline at the end."""
+def explain(plan: Plan, frames_bytes: int = 0) -> str:
+    """Return lines of text without a newline at the end. `frames_bytes` of the base are kept free for frames."""
     lines = [_verdict(plan)]
     if plan.whole:
         lines.append("the whole graph is one session: nothing is loaded while it runs")
     else:
         lines += ["", *_table([_HEAD, *map(_row, plan.blocks)]), ""]
-    lines += _memory(plan)
+    lines += _memory(plan, frames_bytes)
     lines += _time(plan)
     return "\n".join(lines)
 
@@ -64,11 +65,12 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return lines
 
 
-def _memory(plan: Plan) -> list[str]:
+def _memory(plan: Plan, frames_bytes: int) -> list[str]:
     slots = f"{plan.slots} x up to {format_size(plan.slot_bytes)} of it weights that are streamed"
     ends = "inputs and outputs"
     parts = [
-        ("base", plan.base_bytes, "the interpreter and its libraries"),
+        ("base", plan.base_bytes - frames_bytes, "the interpreter and its libraries"),
+        *([("frames", frames_bytes, _FRAMES)] if frames_bytes else []),
         ("overhead", plan.overhead_bytes, "what a process grows by while it runs"),
         ("arena", plan.arena_bytes, ends if plan.whole else slots if plan.slots else "values between blocks"),
         ("work", plan.work_bytes, f"of onnxruntime, which may take up to {format_size(plan.work_cap_bytes)} in all"),

@@ -144,7 +144,8 @@ class Speeds:
 @dataclass(frozen=True)
 class Limit:
     """What a plan has to fit: `process_bytes` for the whole process (None: no limit), of which the interpreter and the
-    libraries took `base_bytes` before the engine was opened, for calls of `batch` images.
+    libraries took `base_bytes` before the engine was opened, for calls of `batch` images. `reserve_bytes` of the base
+    are not taken yet: they are kept free for the caller's frames.
 
     `cached`: whether weights that were read once will come out of the page cache the next time.
     """
@@ -153,3 +154,4 @@ class Limit:
     base_bytes: int
     batch: int
     cached: bool = True
+    reserve_bytes: int = 0

@@ -120,10 +120,12 @@ def _too_small(manifest: Manifest, limit: Limit, wanted: _Choice, smallest: _Cho
     needs = {choice.task.batch: choice.least for choice in (wanted, smallest)}
     batch = min(needs, key=lambda size: (needs[size], size))
     more = f"; batch {wanted.task.batch} needs {_rounded_up(needs[wanted.task.batch])}" if len(needs) > 1 else ""
+    libraries = format_size(limit.base_bytes - limit.reserve_bytes)
+    frames = f", {format_size(limit.reserve_bytes)} kept for frames" if limit.reserve_bytes else ""
     return MemoryLimitError(
         f"a limit of {format_size(limit.process_bytes or 0)} cannot be met: {manifest.model.name} needs at least "
-        f"{_rounded_up(needs[batch])} with batch {batch} ({format_size(limit.base_bytes)} of it the interpreter and "
-        f"its libraries){more}; raise --memory-limit to that",
+        f"{_rounded_up(needs[batch])} with batch {batch} ({libraries} of it the interpreter and "
+        f"its libraries{frames}){more}; raise --memory-limit to that",
         needs[batch],
     )
 

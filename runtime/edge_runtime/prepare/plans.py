@@ -47,7 +47,7 @@ def make_plan(
     left = available_memory()
     # The page cache has what the machine, or the cgroup, leaves beside what this process may still take.
     cached = left is None or left - max((limit or 0) - base, 0) > streamed
-    wanted = Limit(limit, base, batch, cached)
+    wanted = Limit(limit, base, batch, cached, reserve)
     path = _path(folder, measured, wanted)
     known = read_json(Plan, path)
     if known is not None and base <= known.base_bytes <= base + _STEP:
@@ -63,7 +63,7 @@ def make_plan(
 
 def _path(folder: Path, measured: MeasuredFile, wanted: Limit) -> Path:
     """The plan's file, named by all that it was made from but the base."""
-    text = repr((_VERSION, measured.content, replace(wanted, base_bytes=0)))
+    text = repr((_VERSION, measured.content, replace(wanted, base_bytes=0, reserve_bytes=0)))
     return folder / f"plan-{zlib.crc32(text.encode()):08x}.json"
 
 

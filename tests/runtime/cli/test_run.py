@@ -451,3 +451,19 @@ def test_what_cannot_be_explained_is_one_line(
     assert says in output.err
     assert output.err.count("\n") == 1
     assert output.out == ""
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        (("--batch", "2"), "leave out --batch"),
+        (("--lanes", "2"), "leave out --lanes"),
+        (("--source", "0"), "leave out --source"),
+        (("--explain",), "leave out --source and --explain"),
+    ],
+)
+def test_flags_that_verify_would_ignore_are_refused(
+    flag: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run("none.edge", "--verify", *flag) == 2
+    assert says in capsys.readouterr().err

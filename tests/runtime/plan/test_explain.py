@@ -62,6 +62,15 @@ def test_a_plan_is_a_table_and_where_memory_and_time_go() -> None:
     ]
 
 
+def test_what_is_kept_free_for_frames_is_no_part_of_the_interpreter() -> None:
+    lines = explain(PLAN, 20_000_000).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("base"))
+    assert lines[place : place + 2] == [
+        "base         54.0 MB  the interpreter and its libraries",
+        "frames       20.0 MB  of full HD, as no source is looked at: read, resized, drawn on, encoded",
+    ]
+
+
 def test_a_whole_graph_is_said_to_be_one_session() -> None:
     manifest, measurements = make_chain(4, 2, whole=True)
     found = plan(manifest, measurements, SPEEDS, Limit(None, BASE, 1))

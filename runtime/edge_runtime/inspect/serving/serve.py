@@ -21,13 +21,13 @@ from edge_runtime.inspect.serving.degrading import Degrading, ladder_of
 from edge_runtime.inspect.serving.outcome import Outcome
 from edge_runtime.inspect.serving.refitting import Refitting
 from edge_runtime.inspect.serving.server import Server
+from edge_runtime.inspect.sources import guard
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Judge
 
 __all__ = ["Serving"]
 
-_PATIENCE = 2.0  # seconds after the stop for a reader to come back; one that hangs in a driver is not waited for
 _LOOK_AGAIN = 0.5  # seconds between two looks whether the run was stopped, where nothing comes
 
 
@@ -43,7 +43,6 @@ class Serving:
     policy: Policy | None = None
     explain: Explain = lambda state, decision: None
     clock: Callable[[], float] = time.monotonic
-    patience: float = _PATIENCE
 
     def __call__(self, engine: Judge, feeds: Sequence[Feed], recorder: Recorder, stop: Stop) -> None:
         """Judge the frames of all feeds; each feed's are recorded in the order of its source.
@@ -75,7 +74,7 @@ class Serving:
             ended = all(reader.ended.is_set() for reader in readers)
             if stopped is None and stop():
                 stopped = self.clock()
-            given_up = stopped is not None and self.clock() - stopped > self.patience
+            given_up = stopped is not None and self.clock() - stopped > guard.PATIENCE
             if (ended or given_up) and server.idle and server.outcomes.empty():
                 return
             with contextlib.suppress(queue.Empty):

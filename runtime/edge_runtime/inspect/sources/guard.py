@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
 
-__all__ = ["GuardedSource"]
+__all__ = ["PATIENCE", "GuardedSource"]
 
-_PATIENCE = 2.0  # seconds that a reader has to come back once the run is over
+PATIENCE = 2.0  # seconds that a reader has to come back once the run is over
 
 
 class GuardedSource:
@@ -19,8 +19,8 @@ class GuardedSource:
     and `left` is true then.
     """
 
-    def __init__(self, source: Source, patience: float = _PATIENCE) -> None:
-        self._source, self._patience = source, patience
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._reading = threading.Lock()
         self._closed = False
         self.left = False
@@ -47,7 +47,7 @@ class GuardedSource:
     def close(self) -> None:
         """Close the source when the read that is under way has come back; not at all when it does not."""
         self._closed = True
-        if not self._reading.acquire(timeout=self._patience):
+        if not self._reading.acquire(timeout=PATIENCE):
             self.left = True
             return
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from edge_runtime.inspect.record import Record
 from edge_runtime.inspect.run import run
 from edge_runtime.inspect.serving import Serving, frames_held, measure_costs
 from edge_runtime.inspect.sinks import FakeSink
-from edge_runtime.inspect.sources import FakeSource, Frame
+from edge_runtime.inspect.sources import FakeSource, Frame, guard
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.results import Result
 
@@ -84,22 +85,22 @@ def test_every_source_gets_its_own_records_in_its_order() -> None:
 
 
 def test_a_batch_that_ends_late_holds_its_source_back_and_no_other() -> None:
-    engine, sink, other = HeldEngine(lanes=2), FakeSink(), FakeSink()
-    gate, written = engine.hold(1), threading.Event()
+    engine, sink = HeldEngine(lanes=2), FakeSink()
+    gate, written_of_the_other = engine.hold(1), []
 
     class Telling(FakeSink):
         def write(self, frame: Frame, result: Result, record: Record) -> None:
             super().write(frame, result, record)
             if len(self.records) == 3:
+                written_of_the_other.append(len(sink.records))
                 gate.set()
-            written.set()
 
     quick = Telling()
     sources = [FakeSource([picture(1), picture(2)], "a"), FakeSource([picture(9)] * 3, "b")]
     records, _ = served(engine, sources, Greedy(most=1), [sink, quick])
     assert [record["frame_id"] for record in records[0]] == [0, 1]
     assert len(records[1]) == 3
-    assert other.records == []
+    assert written_of_the_other == [0]  # not even its second frame, which was judged by then
 
 
 def test_lanes_run_at_the_same_time() -> None:
@@ -217,6 +218,49 @@ def test_a_lost_source_is_said_and_the_others_go_on() -> None:
     assert sinks[0].records[-1]["reasons"] == ["camera was lost"]
     assert len(sinks[1].records) == 9
     assert summary.frames == 12
+
+
+class HangingSource(FakeSource):
+    """Comes to a frame that its driver never gives, as long as `gate` is shut."""
+
+    def __init__(self, pictures: Sequence[Any], name: str) -> None:
+        super().__init__(pictures, name, "live")
+        self.hangs, self.gate = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from super().__iter__()
+        self.hangs.set()
+        self.gate.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_source_whose_reader_hangs_is_not_closed_under_it_and_that_is_said(
+    full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "PATIENCE", 0.01)
+
+    class Full(FakeSink):
+        def write(self, frame: Frame, result: Result, record: Record) -> None:
+            super().write(frame, result, record)
+            if full:
+                assert hanging.hangs.wait(PATIENCE)
+                raise OutputError("disk full")
+
+    hanging, good = HangingSource([picture(0)], "camera 0"), FakeSource([picture(1)], "b")
+    sink, summary = Full(), Summary()
+    with pytest.raises(OutputError) if full else contextlib.nullcontext():
+        served(
+            FakeEngine(),
+            [hanging, good],
+            sinks=[sink, FakeSink()],
+            summary=summary,
+            stop=lambda: hanging.hangs.is_set(),
+        )
+    assert len(sink.records) == 1
+    assert (hanging.closed, good.closed, sink.closed) == (False, True, 1)
+    (said,) = [line for line in summary.lines() if line.startswith("left ")]
+    assert said == "left     camera 0: its reader hangs, so it was not closed under it"
+    hanging.gate.set()
 
 
 def test_a_sink_that_fails_ends_the_run_and_closes_the_others() -> None:
