@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.halves import store_halves
+from edge_export.quant.noise_bench import NoiseBench
 from edge_export.quant.schemes import scheme_of
 from edge_export.quant.select import Compute
-from edge_export.quant.trial import Trial
-from edge_export.search.choose import TRIAL_SAMPLES, Chosen, choose
+from edge_export.search.choose import MIX_SAMPLES, Chosen, choose
 from edge_export.search.search import SMALLER
 from edge_export.state import Draft, Mix, Progress
 from edge_runtime.bundle.manifest import NodePrecision, Stage
@@ -28,40 +28,40 @@ def choose_precision(draft: Draft, progress: Progress) -> Draft:
     """Choose the `mix`, and say of every compute node in `precision` why."""
     if arrived := arrived_quantized(draft.model):
         return replace(draft, precision=arrived, notes=(*draft.notes, "arrived quantized: its scales are kept"))
-    with Trial(draft, TRIAL_SAMPLES[draft.options.effort]) as trial:
-        draft = _int8_mix(draft, trial, progress) if draft.options.quantize == "int8" else _as_asked(draft, trial)
-        return draft if draft.options.quantize == "fp32" else store_halves(draft, trial)
+    with NoiseBench(draft, MIX_SAMPLES[draft.options.effort]) as bench:
+        draft = _int8_mix(draft, bench, progress) if draft.options.quantize == "int8" else _as_asked(draft, bench)
+        return draft if draft.options.quantize == "fp32" else store_halves(draft, bench)
 
 
-def _as_asked(draft: Draft, trial: Trial) -> Draft:
+def _as_asked(draft: Draft, bench: NoiseBench) -> Draft:
     """Return the draft with one precision for every node that can have it, FP16 for the others."""
     scheme = scheme_of(draft.options.quantize)
-    able = {item.name for item in trial.candidates if scheme.able(trial.graph, item)}
+    able = {item.name for item in bench.candidates if scheme.able(bench.graph, item)}
     rows = tuple(
         NodePrecision(item.name, item.op, scheme.name, f"asked for: --quantize {scheme.name}")
         if item.name in able
         else NodePrecision(item.name, item.op, "fp16", f"no {scheme.name} form")
-        for item in trial.candidates
+        for item in bench.candidates
     )
-    mix = Mix.of("fp16", (item.name for item in trial.candidates)).given(scheme.name, able)
+    mix = Mix.of("fp16", (item.name for item in bench.candidates)).given(scheme.name, able)
     return replace(draft, mix=mix, precision=rows)
 
 
-def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> Draft:
+def _int8_mix(draft: Draft, bench: NoiseBench, progress: Progress) -> Draft:
     """Return the draft with the precision of every compute node."""
-    names = [item.name for item in trial.candidates]
-    if not trial.able:
-        rows = tuple(_refused(item) for item in trial.candidates)
+    names = [item.name for item in bench.candidates]
+    if not bench.able:
+        rows = tuple(_refused(item) for item in bench.candidates)
         return replace(draft, mix=Mix.of("fp16", names), precision=rows)
-    wanted = _split(draft.options.keep_fp16, {item.name for item in trial.able})
+    wanted = _split(draft.options.keep_fp16, {item.name for item in bench.able})
     if "none" in wanted and len(wanted) > 1:
         raise UsageError(f"--keep-fp16 none goes with nothing else, found also {', '.join(set(wanted) - {'none'})}")
-    kept = _matching(trial.able, [pattern for pattern in wanted if pattern not in ("auto", "none")])
+    kept = _matching(bench.able, [pattern for pattern in wanted if pattern not in ("auto", "none")])
     searched = "auto" in wanted
-    chosen = choose(draft, trial, frozenset(kept), searched, progress)
+    chosen = choose(draft, bench, frozenset(kept), searched, progress)
     found, agreement = chosen.found, chosen.agreement
     integers = len(found.mix.named("int8"))
-    counts = f"{integers} nodes int8, {len(trial.able) - integers} float"
+    counts = f"{integers} nodes int8, {len(bench.able) - integers} float"
     progress.note(f"precision: {counts}; outputs at {found.level:.1f} dB of FP32; {chosen.note}")
     stage = Stage(
         "precision search" if searched else "precision as asked for",
@@ -75,7 +75,7 @@ def _int8_mix(draft: Draft, trial: Trial, progress: Progress) -> Draft:
     reasons = _Reasons(chosen, mix, kept)
     return replace(
         draft,
-        precision=tuple(_refused(item) if item.refusal else reasons.of(item) for item in trial.candidates),
+        precision=tuple(_refused(item) if item.refusal else reasons.of(item) for item in bench.candidates),
         mix=mix,
         mix_db=found.level if found.mix.named("int8", "int8-weights") else None,
         latency=chosen.latency,

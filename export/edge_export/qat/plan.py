@@ -21,9 +21,9 @@ from edge_export.pipeline import load_draft
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.cache import WeightCache
 from edge_export.quant.noise import decibels
+from edge_export.quant.noise_bench import NoiseBench
 from edge_export.quant.qdq import plan_of, to_qdq
 from edge_export.quant.select import Compute, compute_nodes
-from edge_export.quant.trial import Trial
 from edge_export.state import CalibrationSet, Draft, ExportOptions, FactFlags, KnownFacts, Mix, Progress, QuantParams
 from edge_runtime.errors import ModelError, UsageError
 
@@ -31,7 +31,7 @@ __all__ = ["PrepareOptions", "QatPlan", "make_plan"]
 
 # A layer that int8 alone takes below this is kept float by "auto": what is left is no signal to learn from.
 BREAKS_DB = 6.0
-_TRIAL_SAMPLES, _TRIAL_STEP = 8, 2
+_SAMPLES, _STEP = 8, 2
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def make_plan(
 
 def _choose(draft: Draft, keep_float: Sequence[str], progress: Progress) -> tuple[Compute, ...]:
     """Return the nodes that become int8, in graph order."""
-    with Trial(draft, _TRIAL_SAMPLES) as trial:
-        able = list(trial.able)
+    with NoiseBench(draft, _SAMPLES) as bench:
+        able = list(bench.able)
         patterns = [pattern for pattern in keep_float if pattern not in ("auto", "none")]
         for pattern in patterns:
             if not any(_matches(item, pattern) for item in able):
@@ -125,7 +125,7 @@ def _choose(draft: Draft, keep_float: Sequence[str], progress: Progress) -> tupl
         kept = []
         with progress.step("layers that int8 breaks", len(able)) as advance:
             for item in able:
-                worst = trial.worst(Mix.of("int8", [item.name]), _TRIAL_STEP)
+                worst = bench.worst(Mix.of("int8", [item.name]), _STEP)
                 kept += [item] if decibels(worst) >= BREAKS_DB else []
                 advance()
         return tuple(kept)

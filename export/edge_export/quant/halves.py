@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from edge_export.graph import Graph
 from edge_export.quant.fp16 import fits_fp16
+from edge_export.quant.noise_bench import NoiseBench
 from edge_export.quant.schemes import is_narrow
-from edge_export.quant.trial import Trial
 from edge_export.state import Draft, Mix
 from edge_runtime.bundle.manifest import NodePrecision
 
@@ -21,21 +21,21 @@ TINY_BYTES = 256
 HARMLESS_DB = 50.0
 
 
-def store_halves(draft: Draft, trial: Trial) -> Draft:
+def store_halves(draft: Draft, bench: NoiseBench) -> Draft:
     """Make FP32 of the mix's FP16 nodes whose weights cannot be so, FP16 of other constants, and tell both."""
     mix = draft.mix
-    of_nodes = {item.weight: mix.precision(item.name) for item in trial.candidates}
-    by_bytes = {name: values.nbytes for name, values in trial.cache.arrays.items()}
+    of_nodes = {item.weight: mix.precision(item.name) for item in bench.candidates}
+    by_bytes = {name: values.nbytes for name, values in bench.cache.arrays.items()}
     wanted = [name for name, kind in of_nodes.items() if kind == "fp16" and by_bytes[name] >= TINY_BYTES]
     others = [name for name, size in by_bytes.items() if name not in of_nodes and size >= SMALL_BYTES]
-    taken = {item.weight for item in trial.candidates if is_narrow(mix.precision(item.name))}
-    fitting = {name for name in [*wanted, *others] if name not in taken and fits_fp16(trial.cache.arrays[name])}
+    taken = {item.weight for item in bench.candidates if is_narrow(mix.precision(item.name))}
+    fitting = {name for name in [*wanted, *others] if name not in taken and fits_fp16(bench.cache.arrays[name])}
     notes = draft.notes
     extra = fitting.intersection(others)
-    if extra and trial.worst(Mix(halves=frozenset(extra))) > 10 ** (-HARMLESS_DB / 10):
+    if extra and bench.worst(Mix(halves=frozenset(extra))) > 10 ** (-HARMLESS_DB / 10):
         notes = (*notes, f"{len(extra)} constants stay FP32: as FP16 they would move the outputs")
         fitting, extra = fitting - extra, set()
-    weights = {item.name: item.weight for item in trial.candidates}
+    weights = {item.name: item.weight for item in bench.candidates}
     floats = {name for name in mix.named("fp16") if weights[name] not in fitting}
     changed = tuple(
         replace(

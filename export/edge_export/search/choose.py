@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from edge_export.graph import default_opset
 from edge_export.quant.noise import decibels
-from edge_export.quant.trial import Trial
+from edge_export.quant.noise_bench import NoiseBench
 from edge_export.search.agreement import Agreement, agreement_of
 from edge_export.search.latency.micro import measure_edges, measure_units
 from edge_export.search.latency.shapes import value_shapes
@@ -26,10 +26,10 @@ from edge_export.search.targets import target_db
 from edge_export.state import Draft, Progress
 from edge_runtime.bundle.manifest import Latency
 
-__all__ = ["TRIAL_SAMPLES", "Chosen", "choose"]
+__all__ = ["MIX_SAMPLES", "Chosen", "choose"]
 
 # Samples that a whole mix is measured on, and the step between those that single layers are measured on.
-TRIAL_SAMPLES = {"fast": 4, "good": 16, "best": 16}
+MIX_SAMPLES = {"fast": 4, "good": 16, "best": 16}
 LAYER_STEP = 4
 # Rounded weights this far above the target leave its noise to the activations.
 QUIET_DB = 6.0
@@ -58,15 +58,14 @@ class Chosen:
     times: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def choose(draft: Draft, trial: Trial, kept: frozenset[str], searched: bool, progress: Progress) -> Chosen:
+def choose(draft: Draft, bench: NoiseBench, kept: frozenset[str], searched: bool, progress: Progress) -> Chosen:
     """Choose for every node that can be int8; those `kept` stay FP16. `searched` False: all others are int8."""
-    sizes = {item.name: math.prod(trial.graph.weights[item.weight].dims) for item in trial.able}
-    at_once = _at_once(draft, trial, Searcher(trial, None, (), kept, sizes), searched)
+    at_once = _at_once(draft, bench, Searcher(bench, None, (), kept), searched)
     if at_once is not None and draft.options.effort == "fast":
         return at_once
-    space, sensitivities = _look_at_layers(draft, trial, progress)
+    space, sensitivities = _look_at_layers(draft, bench, progress)
     if at_once is None:
-        at_once = _search(draft, trial, Searcher(trial, space, sensitivities, kept, sizes), progress)
+        at_once = _search(draft, bench, Searcher(bench, space, sensitivities, kept), progress)
     return replace(at_once, sensitivities=sensitivities, times=space.measured_times())
 
 
@@ -74,43 +73,43 @@ def _target(draft: Draft, effort: str) -> float:
     return target_db(effort, draft.facts.postprocess.task if draft.facts.postprocess else "")
 
 
-def _at_once(draft: Draft, trial: Trial, searcher: Searcher, searched: bool) -> Chosen | None:
+def _at_once(draft: Draft, bench: NoiseBench, searcher: Searcher, searched: bool) -> Chosen | None:
     """Return what needs no look at single layers: what is asked for, and with little effort all int8, or all weights
     int8, if that meets the target.
     """
     limits = Limits(_target(draft, "fast"), 0.0)
     if not searched:
         return _timed(
-            draft, trial, searcher, searcher.measured(searcher.all_int8(), limits), None, "as asked for", None
+            draft, bench, searcher, searcher.measured(searcher.all_int8(), limits), None, "as asked for", None
         )
     if draft.options.effort != "fast":
         return None
     for mix in (searcher.all_int8(), searcher.all_float()):
         found = searcher.measured(mix, limits)
         if found.level >= limits.target_db:
-            return _timed(draft, trial, searcher, found, None, f"target {limits.target_db:.0f} dB", limits)
+            return _timed(draft, bench, searcher, found, None, f"target {limits.target_db:.0f} dB", limits)
     return None
 
 
-def _look_at_layers(draft: Draft, trial: Trial, progress: Progress) -> tuple[SearchSpace, list[Sensitivity]]:
+def _look_at_layers(draft: Draft, bench: NoiseBench, progress: Progress) -> tuple[SearchSpace, list[Sensitivity]]:
     """Time every layer (not with little effort: integers are then taken to be faster) and try it alone."""
-    units = find_units(trial.graph, trial.candidates)
+    units = find_units(bench.graph, bench.candidates)
     names = dict.fromkeys(name for unit in units for name in (*unit.inputs, unit.output))
-    shapes = value_shapes(draft.model, trial.slim, trial.samples[0], list(names))
+    shapes = value_shapes(draft.model, bench.slim, bench.samples[0], list(names))
     table = open_table(draft.options.target) if draft.options.effort != "fast" else None
     if table is not None and table.measurable:
-        _measure(draft, trial, units, shapes, table, progress)
-    space = SearchSpace(trial.graph, units, shapes, table)
+        _measure(draft, bench, units, shapes, table, progress)
+    space = SearchSpace(bench.graph, units, shapes, table)
     # Where all rounded weights together are well inside the target, none of them need be looked at alone.
-    rounding = decibels(trial.worst(trial.all_able("int8-weights"), LAYER_STEP))
+    rounding = decibels(bench.worst(bench.all_able("int8-weights"), LAYER_STEP))
     weights = rounding < _target(draft, draft.options.effort) + QUIET_DB
-    with progress.step("sensitivity per layer", len(trial.able)) as advance:
-        return space, measure_sensitivities(trial, trial.able, LAYER_STEP, weights, advance)
+    with progress.step("sensitivity per layer", len(bench.able)) as advance:
+        return space, measure_sensitivities(bench, bench.able, LAYER_STEP, weights, advance)
 
 
 def _measure(
     draft: Draft,
-    trial: Trial,
+    bench: NoiseBench,
     units: Sequence[Unit],
     shapes: dict[str, tuple[int, ...]],
     table: LatencyTable,
@@ -118,47 +117,47 @@ def _measure(
 ) -> None:
     with progress.step("time layers", len(units)) as advance:
         for unit in units:
-            measure_units(trial.graph, [unit], shapes, default_opset(draft.model), table)
+            measure_units(bench.graph, [unit], shapes, default_opset(draft.model), table)
             advance()
     measure_edges(table)
     table.save()
 
 
-def _search(draft: Draft, trial: Trial, searcher: Searcher, progress: Progress) -> Chosen:
+def _search(draft: Draft, bench: NoiseBench, searcher: Searcher, progress: Progress) -> Chosen:
     """Search for the fastest mix that is near enough; look nearer where answers to held-back images change."""
     goal = _target(draft, draft.options.effort)
-    limits = Limits(goal, _room(trial))
+    limits = Limits(goal, _room(bench))
     with progress.step("precision search", 2 + len(PRICES).bit_length()) as advance:
         found = searcher.search(limits, advance)
-        agreement = _agreement(draft, trial, found)
+        agreement = _agreement(draft, bench, found)
         raised = 0
         while agreement is not None and not agreement.meets(draft.options.max_drop) and raised < RAISES:
             raised += 1
             limits = Limits(goal + raised * RAISE_DB, float("inf"))
             nearer = searcher.search(limits, advance)
             if nearer != found:
-                found, agreement = nearer, _agreement(draft, trial, nearer)
+                found, agreement = nearer, _agreement(draft, bench, nearer)
         smaller = searcher.shrink(found, limits)
         if smaller != found:
-            again = _agreement(draft, trial, smaller)
+            again = _agreement(draft, bench, smaller)
             if again is None or again.meets(draft.options.max_drop):
                 found, agreement = smaller, again
         advance()
     note = f"target {limits.target_db:.0f} dB"
     if raised:
         note += f", raised from {goal:.0f} because answers to held-back images changed"
-    return _timed(draft, trial, searcher, found, agreement, note, limits)
+    return _timed(draft, bench, searcher, found, agreement, note, limits)
 
 
-def _room(trial: Trial) -> float:
+def _room(bench: NoiseBench) -> float:
     """Return the bytes that weights may take: a share of FP32's, less what graph, scales and names will."""
-    elements: int = sum(math.prod(trial.graph.weights[name].dims) for name in trial.cache.arrays)
-    return MOST_BYTES * 4 * elements - int(trial.slim.ByteSize()) - NODE_BYTES * len(trial.able)
+    elements: int = sum(math.prod(bench.graph.weights[name].dims) for name in bench.cache.arrays)
+    return MOST_BYTES * 4 * elements - int(bench.slim.ByteSize()) - NODE_BYTES * len(bench.able)
 
 
 def _timed(
     draft: Draft,
-    trial: Trial,
+    bench: NoiseBench,
     searcher: Searcher,
     found: Found,
     agreement: Agreement | None,
@@ -171,28 +170,28 @@ def _timed(
     table = open_table(draft.options.target)
     latency = None
     if table is not None and table.measurable:
-        latency = _time(trial, found, table)
+        latency = _time(bench, found, table)
         if limits is not None and found.mix.named(*SMALLER) and latency.bundle_ms > WORTH * latency.fp32_ms:
             found = searcher.measured(found.mix, limits)  # fewer bits save bytes, not time
-            agreement = _agreement(draft, trial, found)
-            latency = _time(trial, found, table)
+            agreement = _agreement(draft, bench, found)
+            latency = _time(bench, found, table)
         if limits is not None and found.mix.named("int8") and latency.bundle_ms > WORTH * latency.fp32_ms:
             slow = latency.bundle_ms / latency.fp32_ms
             found = searcher.measured(searcher.all_float(), limits)
-            agreement = _agreement(draft, trial, found)
-            latency = _time(trial, found, table)
+            agreement = _agreement(draft, bench, found)
+            latency = _time(bench, found, table)
             note += f"; int8 arithmetic took {slow:.2f}x FP32's time here, so only the weights are int8"
     if agreement is not None:
         note += f"; {agreement.measure} {agreement.value:.3f} on {agreement.images} held-back images"
     return Chosen(found, note, agreement, latency)
 
 
-def _agreement(draft: Draft, trial: Trial, found: Found) -> Agreement | None:
-    return agreement_of(draft, trial.write(trial.model(found.mix), "found")) if draft.options.effort != "fast" else None
+def _agreement(draft: Draft, bench: NoiseBench, found: Found) -> Agreement | None:
+    return agreement_of(draft, bench.write(bench.model(found.mix), "found")) if draft.options.effort != "fast" else None
 
 
-def _time(trial: Trial, found: Found, table: LatencyTable) -> Latency:
-    reference = trial.write(trial.slim, "reference")
-    other = trial.write(trial.model(found.mix), "found")
-    fp32_ms, bundle_ms = measure_pair(table, reference, other, trial.samples[0], trial.heavy)
+def _time(bench: NoiseBench, found: Found, table: LatencyTable) -> Latency:
+    reference = bench.write(bench.slim, "reference")
+    other = bench.write(bench.model(found.mix), "found")
+    fp32_ms, bundle_ms = measure_pair(table, reference, other, bench.samples[0], bench.heavy)
     return Latency(table.machine, table.threads, fp32_ms, bundle_ms)

@@ -10,13 +10,14 @@ Weights of layers that compute in floats are stored as int8 too, but for the one
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_export.quant.int8 import int8_weights_able
 from edge_export.quant.noise import decibels
+from edge_export.quant.noise_bench import NoiseBench
 from edge_export.quant.schemes import SCHEMES, Scheme
-from edge_export.quant.trial import Trial
 from edge_export.search.problem import SearchSpace
 from edge_export.search.sensitivity import Sensitivity
 from edge_export.state import Mix
@@ -53,17 +54,18 @@ class Found:
 
 
 class Searcher:
-    """Searches one trial's graph. `kept` are nodes that must be FP16; `sizes` the elements of each node's weights."""
+    """Searches one bench's graph. `kept` are nodes that must be FP16."""
 
     def __init__(
         self,
-        trial: Trial,
+        bench: NoiseBench,
         space: SearchSpace | None,
         sensitivities: Sequence[Sensitivity],
         kept: frozenset[str],
-        sizes: Mapping[str, int],
     ) -> None:
-        self._trial, self._space, self._kept, self._sizes = trial, space, kept, sizes
+        self._bench, self._space, self._kept = bench, space, kept
+        weights = bench.graph.weights
+        self._sizes = {item.name: math.prod(weights[item.weight].dims) for item in bench.able}  # elements
         self._by_name = {one.item.name: one for one in sensitivities}
         self._tried: dict[Mix, float] = {}
 
@@ -124,12 +126,12 @@ class Searcher:
     def _stored(self, mix: Mix, half: frozenset[str]) -> Mix:
         """Return the mix with weights of float nodes as FP16 (`half`), and as int8 where that makes them smaller."""
         others = mix.named("int8") | half
-        stored = [item.name for item in self._trial.able if int8_weights_able(self._trial.graph, item)]
+        stored = [item.name for item in self._bench.able if int8_weights_able(self._bench.graph, item)]
         return _integers(mix).given("fp16", half).given("int8-weights", (name for name in stored if name not in others))
 
     def _found(self, mix: Mix) -> Found:
         if mix not in self._tried:
-            self._tried[mix] = decibels(self._trial.worst(mix))
+            self._tried[mix] = decibels(self._bench.worst(mix))
         return Found(mix, self._tried[mix])
 
     def shrink(self, found: Found, limits: Limits) -> Found:
@@ -143,8 +145,8 @@ class Searcher:
 
     def _shrunk(self, found: Found, limits: Limits, scheme: Scheme) -> Found:
         stored = found.mix.named("int8-weights")
-        able = [item.name for item in self._trial.able if item.name in stored and scheme.able(self._trial.graph, item)]
-        alone = {name: self._trial.worst(Mix.of(scheme.name, [name])) for name in able}
+        able = [item.name for item in self._bench.able if item.name in stored and scheme.able(self._bench.graph, item)]
+        alone = {name: self._bench.worst(Mix.of(scheme.name, [name])) for name in able}
         able.sort(key=lambda name: (alone[name] / self._sizes[name], name))
         room = 10 ** (-limits.target_db / 10) - 10 ** (-found.level / 10)
         count = sum(1 for total in itertools.accumulate(alone[name] for name in able) if total <= room)
@@ -202,7 +204,7 @@ class Searcher:
 
     def all_int8(self) -> Mix:
         """Return the mix in which everything computes in integers but what must not."""
-        return Mix.of("int8", (item.name for item in self._trial.able if item.name not in self._kept))
+        return Mix.of("int8", (item.name for item in self._bench.able if item.name not in self._kept))
 
 
 def _integers(mix: Mix) -> Mix:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_export.quant.noise import decibels
+from edge_export.quant.noise_bench import NoiseBench
 from edge_export.quant.select import Compute
-from edge_export.quant.trial import Trial
 from edge_export.state import Mix
 
 __all__ = ["Sensitivity", "measure_sensitivities"]
@@ -38,14 +38,14 @@ class Sensitivity:
 
 
 def measure_sensitivities(
-    trial: Trial, items: Sequence[Compute], every: int, weights: bool, advance: Callable[[], None]
+    bench: NoiseBench, items: Sequence[Compute], every: int, weights: bool, advance: Callable[[], None]
 ) -> list[Sensitivity]:
-    """Try every node of `items` alone, over each `every`-th sample of the trial; `weights` False takes rounded weights
+    """Try every node of `items` alone, over each `every`-th sample of the bench; `weights` False takes rounded weights
     to be harmless.
     """
     found = []
     for item in items:
-        rounding = trial.noise(Mix.of("int8-weights", [item.name]), every) if weights else {}
-        found.append(Sensitivity(item, trial.noise(Mix.of("int8", [item.name]), every), rounding))
+        rounding = bench.noise(Mix.of("int8-weights", [item.name]), every) if weights else {}
+        found.append(Sensitivity(item, bench.noise(Mix.of("int8", [item.name]), every), rounding))
         advance()
     return found

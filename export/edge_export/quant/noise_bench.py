@@ -1,4 +1,4 @@
-"""Try a precision mix on real samples."""
+"""Measure the noise that a mix of precisions makes on real samples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edge_export.run import open_session, run, run_each
 from edge_export.state import Draft, Feeds, Mix
 from edge_runtime.bundle.postprocess_spec import Raw
 
-__all__ = ["Trial"]
+__all__ = ["NoiseBench"]
 
 
-class Trial(Workbench):
+class NoiseBench(Workbench):
     """Holds the FP32 answers to a few samples and measures how far a mix of precisions is from them."""
 
     def __init__(self, draft: Draft, samples: int) -> None:
@@ -22,11 +22,11 @@ class Trial(Workbench):
         self.heavy = is_heavy(draft.model)
         self._expected = run_each(draft.reference, self.samples)
 
-    def __enter__(self) -> Trial:
+    def __enter__(self) -> NoiseBench:
         return self
 
     def noise(self, mix: Mix, every: int = 1) -> dict[str, float]:
-        """Return noise / signal by part of the outputs for a mix, over each `every`-th sample of the trial."""
+        """Return noise / signal by part of the outputs for a mix, over each `every`-th sample."""
         session = open_session(self.write(self.model(mix)), lean=self.heavy)
         meter = NoiseMeter(self._postprocess)
         for sample, expected in zip(self.samples[::every], self._expected[::every], strict=True):
