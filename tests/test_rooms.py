@@ -17,7 +17,7 @@ RUNTIME = (
 )  # fmt: skip
 EXPORT = (
     "__init__", "graph", "state", "run", "probe", "text", "paths", "memory", "model", "evaluate", "quant", "search",
-    "blocks", "certificate", "cleanups", "passes", "pipeline", "cli", "qat",
+    "blocks", "certificate", "cleanups", "passes", "pipeline", "cli", "qat", "__main__",
 )  # fmt: skip
 ORDERS = {"runtime/edge_runtime": RUNTIME, "export/edge_export": EXPORT}
 MOST_ROOMS = 20
