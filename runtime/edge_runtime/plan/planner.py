@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from edge_runtime.bundle.manifest import Manifest
@@ -23,7 +24,7 @@ __all__ = ["plan"]
 
 # Plans whose latencies differ by less are equally fast: the one that takes less memory is better.
 _SAME = 1.01
-# Without a limit, blocks have to be faster than the whole graph by this to be worth it.
+# Blocks have to be faster than the whole graph by this, which is more than measurements differ by, to be worth it.
 _CLEARLY = 1.03
 
 
@@ -70,8 +71,14 @@ class _Choice:
         whole, block = self._fastest(self._whole), self._fastest(self._blocks)
         if whole is None or block is None:
             return whole or block
-        margin = _CLEARLY if self.task.limit.process_bytes is None else 1.0
-        return whole if whole.latency_ms <= margin * block.latency_ms else block
+        if whole.latency_ms > _CLEARLY * block.latency_ms:
+            return block
+        # The two are one figure, measured twice: with the better one, a larger limit never promises less.
+        return replace(
+            whole,
+            latency_ms=min(whole.latency_ms, block.latency_ms),
+            compute_ms=min(whole.compute_ms, block.latency_ms),
+        )
 
     @property
     def least(self) -> int:

@@ -25,8 +25,8 @@ __all__ = ["make_plan"]
 # with half of one more than there is now.
 _STEP = 1 << 20
 _KEPT_PLANS = 16
-# Of the plan's file; another number leaves every older plan unread.
-_VERSION = 2
+# Of the plan's file and of how the planner decides; another number leaves every older plan unread.
+_VERSION = 3
 
 
 def make_plan(

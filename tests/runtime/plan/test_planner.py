@@ -124,9 +124,11 @@ def test_the_message_names_the_smallest_limit_rounded_up_and_what_the_batch_need
     assert planned(case, round(named * 1e6), 4).batch == 1
 
 
-def one_block(whole_ms: float, block_ms: float) -> Case:
-    """One block that is only resident, and the whole graph beside it."""
-    forms = [make_form("resident", 4_000_000, block_ms, 0.0, (1,))]
+def one_block(whole_ms: float, resident_ms: float, streamed_ms: float | None = None) -> Case:
+    """One block that is resident, or streamed with nothing to wait for, and the whole graph beside it."""
+    forms = [make_form("resident", 4_000_000, resident_ms, 0.0, (1,))]
+    if streamed_ms is not None:
+        forms.append(make_form("streamed", 0, streamed_ms, 0.0, (1,)))
     values = (
         ValueMeasurement("image", "float32", (1, 3, 32, 32), 0),
         ValueMeasurement("scores", "float32", (1, 3), 0),
@@ -137,13 +139,29 @@ def one_block(whole_ms: float, block_ms: float) -> Case:
 
 
 @pytest.mark.parametrize(
-    ("whole_ms", "limit", "is_whole"),
-    [(10.0, None, True), (10.2, None, True), (10.4, None, False), (10.0, 10**9, True), (10.2, 10**9, False)],
+    ("streamed_ms", "is_whole", "latency_ms"), [(10.0, True, 10.0), (9.8, True, 9.8), (9.6, False, 9.6)]
 )
-def test_the_whole_graph_is_one_session_unless_blocks_are_faster(
-    whole_ms: float, limit: int | None, is_whole: bool
+@pytest.mark.parametrize("limit", [None, 10**9])
+def test_the_whole_graph_is_one_session_unless_blocks_are_clearly_faster(
+    streamed_ms: float, is_whole: bool, latency_ms: float, limit: int | None
 ) -> None:
-    assert planned(one_block(whole_ms, 10.0), limit).whole is is_whole
+    found = planned(one_block(10.0, 10.0, streamed_ms), limit)
+    assert found.whole is is_whole
+    assert found.latency_ms == pytest.approx(latency_ms)
+
+
+@pytest.mark.parametrize("limit", [None, 10**9])
+def test_a_whole_graph_that_a_busy_machine_measured_slow_is_still_one_session(limit: int | None) -> None:
+    found = planned(one_block(40.0, 10.0, 40.0), limit)
+    assert found.whole
+    assert found.latency_ms == 10.0
+
+
+def test_a_limit_that_the_whole_graph_does_not_fit_has_blocks() -> None:
+    case = one_block(10.0, 10.0, 20.0)
+    least = planned(case, None).peak_bytes
+    assert planned(case, least).whole
+    assert not planned(case, least - 1).whole
 
 
 def test_the_whole_graph_counts_its_inputs_and_outputs() -> None:
