@@ -99,7 +99,7 @@ def _added_bytes(sequence: Sequence, sizes: Mapping[str, int]) -> list[int]:
     return added
 
 
-def _cost(sequence: Sequence, position: int, crossing: set[str], facts: Mapping[str, ValueFact]) -> float:
+def _cost(sequence: Sequence, position: int, crossing: Collection[str], facts: Mapping[str, ValueFact]) -> float:
     """Return the bytes that cross, times ten where a fusion would be split; infinite for values that cannot cross."""
     if any(name not in facts for name in crossing):
         return float("inf")

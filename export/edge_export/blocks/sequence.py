@@ -7,6 +7,7 @@ tensor, a quarter of the bytes, and each block holds the whole DQ -> op -> Q gro
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from functools import cached_property
 import onnx
 
 from edge_export.graph import Graph
+from edge_export.graph.alive import alive_behind
 from edge_export.state import Cut
 
 __all__ = ["Sequence", "make_sequence"]
@@ -94,13 +96,11 @@ class Sequence:
         inputs = sorted(needed - made - self.weights, key=self._order)
         return Cut(tuple(nodes), tuple(inputs), tuple(outputs))
 
-    def crossings(self) -> Iterator[set[str]]:
+    def crossings(self) -> Iterator[frozenset[str]]:
         """Yield, for each main position, the values that a cut before it makes cross from block to block."""
-        live: set[str] = set()
-        for position, node in enumerate(self.main):
-            yield {name for name in live if self.readers_at[name][-1] >= position}
-            live = {name for name in live if self.readers_at[name][-1] > position}
-            live |= {name for name in node.output if name and name in self.readers_at}
+        last = {name: places[-1] for name, places in self.readers_at.items()}
+        nothing: frozenset[str] = frozenset()
+        return itertools.islice(itertools.chain([nothing], alive_behind(self.main, last)), len(self.main))
 
     def _belongs(self, name: str, start: int, stop: int) -> bool:
         """Tell whether the block start..stop gives the graph output `name`."""

@@ -20,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_export.graph import Graph, copy_without_weights
+from edge_export.graph.alive import alive_behind
 from edge_export.run import open_session, run
 from edge_export.state import Feeds
 
@@ -197,14 +198,10 @@ def _crossing_bytes(
     nodes: Sequence[onnx.NodeProto], last: dict[str, int], wanted: Collection[str], sizes: dict[str, int]
 ) -> list[int | None]:
     """Per place behind a node: bytes of unwanted values that cross it; None where a value has no tensor type."""
-    found: list[int | None] = []
-    alive: dict[str, int] = {}  # crossing value made by a node -> its last reader
-    for index, node in enumerate(nodes):
-        alive.update({name: last[name] for name in node.output if name and last.get(name, -1) > index})
-        alive = {name: reader for name, reader in alive.items() if reader > index}
-        known = all(name in sizes for name in alive)
-        found.append(sum(sizes[name] for name in alive if name not in wanted) if known else None)
-    return found
+    return [
+        sum(sizes[name] for name in alive if name not in wanted) if all(name in sizes for name in alive) else None
+        for alive in alive_behind(nodes, last)
+    ]
 
 
 def _tensor_types(model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
