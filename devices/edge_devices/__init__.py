@@ -4,7 +4,7 @@ from edge_devices.bandwidth import read_speed
 from edge_devices.cores import usable_cores
 from edge_devices.cpu import processor_name, saturates_int8, wants_signed
 from edge_devices.detection import Detection, choose, detect
-from edge_devices.isa import cannot_run, imports_safely, installed_onnxruntime, is_known_safe, this_processor
+from edge_devices.isa import cannot_run, doubt, imports_safely, installed_onnxruntime, this_processor
 from edge_devices.machine import Core, Machine, Storage, Trip, Zone
 from edge_devices.memory import available_memory
 from edge_devices.probe import look
@@ -30,9 +30,9 @@ __all__ = [
     "choose",
     "config_folder",
     "detect",
+    "doubt",
     "imports_safely",
     "installed_onnxruntime",
-    "is_known_safe",
     "known_profiles",
     "look",
     "processor_name",

@@ -16,7 +16,7 @@ from typing import Any
 from edge_devices.bandwidth import brief_speed
 from edge_devices.commands import ask
 from edge_devices.detection import VARIABLE, Detection, choose
-from edge_devices.isa import cannot_run, installed_onnxruntime, is_known_safe
+from edge_devices.isa import cannot_run, doubt, installed_onnxruntime
 from edge_devices.machine import Core, Machine, Zone
 from edge_devices.probe import look_at
 from edge_devices.profile_toml import ProfileError
@@ -138,8 +138,8 @@ def _onnxruntime(machine: Machine) -> str:
     version = installed_onnxruntime()
     if version is None:
         return "not installed"
-    known = "known to run" if is_known_safe(machine, version) else "not known to run on such a processor: to be tried"
-    return cannot_run(machine, version) or f"{version}, {known}"
+    why = doubt(machine, version)
+    return cannot_run(machine, version) or (f"{version}, to be tried: {why}" if why else version)
 
 
 def _plain(found: Detection) -> dict[str, Any]:

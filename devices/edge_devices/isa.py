@@ -23,7 +23,7 @@ from edge_devices.machine import Machine
 from edge_devices.probe import processor
 from edge_devices.tree import Tree
 
-__all__ = ["cannot_run", "imports_safely", "installed_onnxruntime", "is_known_safe", "this_processor"]
+__all__ = ["cannot_run", "doubt", "imports_safely", "installed_onnxruntime", "this_processor"]
 
 # The names that onnxruntime is installed by, as its folder of metadata says them: "onnxruntime_gpu-1.23.0.dist-info".
 # Others that begin like it (onnxruntime_extensions, onnxruntime_genai) are other packages.
@@ -52,10 +52,12 @@ _CRASHES = (
 )
 # What ran on all four cores above: plain ARMv8.0 is enough. Before 1.27 the wheels write past a list and are aborted
 # where a processor's number is not less than how many are on (#24092, #24221, #25103; 1.20.1 to 1.26.0 seen here), and
-# 1.22.0 was aborted on a Raspberry Pi Zero 2 W for a reason that nobody found (#25290, #25472).
+# 1.22.0 was aborted on a Raspberry Pi Zero 2 W for a reason that nobody found (#25290, #25472). A newer one is in doubt
+# until it ran here: one release for ARM was killed on most of its boards.
 _SAFE_ARM: tuple[Version, Version] = ((1, 27, 0), (1, 31, 1))
-# 1.31.1's library loads as a first 64-bit AMD; numpy 2.4 beside it wants x86-64-v2, which these two stand for.
-_SAFE_X86, _X86_NEEDS = ((1, 20, 0), (1, 31, 1)), ("sse4_2", "ssse3")
+# On x86-64 none was ever reported to be killed, whichever release: 1.31.1's library loads as a first 64-bit AMD. But
+# numpy 2.4 beside it wants x86-64-v2, which these two stand for.
+_X86_NEEDS = ("sse4_2", "ssse3")
 
 
 def installed_onnxruntime() -> str | None:
@@ -76,7 +78,7 @@ def installed_onnxruntime() -> str | None:
 
 
 def this_processor(root: Path = Path("/")) -> Machine:
-    """Return what `cannot_run` and `is_known_safe` want to know of this machine: it takes a millisecond."""
+    """Return what `cannot_run` and `doubt` want to know of this machine: it takes a millisecond."""
     return processor(Tree(root))
 
 
@@ -94,20 +96,32 @@ def cannot_run(machine: Machine, onnxruntime_version: str) -> str | None:
     return None
 
 
-def is_known_safe(machine: Machine, onnxruntime_version: str) -> bool:
-    """Tell whether this onnxruntime is known to import on such a machine; if not, `imports_safely` can try."""
+def doubt(machine: Machine, onnxruntime_version: str) -> str | None:
+    """Return why it is in doubt that this onnxruntime imports on such a machine, as words; None where nothing says so.
+
+    Where it is in doubt, `imports_safely` can try.
+    """
     version = _parsed(onnxruntime_version)
-    if version is None or not machine.isa or cannot_run(machine, onnxruntime_version):
-        return False
+    if version is None:
+        return "a version that nobody knows"
+    if not machine.isa:
+        return "nothing tells what this processor has"
     if machine.architecture == "x86_64":
-        return _SAFE_X86[0] <= version <= _SAFE_X86[1] and machine.isa.issuperset(_X86_NEEDS)
-    if machine.architecture == "aarch64":
-        # An emulator may show its host's processors: then no core has a kind, and onnxruntime is misled as well (1.28.0
-        # to 1.31.1 under qemu-user end with SIGSEGV on an x86 host's /proc/cpuinfo, and run with a board's own).
-        plain = bool(machine.cores) and all(core.kind for core in machine.cores)
-        gapless = bool(machine.online) and max(machine.online) < len(machine.online)
-        return _SAFE_ARM[0] <= version <= _SAFE_ARM[1] and plain and gapless
-    return False
+        missing = [name for name in _X86_NEEDS if name not in machine.isa]
+        return f"this processor has no {missing[0]}" if missing else None
+    if machine.architecture != "aarch64":
+        return f"there are no releases for {machine.architecture}"
+    # An emulator may show its host's processors: then no core has a kind, and onnxruntime is misled as well (1.28.0 to
+    # 1.31.1 under qemu-user end with SIGSEGV on an x86 host's /proc/cpuinfo, and run with a board's own).
+    if not machine.cores or not all(core.kind for core in machine.cores):
+        return "this processor says of its cores what no ARM core is"
+    if not machine.online or max(machine.online) >= len(machine.online):
+        return "some cores are off, which releases have stumbled over"
+    if version < _SAFE_ARM[0]:
+        return "releases before 1.27 have crashed on ARM boards"
+    if version > _SAFE_ARM[1]:
+        return "newer than what was seen to run on ARM, where one release was killed on most boards"
+    return None
 
 
 def imports_safely(seconds: float = _SECONDS) -> str | None:

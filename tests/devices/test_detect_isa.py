@@ -3,16 +3,18 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import edge_devices.__main__ as edge_devices_main
 from edge_devices import (
     Core,
     Machine,
     cannot_run,
+    doubt,
     imports_safely,
     installed_onnxruntime,
-    is_known_safe,
     isa,
     this_processor,
 )
@@ -54,29 +56,34 @@ def test_what_is_not_known_to_crash_is_not_refused(machine, version):
 
 
 @pytest.mark.parametrize("version", ["1.27.0", "1.28.0", "1.31.1"])
-def test_what_ran_on_such_cores_is_known_to(version):
-    assert is_known_safe(arm(), version)
-    assert is_known_safe(arm(NEWER, "cortex-a76"), version)
-    assert is_known_safe(X86, version)
+def test_what_ran_on_such_cores_is_not_in_doubt(version):
+    assert doubt(arm(), version) is None
+    assert doubt(arm(NEWER, "cortex-a76"), version) is None
+
+
+@pytest.mark.parametrize("version", ["1.20.0", "1.31.1", "1.32.0", "2.0.0"])
+def test_on_x86_no_release_is_in_doubt_however_new(version):
+    assert doubt(X86, version) is None
 
 
 @pytest.mark.parametrize(
-    ("machine", "version"),
+    ("machine", "version", "why"),
     [
-        (arm(), "1.21.0"),
-        (arm(), "1.26.0"),
-        (arm(), "1.99.0"),
-        (arm(), "of today"),
-        (arm(online=(0, 3)), "1.31.1"),  # two cores are off
-        (arm(kind=""), "1.31.1"),
-        (Machine("aarch64"), "1.31.1"),
-        (Machine("x86_64", isa=frozenset({"sse2"})), "1.31.1"),
-        (Machine("armv7l", isa=frozenset({"neon"})), "1.31.1"),
-        (X86, "2.0.0"),
+        (arm(), "1.21.0", "before 1.27"),
+        (arm(), "1.26.0", "before 1.27"),
+        (arm(), "1.99.0", "newer than what was seen"),
+        (arm(), "of today", "nobody knows"),
+        (X86, "nightly", "nobody knows"),
+        (arm(online=(0, 3)), "1.31.1", "cores are off"),
+        (arm(kind=""), "1.31.1", "no ARM core"),
+        (Machine("aarch64"), "1.31.1", "nothing tells"),
+        (Machine("x86_64"), "1.32.0", "nothing tells"),
+        (Machine("x86_64", isa=frozenset({"sse2"})), "1.31.1", "no sse4_2"),
+        (Machine("armv7l", isa=frozenset({"neon"})), "1.31.1", "no releases for armv7l"),
     ],
 )
-def test_the_rest_is_to_be_tried(machine, version):
-    assert not is_known_safe(machine, version)
+def test_where_there_is_a_reason_for_doubt_it_is_said(machine, version, why):
+    assert why in doubt(machine, version)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +169,18 @@ def test_the_child_really_imports_and_its_death_is_seen(tmp_path, monkeypatch):
     assert "does not have" in imports_safely()
     assert os.environ.get("PYTHONPATH") != str(tmp_path)
     assert isa.installed_onnxruntime() is None
+
+
+@pytest.mark.parametrize(
+    ("board", "version", "said"),
+    [
+        ("intel-n100", "1.32.0", "onnxruntime      1.32.0\n"),
+        ("raspberry-pi-4b", "1.31.1", "onnxruntime      1.31.1\n"),
+        ("raspberry-pi-4b", "1.26.0", "onnxruntime      1.26.0, to be tried: releases before 1.27 have crashed on ARM"),
+        ("raspberry-pi-4b", "1.21.0", "would be killed on this one"),
+    ],
+)
+def test_the_command_says_to_be_tried_only_where_there_is_a_reason(monkeypatch, capsys, board, version, said):
+    monkeypatch.setattr(edge_devices_main, "installed_onnxruntime", lambda: version)
+    assert edge_devices_main.main(["--tree", str(Path(__file__).parent / f"boards/{board}.txt")]) == 0
+    assert said in capsys.readouterr().out

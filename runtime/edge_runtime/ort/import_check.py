@@ -12,7 +12,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from edge_devices import Machine, cannot_run, imports_safely, installed_onnxruntime, is_known_safe, this_processor
+from edge_devices import Machine, cannot_run, doubt, imports_safely, installed_onnxruntime, this_processor
 from edge_runtime.errors import DependencyError, EdgelineError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.folders import cache_root
@@ -28,7 +28,7 @@ def check_import() -> None:
     machine = this_processor()
     reason = cannot_run(machine, version)
     # Elsewhere than on Linux nothing tells what the processor has.
-    if reason is None and sys.platform == "linux" and not is_known_safe(machine, version):
+    if reason is None and sys.platform == "linux" and doubt(machine, version):
         reason = _tried(machine, version)
     if reason is not None:
         raise DependencyError(reason)
