@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import packed_session
 from edge_runtime.ort.process import run_named, share_arena
@@ -23,14 +23,14 @@ __all__ = ["WholeRunner"]
 class WholeRunner(AtOnce):
     """Runs a prepared whole graph, `plan.micro_batch` images at a time. Not safe for several threads at once."""
 
-    def __init__(self, plan: Plan, manifest: Manifest, graph: Path, threads: int) -> None:
+    def __init__(self, plan: Plan, facts: ModelFacts, graph: Path, threads: int) -> None:
         """Raises ModelError for a graph that does not load."""
         self.plan = plan
         self.providers: tuple[str, ...] = (CPU,)
         share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
         self._session: Any = packed_session(graph, threads)
-        self._outputs = [spec.name for spec in manifest.outputs]
-        self._free_batch = manifest.batch is None
+        self._outputs = [spec.name for spec in facts.outputs]
+        self._free_batch = facts.batch is None
 
     def run(self, feeds: Arrays) -> Tensors:
         """Run named inputs; larger batches than planned go through in parts. Raises EngineError."""

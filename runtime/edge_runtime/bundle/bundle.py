@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle.external_data import check_external_data
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.seal import sealed
 from edge_runtime.bundle.versions import check_needs, check_schema, is_newer, name_ignored
@@ -192,10 +193,10 @@ def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
             )
 
 
-def _check_tensors(manifest: Manifest, folder: Path) -> None:
+def _check_tensors(facts: ModelFacts, folder: Path) -> None:
     """Check the inputs and outputs: known types, sizes that can be allocated, an input that fits the pre-processing."""
     where = folder / MANIFEST
-    for spec in (*manifest.inputs, *manifest.outputs):
+    for spec in (*facts.inputs, *facts.outputs):
         sizes = [dim for dim in spec.shape if isinstance(dim, int)]
         if any(not 1 <= size <= _MAX_DIMENSION for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
             raise BundleError(
@@ -204,14 +205,14 @@ def _check_tensors(manifest: Manifest, folder: Path) -> None:
             )
         if spec.dtype not in _DTYPES:
             raise BundleError(f"{where}: {spec.name!r} has the type {spec.dtype!r}, known are {', '.join(_DTYPES)}")
-    if manifest.preprocess is None or not manifest.inputs or not manifest.inputs[0].shape:
+    if facts.preprocess is None or not facts.inputs or not facts.inputs[0].shape:
         return
-    made: tuple[int, ...] = manifest.preprocess.shape
-    wanted = manifest.inputs[0].shape[1:]
+    made: tuple[int, ...] = facts.preprocess.shape
+    wanted = facts.inputs[0].shape[1:]
     if len(wanted) != 3 or any(isinstance(dim, int) and dim != size for dim, size in zip(wanted, made, strict=True)):
         raise BundleError(
-            f"{where}: the pre-processing makes images {list(made)}, the input {manifest.inputs[0].name!r} takes "
-            f"{list(manifest.inputs[0].shape)}; {_ADVICE}"
+            f"{where}: the pre-processing makes images {list(made)}, the input {facts.inputs[0].name!r} takes "
+            f"{list(facts.inputs[0].shape)}; {_ADVICE}"
         )
 
 
