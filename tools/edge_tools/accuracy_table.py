@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from edge_export.evaluate.data import open_labelled
-from edge_export.evaluate.evaluate import Options, Progress, compare, measuring_settings
+from edge_export.evaluate.scores import Advance, Options, compare, measuring_settings
 from edge_export.pipeline import export_bundle
 from edge_export.state import Comparison, ExportOptions, FactFlags, Score
 from edge_runtime.bundle.bundle import read_bundle
@@ -88,7 +88,7 @@ def measure_model(model: Path, known: KnownModel, data: Path, samples: int, prog
     return line_of(name, draft.comparison, manifest.model.precision)
 
 
-def measure_sample(source: Path, bundle: Path, data: Path, limit: int, progress: Progress) -> Line:
+def measure_sample(source: Path, bundle: Path, data: Path, limit: int, progress: Advance) -> Line:
     """Compare the shipped bundle with the ONNX file that it was made from, on DeepPCB's real boards."""
     opened = read_bundle(bundle)
     if opened.manifest.model.sha256 != sha256_file(source):

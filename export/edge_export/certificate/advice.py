@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from edge_export.certificate.figures import lost_metrics
 from edge_export.certificate.words import machine, percent, plural, ratio
 from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
+from edge_export.evaluate.metrics.wilson import highest_share
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.schemes import is_narrow
 from edge_export.quant.select import COMPUTE_OPS
@@ -22,7 +23,6 @@ WIDE = 0.05
 FEW_CALIBRATION = 64
 _NAMED_LAYERS = 3
 _EVEN = 0.98  # of FP32's time: what is nearer to it than this is not faster
-_NORMAL = 1.959964  # 97.5 % of the normal distribution lie below
 
 
 def advise(draft: Draft) -> tuple[str, ...]:
@@ -39,15 +39,13 @@ def advise(draft: Draft) -> tuple[str, ...]:
 def most_changed(changed: int, images: int) -> float:
     """Return the share of all images that may change, at 95 % confidence, when `changed` of `images` did.
 
-    None changed: exact, 1 - 0.05^(1/n). Else the upper end of Wilson's interval (E. B. Wilson, 1927).
+    None changed: exact, 1 - 0.05^(1/n). Else the upper end of Wilson's interval.
     """
     if images < 1:
         return 1.0
     if changed == 0:
         return 1.0 - math.pow(0.05, 1.0 / images)
-    share, square = changed / images, _NORMAL**2
-    spread = _NORMAL * math.sqrt(share * (1 - share) / images + square / (4 * images**2))
-    return min(1.0, (share + square / (2 * images) + spread) / (1 + square / images))
+    return highest_share(changed, images)
 
 
 def _is_int8(draft: Draft) -> bool:

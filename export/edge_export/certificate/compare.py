@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.certificate.record import part_bytes, precision_counts
+from edge_export.certificate.outcome import part_bytes, precision_counts
 from edge_export.evaluate.metrics.fidelity import signal_noise
 from edge_export.run import open_session, run
 from edge_export.text import printable
@@ -25,7 +25,7 @@ from edge_runtime.errors import BundleError, EdgelineError
 from edge_runtime.files.schema import SchemaError, from_json, to_json
 from edge_runtime.verify.golden import load_golden, read_golden
 
-__all__ = ["Answer", "Comparison", "Layer", "Side", "compare_bundles", "is_bundle", "open_side", "stages_of"]
+__all__ = ["Answer", "BundleComparison", "Layer", "Side", "compare_bundles", "is_bundle", "open_side", "stages_of"]
 
 # Equal tensors have no noise; a figure must be finite to be written as JSON.
 SAME_DB = 200.0
@@ -70,7 +70,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BundleComparison:
     """Both sides and what differs; `remarks` say what could not be compared, and why."""
 
     old: Side
@@ -137,7 +137,7 @@ def open_side(path: Path) -> Side:
         return Side(path, name, manifest, _sizes(path, manifest), printable(str(error)))
 
 
-def compare_bundles(old: Side, new: Side) -> Comparison:
+def compare_bundles(old: Side, new: Side) -> BundleComparison:
     """Compare two opened bundles; nothing is written."""
     remarks = [f"{side.name} is damaged: {side.damage}" for side in (old, new) if side.damage]
     if old.manifest.model.sha256 != new.manifest.model.sha256:
@@ -154,7 +154,7 @@ def compare_bundles(old: Side, new: Side) -> Comparison:
             answers = tuple(_answers(old, new))
         except EdgelineError as error:
             remarks.append(f"answers were not compared: {error}")
-    return Comparison(old, new, tuple(_layers(old.manifest, new.manifest)), answers, tuple(remarks))
+    return BundleComparison(old, new, tuple(_layers(old.manifest, new.manifest)), answers, tuple(remarks))
 
 
 def _manifest_alone(path: Path, refusal: BundleError) -> Manifest:

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge_export.certificate.compare import SAME_DB, Comparison, Side, stages_of
-from edge_export.certificate.record import precision_counts
+from edge_export.certificate.compare import SAME_DB, BundleComparison, Side, stages_of
+from edge_export.certificate.outcome import precision_counts
 from edge_export.certificate.words import decibel, machine, milliseconds, percent, plural, ratio, score, signed
 from edge_export.text import printable
 from edge_runtime.bundle.manifest import Accuracy, Stage
@@ -17,7 +17,7 @@ __all__ = ["print_comparison"]
 _MOST_LAYERS = 12
 
 
-def print_comparison(found: Comparison, console: Console) -> None:
+def print_comparison(found: BundleComparison, console: Console) -> None:
     """Print both bundles side by side."""
     if found.equal:
         console.print(
@@ -31,7 +31,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         console.print(f"- {printable(remark)}", highlight=False, markup=False, style="bold yellow")
 
 
-def _overview(found: Comparison) -> Table:
+def _overview(found: BundleComparison) -> Table:
     table = _table(found, "", "Two bundles")
     for title, old, new in zip(_TITLES, _facts(found.old), _facts(found.new), strict=True):
         if old or new:
@@ -76,7 +76,7 @@ def _facts(side: Side) -> tuple[str, ...]:
     )
 
 
-def _sizes(found: Comparison) -> Table:
+def _sizes(found: BundleComparison) -> Table:
     table = _table(found, "bytes", "Sizes", "new / old", numbers=(1, 2, 3))
     for part in dict.fromkeys((*found.new.parts, *found.old.parts)):
         _size_row(table, part, found.old.parts.get(part, 0), found.new.parts.get(part, 0))
@@ -89,7 +89,7 @@ def _size_row(table: Table, part: str, old: int, new: int) -> None:
     table.add_row(part, f"{old:,}", f"{new:,}", ratio(new / old) if old else "-")
 
 
-def _accuracy(found: Comparison) -> Table | None:
+def _accuracy(found: BundleComparison) -> Table | None:
     rows = found.accuracy()
     if not rows:
         return None
@@ -104,7 +104,7 @@ def _figure(metric: str, row: Accuracy | None) -> str:
     return "-" if row is None else score(metric, row.bundle)
 
 
-def _stages(found: Comparison) -> Table | None:
+def _stages(found: BundleComparison) -> Table | None:
     old, new = stages_of(found.old.manifest), stages_of(found.new.manifest)
     if not old and not new:
         return None
@@ -125,7 +125,7 @@ def _stage(stage: Stage | None) -> str:
     return ", ".join(parts) or "kept"
 
 
-def _layers(found: Comparison) -> Table | None:
+def _layers(found: BundleComparison) -> Table | None:
     if not found.layers:
         return None
     title = f"Precision: {plural(len(found.layers), 'layer')} changed"
@@ -137,7 +137,7 @@ def _layers(found: Comparison) -> Table | None:
     return table
 
 
-def _answers(found: Comparison) -> Table | None:
+def _answers(found: BundleComparison) -> Table | None:
     if not found.answers:
         return None
     title = "The new bundle's answers against the old one's, on its golden inputs"
@@ -150,7 +150,7 @@ def _answers(found: Comparison) -> Table | None:
     return table
 
 
-def _table(found: Comparison, first: str, title: str, *more: str, numbers: tuple[int, ...] = ()) -> Table:
+def _table(found: BundleComparison, first: str, title: str, *more: str, numbers: tuple[int, ...] = ()) -> Table:
     names = (f"old: {found.old.name}", f"new: {found.new.name}")
     table = Table(first, *(_plain(name) for name in names), *more, title=title, title_justify="left")
     for index in numbers:

@@ -18,8 +18,8 @@ from edge_export.certificate.pictures import answer_jpeg
 from edge_export.certificate.words import percent
 from edge_export.evaluate.metrics.bootstrap import ones
 from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
-from edge_export.evaluate.metrics.judges import boxes_of
 from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
+from edge_export.evaluate.metrics.tallies import boxes_of
 from edge_export.state import Flip, Flips
 from edge_export.text import printable
 from edge_runtime.bundle.facts import ModelFacts

@@ -1,6 +1,6 @@
 """report.html: the certificate as one page that needs no other file, no script and no network.
 
-The same record gives the same bytes. Whatever comes from a model, a label or a file name is escaped (markup.py), and
+The same outcome gives the same bytes. Whatever comes from a model, a label or a file name is escaped (markup.py), and
 the page's own policy forbids scripts and loads in any case.
 """
 
@@ -14,7 +14,7 @@ from edge_export.certificate.figures import final_agreement, reference_name
 from edge_export.certificate.headline import headline
 from edge_export.certificate.layers import precision_section
 from edge_export.certificate.markup import Markup, join, tag
-from edge_export.certificate.record import Record
+from edge_export.certificate.outcome import Outcome
 from edge_export.certificate.steps import bytes_section, stages_section
 from edge_export.certificate.words import milliseconds, percent, ratio
 from edge_runtime.bundle.manifest import Manifest
@@ -26,22 +26,22 @@ _FLAG = re.compile(r"((?<![\w-])--[a-z][a-z0-9-]*)")
 _WHOLE = {"class": "flag"}
 
 
-def render_page(record: Record) -> str:
+def render_page(outcome: Outcome) -> str:
     """Return the whole page."""
-    manifest = record.manifest
+    manifest = outcome.manifest
     title = f"{manifest.model.name}: what the export did"
     parts = (
         _header(manifest),
-        _verdict(record),
-        _tiles(record),
-        _list_section("Warnings", record.warnings),
+        _verdict(outcome),
+        _tiles(outcome),
+        _list_section("Warnings", outcome.warnings),
         _advice(manifest),
-        stages_section(record),
-        accuracy_section(record),
-        flips_section(record),
-        precision_section(record),
-        _pair(speed_section(record), bytes_section(record)),
-        _provenance(record),
+        stages_section(outcome),
+        accuracy_section(outcome),
+        flips_section(outcome),
+        precision_section(outcome),
+        _pair(speed_section(outcome), bytes_section(outcome)),
+        _provenance(outcome),
     )
     return document(title, join(parts))
 
@@ -52,8 +52,8 @@ def _header(manifest: Manifest) -> Markup:
     return tag("header", tag("h1", manifest.model.name), tag("p", words))
 
 
-def _verdict(record: Record) -> Markup:
-    said = headline(record)
+def _verdict(outcome: Outcome) -> Markup:
+    said = headline(outcome)
     parts = (
         tag("p", said.word, attributes={"class": "word"}),
         tag("p", said.sentence, attributes={"class": "sentence"}),
@@ -61,24 +61,24 @@ def _verdict(record: Record) -> Markup:
     return tag("div", *parts, attributes={"class": f"verdict {said.tone}"})
 
 
-def _tiles(record: Record) -> Markup:
-    model = record.manifest.model
-    sizes = f"{format_size(record.total_bytes)} of {format_size(model.fp32_bytes)}"
-    tiles = [tile("Size", ratio(record.size_ratio), sizes)]
-    certificate = record.manifest.certificate
-    if certificate and certificate.latency and record.time_ratio is not None:
+def _tiles(outcome: Outcome) -> Markup:
+    model = outcome.manifest.model
+    sizes = f"{format_size(outcome.total_bytes)} of {format_size(model.fp32_bytes)}"
+    tiles = [tile("Size", ratio(outcome.size_ratio), sizes)]
+    certificate = outcome.manifest.certificate
+    if certificate and certificate.latency and outcome.time_ratio is not None:
         latency = certificate.latency
         times = f"{milliseconds(latency.bundle_ms)} against {milliseconds(latency.fp32_ms)}"
-        tiles.append(tile("Time", ratio(record.time_ratio), times))
-    agreement, _, data = final_agreement(record.manifest)
+        tiles.append(tile("Time", ratio(outcome.time_ratio), times))
+    agreement, _, data = final_agreement(outcome.manifest)
     if agreement is not None:
-        tiles.append(tile(f"Agreement with {reference_name(record.manifest)}", percent(agreement), data))
-    if record.leading:
-        before, after, _ = record.leading
+        tiles.append(tile(f"Agreement with {reference_name(outcome.manifest)}", percent(agreement), data))
+    if outcome.leading:
+        before, after, _ = outcome.leading
         tiles.append(tile(after.metric, f"{after.value:.3f}", f"FP32 {before.value:.3f}, {after.images} images"))
-    if record.flips:
-        words = f"of {record.flips.images} images looked at"
-        tiles.append(tile("Changed answers", str(record.flips.changed), words))
+    if outcome.flips:
+        words = f"of {outcome.flips.images} images looked at"
+        tiles.append(tile("Changed answers", str(outcome.flips.changed), words))
     return tag("div", *tiles, attributes={"class": "tiles"})
 
 
@@ -107,8 +107,8 @@ def _advice(manifest: Manifest) -> Markup:
     return _list_section("What to try next", advice or ("Nothing: no measurement was found wanting.",))
 
 
-def _provenance(record: Record) -> Markup:
-    manifest = record.manifest
+def _provenance(outcome: Outcome) -> Markup:
+    manifest = outcome.manifest
     made, model, certificate = manifest.provenance, manifest.model, manifest.certificate
     rows = [
         ("Source", made.source),
@@ -127,5 +127,7 @@ def _provenance(record: Record) -> Markup:
         for title, value in rows
         if value
     ]
-    notes = (tag("h3", "Notes"), tag("ul", *(tag("li", _flags(note)) for note in record.notes))) if record.notes else ()
+    notes = (
+        (tag("h3", "Notes"), tag("ul", *(tag("li", _flags(note)) for note in outcome.notes))) if outcome.notes else ()
+    )
     return tag("section", tag("h2", "Where it comes from"), tag("dl", *items), *notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_export.evaluate.evaluate import measuring_settings
+from edge_export.evaluate.scores import measuring_settings
 from edge_export.run import ProtoSession, open_session
 from edge_export.state import Draft
 from edge_runtime.vision.runner import VisionRunner

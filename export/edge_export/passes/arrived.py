@@ -19,6 +19,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
+from edge_export.evaluate.metrics.wilson import highest_share
 from edge_export.graph import Graph
 from edge_export.graph.outside import tensor_array
 from edge_export.quant.arrived import arrived_quantized
@@ -77,16 +78,7 @@ def _unjudged(draft: Draft, reason: str) -> Draft:
 
 
 def _is_bad(levels: Mapping[str, float], same: list[bool]) -> bool:
-    return min(levels.values(), default=math.inf) < LEAST_DB or _at_most(same) < LEAST_AGREEMENT
-
-
-def _at_most(same: list[bool]) -> float:
-    """Return the upper end of Wilson's 95 % interval of a share (1 where nothing was seen)."""
-    if not same:
-        return 1.0
-    count, share, z = len(same), sum(same) / len(same), 1.96
-    middle = share + z * z / (2 * count)
-    return (middle + z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))) / (1 + z * z / count)
+    return min(levels.values(), default=math.inf) < LEAST_DB or highest_share(sum(same), len(same)) < LEAST_AGREEMENT
 
 
 @dataclass

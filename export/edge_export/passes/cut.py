@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_export.blocks.chain import ChainCheck
-from edge_export.blocks.places import choose_places, target_bytes, weight_sizes
+from edge_export.blocks.cut_points import choose_cut_points, target_bytes, weight_sizes
 from edge_export.blocks.sequence import Sequence, make_sequence
 from edge_export.run import value_facts
 from edge_export.state import Cut, Draft, Feeds, Progress, ValueFact
@@ -25,7 +25,7 @@ def cut_blocks(draft: Draft, progress: Progress) -> Draft:
     """Fill `cuts`, each with what enters and leaves it, and `values`, the types of everything that crosses.
 
     A cut that changes the answer under onnxruntime's full optimizer by more than FP32's rounding (it split a fusion)
-    is moved, and left out where no other place is right. With the optimizer off the chain must be exact to the last
+    is moved, and left out where no other point is right. With the optimizer off the chain must be exact to the last
     bit, or this pass fails.
     """
     sequence = make_sequence(draft.model)
@@ -38,48 +38,48 @@ def cut_blocks(draft: Draft, progress: Progress) -> Draft:
     facts = value_facts(draft.model, feeds[0], made)
     with tempfile.TemporaryDirectory(prefix="edgeline-cut-") as folder:
         optimized = ChainCheck(draft.model, feeds, Path(folder), optimize=True)
-        places, notes = _right_places(sequence, sizes, facts, target, optimized)
-        cuts = _cuts(sequence, places)
+        points, notes = _right_points(sequence, sizes, facts, target, optimized)
+        cuts = _cuts(sequence, points)
         with progress.step("check blocks", 1) as advance:
-            if places and not ChainCheck(draft.model, feeds, Path(folder), optimize=False).same(cuts, facts):
+            if points and not ChainCheck(draft.model, feeds, Path(folder), optimize=False).same(cuts, facts):
                 raise ModelError("the blocks do not give the whole model's answer: please report this model")
             advance()
     return replace(draft, cuts=cuts, values=facts, notes=(*draft.notes, *notes))
 
 
-def _right_places(
+def _right_points(
     sequence: Sequence, sizes: dict[str, int], facts: dict[str, ValueFact], target: int, check: ChainCheck
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    places: tuple[int, ...] = ()
+    points: tuple[int, ...] = ()
     banned: set[int] = set()
     right: set[int] = set()  # when each is the only cut
     for _ in range(_TRIES):
-        places = choose_places(sequence, sizes, facts, target, banned)
-        wrong = _wrong(sequence, places, facts, check, right)
+        points = choose_cut_points(sequence, sizes, facts, target, banned)
+        wrong = _wrong(sequence, points, facts, check, right)
         if not wrong:
-            return places, ()
+            return points, ()
         banned |= wrong
     # Bigger blocks that are right are worth more than blocks of the wished size.
-    kept = tuple(place for place in places if place not in banned)
-    places = () if _wrong(sequence, kept, facts, check, right) else kept
-    return places, (f"cut in {len(places) + 1} blocks: every other place would split a fusion of onnxruntime",)
+    kept = tuple(point for point in points if point not in banned)
+    points = () if _wrong(sequence, kept, facts, check, right) else kept
+    return points, (f"cut in {len(points) + 1} blocks: every other place would split a fusion of onnxruntime",)
 
 
 def _wrong(
-    sequence: Sequence, places: tuple[int, ...], facts: dict[str, ValueFact], check: ChainCheck, right: set[int]
+    sequence: Sequence, points: tuple[int, ...], facts: dict[str, ValueFact], check: ChainCheck, right: set[int]
 ) -> set[int]:
-    """Return the places at which a single cut changes the outputs; empty when all together change nothing.
+    """Return the points at which a single cut changes the outputs; empty when all together change nothing.
 
     Places that are found to change nothing join `right`, and are not tried alone again.
     """
-    if not places or check.same(_cuts(sequence, places), facts):
+    if not points or check.same(_cuts(sequence, points), facts):
         return set()
-    right |= {place for place in places if place not in right and check.same(_cuts(sequence, (place,)), facts)}
-    return set(places) - right or set(places)
+    right |= {point for point in points if point not in right and check.same(_cuts(sequence, (point,)), facts)}
+    return set(points) - right or set(points)
 
 
-def _cuts(sequence: Sequence, places: tuple[int, ...]) -> tuple[Cut, ...]:
-    edges = [0, *places, len(sequence.main)]
+def _cuts(sequence: Sequence, points: tuple[int, ...]) -> tuple[Cut, ...]:
+    edges = [0, *points, len(sequence.main)]
     return tuple(sequence.block(start, stop) for start, stop in itertools.pairwise(edges))
 
 

@@ -11,9 +11,9 @@ from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.evaluate.data.images import find_images, spread
 from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
 from edge_export.evaluate.data.truth import LabelledSet
-from edge_export.evaluate.evaluate import Options, compare, fidelity
 from edge_export.evaluate.metrics.answers import FIDELITY
 from edge_export.evaluate.runners import runner_of
+from edge_export.evaluate.scores import Options, compare, fidelity
 from edge_export.state import Comparison, Draft, Flips, Progress
 from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from edge_export.evaluate.data.calibration import ImageCalibration
-from edge_export.evaluate.evaluate import MEASURING_CONFIDENCE, Options, fidelity
+from edge_export.evaluate.scores import MEASURING_CONFIDENCE, Options, fidelity
 from edge_export.run import ProtoSession, open_session
 from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft

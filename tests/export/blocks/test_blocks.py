@@ -12,9 +12,9 @@ from quantize_tiny import quantized
 from tiny_models import convnet, make, samples
 
 from edge_export.blocks.chain import run_sessions
+from edge_export.blocks.cut_points import choose_cut_points, target_bytes, weight_sizes
 from edge_export.blocks.layout import lay_out
 from edge_export.blocks.models import block_models
-from edge_export.blocks.places import choose_places, target_bytes, weight_sizes
 from edge_export.blocks.sequence import make_sequence
 from edge_export.run import open_session, run, value_facts
 
@@ -78,7 +78,7 @@ def test_every_weight_has_one_place_aligned_and_inside_its_block(kind, data):
 @given(st.sampled_from(["float", "int8"]), st.integers(500, 60_000), st.sets(st.integers(0, 20), max_size=8))
 def test_chosen_places_are_ascending_inside_and_not_banned(kind, target, banned):
     model, sequence, facts = SEQUENCES[kind]
-    places = choose_places(sequence, weight_sizes(model), facts, target, banned)
+    places = choose_cut_points(sequence, weight_sizes(model), facts, target, banned)
     assert list(places) == sorted(set(places))
     assert all(0 < place < len(sequence.main) for place in places)
     assert not set(places) & banned
@@ -100,13 +100,13 @@ def test_the_sweep_finds_what_crosses_every_place(kind):
 def test_many_small_layers_are_cut_too():
     model = convnet((3, *[12] * 60), residual=False)
     sequence, facts = facts_of(model)
-    places = choose_places(sequence, weight_sizes(model), facts, 60_000)
+    places = choose_cut_points(sequence, weight_sizes(model), facts, 60_000)
     assert 4 <= len(places) <= 8
 
 
 def test_int8_blocks_hand_int8_values_to_each_other():
     model, sequence, facts = SEQUENCES["int8"]
-    places = choose_places(sequence, weight_sizes(model), facts, 4000)
+    places = choose_cut_points(sequence, weight_sizes(model), facts, 4000)
     assert len(places) >= 2
     for place in places:
         assert {facts[name].dtype for name in crossing(sequence, place)} == {"uint8"}

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from tiny_models import make, sqnr_db
 
 from edge_export.blocks.chain import ChainCheck
-from edge_export.blocks.places import choose_places, weight_sizes
+from edge_export.blocks.cut_points import choose_cut_points, weight_sizes
 from edge_export.blocks.sequence import make_sequence
 from edge_export.graph import Graph
 from edge_export.quant.int4 import (
@@ -213,7 +213,7 @@ def test_a_graph_with_int4_can_be_cut_in_blocks(tmp_path):
     sequence = make_sequence(model)
     made = [name for node in sequence.main for name in node.output]
     facts = value_facts(model, feeds[0], made)
-    places = choose_places(sequence, weight_sizes(model), facts, 40_000)
+    places = choose_cut_points(sequence, weight_sizes(model), facts, 40_000)
     assert places
     edges = [0, *places, len(sequence.main)]
     cuts = [sequence.block(start, stop) for start, stop in itertools.pairwise(edges)]

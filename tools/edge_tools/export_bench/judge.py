@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import choose_images
-from edge_export.evaluate.evaluate import Options, compare, fidelity, measuring_settings, tensor_fidelity
+from edge_export.evaluate.scores import Options, compare, fidelity, measuring_settings, tensor_fidelity
 from edge_export.state import Score
 from edge_runtime.bundle.facts import ModelFacts, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Raw

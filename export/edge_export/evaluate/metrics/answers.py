@@ -1,4 +1,4 @@
-"""How far two models give the same answers, judged image by image: one judge per task, keyed in FIDELITY."""
+"""How far two models give the same answers, judged image by image: one tally per task, keyed in FIDELITY."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.evaluate.metrics.fidelity import Agreement, BoxAgreement, box_pairs
-from edge_export.evaluate.metrics.judges import Measure, boxes_of, ranked_classes
 from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
+from edge_export.evaluate.metrics.tallies import Measure, boxes_of, ranked_classes
 from edge_runtime.errors import DataError
 from edge_runtime.results import Result
 
-__all__ = ["FIDELITY", "BoxFidelity", "ClassFidelity", "FidelityJudge", "MaskFidelity", "ScoreFidelity"]
+__all__ = ["FIDELITY", "BoxFidelity", "ClassFidelity", "FidelityTally", "MaskFidelity", "ScoreFidelity"]
 
 
-class FidelityJudge(Protocol):
+class FidelityTally(Protocol):
     """Compares a model's answers with the reference's."""
 
     def see(self, a: Result, b: Result) -> None:
@@ -97,7 +97,7 @@ class ScoreFidelity:
         return (Measure("same_verdict", Agreement(np.array(self.same, dtype=np.bool_)).share),)
 
 
-FIDELITY: dict[str, Callable[[float], FidelityJudge]] = {
+FIDELITY: dict[str, Callable[[float], FidelityTally]] = {
     "classify": ClassFidelity,
     "detect": BoxFidelity,
     "segment": MaskFidelity,

@@ -18,7 +18,16 @@ from edge_export.evaluate.data import (
     MaskTruth,
     RandomCalibration,
 )
-from edge_export.evaluate.evaluate import Image, Options, Runner, compare, evaluate, fidelity, measure, tensor_fidelity
+from edge_export.evaluate.scores import (
+    Image,
+    ImageModel,
+    Options,
+    compare,
+    evaluate,
+    evaluation_of,
+    fidelity,
+    tensor_fidelity,
+)
 from edge_export.state import Feeds, Score
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError
@@ -37,7 +46,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def classifier(*answers: int) -> Runner:
+def classifier(*answers: int) -> ImageModel:
     """Answer image i with the class answers[i], then the classes 7 and 8."""
 
     def run(images: list[Image]) -> list[Result]:
@@ -50,7 +59,7 @@ def classifier(*answers: int) -> Runner:
     return run
 
 
-def detector(found: list[list[tuple[int, float, Box]]]) -> Runner:
+def detector(found: list[list[tuple[int, float, Box]]]) -> ImageModel:
     def run(images: list[Image]) -> list[Result]:
         return [
             Result("NG", (), tuple(Prediction(str(c), c, score, box) for c, score, box in found[shade(image)]))
@@ -108,7 +117,7 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
 
 def test_classes_the_model_does_not_know_are_not_counted(tmp_path: Path) -> None:
     labelled = labelled_classes(tmp_path, 0, 1, 2, names=("cat", "dog", "unicorn"))
-    result = measure(classifier(1, 0, 5), labelled, Options(labels=("dog", "cat")))
+    result = evaluation_of(classifier(1, 0, 5), labelled, Options(labels=("dog", "cat")))
     assert by_name(result.scores)["top1"].value == 1.0
     assert any("does not know unicorn" in note for note in result.notes)
 
@@ -116,7 +125,7 @@ def test_classes_the_model_does_not_know_are_not_counted(tmp_path: Path) -> None
 def test_unreadable_images_are_skipped_and_reported(tmp_path: Path) -> None:
     labelled = labelled_classes(tmp_path, 0, 1, 2)
     labelled.items[1].path.write_bytes(b"broken")
-    result = measure(classifier(0, 1, 5), labelled)
+    result = evaluation_of(classifier(0, 1, 5), labelled)
     assert by_name(result.scores)["top1"].value == 0.5
     assert by_name(result.scores)["top1"].images == 2
     assert result.notes[-1] == "1 images cannot be read, skipped: 001.png"

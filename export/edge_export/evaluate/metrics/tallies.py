@@ -1,6 +1,6 @@
-"""From answers to figures: one judge per task sees truth and answer image by image, then measures.
+"""From answers to figures: one tally per task sees truth and answer image by image, then measures.
 
-A judge keeps counts and boxes, never images or masks, so memory does not grow with the pictures' size.
+A tally keeps counts and boxes, never images or masks, so memory does not grow with the pictures' size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edge_export.evaluate.metrics.segmentation import IGNORE, MaskCounts, collec
 from edge_runtime.errors import DataError
 from edge_runtime.results import Result
 
-__all__ = ["Judge", "Measure", "boxes_of", "judge_for", "ranked_classes"]
+__all__ = ["Measure", "Tally", "boxes_of", "ranked_classes", "tally_for"]
 
 _GOOD = ("good", "ok", "normal")
 
@@ -39,7 +39,7 @@ class Measure:
     rounds: int = ROUNDS
 
 
-class Judge(Protocol):
+class Tally(Protocol):
     """Compares answers with the truth of one task."""
 
     def see(self, truth: Truth, height: int, width: int, result: Result) -> None:
@@ -49,20 +49,20 @@ class Judge(Protocol):
         """Return the figures over all images seen, the leading one first."""
 
 
-def judge_for(
+def tally_for(
     labelled: LabelledSet, classes: ClassMap, labels: Sequence[str], confidence: float, task: str = ""
-) -> Judge:
-    """Return a fresh judge for this data; `confidence` is what the device reports from, 0..1.
+) -> Tally:
+    """Return a fresh tally for this data; `confidence` is what the device reports from, 0..1.
 
     `task` is the model's: an anomaly detector is judged on class folders by its scores.
     """
     if task == "anomaly":
-        return AnomalyJudge(_good_classes(labelled))
+        return AnomalyTally(_good_classes(labelled))
     if labelled.task == "classify":
-        return ClassJudge(classes, labels)
+        return ClassTally(classes, labels)
     if labelled.task == "detect":
-        return BoxJudge(classes, labels, confidence, deeppcb=labelled.format == "DeepPCB")
-    return MaskJudge(classes, labels)
+        return BoxTally(classes, labels, confidence, deeppcb=labelled.format == "DeepPCB")
+    return MaskTally(classes, labels)
 
 
 def ranked_classes(result: Result) -> list[int]:
@@ -82,7 +82,7 @@ def boxes_of(result: Result, confidence: float = 0.0) -> Boxes:
 
 
 @dataclass
-class ClassJudge:
+class ClassTally:
     """Top-1 and top-5. Images of a class that the model does not know are not counted."""
 
     classes: ClassMap
@@ -119,7 +119,7 @@ class ClassJudge:
 
 
 @dataclass
-class AnomalyJudge:
+class AnomalyTally:
     """AUROC: `good` are the classes, by the data's index, that show no defect."""
 
     good: frozenset[int]
@@ -141,7 +141,7 @@ class AnomalyJudge:
 
 
 @dataclass
-class BoxJudge:
+class BoxTally:
     """Mean average precision, and precision, recall and F1 of what the device would report."""
 
     classes: ClassMap
@@ -209,7 +209,7 @@ class BoxJudge:
 
 
 @dataclass
-class MaskJudge:
+class MaskTally:
     """Mean IoU over classes."""
 
     classes: ClassMap

@@ -10,13 +10,13 @@ from edge_export.quant.select import COMPUTE_OPS
 from edge_export.state import Comparison, Draft, Flips, Score
 from edge_runtime.bundle.manifest import Manifest, NodePrecision
 
-__all__ = ["Record", "part_bytes", "precision_counts", "record_of"]
+__all__ = ["Outcome", "outcome_of", "part_bytes", "precision_counts"]
 
 _PARTS = (("weights", "weights.bin"), ("whole graph", "model.onnx"), ("golden inputs", "golden.npz"))
 
 
 @dataclass(frozen=True)
-class Record:
+class Outcome:
     """Everything that the report tells. `parts` are bytes by part of the bundle, without the report itself."""
 
     manifest: Manifest
@@ -25,13 +25,13 @@ class Record:
     flips: Flips | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    places: dict[str, int] = field(default_factory=dict)  # of nodes in the graph, by name; {}: as the manifest lists
+    order: dict[str, int] = field(default_factory=dict)  # of nodes in the graph, by name; {}: as the manifest lists
 
     @property
     def layers(self) -> tuple[NodePrecision, ...]:
         """The layers whose precision was chosen, in graph order; not those that merely go along with others."""
         chosen = [node for node in self.manifest.precision if node.op in COMPUTE_OPS]
-        return tuple(sorted(chosen, key=lambda node: self.places.get(node.node, len(self.places))))
+        return tuple(sorted(chosen, key=lambda node: self.order.get(node.node, len(self.order))))
 
     @property
     def followers(self) -> tuple[NodePrecision, ...]:
@@ -62,11 +62,11 @@ class Record:
         return self.comparison.fp32[0], self.comparison.bundle[0], self.comparison.difference[0]
 
 
-def record_of(draft: Draft, manifest: Manifest, manifest_bytes: int) -> Record:
-    """Return the record of a finished export; `manifest_bytes` is the size of manifest.json."""
+def outcome_of(draft: Draft, manifest: Manifest, manifest_bytes: int) -> Outcome:
+    """Return the outcome of a finished export; `manifest_bytes` is the size of manifest.json."""
     parts = part_bytes(manifest, manifest_bytes)
-    places = {node.name: index for index, node in enumerate(draft.reference.graph.node)}
-    return Record(manifest, parts, draft.comparison, draft.flips, draft.notes, draft.warnings, places)
+    order = {node.name: index for index, node in enumerate(draft.reference.graph.node)}
+    return Outcome(manifest, parts, draft.comparison, draft.flips, draft.notes, draft.warnings, order)
 
 
 def part_bytes(manifest: Manifest, manifest_bytes: int) -> dict[str, int]:

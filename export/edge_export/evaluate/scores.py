@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from edge_export.evaluate.data.images import read_image
 from edge_export.evaluate.data.mapping import ClassMap, map_classes
 from edge_export.evaluate.data.truth import Labelled, LabelledSet
-from edge_export.evaluate.metrics.answers import FIDELITY, FidelityJudge
+from edge_export.evaluate.metrics.answers import FIDELITY, FidelityTally
 from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
 from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
-from edge_export.evaluate.metrics.judges import Judge, Measure, judge_for
+from edge_export.evaluate.metrics.tallies import Measure, Tally, tally_for
 from edge_export.state import CalibrationSet, Comparison, Feeds, Score
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Detect
@@ -34,17 +34,17 @@ from edge_runtime.vision.settings import Settings
 
 __all__ = [
     "MEASURING_CONFIDENCE",
+    "Advance",
     "Evaluation",
     "Image",
+    "ImageModel",
     "Options",
-    "Progress",
-    "Runner",
-    "TensorRunner",
+    "TensorModel",
     "Witness",
     "compare",
     "evaluate",
+    "evaluation_of",
     "fidelity",
-    "measure",
     "measuring_settings",
     "tensor_fidelity",
 ]
@@ -52,9 +52,9 @@ __all__ = [
 T = TypeVar("T")
 
 Image = NDArray[np.uint8]  # height x width x 3, BGR
-Runner = Callable[[list[Image]], list[Result]]
-TensorRunner = Callable[[Feeds], dict[str, NDArray[np.generic]]]
-Progress = Callable[[int, int], None]  # images done, images in all
+ImageModel = Callable[[list[Image]], list[Result]]
+TensorModel = Callable[[Feeds], dict[str, NDArray[np.generic]]]
+Advance = Callable[[int, int], None]  # images done, images in all
 Witness = Callable[[Path, Image, Result, Result], None]  # an image, its first and its second model's answer
 
 MEASURING_CONFIDENCE = 0.001
@@ -91,38 +91,38 @@ def measuring_settings(facts: ModelFacts) -> Settings:
 
 
 def evaluate(
-    runner: Runner, labelled: LabelledSet, options: Options = Options(), progress: Progress | None = None
+    runner: ImageModel, labelled: LabelledSet, options: Options = Options(), progress: Advance | None = None
 ) -> tuple[Score, ...]:
     """Return the scores of one model, the leading one first. Raises DataError when no image can be read."""
-    return measure(runner, labelled, options, progress).scores
+    return evaluation_of(runner, labelled, options, progress).scores
 
 
-def measure(
-    runner: Runner, labelled: LabelledSet, options: Options = Options(), progress: Progress | None = None
+def evaluation_of(
+    runner: ImageModel, labelled: LabelledSet, options: Options = Options(), progress: Advance | None = None
 ) -> Evaluation:
     """As `evaluate`, with the notes."""
-    judge, notes = _judge(labelled, options)
+    tally, notes = _tally(labelled, options)
     skipped: list[Path] = []
     for items, images in _batches(_pairs(labelled), options.batch, skipped, progress):
         for item, image, result in zip(items, images, runner(images), strict=True):
-            judge.see(item.truth, image.shape[0], image.shape[1], result)
+            tally.see(item.truth, image.shape[0], image.shape[1], result)
     seen = _seen(len(labelled.items), skipped)
-    return Evaluation(tuple(_score(m, seen, options.seed) for m in judge.measures()), (*notes, *_skipped_note(skipped)))
+    return Evaluation(tuple(_score(m, seen, options.seed) for m in tally.measures()), (*notes, *_skipped_note(skipped)))
 
 
 def compare(
-    fp32: Runner,
-    bundle: Runner,
+    fp32: ImageModel,
+    bundle: ImageModel,
     labelled: LabelledSet,
     options: Options = Options(),
-    progress: Progress | None = None,
+    progress: Advance | None = None,
     witness: Witness | None = None,
 ) -> Comparison:
     """Run both models on every image and judge them side by side; `witness` sees each image with both answers.
 
     Raises DataError when none can be read.
     """
-    (left, notes), (right, _) = _judge(labelled, options), _judge(labelled, options)
+    (left, notes), (right, _) = _tally(labelled, options), _tally(labelled, options)
     faithful = _faithful(options.task or labelled.task, options)
     skipped: list[Path] = []
     for items, images in _batches(_pairs(labelled), options.batch, skipped, progress):
@@ -145,12 +145,12 @@ def compare(
 
 
 def fidelity(
-    reference: Runner,
-    other: Runner,
+    reference: ImageModel,
+    other: ImageModel,
     images: Sequence[Path],
     task: str,
     options: Options = Options(),
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> Evaluation:
     """Compare two models' answers on images without labels: agreement, box_f1 or mask_miou, by task."""
     faithful = _faithful(task, options)
@@ -164,11 +164,11 @@ def fidelity(
 
 
 def tensor_fidelity(
-    reference: TensorRunner,
-    other: TensorRunner,
+    reference: TensorModel,
+    other: TensorModel,
     samples: CalibrationSet,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> tuple[Score, ...]:
     """Return `sqnr_db NAME` for every numeric output of the reference; the detail holds `largest_error`.
 
@@ -197,15 +197,15 @@ def tensor_fidelity(
     return tuple(scores)
 
 
-def _judge(labelled: LabelledSet, options: Options) -> tuple[Judge, tuple[str, ...]]:
+def _tally(labelled: LabelledSet, options: Options) -> tuple[Tally, tuple[str, ...]]:
     if options.task == "anomaly":  # it scores; there are no classes to compare
-        return judge_for(labelled, ClassMap(None, ""), (), options.confidence, options.task), labelled.notes
+        return tally_for(labelled, ClassMap(None, ""), (), options.confidence, options.task), labelled.notes
     classes = map_classes(labelled.names, options.labels)
-    judge = judge_for(labelled, classes, options.labels or labelled.names, options.confidence)
-    return judge, (*labelled.notes, classes.how)
+    tally = tally_for(labelled, classes, options.labels or labelled.names, options.confidence)
+    return tally, (*labelled.notes, classes.how)
 
 
-def _faithful(task: str, options: Options) -> FidelityJudge:
+def _faithful(task: str, options: Options) -> FidelityTally:
     if task not in FIDELITY:
         raise DataError(f"answers can be compared for {', '.join(FIDELITY)}, not {task}; compare its tensors")
     return FIDELITY[task](options.confidence)
@@ -216,7 +216,7 @@ def _pairs(labelled: LabelledSet) -> list[tuple[Path, Labelled]]:
 
 
 def _batches(
-    pairs: Sequence[tuple[Path, T]], size: int, skipped: list[Path], progress: Progress | None
+    pairs: Sequence[tuple[Path, T]], size: int, skipped: list[Path], progress: Advance | None
 ) -> Iterator[tuple[list[T], list[Image]]]:
     """Yield readable images in batches with what belongs to each; note the others in `skipped`."""
     for start in range(0, len(pairs), size):

@@ -1,4 +1,4 @@
-"""Where to cut: blocks of about one size, at places where little crosses and no fusion of onnxruntime is split."""
+"""Where to cut: blocks of about one size, at points where little crosses and no fusion of onnxruntime is split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 from edge_export.blocks.sequence import Sequence
 from edge_export.state import ValueFact
 
-__all__ = ["choose_places", "target_bytes", "weight_sizes"]
+__all__ = ["choose_cut_points", "target_bytes", "weight_sizes"]
 
 _MIN_BLOCK = 1 << 20
 _MAX_BLOCK = 16 << 20
@@ -53,7 +53,7 @@ def weight_sizes(model: onnx.ModelProto) -> dict[str, int]:
     return sizes
 
 
-def choose_places(
+def choose_cut_points(
     sequence: Sequence,
     sizes: Mapping[str, int],
     facts: Mapping[str, ValueFact],
@@ -67,7 +67,7 @@ def choose_places(
     alone makes a bigger block.
     """
     added = _added_bytes(sequence, sizes)
-    places: list[int] = []
+    points: list[int] = []
     candidates: list[tuple[float, int]] = []
     held = 0
     for position, (size, crossing) in enumerate(zip(added, sequence.crossings(), strict=True)):
@@ -77,16 +77,16 @@ def choose_places(
         # and zero points are a few bytes and no reason to cut before their node.
         full = held + size > 1.2 * target and (size >= _SMALL_BYTES or held > 2 * target)
         if full and candidates:
-            cost, place = min(candidates)
+            cost, point = min(candidates)
             candidates = []
             if cost < float("inf"):
-                places.append(-place)
-                held = sum(added[-place:position])
+                points.append(-point)
+                held = sum(added[-point:position])
         held += size
     # A tail with hardly any weights is not worth a block of its own.
-    if places and sum(added[places[-1] :]) < 0.15 * target:
-        places.pop()
-    return tuple(places)
+    if points and sum(added[points[-1] :]) < 0.15 * target:
+        points.pop()
+    return tuple(points)
 
 
 def _added_bytes(sequence: Sequence, sizes: Mapping[str, int]) -> list[int]:
