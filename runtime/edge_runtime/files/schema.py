@@ -9,6 +9,7 @@ dataclasses told apart by their `task` field, tuple[X, ...], dict[str, X] and ne
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 import types
@@ -124,8 +125,7 @@ def _union(kinds: tuple[Any, ...], data: Any, where: str, ignored: list[str] | N
 def _dataclass(kind: type, data: Any, where: str, ignored: list[str] | None) -> Any:
     if not isinstance(data, dict):
         raise SchemaError(f"{where}: expected an object, found {_brief(data)}")
-    hints = typing.get_type_hints(kind)
-    fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(kind)}
+    hints, fields = _described(kind)
     if unknown := [key for key in data if key not in fields]:
         if ignored is None:
             raise SchemaError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}")
@@ -143,6 +143,12 @@ def _dataclass(kind: type, data: Any, where: str, ignored: list[str] | None) -> 
         return kind(**values)
     except ValueError as error:  # a dataclass's own __post_init__ check
         raise SchemaError(f"{where}: {error}") from error
+
+
+@functools.cache
+def _described(kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types and the fields of a dataclass, by name: a manifest has hundreds of rows of one kind."""
+    return typing.get_type_hints(kind), {field.name: field for field in dataclasses.fields(kind)}
 
 
 def _brief(data: Any) -> str:
