@@ -8,7 +8,8 @@ from bench_fakes import fake_bundle
 
 from edge_devices import Machine, Zone, detect
 from edge_devices.power import FoundSensor
-from edge_tools.bench.board import bundle_facts, climate_of, describe, hottest
+from edge_devices.thermal import hottest
+from edge_tools.bench.board import bundle_facts, climate_of, describe
 from edge_tools.bench.cases import Climate
 from edge_tools.bench.words import climate_words
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_devices import look, processor_name, saturates_int8
 from edge_devices.machine import Machine
 from edge_devices.profile import ProviderChoice
+from edge_devices.thermal import hottest
 from edge_runtime.blocks.prepared import ENGINES, WHOLE, Measured, PreparedWhole, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, OutputError
@@ -29,7 +30,6 @@ from edge_runtime.prepare.request import ProgressCall
 from edge_runtime.prepare.speed import measure_speeds
 from edge_runtime.tune.reading import largest_file, read_while
 from edge_runtime.tune.rig import OrtRig
-from edge_runtime.tune.sensors import hottest
 from edge_runtime.tune.space import Space
 from edge_runtime.tune.store import cpu_key, read_tuned, tuned_folder, write_tuned
 from edge_runtime.tune.subject import make_subject

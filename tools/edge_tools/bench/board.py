@@ -8,34 +8,24 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from edge_devices import Detection, look
 from edge_devices.machine import Machine
 from edge_devices.power import FoundSensor
-from edge_devices.thermal import zones
-from edge_devices.tree import Tree
+from edge_devices.thermal import hottest_zone
 from edge_runtime.bundle.bundle import Bundle
 from edge_tools.bench.cases import About, Climate
 
-__all__ = ["bundle_facts", "climate_of", "describe", "hottest"]
+__all__ = ["bundle_facts", "climate_of", "describe"]
 
 
 def climate_of(machine: Machine) -> Climate:
     """Return the hottest zone and what holds the clocks down."""
-    warm = [(zone.celsius, zone.name) for zone in machine.zones if zone.celsius is not None]
-    celsius, zone = max(warm, default=(None, ""))
-    return Climate(celsius, zone, machine.throttled, machine.throttled_before)
-
-
-def hottest(root: Path = Path("/")) -> float | None:
-    """Return the temperature of the hottest thermal zone in degrees Celsius; None where there is none.
-
-    It is asked every second while something is measured, so it reads these files and no more.
-    """
-    return max((zone.celsius for zone in zones(Tree(root)) if zone.celsius is not None), default=None)
+    zone = hottest_zone(machine.zones)
+    celsius, name = (zone.celsius, zone.name) if zone else (None, "")
+    return Climate(celsius, name, machine.throttled, machine.throttled_before)
 
 
 def bundle_facts(bundle: Bundle) -> dict[str, str]:

@@ -18,13 +18,14 @@ import click
 from edge_devices import Detection, ProfileError, detect, known_profiles, usable_cores
 from edge_devices.power import find_power_sensor
 from edge_devices.profile import Profile
+from edge_devices.thermal import hottest
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.folders import cache_root
 from edge_runtime.files.schema import to_json
-from edge_tools.bench.board import describe, hottest
+from edge_tools.bench.board import describe
 from edge_tools.bench.cases import Emulated, Report
 from edge_tools.bench.confine import Caps
 from edge_tools.bench.csv_file import as_csv

@@ -1,6 +1,6 @@
 """The temperature, on trees of files as boards have them."""
 
-from edge_runtime.tune.sensors import hottest
+from edge_devices.thermal import hottest
 
 
 def write(root, path, text):
