@@ -32,6 +32,7 @@ from edge_tools.bench.page import render_report
 from edge_tools.bench.plots import batch_plot, latency_plot, memory_plot, sustained_plot
 from edge_tools.bench.sustain import sustained_of, window_seconds
 from edge_tools.bench.table import as_table
+from edge_tools.bench.words import MARK
 
 LABEL = "emulated limits, x86 arithmetic, on 2 of 4 cores"
 HOST = Host("a CPU", 4, 8 * 10**9, "6.1", "3.11", "1.31", "left as it was")
@@ -98,17 +99,18 @@ def test_the_page_is_well_formed_and_needs_nothing_else() -> None:
         ElementTree.fromstring(picture)
 
 
-def test_every_figure_title_tile_and_row_of_the_page_bears_the_label() -> None:
+def test_the_page_says_once_what_is_emulated_and_every_figure_title_tile_and_row_bears_the_mark() -> None:
     page = render_report(REPORT, measured(*ROWS))
+    assert page.lower().count(LABEL.lower()) == 1
     for pattern in (r"<title>.*?</title>", r"<h2>(?!Where).*?</h2>", r"<caption>.*?</caption>",
                     r'<div class="tile">.*?</div>', r"<tbody.*?</tbody>", r"<svg.*?</svg>"):  # fmt: skip
         found = re.findall(pattern, page, re.DOTALL)
         assert found
-        assert [part for part in found if LABEL not in part] == []
+        assert [part for part in found if MARK not in part] == []
     for body in re.findall(r"<tbody.*?</tbody>", page, re.DOTALL):
-        assert [row for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL) if LABEL not in row] == []
+        assert [row for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL) if MARK not in row] == []
     for picture in pictures(page):  # in what is drawn, not only in what a screen reader says
-        assert [text for text in re.findall(r"<text[^>]*>(.*?)</text>", picture) if text == LABEL]
+        assert [text for text in re.findall(r"<text[^>]*>(.*?)</text>", picture) if text == f"{MARK} emulated"]
 
 
 def test_without_emulation_nothing_is_called_emulated() -> None:
@@ -117,6 +119,7 @@ def test_without_emulation_nothing_is_called_emulated() -> None:
     for text in (render_report(report, measured(*rows)), as_table("a", report, measured(*rows)),
                  as_csv(report, measured(*rows))):  # fmt: skip
         assert "emulated" not in text
+        assert MARK not in text
 
 
 def test_hostile_names_stay_words() -> None:
@@ -154,11 +157,12 @@ def test_the_csv_has_one_labelled_line_for_each_row_and_empty_cells_for_what_is_
     )
 
 
-def test_each_table_of_the_text_names_the_label_and_fits_a_terminal() -> None:
+def test_each_table_of_the_text_bears_the_mark_and_fits_a_terminal() -> None:
     lines = as_table("parts", REPORT, measured(*ROWS)).splitlines()
     heads = [line for line in lines if line.startswith("batch ")]
     assert len(heads) == 4
-    assert all(LABEL in line for line in heads)
+    assert all(MARK in line for line in heads)
+    assert sum(LABEL in line for line in lines) == 1
     assert max(len(line) for line in lines if not line.startswith("onnxruntime  a.onnx")) <= 120
     assert "100>90.0" in next(line for line in lines if line.startswith("edgeline"))
     assert any("temperature limit" in line for line in lines)

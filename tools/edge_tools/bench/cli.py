@@ -108,7 +108,7 @@ class _EdgeBench(SectionedCommand):
     "board",
     metavar="BOARD",
     help="Confine each case to a board's memory, storage speed and cores: raspberry-pi-4b, or with another memory or "
-    "storage raspberry-pi-5:8GB:nvme. Every figure is then labelled: the limits are emulated, the arithmetic is not.",
+    "storage raspberry-pi-5:8GB:nvme. Every figure is then marked: the limits are emulated, the arithmetic is not.",
 )
 @click.option(
     "--confine",

@@ -13,7 +13,7 @@ from edge_runtime.files.sizes import format_size
 from edge_tools.bench.cases import Measured, Report, Row
 from edge_tools.bench.compare import over_base, plain_row, ratios
 from edge_tools.bench.plots import PLOT_CSS, batch_plot, case_words, latency_plot, memory_plot, on_scale, sustained_plot
-from edge_tools.bench.words import climate_words, printable, said, short
+from edge_tools.bench.words import MARK, climate_words, marked, printable, short
 
 __all__ = ["render_report"]
 
@@ -28,7 +28,6 @@ def render_report(report: Report, rows: Sequence[Measured]) -> str:
         board = f"{report.emulated.name}, {report.emulated.memory}"
     model = report.about.bundle.get("model", "") if report.about else ""
     title = f"{model or report.bundle} on {board}"
-    titled = f"{title} ({label})" if label else title
     parts = (
         tag("header", tag("h1", title), tag("p", _subtitle(report))),
         _emulation(report),
@@ -39,7 +38,7 @@ def render_report(report: Report, rows: Sequence[Measured]) -> str:
         _sustained_section(done, label),
         _facts(report),
     )
-    page = document(titled, join(parts), PLOT_CSS)
+    page = document(title + marked(label), join(parts), PLOT_CSS)
     return "\n".join(printable(line) for line in page.split("\n"))
 
 
@@ -47,8 +46,6 @@ def _subtitle(report: Report) -> str:
     about = report.about
     words = [] if about is None else [about.date_utc]
     words.append(f"{report.host.cpu}, {report.host.cores} cores, {format_size(report.host.memory_bytes)}")
-    if report.label:
-        words.append(report.label)
     return "; ".join(words)
 
 
@@ -63,7 +60,7 @@ def _emulation(report: Report) -> Markup:
         *([] if storage is None else [f"{emulated.storage} at {storage / 1e6:g} MB/s"]),
     ]
     parts = (
-        tag("p", f"{report.label[:1].upper()}{report.label[1:]}", attributes={"class": "word"}),
+        tag("p", f"{MARK} {report.label[:1].upper()}{report.label[1:]}", attributes={"class": "word"}),
         tag("p", f"Limits of a {emulated.name}: {', '.join(limits)}.", attributes={"class": "sentence"}),
         *(tag("p", note) for note in emulated.notes),
     )
@@ -87,7 +84,7 @@ def _verdict(rows: Sequence[Row], label: str) -> Markup:
         )
         if value is not None
     ]
-    words = f"{case_words(ours)}: {', '.join(times)} of plain onnxruntime on {plain.model}{said(label)}."
+    words = f"{case_words(ours)}: {', '.join(times)} of plain onnxruntime on {plain.model}{marked(label)}."
     good = (against.latency or 1.0) <= 1.0 and (against.memory or 1.0) <= 1.0
     parts = (
         tag("p", "Faster and smaller" if good else "Against plain onnxruntime", attributes={"class": "word"}),
@@ -112,7 +109,7 @@ def _tiles(rows: Sequence[Row], label: str) -> Markup:
     tiles.append(("Cold start", f"{short(ours.cold_start_ms)} ms", "to the first result"))
     if ours.watts is not None:
         tiles.append(("Power", f"{short(ours.watts)} W", f"{short(ours.joules_per_image)} J per image"))
-    made = (tile(name, figure, f"{words}; {label}" if label else words) for name, figure, words in tiles)
+    made = (tile(name + marked(label), figure, words) for name, figure, words in tiles)
     return tag("div", *made, attributes={"class": "tiles"})
 
 
@@ -131,7 +128,7 @@ def _batch_section(report: Report, rows: Sequence[Measured], batch: int) -> Mark
             ),
             attributes={"class": "split"},
         )
-    return tag("section", tag("h2", f"Batch {batch}{said(report.label)}"), pictures, _rows_table(report, group))
+    return tag("section", tag("h2", f"Batch {batch}{marked(report.label)}"), pictures, _rows_table(report, group))
 
 
 def _rows_table(report: Report, group: Sequence[Measured]) -> Markup:
@@ -164,7 +161,7 @@ def _rows_table(report: Report, group: Sequence[Measured]) -> Markup:
             f"{row.max_abs_diff:.2g}",
         ]
         body.append(cells)
-    caption = f"Each row is a process of its own{said(report.label)}."
+    caption = f"Each row is a process of its own{marked(report.label)}."
     if plain is not None:
         caption += f" Ratios are against onnxruntime on {plain.model}, {_limit(plain)}."
     return table(headings, body, caption, numbers=tuple(range(2, len(headings))))
@@ -178,7 +175,7 @@ def _batches_section(rows: Sequence[Row], label: str) -> Markup:
     if not groups:
         return Markup("")
     picture = _figure(batch_plot(groups, label), _line_key(list(groups)))
-    return tag("section", tag("h2", f"Time per image by batch{said(label)}"), picture)
+    return tag("section", tag("h2", f"Time per image by batch{marked(label)}"), picture)
 
 
 def _sustained_section(rows: Sequence[Row], label: str) -> Markup:
@@ -189,7 +186,7 @@ def _sustained_section(rows: Sequence[Row], label: str) -> Markup:
     headings = ["Case", "First", "Steady", "Kept", "p99, ms", *["Temperature, C"] * warm]
     body = [
         [
-            join((case_words(row), _small(row.label))),
+            case_words(row) + marked(row.label),
             short(found.first),
             short(found.steady),
             f"{100 * found.steady / found.first:.0f} %" if found.first else "-",
@@ -201,11 +198,13 @@ def _sustained_section(rows: Sequence[Row], label: str) -> Markup:
     found = ran[0][1]
     caption = (
         f"Images/s in the first {found.window_s:g} s and in the second half of {found.seconds:.0f} s without a pause"
-        f"{said(label)}."
+        f"{marked(label)}."
     )
     picture = _figure(sustained_plot([row for row, _ in ran], label), _line_key([case_words(row) for row, _ in ran]))
     numbers = tuple(range(1, len(headings)))
-    return tag("section", tag("h2", f"Sustained speed{said(label)}"), picture, table(headings, body, caption, numbers))
+    return tag(
+        "section", tag("h2", f"Sustained speed{marked(label)}"), picture, table(headings, body, caption, numbers)
+    )
 
 
 def _facts(report: Report) -> Markup:
@@ -268,7 +267,7 @@ def _figure(picture: Markup, key: Markup | None = None) -> Markup:
 
 def _name(row: Row) -> Markup:
     model = " ".join(part for part in (row.model, row.precision) if part)
-    return join((row.engine, *([_small(model)] if model else []), _small(row.label)))
+    return join((row.engine + marked(row.label), *([_small(model)] if model else [])))
 
 
 def _small(words: str) -> Markup:

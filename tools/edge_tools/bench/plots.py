@@ -11,7 +11,7 @@ from edge_export.certificate.svg import WIDTH
 from edge_runtime.files.sizes import format_size
 from edge_tools.bench.cases import Row
 from edge_tools.bench.compare import over_base
-from edge_tools.bench.words import said
+from edge_tools.bench.words import MARK, marked
 
 __all__ = ["PLOT_CSS", "batch_plot", "case_words", "latency_plot", "memory_plot", "on_scale", "sustained_plot"]
 
@@ -52,7 +52,7 @@ def latency_plot(rows: Sequence[Row], label: str) -> Markup:
 
     def draw(row: Row, y: float) -> Markup:
         p50, p95, p99 = (value or 0.0 for value in (row.latency_ms.p50, row.latency_ms.p95, row.latency_ms.p99))
-        words = f"{case_words(row)}: p50 {p50:.3g} ms, p95 {p95:.3g} ms, p99 {p99:.3g} ms{said(label)}"
+        words = f"{case_words(row)}: p50 {p50:.3g} ms, p95 {p95:.3g} ms, p99 {p99:.3g} ms{marked(label)}"
         x50, x95, x99 = (_x(value, top) for value in (p50, p95, p99))
         style = _style(row)
         stroke = "after" if style == "ours" else "before"
@@ -77,7 +77,7 @@ def memory_plot(rows: Sequence[Row], label: str) -> Markup:
         peak, base = (row.peak_bytes or 0) / 1e6, (row.base_bytes or 0) / 1e6
         limit = row.memory_limit_bytes
         above = format_size(over_base(row) or 0)
-        words = f"{case_words(row)}: peak {format_size(row.peak_bytes or 0)}, {above} over base{said(label)}"
+        words = f"{case_words(row)}: peak {format_size(row.peak_bytes or 0)}, {above} over base{marked(label)}"
         mark = Markup("")
         if limit is not None and on_scale(row, rows):
             mark = svg.line(_x(limit / 1e6, top), y - 3, _x(limit / 1e6, top), y + 17, "limit")
@@ -106,7 +106,7 @@ def sustained_plot(rows: Sequence[Row], label: str) -> Markup:
             (_across((number + 0.5) * span, last), _down(rate, top, bottom))
             for number, rate in enumerate(found.images_per_s)
         ]
-        words = f"{case_words(row)}: first {found.first:.4g}, steady {found.steady:.4g} images/s{said(label)}"
+        words = f"{case_words(row)}: first {found.first:.4g}, steady {found.steady:.4g} images/s{marked(label)}"
         parts.append(_path(index, places, words))
     step = _round_up(last / 5)
     for number in range(int(last / step) + 1):
@@ -114,7 +114,7 @@ def sustained_plot(rows: Sequence[Row], label: str) -> Markup:
     parts.append(svg.label(_LEFT, 11, "images/s", "dim"))
     parts.append(svg.label(WIDTH - _RIGHT, bottom + 37, "seconds without a pause", "dim", "end"))
     parts.append(_stamp(_LEFT, bottom + 56, label))
-    return svg.picture(height, f"Images per second over time{said(label)}", parts)
+    return svg.picture(height, f"Images per second over time{marked(label)}", parts)
 
 
 def batch_plot(groups: Mapping[str, Sequence[Row]], label: str) -> Markup:
@@ -130,12 +130,12 @@ def batch_plot(groups: Mapping[str, Sequence[Row]], label: str) -> Markup:
     for index, (name, rows) in enumerate(per_image.items()):
         places = [(_across(slot[row.batch], 1.0), _down(ms, top, bottom)) for ms, row in rows]
         told = ", ".join(f"batch {row.batch}: {ms:.3g} ms" for ms, row in rows)
-        parts.append(_path(index, places, f"{name}: {told} per image{said(label)}", dots=True))
+        parts.append(_path(index, places, f"{name}: {told} per image{marked(label)}", dots=True))
     parts += [svg.label(_across(slot[batch], 1.0), bottom + 18, str(batch), "dim", "middle") for batch in batches]
     parts.append(svg.label(_LEFT, 11, "ms per image (p50)", "dim"))
     parts.append(svg.label(WIDTH - _RIGHT, bottom + 37, "images in one call", "dim", "end"))
     parts.append(_stamp(_LEFT, bottom + 56, label))
-    return svg.picture(height, f"Milliseconds per image by batch{said(label)}", parts)
+    return svg.picture(height, f"Milliseconds per image by batch{marked(label)}", parts)
 
 
 def _bars(rows: Sequence[Row], top: float, draw: Callable[[Row, float], Markup], words: str, label: str) -> Markup:
@@ -153,7 +153,7 @@ def _bars(rows: Sequence[Row], top: float, draw: Callable[[Row, float], Markup],
         y = _TOP + _ROW * number
         lines.append(join((svg.label(9, y + 14, _cut(case_words(row, batch=False)), ""), draw(row, y + 21))))
     axis = svg.label(4, bottom + 37, words, "dim")
-    return svg.picture(bottom + 62, f"{words}{said(label)}", [*marks, *lines, axis, _stamp(4, bottom + 56, label)])
+    return svg.picture(bottom + 62, f"{words}{marked(label)}", [*marks, *lines, axis, _stamp(4, bottom + 56, label)])
 
 
 def _path(index: int, places: Sequence[tuple[float, float]], words: str, dots: bool = False) -> Markup:
@@ -186,8 +186,8 @@ def _style(row: Row) -> str:
 
 
 def _stamp(x: float, y: float, label: str) -> Markup:
-    """Return the label as a line of its own, so that a picture that is cut out still bears it."""
-    return svg.label(x, y, label, "dim") if label else Markup("")
+    """Return a line of its own that says so, for a picture that is cut out."""
+    return svg.label(x, y, f"{MARK} emulated", "dim") if label else Markup("")
 
 
 def _cut(text: str) -> str:

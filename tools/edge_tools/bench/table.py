@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edge_runtime.files.sizes import format_size
 from edge_tools.bench.cases import About, Host, Measured, Report, Row
 from edge_tools.bench.compare import Ratios, over_base, plain_row, ratios
-from edge_tools.bench.words import climate_words, printable, said, short
+from edge_tools.bench.words import MARK, climate_words, marked, printable, short
 
 __all__ = ["as_table"]
 
@@ -42,7 +42,7 @@ def as_table(title: str, report: Report, rows: Sequence[Measured]) -> str:
     """Return the tables of a report, the machine above them and what the columns mean below."""
     lines = [title, _host(report.host)]
     if report.emulated:
-        lines.insert(1, f"as {report.emulated.name}, {report.emulated.memory}: {report.label}")
+        lines.insert(1, f"as {report.emulated.name}, {report.emulated.memory} ({MARK}): {report.label}")
     lines.append(f"page cache: {report.host.page_cache}")
     if report.about:
         lines += _about(report.about)
@@ -54,7 +54,7 @@ def as_table(title: str, report: Report, rows: Sequence[Measured]) -> str:
         group = [measured for measured in rows if measured.row.batch == batch]
         plain = plain_row([measured.row for measured in group], batch)
         made = [_Line(measured, ratios(measured.row, plain)) for measured in group]
-        words = f"batch {batch}{said(report.label)}"
+        words = f"batch {batch}{marked(report.label)}"
         lines += ["", f"{words}: time", *_table(made, _times(made, plain is not None), len(models) > 1)]
         if done := [line for line in made if line.row.status == "ok"]:
             lines += ["", f"{words}: memory", *_table(done, _memory(done, plain is not None), len(models) > 1)]

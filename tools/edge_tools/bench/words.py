@@ -6,7 +6,10 @@ import unicodedata
 
 from edge_tools.bench.cases import Climate
 
-__all__ = ["climate_words", "printable", "said", "short"]
+__all__ = ["MARK", "climate_words", "marked", "printable", "short"]
+
+# Stands at every figure that is not this machine's own; what it means is said once.
+MARK = "\N{DAGGER}"
 
 
 def printable(text: str) -> str:
@@ -21,9 +24,9 @@ def short(value: float | None) -> str:
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}" if value >= 1 else f"{value:.3f}"
 
 
-def said(label: str) -> str:
-    """Return a label as what follows a title: " (emulated limits, ...)", "" for none."""
-    return f" ({label})" if label else ""
+def marked(label: str) -> str:
+    """Return what follows the name of a figure that bears this label: the mark, "" without a label."""
+    return f" {MARK}" if label else ""
 
 
 def climate_words(climate: Climate) -> str:
