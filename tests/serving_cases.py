@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from patience import PATIENCE
 
 from edge_runtime.batching.vocabulary import BatchCost, CostTable, Decision, Drop, Request, State
 from edge_runtime.inspect.fake_engine import FakeEngine
@@ -17,7 +18,6 @@ from edge_runtime.inspect.serving.core import Batch, Core
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Result
 
-PATIENCE = 20.0  # only a test that fails waits that long
 TABLE = CostTable(tuple(BatchCost(batch, lanes, 10.0 * batch) for lanes in (1, 2) for batch in (1, 2, 4)))
 
 

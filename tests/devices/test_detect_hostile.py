@@ -55,7 +55,7 @@ def survives(root):
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_files_can_be_missing_and_any_can_be_garbage(tmp_path_factory, data):
     name = data.draw(st.sampled_from(sorted(TREES)))
     files, links = TREES[name]
@@ -72,7 +72,7 @@ def test_any_files_can_be_missing_and_any_can_be_garbage(tmp_path_factory, data)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200), st.binary(max_size=200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_garbage_in_the_files_of_many_lines_is_survived(tmp_path_factory, cpuinfo, mountinfo, cgroup):
     files = {
         "proc/cpuinfo": b"processor: 0\nflags: " + cpuinfo,

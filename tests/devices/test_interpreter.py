@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import PATIENCE
 
 from edge_devices import interpreter
 from edge_devices.interpreter import python_code, python_environment, python_module
@@ -30,7 +31,7 @@ def hostile(tmp_path):
 
 def run(command, folder):
     return subprocess.run(
-        command, cwd=folder, env=python_environment(), capture_output=True, text=True, check=False, timeout=600
+        command, cwd=folder, env=python_environment(), capture_output=True, text=True, check=False, timeout=PATIENCE
     )
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from runner_cases import lowered
 from tiny_bundle import make_bundle
 from tiny_models import samples
@@ -19,8 +20,6 @@ from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
 from edge_runtime.opening.choice import OpenedBundle
 from edge_runtime.ort.session import find_providers
 from edge_runtime.vision.settings import Settings
-
-PATIENCE = 20.0  # only a test that fails waits that long
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def test_urgent_requests_stop_a_background_batch_which_runs_again_later() -> Non
 _PRIORITIES: list[Priority] = ["urgent", "normal", "background"]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from([ONE, TWO, Service("flat", FLAT, 2, 0.05)]))
 def test_no_request_is_lost_and_none_is_answered_twice(seed: int, service: Service) -> None:
     chance = random.Random(seed)

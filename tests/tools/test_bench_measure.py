@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bench_fakes import fake_bundle, install_fakes
 from click.testing import CliRunner
+from patience import PATIENCE
 
 from edge_runtime.errors import EngineError, UsageError
 from edge_runtime.files.schema import to_json
@@ -44,7 +45,9 @@ def table_of(*rows: Row) -> str:
 
 
 def run_cases(folder: Path, cases: Sequence[Case]) -> list[Measured]:
-    options = Options("model.onnx", folder, PageCache([], False), lambda _text: None, rounds=2, starts=1, timeout=30.0)
+    options = Options(
+        "model.onnx", folder, PageCache([], False), lambda _text: None, rounds=2, starts=1, timeout=PATIENCE
+    )
     rows, version = measure(fake_bundle(folder), cases, options)
     assert version == "1.0"
     return rows
@@ -174,7 +177,7 @@ def test_a_long_run_is_told_in_windows_with_what_it_drew(tmp_path: Path, monkeyp
         lambda _text: None,
         rounds=1,
         starts=1,
-        timeout=30.0,
+        timeout=PATIENCE,
         sustain_s=0.02,
         sensor=Always5W(),
         celsius=lambda: 61.5,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_fakes import SMALLEST, install_fakes, order
+from patience import PATIENCE
 
 from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_tools.bench.order import Order
@@ -26,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def opened(made: Order, timeout: float = 30.0) -> Worker:
+def opened(made: Order, timeout: float = PATIENCE) -> Worker:
     with start_worker(made, "the engine", timeout) as worker:
         worker.open()
     return worker
@@ -39,7 +40,7 @@ def test_an_order_survives_its_command_line() -> None:
 
 def test_a_process_tells_of_its_first_result_and_of_its_peak(folder: Path) -> None:
     outputs = folder / "outputs.npz"
-    with start_worker(order(folder), "the engine", 30.0) as worker:
+    with start_worker(order(folder), "the engine", PATIENCE) as worker:
         worker.open()
         ran = worker.run(3)
         peak = worker.finish(outputs)
@@ -53,7 +54,7 @@ def test_a_process_tells_of_its_first_result_and_of_its_peak(folder: Path) -> No
 
 
 def test_a_frozen_process_goes_on_where_it_was(folder: Path) -> None:
-    with start_worker(order(folder), "the engine", 30.0) as worker:
+    with start_worker(order(folder), "the engine", PATIENCE) as worker:
         worker.open()
         worker.freeze()
         worker.thaw()

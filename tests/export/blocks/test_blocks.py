@@ -36,7 +36,7 @@ def facts_of(model):
 SEQUENCES = {name: (model, *facts_of(model)) for name, model in {"float": FLOAT, "int8": INT8}.items()}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(["float", "int8"]), st.data())
 def test_any_partition_gives_the_whole_models_answer_exactly(kind, data):
     model, sequence, facts = SEQUENCES[kind]
@@ -48,7 +48,7 @@ def test_any_partition_gives_the_whole_models_answer_exactly(kind, data):
     assert np.array_equal(whole["logits"], chained["logits"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(["float", "int8"]), st.data())
 def test_every_weight_has_one_place_aligned_and_inside_its_block(kind, data):
     model, sequence, _ = SEQUENCES[kind]
@@ -74,7 +74,7 @@ def test_every_weight_has_one_place_aligned_and_inside_its_block(kind, data):
     assert big - set(names) == set(), "a large weight without a place"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(["float", "int8"]), st.integers(500, 60_000), st.sets(st.integers(0, 20), max_size=8))
 def test_chosen_places_are_ascending_inside_and_not_banned(kind, target, banned):
     model, sequence, facts = SEQUENCES[kind]

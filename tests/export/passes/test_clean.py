@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED_DATA
@@ -247,7 +247,7 @@ def test_real_models_answer_the_same(name):
     assert cleaned.opset_ok
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(st.integers(0, 2000), st.integers(0, 255))
 def test_a_flipped_byte_never_gives_a_traceback(position, byte):
     data = bytearray(conv_bn(batch=1).SerializeToString())

@@ -20,7 +20,7 @@ def largest_difference(one, other, feeds):
     return worst
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), st.sampled_from([1.0, 10.0, 100.0]))
 def test_equalization_leaves_the_function_of_the_graph_unchanged(seed, spread):
     draft = calibrated(uneven_convnet(seed, spread), noise(3, seed=seed), noise(2, seed=seed + 1))

@@ -27,7 +27,7 @@ def lengthened(model, prefix):
     return copy
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.text("abc/._", min_size=0, max_size=60))
 def test_new_names_never_change_the_answer(prefix):
     model = convnet()

@@ -23,7 +23,6 @@ def onnx_pair(x, scale, zero):
     return ((q - zero).astype(np.float32) * np.float32(scale)).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(st.lists(FLOATS, min_size=1, max_size=40), st.floats(2**-10, 64, width=32), st.integers(0, 255))
 def test_values_are_those_of_the_onnx_operators_to_the_last_bit(values, scale, zero):
     x = np.array(values, np.float32)
@@ -31,7 +30,6 @@ def test_values_are_those_of_the_onnx_operators_to_the_last_bit(values, scale, z
     np.testing.assert_array_equal(found.numpy(), onnx_pair(x, scale, zero))
 
 
-@settings(deadline=None)
 @given(st.lists(FLOATS, min_size=1, max_size=40), st.floats(2**-10, 64, width=32), st.integers(0, 255))
 def test_quantizing_twice_changes_nothing(values, scale, zero):
     step = torch.tensor(scale, dtype=torch.float32)
@@ -63,7 +61,7 @@ def test_gradients_are_those_of_the_learned_step_size():
     assert scale.grad.item() == pytest.approx(expected, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1]), st.floats(2**-8, 4, width=32))
 def test_weights_and_bias_start_as_the_exporter_quantizes_them(seed, axis, input_scale):
     rng = np.random.default_rng(seed)

@@ -82,7 +82,7 @@ def matrices(columns=3):
     return rows.flatmap(lambda count: arrays.arrays(np.float32, (count, columns), elements=values))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(matrices())
 def test_values_inside_a_blocks_range_are_within_half_its_scale(weight):
     found = quantize_int4(weight)
@@ -96,7 +96,7 @@ def test_values_inside_a_blocks_range_are_within_half_its_scale(weight):
     assert worst <= 0, f"the largest excess is {worst}"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(matrices())
 def test_searched_ranges_are_no_worse_than_the_whole_range(weight):
     real = quantize_int4(weight).dequantize()
@@ -110,7 +110,7 @@ def test_searched_ranges_are_no_worse_than_the_whole_range(weight):
     assert searched <= whole * (1 + 1e-3) + 1e-6 * np.square(blocks).sum() + nothing
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(1, 4), st.sampled_from([16, 32, 64]), st.integers(0, 99))
 def test_what_is_16_levels_already_comes_back(columns, count, block, seed):
     rng = np.random.default_rng(seed)

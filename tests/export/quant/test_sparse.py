@@ -76,7 +76,7 @@ def conv_graph(values, form, sparse):
     return model_of(nodes, constants, {"x": [1, values.shape[1], 8, 8]}, output)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     arrays.arrays(
         np.int8,
@@ -90,7 +90,7 @@ def test_onnxruntime_puts_back_every_value(values):
     assert np.array_equal(found, values)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 1999), max_size=6, unique=True), st.integers(0, 1))
 def test_gaps_longer_than_a_code_are_bridged(places, odd):
     values = np.zeros(2000 + odd, np.int8)

@@ -22,7 +22,7 @@ def seen(model, wanted, feeds, budget):
         return found, outputs, len(stream.segments)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 1 << 17), st.sets(st.sampled_from(INNER), min_size=1))
 def test_the_values_are_those_of_one_whole_session_whatever_the_budget(budget, wanted):
     feeds = {"images": samples(1)}

@@ -6,7 +6,7 @@ from edge_export.quant import weights
 from edge_export.quant.weights import quantize_bias, quantize_weight
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.sampled_from([0, 1]), st.floats(1e-3, 1e3))
 def test_each_channel_is_at_least_as_close_as_with_its_own_peak(seed, axis, size):
     weight = (np.random.default_rng(seed).standard_normal((6, 5, 3)) * size).astype(np.float32)

@@ -2,7 +2,7 @@
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.search.mincut import Problem, Tensor, solve
@@ -26,7 +26,6 @@ def problems(draw):
     )
 
 
-@settings(deadline=None)  # the first call imports scipy
 @given(problems())
 def test_no_labelling_costs_less_than_the_cut(problem):
     found = solve(problem)

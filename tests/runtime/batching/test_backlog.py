@@ -33,7 +33,7 @@ def test_one_that_is_nearly_late_does_not_cost_those_behind_it() -> None:
     assert (found.batch, found.missed) == (8, 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 200), min_size=1, max_size=20), st.integers(1, 8), st.integers(1, 3))
 def test_no_more_are_missed_than_there_are(deadlines: list[float], batch: int, lanes: int) -> None:
     found = outlook(Costs(GPU), sorted(deadlines), never(deadlines), batch, [0.0] * lanes)

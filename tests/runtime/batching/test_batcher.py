@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 from tiny_bundle import make_bundle
 from tiny_models import samples
 
 from edge_runtime import Batcher, open_bundle
 from edge_runtime.batching.gathering import Gatherer
 from edge_runtime.errors import DataError, EngineError, UsageError
-
-PATIENCE = 20.0  # only a test that fails waits that long
 
 
 class Recording:

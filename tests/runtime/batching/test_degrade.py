@@ -65,7 +65,7 @@ def test_a_server_that_is_busy_but_in_time_keeps_everything() -> None:
     assert _play(Rung(), *busy)[0].steps == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 10)), max_size=60))
 def test_the_ladder_is_climbed_one_rung_at_a_time_and_never_left(loads: list[tuple[float, float, float]]) -> None:
     rung = Rung()

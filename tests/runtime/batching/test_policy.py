@@ -183,7 +183,7 @@ def _states(draw: st.DrawFn) -> State:
     return State(100.0, tuple(waiting), tuple(under_way), costs, lanes, draw(_FORECASTS))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_states())
 def test_what_is_run_fits_lanes_memory_shape_and_priority(found: State) -> None:
     decision = decide(found)
@@ -195,7 +195,7 @@ def test_what_is_run_fits_lanes_memory_shape_and_priority(found: State) -> None:
     assert decision.why
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_states())
 def test_a_request_is_run_or_dropped_for_a_reason_or_waits_on(found: State) -> None:
     decision = decide(found)
@@ -206,7 +206,7 @@ def test_a_request_is_run_or_dropped_for_a_reason_or_waits_on(found: State) -> N
     assert all(d.request.live for d in decision.drop)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_states())
 def test_urgent_work_is_never_left_behind_other_work(found: State) -> None:
     decision = decide(found)
@@ -216,7 +216,7 @@ def test_urgent_work_is_never_left_behind_other_work(found: State) -> None:
         assert decision.run[0].priority == "urgent"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_states())
 def test_a_hold_ends_while_the_earliest_deadline_can_still_be_met(found: State) -> None:
     decision = decide(found)
@@ -233,14 +233,14 @@ def test_a_hold_ends_while_the_earliest_deadline_can_still_be_met(found: State) 
         assert decision.wake_ms + alone <= min(ready)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_states())
 def test_the_earliest_deadline_of_a_batch_leads_it(found: State) -> None:
     run = decide(found).run
     assert list(run) == sorted(run, key=lambda r: (r.deadline_ms, r.number))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_states())
 def test_the_same_question_has_the_same_answer(found: State) -> None:
     policy = AdaptivePolicy()

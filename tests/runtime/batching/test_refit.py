@@ -65,7 +65,7 @@ def test_what_cannot_be_is_ignored() -> None:
     assert measured(drift, 1, 1, 0.0, 0.0) is drift
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(1, 3), st.floats(0.1, 10.0)), max_size=40))
 def test_a_refitted_table_can_always_be_used(runs: list[tuple[int, int, float]]) -> None:
     costs = Costs(refitted(_after(Drift(Costs(GPU)), *runs), 10.0 * len(runs)))

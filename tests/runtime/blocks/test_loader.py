@@ -4,14 +4,14 @@ import itertools
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from edge_runtime.blocks.loader import Load, Loader
 from edge_runtime.errors import EngineError
 
 LOADER = "edgeline-loader"
-PATIENCE = 20.0  # only a test that fails waits that long
 
 
 class Watched(threading.Condition):
@@ -332,7 +332,6 @@ def histories(draw):
 
 
 @given(histories())
-@settings(deadline=None)
 def test_any_history_of_runs_gets_every_load_once_in_order_and_in_time(history):
     blocks, firsts, runs = history
     model = Model(firsts, blocks + 2)

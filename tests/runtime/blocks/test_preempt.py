@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runner_cases import counting, lowered, two_inputs
 from tiny_bundle import make_bundle
@@ -25,7 +25,6 @@ from edge_runtime.errors import EngineError
 from edge_runtime.opening.choice import OpenedBundle
 from edge_runtime.vision.settings import Settings
 
-PATIENCE = 20.0  # only a test that fails waits that long
 FORMS = ("resident", "streamed", "reloaded")
 MIXED = ("streamed", "reloaded", "streamed")
 
@@ -64,7 +63,7 @@ def assert_identical(found, expected):
         np.testing.assert_array_equal(found[name], array)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(
     st.tuples(*[st.sampled_from(FORMS)] * 3),
     st.integers(1, 4),

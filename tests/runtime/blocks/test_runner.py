@@ -5,8 +5,9 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from runner_cases import counting, graph_model, hand_made, lowered, plain, two_inputs
 from tiny_bundle import make_bundle
 from tiny_models import samples
@@ -17,7 +18,6 @@ from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError, ModelError
 
-PATIENCE = 20.0  # only a test that fails waits that long
 FORMS = ("resident", "streamed", "reloaded")
 MIXED = ("streamed", "reloaded", "streamed")
 
@@ -87,7 +87,7 @@ def test_every_form_gives_the_answer_of_plain_onnxruntime_run_after_run(network,
         assert_same(runner.run(feeds), whole_model(network, feeds))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(
     st.tuples(*[st.sampled_from(FORMS)] * 3),
     st.integers(1, 5),
@@ -139,7 +139,7 @@ def test_what_does_not_fit_the_arena_gets_room_of_its_own(network, run_on, shape
 def test_outputs_are_views_that_hold_until_the_next_run(network, run_on):
     runner = run_on(network, network.plan(MIXED))
     first = runner.run({"images": samples(1, seed=1)})["logits"]
-    runner.input_room("images", (1, 3, 16, 16), np.dtype(np.float32))[...] = 0  # as the next run's caller does
+    runner.room("images", (1, 3, 16, 16), np.dtype(np.float32))[...] = 0  # as the next run's caller does
     assert_same({"logits": first}, whole_model(network, {"images": samples(1, seed=1)}))
     kept = first.copy()
     again = runner.run({"images": samples(1, seed=2)})["logits"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.blocks.arena import Arena
@@ -189,7 +189,6 @@ def test_no_file_stays_open(tmp_path):
 
 
 @given(st.integers(0, 4999), st.integers(1, 255))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_changed_byte_is_found_when_a_file_is_read_first(tmp_path, position, change):
     data = bytearray(content(5000))
     weights = stored(tmp_path, bytes(data))

@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import make_bundle
 
@@ -52,7 +52,7 @@ def test_a_truncated_file_is_refused_by_name(bundle, name):
         read_bundle(bundle)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(["weights.bin", "model.onnx", "block-00.onnx", "golden.npz"]), st.data())
 def test_any_flipped_bit_is_found(pristine, name, data):
     path = pristine / name
@@ -68,7 +68,7 @@ def test_any_flipped_bit_is_found(pristine, name, data):
         path.write_bytes(original)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_flipped_bit_of_the_manifest_is_found(pristine, data):
     path = pristine / "manifest.json"

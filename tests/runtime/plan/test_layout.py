@@ -38,7 +38,7 @@ def size_of(given_buffers: list[Buffer]) -> int:
     return size
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems())
 def test_any_layout_is_valid_and_not_below_the_bound(given_buffers: list[Buffer]) -> None:
     assert size_of(given_buffers) >= lower_bound(given_buffers)
@@ -51,7 +51,7 @@ def test_the_lower_bound_is_the_peak_of_the_live_bytes(given_buffers: list[Buffe
     assert lower_bound(given_buffers) == max(alive)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(problems(), st.randoms(use_true_random=False))
 def test_neither_a_second_call_nor_the_order_of_the_buffers_changes_anything(
     given_buffers: list[Buffer], rng: random.Random

@@ -36,7 +36,7 @@ CASES = st.builds(
     whole=st.booleans(),
 )
 BATCHES = st.integers(1, 6)
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = settings(max_examples=25)
 
 
 def planned(case: Case, limit: int | None, batch: int = 1, cached: bool = True) -> Plan:

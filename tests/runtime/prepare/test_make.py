@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from plan_cases import SPEEDS, make_chain
 from tiny_bundle import make_bundle
 
@@ -186,8 +187,8 @@ def test_who_waits_for_another_process_is_told(cache, bundle, child):
     with cache.making(key, lambda: None):
         thread = threading.Thread(target=prepare_in, args=(other, bundle, 1, 1, None, tell), daemon=True)
         thread.start()
-        assert told.wait(20)
-    thread.join(20)
+        assert told.wait(PATIENCE)
+    thread.join(PATIENCE)
     other.close()
     assert steps[0] == "another process prepares this bundle"
     assert len(child.made) == 1

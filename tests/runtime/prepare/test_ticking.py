@@ -2,6 +2,8 @@
 
 import threading
 
+from patience import PATIENCE
+
 from edge_runtime.prepare.ticking import Ticking
 
 
@@ -56,7 +58,7 @@ def test_it_ticks_by_itself_until_it_is_left():
 
     with Ticking(tell, every=0.001) as ticking:
         ticking("building", 0, 0)
-        assert ticked.wait(10)
+        assert ticked.wait(PATIENCE)
     count = len(told)
     assert {step[0] for step in told} == {"building"}
     assert not ticking._thread.is_alive()

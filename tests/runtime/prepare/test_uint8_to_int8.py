@@ -99,7 +99,7 @@ def test_a_zero_point_moves_by_128_and_the_old_one_and_the_old_type_are_dropped(
     assert not changed.graph.value_info
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     zero=st.integers(0, 255),
     scale=st.floats(2.0**-20, 2.0**20, width=32),
@@ -252,7 +252,7 @@ def test_bytes_that_are_no_model_are_a_value_error(data):
 DAMAGED = pair().SerializeToString()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(place=st.integers(0, len(DAMAGED) - 1), byte=st.integers(0, 255), end=st.integers(0, len(DAMAGED)))
 def test_damaged_bytes_are_a_value_error_or_something_to_be_refused_by_onnxruntime(place, byte, end):
     data = bytearray(DAMAGED)

@@ -1,6 +1,6 @@
 """Successive halving, on a machine that exists on paper."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tuning_fakes import PaperRig, space
 
@@ -17,7 +17,6 @@ def by_lanes(choice):
     return 100.0 * choice.lanes + choice.threads
 
 
-@settings(deadline=None)
 @given(st.integers(1, 16), st.floats(0.5, 60.0), st.integers(1, 4))
 def test_the_fastest_comes_first_and_the_default_stays_to_the_end(cores, seconds, final):
     rig = PaperRig(by_lanes, threads=cores)

@@ -50,7 +50,7 @@ def test_where_busy_waiting_is_faster_it_stays():
     assert result.latency == result.throughput == Choice(2, 1, 1, True, ())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.dictionaries(st.tuples(st.integers(1, 4), st.integers(1, 4), st.booleans()), st.floats(20.0, 200.0)))
 def test_without_noise_nothing_slower_than_the_default_is_chosen(speeds):
     def speed(choice):

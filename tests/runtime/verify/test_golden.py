@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -97,7 +97,7 @@ def test_pickles_and_missing_files_are_refused(tmp_path: Path) -> None:
             load_golden(tmp_path / name)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_damaged_file_gives_arrays_or_a_bundle_error(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "golden.npz"

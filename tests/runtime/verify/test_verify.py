@@ -87,7 +87,7 @@ def noisy(signal: NDArray[Any], decibels: float, seed: int) -> NDArray[Any]:
 SIGNAL = np.random.default_rng(0).standard_normal((2, COUNT)).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(3, 45), st.integers(1, 10**6))
 def test_rounding_of_another_kind_but_as_fine_is_confirmed(level: float, seed: int) -> None:
     found = judged(noisy(SIGNAL, level, seed), noisy(SIGNAL, level, seed + 1), SIGNAL)
@@ -95,7 +95,7 @@ def test_rounding_of_another_kind_but_as_fine_is_confirmed(level: float, seed: i
     found.check()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(10, 45), st.integers(1, 10**6))
 def test_ten_times_the_noise_is_refuted(level: float, seed: int) -> None:
     found = judged(noisy(SIGNAL, level, seed), noisy(SIGNAL, level - 10, seed + 1), SIGNAL)

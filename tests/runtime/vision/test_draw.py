@@ -63,7 +63,7 @@ def test_neighbouring_classes_differ_and_all_are_defined() -> None:
     assert class_colour(10_000) in colours
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 80),
     st.integers(1, 80),

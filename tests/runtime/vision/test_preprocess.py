@@ -177,7 +177,7 @@ specs = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(spec=specs, height=st.integers(1, 60), width=st.integers(1, 60), gray=st.booleans())
 def test_every_byte_is_written_twice_the_same_and_both_layouts_agree(
     spec: Preprocess, height: int, width: int, gray: bool
@@ -192,7 +192,7 @@ def test_every_byte_is_written_twice_the_same_and_both_layouts_agree(
     np.testing.assert_array_equal(first, turned)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(spec=specs, height=st.integers(1, 60), width=st.integers(1, 60))
 def test_the_whole_image_lies_inside_a_letterbox_and_covers_a_crop(spec: Preprocess, height: int, width: int) -> None:
     place = Preprocessor(spec).place(height, width)

@@ -25,7 +25,7 @@ def in_two_steps(image: NDArray[np.uint8], width: int, height: int, kernel: Filt
 
 
 @kernels
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(height=sizes, width=sizes, new_height=sizes, new_width=sizes, seed=st.integers(0, 99), gray=st.booleans())
 def test_every_size_equals_pillow_bit_for_bit(
     kernel: Filter, height: int, width: int, new_height: int, new_width: int, seed: int, gray: bool

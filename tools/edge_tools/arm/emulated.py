@@ -1,11 +1,11 @@
 """A plugin of pytest's for emulated boards: `-p edge_tools.arm.emulated`. An emulator is twenty times slower, so that
-hypothesis tries fewer examples, and none is too slow.
+hypothesis tries fewer examples. That none is too slow is the tests' own profile (tests/conftest.py), loaded before.
 """
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 __all__ = ["pytest_configure"]
 
@@ -13,6 +13,5 @@ __all__ = ["pytest_configure"]
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test is collected: the settings that tests do not give themselves."""
     del config
-    slow = (HealthCheck.too_slow,)
-    settings.register_profile("emulated", max_examples=10, deadline=None, suppress_health_check=slow, derandomize=True)
+    settings.register_profile("emulated", settings(), max_examples=10, derandomize=True)
     settings.load_profile("emulated")

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.evaluate.data import RandomCalibration, open_calibration
@@ -206,7 +206,6 @@ def test_noise_fills_every_input_and_says_that_it_is_noise() -> None:
     assert "noise" in samples.notes[0]
 
 
-@settings(deadline=None)  # a loaded machine is not a failure
 @given(st.integers(1, 500), st.integers(0, 600), st.integers(0, 9))
 def test_the_choice_is_ascending_distinct_and_spread(count: int, limit: int, seed: int) -> None:
     chosen = spread(count, limit, seed)

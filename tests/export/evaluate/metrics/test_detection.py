@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.evaluate.metrics import COCO_THRESHOLDS, Boxes, DetectionData, Objects, collect, ones
@@ -131,7 +131,6 @@ _corner = st.integers(0, 30)
 _box = st.tuples(_corner, _corner, st.integers(1, 20), st.integers(1, 20), st.integers(0, 2))
 
 
-@settings(deadline=None)  # a loaded machine is not a failure
 @given(st.lists(_box, min_size=1, max_size=6), st.integers(0, 2**16))
 def test_perfect_answers_score_one(rows: list[tuple[int, int, int, int, int]], seed: int) -> None:
     unique = {(x, y, w, h): kind for x, y, w, h, kind in rows}
@@ -147,7 +146,6 @@ _SCENE = data_of(*scene())
 _INTERPOLATIONS: tuple[Interpolation, ...] = ("101", "all")
 
 
-@settings(deadline=None)  # a loaded machine is not a failure
 @given(st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_average_precision_stays_between_zero_and_one_for_any_weights(weights: list[int]) -> None:
     for interpolation in _INTERPOLATIONS:

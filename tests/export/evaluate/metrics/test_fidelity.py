@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.evaluate.metrics import (
@@ -111,7 +111,6 @@ def test_one_image_gives_no_interval() -> None:
     assert all(np.isnan(interval(lambda weights: 1.0, 1)))
 
 
-@settings(deadline=None)  # a loaded machine is not a failure
 @given(st.lists(st.integers(0, 4), min_size=4, max_size=16))
 def test_a_mask_agrees_fully_with_itself(values: list[int]) -> None:
     mask = np.array([values], dtype=np.uint8)

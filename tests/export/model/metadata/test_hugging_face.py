@@ -149,7 +149,7 @@ values = st.recursive(odd, lambda v: st.lists(v, max_size=4) | st.dictionaries(s
 sizes = st.dictionaries(st.sampled_from(["height", "width", "shortest_edge", "longest_edge"]), odd) | values
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.fixed_dictionaries({}, optional={"id2label": values, "architectures": values, "image_size": values}),
     st.fixed_dictionaries(

@@ -273,7 +273,7 @@ def test_merging_prefers_the_first_and_keeps_both_notes():
 text = st.text(max_size=40)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.dictionaries(
         st.sampled_from(

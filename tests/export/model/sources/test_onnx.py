@@ -158,7 +158,7 @@ def test_a_truncated_model_is_refused(tmp_path, keep):
         load(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=300))
 def test_garbage_never_gives_a_traceback(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "garbage.onnx"

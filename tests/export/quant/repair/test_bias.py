@@ -12,7 +12,7 @@ from edge_export.quant.select import compute_nodes
 RELU = Activation(0.0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([Activation(), RELU, Activation(0.0, 2.0), Activation(silu=True)]),

@@ -15,7 +15,7 @@ from edge_export.quant.repair.cle import (
 from edge_export.quant.repair.statistics import MAGNITUDES, magnitude_bins
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 4]), st.sampled_from([0, 1]))
 def test_scaled_weights_undo_the_scaling_of_what_they_read(seed, group, axis):
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ def case(seed, groups=1, outputs=6, inputs=12, samples=64):
     return rows, found.scale.reshape(groups, outputs), found.values.reshape(rows.shape), gram, x
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 8), st.integers(1, 20), st.integers(1, 64))
 def test_no_row_is_further_off_than_with_the_nearest_values(seed, groups, outputs, inputs, samples):
     rows, scale, nearest, gram, _ = case(seed, groups, outputs, inputs, samples)

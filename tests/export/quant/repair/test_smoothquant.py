@@ -25,7 +25,7 @@ def test_outlier_channels_are_moved_and_the_measured_error_falls():
     assert matmul_error(rows, weights, factors) < 0.5 * matmul_error(rows, weights, np.ones(32, np.float32))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_factors_leave_the_product_unchanged_and_are_one_where_nothing_is(seed, exponent):
     rows, weights = outliers(seed)

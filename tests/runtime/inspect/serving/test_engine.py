@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from runner_cases import counting, lowered
 from tiny_bundle import make_bundle
 from tiny_models import samples
@@ -25,8 +26,6 @@ from edge_runtime.ort.lanes import cores_of_lane, laned
 from edge_runtime.ort.runner import AtOnce
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.plan.plan import unlimited_plan
-
-PATIENCE = 20.0  # only a test that fails waits that long
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_cases import PATIENCE, TABLE, Greedy, HeldEngine, StopWhen, picture
+from patience import PATIENCE
+from serving_cases import TABLE, Greedy, HeldEngine, StopWhen, picture
 
 from edge_runtime.batching.vocabulary import Decision, Drop, Policy, State
 from edge_runtime.errors import DataError, EngineError, OutputError, SourceError

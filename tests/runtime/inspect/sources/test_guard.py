@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.sources import FakeSource, Frame, guard
 from edge_runtime.inspect.sources.guard import GuardedSource
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
-PATIENCE = 20.0  # only a test that fails waits that long
 
 
 class Waiting(FakeSource):

@@ -119,7 +119,7 @@ def test_a_missing_file_says_why(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.binary(max_size=200), magic=st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"]))
 def test_no_bytes_at_all_get_past_as_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, magic: bytes

@@ -41,7 +41,7 @@ def plain_nms(boxes: Floats, scores: Floats, classes: NDArray[np.int64], thresho
     return kept
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 9999),
     count=st.integers(0, 40),

@@ -262,7 +262,7 @@ def test_raw_tensors_are_copied_out_and_never_judged() -> None:
     assert first.verdict == "NO_READ"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     width=st.integers(1, 300),
     height=st.integers(1, 300),
