@@ -32,7 +32,7 @@ from edge_runtime.results import Result, UrgentCall
 from edge_runtime.vision.settings import Settings
 
 if TYPE_CHECKING:
-    from edge_runtime.prepare import ProgressCall
+    from edge_runtime.prepare.request import ProgressCall
     from edge_runtime.vision.runner import VisionRunner
 
 __all__ = ["Engine", "open_bundle"]

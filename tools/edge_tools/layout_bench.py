@@ -22,7 +22,7 @@ from edge_runtime.plan.layout import Buffer, Lifespan, lower_bound
 from edge_runtime.plan.measurements import Limit, Measurements, Speeds
 from edge_runtime.plan.options import Task, block_options
 from edge_runtime.plan.plan import Plan
-from edge_runtime.prepare import find_measured, prepare
+from edge_runtime.prepare.make import find_measured, prepare
 
 __all__ = ["Arenas", "arenas_of", "as_table"]
 

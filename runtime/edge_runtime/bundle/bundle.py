@@ -26,7 +26,7 @@ from edge_runtime.errors import BundleError
 from edge_runtime.files.atomic import file_stamp, sha256_file
 from edge_runtime.files.schema import SchemaError, from_json
 
-__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "REPORT", "TENSOR_ALIGNMENT", "Bundle", "read_bundle"]
+__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "REPORT", "TENSOR_ALIGNMENT", "Bundle", "bundle_sha256", "read_bundle"]
 
 MANIFEST = "manifest.json"
 # The export's report for people: no part of the bundle, never read here; it may be changed or deleted.
@@ -84,6 +84,12 @@ def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
     _check_blocks(manifest, folder)
     _check_graphs(manifest, folder)
     return Bundle(folder, manifest, hashlib.sha256(payload).hexdigest())
+
+
+def bundle_sha256(path: Path | str) -> str:
+    """Return what names the exact bytes of a bundle, of which nothing else is checked. Raises BundleError."""
+    _check_folder(Path(path))
+    return hashlib.sha256(_read_manifest(Path(path))).hexdigest()
 
 
 def _check_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.bundle import bundle_sha256
 from edge_runtime.cli.console import hidden_native_stderr, run_command
 from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings
 from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, EdgeRun, run_options
@@ -96,11 +96,6 @@ def _without_source(flags: Flags, arguments: Sequence[str], sources: Sequence[st
 def _stand(bundle: Path, asked: Asked) -> Standing:
     """Find out how the bundle is run here. Raises BundleError, UsageError."""
     return stand(bundle_sha256(bundle), asked)
-
-
-def bundle_sha256(path: Path) -> str:
-    """Return what names the bundle's exact bytes. Raises BundleError."""
-    return read_bundle(path, check_hashes=False).sha256
 
 
 def _verify(bundle: Path, options: OpenOptions, as_json: bool, flags: Flags) -> int:

@@ -15,10 +15,10 @@ from edge_runtime.opening.options import OpenOptions, check_options
 from edge_runtime.opening.whole import whole_is_sound
 from edge_runtime.ort.runner import Runner
 from edge_runtime.plan.plan import Plan
-from edge_runtime.prepare import ProgressCall, find_measured, prepare_in
 from edge_runtime.prepare.cache import PreparedCache
-from edge_runtime.prepare.make import MeasuredFile
+from edge_runtime.prepare.make import MeasuredFile, find_measured, prepare_in
 from edge_runtime.prepare.plans import make_plan
+from edge_runtime.prepare.request import ProgressCall
 
 __all__ = ["open_limited", "plan_bundle"]
 

@@ -24,8 +24,8 @@ from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import CPU, choose
 from edge_runtime.ort.providers.load import loading
 from edge_runtime.plan.measurements import Speeds
-from edge_runtime.prepare import find_measured, prepare_in
 from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.make import find_measured, prepare_in
 from edge_runtime.prepare.request import ProgressCall
 from edge_runtime.prepare.speed import measure_speeds
 from edge_runtime.tune.reading import largest_file, read_while

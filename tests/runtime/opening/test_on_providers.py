@@ -24,8 +24,8 @@ from edge_runtime.opening.options import OpenOptions, check_options
 from edge_runtime.ort.providers import load
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.session import SessionOptions
-from edge_runtime.prepare import prepare_in
 from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.make import prepare_in
 from edge_runtime.prepare.request import ProvidersRequest, WantedProvider
 from edge_runtime.prepare.request import call as request_call
 

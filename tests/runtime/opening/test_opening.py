@@ -34,7 +34,8 @@ from edge_runtime.opening import options as options_module
 from edge_runtime.opening.choice import open_runner
 from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.session import SessionOptions
-from edge_runtime.prepare import make, plans, prepare
+from edge_runtime.prepare import make, plans
+from edge_runtime.prepare.make import prepare
 
 LIMIT = "2GB"
 SIZE = Memory(300 << 20, 300 << 20, 300 << 20)  # of this process, as plans are made: always the same

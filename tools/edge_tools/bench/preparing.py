@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.files.folders import cache_root
-from edge_runtime.prepare import prepare
+from edge_runtime.prepare.make import prepare
 from edge_tools.bench.cases import Emulated
 from edge_tools.bench.confine import Caps, create_group
 from edge_tools.bench.hierarchy import Hierarchy

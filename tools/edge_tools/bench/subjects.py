@@ -97,7 +97,7 @@ def _open_onnxruntime(order: Order) -> Subject:
 
 def _prepare(order: Order) -> Subject:
     from edge_runtime.ort.process import import_onnxruntime
-    from edge_runtime.prepare import prepare
+    from edge_runtime.prepare.make import prepare
 
     prepare(order.model, batch=order.batch, threads=order.threads, memory_limit=order.memory_limit)
     return Subject(lambda tensors: tensors, lambda: None, memory_status("VmRSS"), import_onnxruntime().__version__)

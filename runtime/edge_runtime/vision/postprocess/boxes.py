@@ -56,7 +56,7 @@ def nms(
     order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
     boxes, groups = boxes[order], classes[order] * (not class_agnostic)
     kept: list[int] = []
-    for group in np.unique(groups):
+    for group in sorted(set(groups.tolist())):  # np.unique would load numpy.ma, 20 ms of the first frame
         waiting = np.flatnonzero(groups == group)
         while len(waiting):
             best, waiting = waiting[0], waiting[1:]
