@@ -90,7 +90,8 @@ def leave_without(extra: str, program: str, install: str = "") -> None:
     """
     missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if missing:
-        message = f"{program} needs {', '.join(missing)}, not installed here: pip install 'edgeline[{install or extra}]'"
+        names, wanted = ", ".join(missing), install or extra
+        message = f"{program} needs {names}, not installed here: pip install 'edgeline[{wanted}]'"
         sys.exit(_fail(message, DependencyError.exit_code))
 
 
