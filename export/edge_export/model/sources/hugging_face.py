@@ -18,8 +18,8 @@ import onnx
 from edge_export.model.metadata import facts_of_folder, facts_of_onnx
 from edge_export.model.metadata.hugging_face import task_of
 from edge_export.model.metadata.parse import read_json
-from edge_export.model.sources.model import SourceOptions
 from edge_export.model.sources.onnx_file import joined_sha256, load_onnx, read_onnx
+from edge_export.model.sources.options import SourceOptions
 from edge_export.model.sources.quiet import quiet
 from edge_export.run import one_line
 from edge_export.state import KnownFacts, SourceModel

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from edge_export.model.sources.hugging_face import load_folder
-from edge_export.model.sources.model import SourceOptions
 from edge_export.model.sources.onnx_file import load_onnx
+from edge_export.model.sources.options import SourceOptions
 from edge_export.model.sources.torch_module import load_module
 from edge_export.state import SourceModel
 from edge_runtime.bundle.bundle import MANIFEST

@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 
 from edge_export.model.metadata import facts_of_onnx
-from edge_export.model.sources.model import SourceOptions
 from edge_export.model.sources.onnx_file import joined_sha256, read_onnx
+from edge_export.model.sources.options import SourceOptions
 from edge_export.model.sources.quiet import quiet
 from edge_export.probe import ProbeError, difference, open_session, run_session
 from edge_export.run import one_line

@@ -1,4 +1,4 @@
-"""What every kind of source gives, and what the user may say to it."""
+"""What the user may say to a source, whatever its kind."""
 
 from __future__ import annotations
 
