@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from edge_export.certificate.outcome import Outcome, part_bytes
+from edge_export.certificate.findings import Findings, part_bytes
 from edge_export.state import Comparison, Flip, Flips, Score
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import (
@@ -83,7 +83,7 @@ def flips(name="board-7.png", change="good (0.80) became bad (0.70)"):
     return Flips("photos", 94, 2, 1, (Flip(name, change, True, 10.75, b"\xff\xd8 one", b"\xff\xd8 other"),))
 
 
-def outcome(**changes):
+def findings(**changes):
     made = changes.pop("manifest", None) or manifest()
-    base = Outcome(made, part_bytes(made, 7_000), comparison(), flips(), ("a note",), ("a warning",))
+    base = Findings(made, part_bytes(made, 7_000), comparison(), flips(), ("a note",), ("a warning",))
     return dataclasses.replace(base, **changes)

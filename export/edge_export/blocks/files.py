@@ -19,19 +19,19 @@ WEIGHTS = "weights.bin"
 
 def write_weights(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
     """Write the big initializers to where the layout has them."""
-    spots = layout.spots
-    arrays = {weight.name: weight for weight in model.graph.initializer if weight.name in spots}
+    tensors = layout.tensors
+    arrays = {weight.name: weight for weight in model.graph.initializer if weight.name in tensors}
     with path.open("wb") as stream:
         for block in layout.blocks:
-            for spot in block.spots:
-                stream.seek(spot.offset)
-                stream.write(tensor_array(arrays[spot.name]).tobytes())
+            for tensor in block.tensors:
+                stream.seek(tensor.offset)
+                stream.write(tensor_array(arrays[tensor.name]).tobytes())
         stream.truncate(layout.size)
 
 
 def write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
     """Write a graph whose large initializers point into weights.bin; inner shapes and doc strings are left out."""
-    spots = layout.spots
+    tensors = layout.tensors
     slim = onnx.ModelProto()
     slim.ir_version = model.ir_version
     slim.producer_name = "edgeline"
@@ -44,14 +44,14 @@ def write_graph(model: onnx.ModelProto, layout: Layout, path: Path) -> None:
     for node in slim.graph.node:
         node.ClearField("doc_string")
     for weight in model.graph.initializer:
-        spot = spots.get(weight.name)
-        if spot is None:
+        tensor = tensors.get(weight.name)
+        if tensor is None:
             slim.graph.initializer.append(inside(weight))
             continue
         outside = slim.graph.initializer.add()
         outside.name, outside.data_type = weight.name, weight.data_type
         outside.dims.extend(weight.dims)
-        point_outside(outside, WEIGHTS, spot.offset, spot.size)
+        point_outside(outside, WEIGHTS, tensor.offset, tensor.size)
     path.write_bytes(slim.SerializeToString(deterministic=True))
 
 

@@ -12,7 +12,7 @@ from edge_export.graph.outside import tensor_array
 from edge_export.state import Cut
 from edge_runtime.bundle.bundle import BLOCK_ALIGNMENT, TENSOR_ALIGNMENT
 
-__all__ = ["BlockRange", "Layout", "Spot", "lay_out"]
+__all__ = ["BlockRange", "Layout", "TensorRange", "lay_out"]
 
 # Smaller tensors stay inside the graphs: a reference to an outside file takes about as many bytes.
 INLINE_BYTES = 256
@@ -21,7 +21,7 @@ _SHAPE_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.STRING, onnx.TensorProt
 
 
 @dataclass(frozen=True)
-class Spot:
+class TensorRange:
     """Where a tensor lies in weights.bin, in bytes."""
 
     name: str
@@ -35,7 +35,7 @@ class BlockRange:
 
     offset: int
     size: int
-    spots: tuple[Spot, ...]
+    tensors: tuple[TensorRange, ...]
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Layout:
     blocks: tuple[BlockRange, ...]
 
     @property
-    def spots(self) -> dict[str, Spot]:
+    def tensors(self) -> dict[str, TensorRange]:
         """Every tensor's place by name."""
-        return {spot.name: spot for block in self.blocks for spot in block.spots}
+        return {tensor.name: tensor for block in self.blocks for tensor in block.tensors}
 
 
 def lay_out(model: onnx.ModelProto, cuts: Sequence[Cut]) -> Layout:
@@ -60,15 +60,15 @@ def lay_out(model: onnx.ModelProto, cuts: Sequence[Cut]) -> Layout:
     for cut in cuts:
         start = _align(end, BLOCK_ALIGNMENT)
         offset = start
-        spots = []
+        tensors = []
         for name in dict.fromkeys(name for node in cut.nodes for name in Graph.reads(node)):
             size = sizes.get(name, 0)
             if size >= INLINE_BYTES and name not in placed:
                 offset = _align(offset, TENSOR_ALIGNMENT)
-                spots.append(Spot(name, offset, size))
+                tensors.append(TensorRange(name, offset, size))
                 placed.add(name)
                 offset += size
-        blocks.append(BlockRange(start, offset - start, tuple(spots)))
+        blocks.append(BlockRange(start, offset - start, tuple(tensors)))
         end = offset
     return Layout(end, tuple(blocks))
 

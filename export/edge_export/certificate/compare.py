@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.certificate.outcome import part_bytes, precision_counts
+from edge_export.certificate.findings import part_bytes, precision_counts
 from edge_export.evaluate.metrics.fidelity import signal_noise
 from edge_export.run import open_session, run
 from edge_export.text import printable

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_export.certificate.compare import SAME_DB, BundleComparison, Side, stages_of
-from edge_export.certificate.outcome import precision_counts
+from edge_export.certificate.findings import precision_counts
 from edge_export.certificate.words import decibel, machine, milliseconds, percent, plural, ratio, score, signed
 from edge_export.text import printable
 from edge_runtime.bundle.manifest import Accuracy, Stage

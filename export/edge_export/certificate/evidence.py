@@ -7,8 +7,8 @@ import math
 
 from edge_export.certificate.charts import bar, change_chart, value_chart
 from edge_export.certificate.figures import reference_name
+from edge_export.certificate.findings import Findings
 from edge_export.certificate.markup import Markup, join, table, tag
-from edge_export.certificate.outcome import Outcome
 from edge_export.certificate.words import machine, milliseconds, plural, ratio, score, signed
 from edge_export.state import Flip, Score
 from edge_runtime.bundle.manifest import Accuracy
@@ -22,16 +22,16 @@ _MARKS = {
 }
 
 
-def accuracy_section(outcome: Outcome) -> Markup:
+def accuracy_section(findings: Findings) -> Markup:
     """Return the measured figures as a table, those of labelled images as whiskers too."""
-    rows = outcome.manifest.accuracy
+    rows = findings.manifest.accuracy
     if not rows:
         return Markup("")
-    heading, reference = tag("h2", "Accuracy"), reference_name(outcome.manifest)
+    heading, reference = tag("h2", "Accuracy"), reference_name(findings.manifest)
     parts = [heading]
-    comparison = outcome.comparison
+    comparison = findings.comparison
     if comparison:
-        allowed = outcome.manifest.certificate.max_drop if outcome.manifest.certificate else 0.0
+        allowed = findings.manifest.certificate.max_drop if findings.manifest.certificate else 0.0
         finite = [
             (before, after, change)
             for before, after, change in zip(comparison.fp32, comparison.bundle, comparison.difference, strict=True)
@@ -108,12 +108,12 @@ def _change(changes: dict[str, Score], row: Accuracy) -> str:
     return join((signed(found.value), _small(f"{signed(found.low)} to {signed(found.high)}")))
 
 
-def speed_section(outcome: Outcome) -> Markup:
+def speed_section(findings: Findings) -> Markup:
     """Return both times as bars, with the machine that they are true of."""
-    certificate = outcome.manifest.certificate
+    certificate = findings.manifest.certificate
     heading = tag("h2", "Speed")
     latency = certificate.latency if certificate else None
-    if latency is None or outcome.time_ratio is None:
+    if latency is None or findings.time_ratio is None:
         words = "Not measured during the export: time the bundle on the device that it is for, with edge-bench."
         return tag("section", heading, tag("p", words))
     slowest = max(latency.fp32_ms, latency.bundle_ms)
@@ -121,7 +121,7 @@ def speed_section(outcome: Outcome) -> Markup:
         (join((name, bar(time / slowest, style, f"{name} {milliseconds(time)}"))), milliseconds(time), times)
         for name, time, style, times in (
             ("FP32", latency.fp32_ms, "p-fp32", "1.00x"),
-            ("bundle", latency.bundle_ms, "p-int8", ratio(outcome.time_ratio)),
+            ("bundle", latency.bundle_ms, "p-int8", ratio(findings.time_ratio)),
         )
     ]
     where = f"On {machine(latency)}"
@@ -134,19 +134,19 @@ def speed_section(outcome: Outcome) -> Markup:
     return tag("section", heading, figures, words)
 
 
-def flips_section(outcome: Outcome) -> Markup:
+def flips_section(findings: Findings) -> Markup:
     """Return the images whose answer changed, FP32 beside the bundle, the worst first."""
-    flips = outcome.flips
+    flips = findings.flips
     if flips is None or not flips.images:
         return Markup("")
     heading = tag("h2", "Images whose answer changed")
     looked = f"{plural(flips.images, 'image')} looked at ({flips.data})"
     if not flips.changed:
         return tag("section", heading, tag("p", f"None of {looked}."))
-    judged = outcome.manifest.verdict.rule != "none"
+    judged = findings.manifest.verdict.rule != "none"
     verdicts = f", {flips.verdicts or 'none'} of them with another verdict" if judged else ""
     words = f"{flips.changed} of {looked}{verdicts}."
-    words += _MARKS.get(outcome.manifest.postprocess.task, "")
+    words += _MARKS.get(findings.manifest.postprocess.task, "")
     if flips.changed > len(flips.worst):
         words += f" The {len(flips.worst)} worst:"
     pictures = tag("div", *(_flip(flip) for flip in flips.worst), attributes={"class": "flips"})

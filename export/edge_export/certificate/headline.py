@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_export.certificate.figures import final_agreement, is_arrived, lost_metrics, output_levels, reference_name
-from edge_export.certificate.outcome import Outcome, precision_counts
+from edge_export.certificate.findings import Findings, precision_counts
 from edge_export.certificate.words import ratio, signed
 from edge_export.search.targets import RUINED_DB, allowed_loss
 from edge_runtime.bundle.manifest import Manifest
@@ -26,44 +26,44 @@ class Headline:
     sentence: str
 
 
-def headline(outcome: Outcome) -> Headline:
+def headline(findings: Findings) -> Headline:
     """Return the verdict in one sentence, from figures that were measured."""
-    manifest, certificate = outcome.manifest, outcome.manifest.certificate
+    manifest, certificate = findings.manifest, findings.manifest.certificate
     agreement, said, _ = final_agreement(manifest)
-    figures = [f"{ratio(outcome.size_ratio)} the bytes"]
-    if outcome.time_ratio is not None:
-        figures.append(f"{ratio(outcome.time_ratio)} the time of {reference_name(manifest)}")
+    figures = [f"{ratio(findings.size_ratio)} the bytes"]
+    if findings.time_ratio is not None:
+        figures.append(f"{ratio(findings.time_ratio)} the time of {reference_name(manifest)}")
     else:
         figures[0] += f" of {reference_name(manifest)}"
     if said:
         figures.append(said)
-    if outcome.leading:
-        before, after, change = outcome.leading
+    if findings.leading:
+        before, after, change = findings.leading
         if change.images > 1 and math.isfinite(change.low):
             figures.append(
                 f"{change.metric} {before.value:.3f} to {after.value:.3f} "
                 f"(change {signed(change.value)}, 95 % {signed(change.low)} to {signed(change.high)})"
             )
     allowed = certificate.max_drop if certificate else 0.0
-    tone, word = _tone(outcome, agreement, allowed)
+    tone, word = _tone(findings, agreement, allowed)
     return Headline(tone, word, f"{_kind(manifest)}: {', '.join(figures)}.")
 
 
-def _tone(outcome: Outcome, agreement: float | None, allowed: float) -> tuple[Tone, str]:
-    levels = [row.bundle for row in output_levels(outcome.manifest)]
-    change = outcome.leading[2] if outcome.leading else None
+def _tone(findings: Findings, agreement: float | None, allowed: float) -> tuple[Tone, str]:
+    levels = [row.bundle for row in output_levels(findings.manifest)]
+    change = findings.leading[2] if findings.leading else None
     if (change and change.high < -allowed) or min(levels, default=RUINED_DB) < RUINED_DB:
         return "bad", "More was lost than was allowed"
-    if outcome.warnings:
+    if findings.warnings:
         return "check", "Read the warnings before you deploy"
-    if outcome.comparison and lost_metrics(outcome.comparison, allowed):
+    if findings.comparison and lost_metrics(findings.comparison, allowed):
         return "check", "A figure beside the leading one fell"
-    loss = allowed_loss(outcome.manifest.postprocess.task, allowed)
+    loss = allowed_loss(findings.manifest.postprocess.task, allowed)
     dropped = change.value < -allowed if change else agreement is not None and 1.0 - agreement > loss + 1e-9
-    dropped = dropped and not is_arrived(outcome.manifest)  # nothing was lost here, whatever its scales had lost
+    dropped = dropped and not is_arrived(findings.manifest)  # nothing was lost here, whatever its scales had lost
     if dropped:
         return "check", "The allowed drop may be exceeded"
-    if not outcome.manifest.accuracy and agreement is None:
+    if not findings.manifest.accuracy and agreement is None:
         return "check", "Nothing was measured"
     return "good", "Within what was allowed"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from edge_export.certificate.charts import layer_chart
+from edge_export.certificate.findings import Findings, precision_counts
 from edge_export.certificate.markup import Markup, fold, join, table, tag
-from edge_export.certificate.outcome import Outcome, precision_counts
 from edge_export.certificate.words import decibel, plural
 from edge_export.quant.schemes import SCHEMES
 from edge_runtime.bundle.manifest import NodePrecision
@@ -23,9 +23,9 @@ def worst_first(nodes: tuple[NodePrecision, ...]) -> list[NodePrecision]:
     return sorted(nodes, key=lambda node: math.inf if node.sqnr_db is None else node.sqnr_db)
 
 
-def precision_section(outcome: Outcome) -> Markup:
+def precision_section(findings: Findings) -> Markup:
     """Return counts, the picture and the table of layers."""
-    nodes = outcome.manifest.precision
+    nodes = findings.manifest.precision
     heading = tag("h2", "Precision of each layer")
     if not nodes:
         return tag("section", heading, tag("p", "No layer was changed: the weights are stored as they came."))
@@ -33,12 +33,12 @@ def precision_section(outcome: Outcome) -> Markup:
     if len({(node.precision, node.reason, node.sqnr_db) for node in nodes}) == 1 and len(nodes) > 1:
         same = tag("p", f"{plural(len(nodes), 'layer')}, all for the same reason: {nodes[0].reason}.")
         return tag("section", heading, legend, same, fold("Their names", _table(list(nodes), "Layers")))
-    ordered = [*worst_first(outcome.layers), *outcome.followers]
+    ordered = [*worst_first(findings.layers), *findings.followers]
     shown, rest = ordered[:_SHOWN], ordered[_SHOWN:]
     folded = fold(f"{plural(len(rest), 'more layer')}", _table(rest, "The other layers")) if rest else Markup("")
     caption = "The most sensitive layers first" if any(node.sqnr_db is not None for node in nodes) else "Layers"
     picture = tag(
-        "div", tag("div", legend, _note(outcome.layers)), _picture(outcome.layers), attributes={"class": "split"}
+        "div", tag("div", legend, _note(findings.layers)), _picture(findings.layers), attributes={"class": "split"}
     )
     parts = (heading, picture, _table(shown, caption), folded)
     return tag("section", *parts, attributes={"class": "long"})

@@ -12,7 +12,7 @@ import onnxruntime
 
 import edge_export
 from edge_export.certificate.certify import certificate_of
-from edge_export.certificate.outcome import precision_counts
+from edge_export.certificate.findings import precision_counts
 from edge_export.graph import default_opset
 from edge_export.state import Draft
 from edge_export.text import without_folders

@@ -1,6 +1,6 @@
 """report.html: the certificate as one page that needs no other file, no script and no network.
 
-The same outcome gives the same bytes. Whatever comes from a model, a label or a file name is escaped (markup.py), and
+The same findings gives the same bytes. Whatever comes from a model, a label or a file name is escaped (markup.py), and
 the page's own policy forbids scripts and loads in any case.
 """
 
@@ -11,10 +11,10 @@ import re
 from edge_export.certificate.document import document, tile
 from edge_export.certificate.evidence import accuracy_section, flips_section, speed_section
 from edge_export.certificate.figures import final_agreement, reference_name
+from edge_export.certificate.findings import Findings
 from edge_export.certificate.headline import headline
 from edge_export.certificate.layers import precision_section
 from edge_export.certificate.markup import Markup, join, tag
-from edge_export.certificate.outcome import Outcome
 from edge_export.certificate.steps import bytes_section, stages_section
 from edge_export.certificate.words import milliseconds, percent, ratio
 from edge_runtime.bundle.manifest import Manifest
@@ -26,22 +26,22 @@ _FLAG = re.compile(r"((?<![\w-])--[a-z][a-z0-9-]*)")
 _WHOLE = {"class": "flag"}
 
 
-def render_page(outcome: Outcome) -> str:
+def render_page(findings: Findings) -> str:
     """Return the whole page."""
-    manifest = outcome.manifest
+    manifest = findings.manifest
     title = f"{manifest.model.name}: what the export did"
     parts = (
         _header(manifest),
-        _verdict(outcome),
-        _tiles(outcome),
-        _list_section("Warnings", outcome.warnings),
+        _verdict(findings),
+        _tiles(findings),
+        _list_section("Warnings", findings.warnings),
         _advice(manifest),
-        stages_section(outcome),
-        accuracy_section(outcome),
-        flips_section(outcome),
-        precision_section(outcome),
-        _pair(speed_section(outcome), bytes_section(outcome)),
-        _provenance(outcome),
+        stages_section(findings),
+        accuracy_section(findings),
+        flips_section(findings),
+        precision_section(findings),
+        _pair(speed_section(findings), bytes_section(findings)),
+        _provenance(findings),
     )
     return document(title, join(parts))
 
@@ -52,8 +52,8 @@ def _header(manifest: Manifest) -> Markup:
     return tag("header", tag("h1", manifest.model.name), tag("p", words))
 
 
-def _verdict(outcome: Outcome) -> Markup:
-    said = headline(outcome)
+def _verdict(findings: Findings) -> Markup:
+    said = headline(findings)
     parts = (
         tag("p", said.word, attributes={"class": "word"}),
         tag("p", said.sentence, attributes={"class": "sentence"}),
@@ -61,24 +61,24 @@ def _verdict(outcome: Outcome) -> Markup:
     return tag("div", *parts, attributes={"class": f"verdict {said.tone}"})
 
 
-def _tiles(outcome: Outcome) -> Markup:
-    model = outcome.manifest.model
-    sizes = f"{format_size(outcome.total_bytes)} of {format_size(model.fp32_bytes)}"
-    tiles = [tile("Size", ratio(outcome.size_ratio), sizes)]
-    certificate = outcome.manifest.certificate
-    if certificate and certificate.latency and outcome.time_ratio is not None:
+def _tiles(findings: Findings) -> Markup:
+    model = findings.manifest.model
+    sizes = f"{format_size(findings.total_bytes)} of {format_size(model.fp32_bytes)}"
+    tiles = [tile("Size", ratio(findings.size_ratio), sizes)]
+    certificate = findings.manifest.certificate
+    if certificate and certificate.latency and findings.time_ratio is not None:
         latency = certificate.latency
         times = f"{milliseconds(latency.bundle_ms)} against {milliseconds(latency.fp32_ms)}"
-        tiles.append(tile("Time", ratio(outcome.time_ratio), times))
-    agreement, _, data = final_agreement(outcome.manifest)
+        tiles.append(tile("Time", ratio(findings.time_ratio), times))
+    agreement, _, data = final_agreement(findings.manifest)
     if agreement is not None:
-        tiles.append(tile(f"Agreement with {reference_name(outcome.manifest)}", percent(agreement), data))
-    if outcome.leading:
-        before, after, _ = outcome.leading
+        tiles.append(tile(f"Agreement with {reference_name(findings.manifest)}", percent(agreement), data))
+    if findings.leading:
+        before, after, _ = findings.leading
         tiles.append(tile(after.metric, f"{after.value:.3f}", f"FP32 {before.value:.3f}, {after.images} images"))
-    if outcome.flips:
-        words = f"of {outcome.flips.images} images looked at"
-        tiles.append(tile("Changed answers", str(outcome.flips.changed), words))
+    if findings.flips:
+        words = f"of {findings.flips.images} images looked at"
+        tiles.append(tile("Changed answers", str(findings.flips.changed), words))
     return tag("div", *tiles, attributes={"class": "tiles"})
 
 
@@ -107,8 +107,8 @@ def _advice(manifest: Manifest) -> Markup:
     return _list_section("What to try next", advice or ("Nothing: no measurement was found wanting.",))
 
 
-def _provenance(outcome: Outcome) -> Markup:
-    manifest = outcome.manifest
+def _provenance(findings: Findings) -> Markup:
+    manifest = findings.manifest
     made, model, certificate = manifest.provenance, manifest.model, manifest.certificate
     rows = [
         ("Source", made.source),
@@ -128,6 +128,6 @@ def _provenance(outcome: Outcome) -> Markup:
         if value
     ]
     notes = (
-        (tag("h3", "Notes"), tag("ul", *(tag("li", _flags(note)) for note in outcome.notes))) if outcome.notes else ()
+        (tag("h3", "Notes"), tag("ul", *(tag("li", _flags(note)) for note in findings.notes))) if findings.notes else ()
     )
     return tag("section", tag("h2", "Where it comes from"), tag("dl", *items), *notes)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from edge_export.certificate.charts import bar, stage_chart
 from edge_export.certificate.figures import is_arrived, reference_name, whole_stage
+from edge_export.certificate.findings import Findings
 from edge_export.certificate.markup import Markup, join, table, tag
-from edge_export.certificate.outcome import Outcome
 from edge_export.certificate.words import decibel, percent, ratio
 from edge_runtime.bundle.manifest import Stage
 
@@ -21,15 +21,15 @@ _TITLES = {
 }
 
 
-def stages_section(outcome: Outcome) -> Markup:
+def stages_section(findings: Findings) -> Markup:
     """Return every step with what it brought; steps that were undone stay in the list, marked as such."""
-    certificate = outcome.manifest.certificate
+    certificate = findings.manifest.certificate
     stages = certificate.stages if certificate else ()
-    last = whole_stage(outcome.manifest)
+    last = whole_stage(findings.manifest)
     listed = (*stages, last) if last else stages
     if not listed:
         return Markup("")
-    reference = reference_name(outcome.manifest)
+    reference = reference_name(findings.manifest)
     held = f"Measured on {certificate.held_back}, against {reference}." if certificate and stages else ""
     said = held or f"Nothing was searched for this bundle: only the finished graph was measured, against {reference}."
     rows: list[Sequence[str]] = [(reference, "100 %", "same", "")]
@@ -58,14 +58,14 @@ def _row(index: int, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def bytes_section(outcome: Outcome) -> Markup:
+def bytes_section(findings: Findings) -> Markup:
     """Return the bytes of each part of the bundle, with a bar for its share."""
-    whole = max(1, outcome.total_bytes)
-    source = max(1, outcome.manifest.model.fp32_bytes)
-    arrived = is_arrived(outcome.manifest)
+    whole = max(1, findings.total_bytes)
+    source = max(1, findings.manifest.model.fp32_bytes)
+    arrived = is_arrived(findings.manifest)
     rows: list[Sequence[str]] = []
-    for part, size in outcome.parts.items():
-        title = f"blocks ({len(outcome.manifest.blocks)})" if part == "blocks" else _TITLES.get(part, part)
+    for part, size in findings.parts.items():
+        title = f"blocks ({len(findings.manifest.blocks)})" if part == "blocks" else _TITLES.get(part, part)
         share = size / whole
         rows.append(
             (join((title, bar(share, "p-int8", f"{percent(share)} of the bundle"))), f"{size:,}", _times(size, source))

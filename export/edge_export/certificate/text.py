@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_export.certificate.figures import reference_name, whole_stage
+from edge_export.certificate.findings import Findings
 from edge_export.certificate.headline import headline
-from edge_export.certificate.outcome import Outcome
 from edge_export.certificate.words import decibel, machine, milliseconds, percent, plural, ratio
 from edge_export.text import printable
 from edge_runtime.bundle.manifest import Manifest, Stage
@@ -18,22 +18,22 @@ __all__ = ["latency_line", "print_advice", "print_certificate", "print_headline"
 _STYLES = {"good": "bold green", "check": "bold yellow", "bad": "bold red"}
 
 
-def print_headline(outcome: Outcome, console: Console) -> None:
+def print_headline(findings: Findings, console: Console) -> None:
     """Print the verdict: in a word, and in one sentence of figures."""
-    said = headline(outcome)
+    said = headline(findings)
     console.print(f"{said.word}.", style=_STYLES[said.tone], highlight=False, markup=False)
     console.print(printable(said.sentence), highlight=False, markup=False)
 
 
-def print_certificate(outcome: Outcome, console: Console) -> None:
+def print_certificate(findings: Findings, console: Console) -> None:
     """Print the steps, the time and the changed answers."""
-    manifest = outcome.manifest
+    manifest = findings.manifest
     if (steps := stages_table(manifest)) is not None:
         console.print(steps)
     if line := latency_line(manifest):
         console.print(line, highlight=False, markup=False)
-    if outcome.flips and outcome.flips.images:
-        flips = outcome.flips
+    if findings.flips and findings.flips.images:
+        flips = findings.flips
         words = f"changed answers: {flips.changed} of {plural(flips.images, 'image')} ({flips.data})"
         if flips.worst:
             words += ", the worst: " + ", ".join(flip.name for flip in flips.worst[:3])

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge_export.certificate.findings import Findings, findings_of, part_bytes, precision_counts
 from edge_export.certificate.headline import headline
-from edge_export.certificate.outcome import Outcome, outcome_of, part_bytes, precision_counts
 from edge_export.certificate.text import print_advice, print_certificate, print_headline
 from edge_export.search.targets import TARGET_DB
 from edge_export.state import Draft
@@ -31,8 +31,8 @@ def bundle_bytes(manifest: Manifest, draft: Draft) -> dict[str, int]:
 def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
     """Return the report as one object for scripts."""
     sizes = bundle_bytes(manifest, draft)
-    outcome = _outcome(manifest, draft)
-    said = headline(outcome)
+    findings = _findings(manifest, draft)
+    said = headline(findings)
     flips = draft.flips
     return {
         "bundle": printable(str(draft.options.output)),
@@ -71,8 +71,8 @@ def as_json(manifest: Manifest, draft: Draft) -> dict[str, Any]:
     }
 
 
-def _outcome(manifest: Manifest, draft: Draft) -> Outcome:
-    return outcome_of(draft, manifest, (draft.options.output / MANIFEST).stat().st_size)
+def _findings(manifest: Manifest, draft: Draft) -> Findings:
+    return findings_of(draft, manifest, (draft.options.output / MANIFEST).stat().st_size)
 
 
 def _report_bytes(draft: Draft) -> int:
@@ -86,13 +86,13 @@ def print_report(manifest: Manifest, draft: Draft, console: Console) -> None:
     ratio = sizes["total"] / max(1, manifest.model.fp32_bytes)
     console.print(f"[bold]{escape(manifest.model.name)}[/] {escape(manifest.model.version)} -> ", end="")
     console.print(printable(str(draft.options.output)), highlight=False, markup=False)
-    outcome = _outcome(manifest, draft)
-    print_headline(outcome, console)
+    findings = _findings(manifest, draft)
+    print_headline(findings, console)
     console.print(_sizes_table(manifest, sizes, ratio, _report_bytes(draft)))
     console.print(_precision_table(manifest, draft))
     if manifest.accuracy:
         console.print(_accuracy_table(manifest, draft))
-    print_certificate(outcome, console)
+    print_certificate(findings, console)
     for note in draft.notes:
         console.print(f"- {printable(note)}", highlight=False, markup=False, style="dim")
     for warning in draft.warnings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from edge_export.model.sources import SourceOptions, load_source
+from edge_export.model.sources import LoadOptions, load_source
 from edge_export.state import Draft, Progress
 from edge_export.text import printable
 
@@ -16,7 +16,7 @@ def load(draft: Draft, progress: Progress) -> Draft:
     given = draft.options.flags.preprocess
     size = (given["width"], given["height"]) if "width" in given and "height" in given else None
     with progress.step("load", 1) as advance:
-        source = load_source(draft.options.source, SourceOptions(draft.options.input_shapes, size))
+        source = load_source(draft.options.source, LoadOptions(draft.options.input_shapes, size))
         proto = source.proto if draft.weights is None else draft.weights.move_out(source.proto)
         advance()
     name = source.facts.name

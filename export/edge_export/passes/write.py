@@ -13,8 +13,8 @@ from edge_export.blocks.chain import same_bits
 from edge_export.blocks.files import WEIGHTS, block_table, write_graph, write_weights
 from edge_export.blocks.layout import lay_out
 from edge_export.blocks.models import block_models
+from edge_export.certificate.findings import findings_of
 from edge_export.certificate.manifest import manifest_of, render_manifest
-from edge_export.certificate.outcome import outcome_of
 from edge_export.certificate.page import render_page
 from edge_export.paths import check_target
 from edge_export.run import open_session, run
@@ -60,7 +60,7 @@ def _write(draft: Draft, target: Path) -> Manifest:
         with writing(target):
             payload = seal(render_manifest(manifest).encode("utf-8"))
             (folder / MANIFEST).write_bytes(payload)
-            page = render_page(outcome_of(draft, manifest, len(payload)))
+            page = render_page(findings_of(draft, manifest, len(payload)))
             (folder / REPORT).write_bytes(page.encode("utf-8"))
         return _check_opens(folder)
 

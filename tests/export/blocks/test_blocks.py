@@ -62,11 +62,11 @@ def test_every_weight_has_one_place_aligned_and_inside_its_block(kind, data):
         assert block.offset % 4096 == 0
         assert block.offset >= end
         inside = block.offset
-        for spot in block.spots:
-            assert spot.offset % 64 == 0
-            assert spot.offset >= inside
-            inside = spot.offset + spot.size
-            names.append(spot.name)
+        for tensor in block.tensors:
+            assert tensor.offset % 64 == 0
+            assert tensor.offset >= inside
+            inside = tensor.offset + tensor.size
+            names.append(tensor.name)
         assert inside <= block.offset + block.size <= layout.size
         end = block.offset + block.size
     assert len(names) == len(set(names))

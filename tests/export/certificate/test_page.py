@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from certificate_cases import LAYERS, certificate, comparison, flips, manifest, outcome
+from certificate_cases import LAYERS, certificate, comparison, findings, flips, manifest
 
 from edge_export.certificate.page import render_page
 from edge_runtime.bundle.facts import VerdictRule
@@ -42,7 +42,7 @@ def parsed(page):
     return parser
 
 
-EMPTY = outcome(
+EMPTY = findings(
     manifest=manifest(
         certificate=None, precision=(), accuracy=(), labels=(), postprocess=Raw(), verdict=VerdictRule(), files={}
     ),
@@ -51,13 +51,13 @@ EMPTY = outcome(
     notes=(),
     warnings=(),
 )
-BARE = outcome(
+BARE = findings(
     manifest=manifest(certificate=certificate(stages=(), latency=None, advice=())), comparison=None, flips=None
 )
-ONE_IMAGE = outcome(comparison=comparison(half=float("nan"), images=1))
+ONE_IMAGE = findings(comparison=comparison(half=float("nan"), images=1))
 
 
-@pytest.mark.parametrize("given", [outcome(), EMPTY, BARE, ONE_IMAGE], ids=["full", "empty", "bare", "one image"])
+@pytest.mark.parametrize("given", [findings(), EMPTY, BARE, ONE_IMAGE], ids=["full", "empty", "bare", "one image"])
 def test_every_element_of_the_page_is_closed_in_order(given):
     parser = parsed(render_page(given))
     assert parser.seen[0] == "html"
@@ -65,11 +65,11 @@ def test_every_element_of_the_page_is_closed_in_order(given):
 
 
 def test_the_page_is_the_same_for_the_same_input():
-    assert render_page(outcome()).encode() == render_page(outcome()).encode()
+    assert render_page(findings()).encode() == render_page(findings()).encode()
 
 
 def test_the_page_loads_nothing_and_runs_nothing():
-    page = render_page(outcome())
+    page = render_page(findings())
     parser = parsed(page)
     assert not {"script", "link", "iframe", "object", "base", "form"} & set(parser.seen)
     assert not re.search(r"(?i)(https?:)?//[a-z]", re.sub(r'src="data:[^"]*"', "", page))
@@ -83,7 +83,7 @@ def test_the_page_loads_nothing_and_runs_nothing():
 
 
 def test_a_phone_shows_the_page_at_its_own_width_in_the_colours_of_its_system():
-    page = render_page(outcome())
+    page = render_page(findings())
     assert ("meta", "content", "width=device-width, initial-scale=1") in parsed(page).attributes
     assert "prefers-color-scheme:dark" in page
     assert "@media print" in page
@@ -92,12 +92,12 @@ def test_a_phone_shows_the_page_at_its_own_width_in_the_colours_of_its_system():
 @pytest.mark.parametrize(
     "hostile",
     [
-        outcome(manifest=dataclasses.replace(manifest(), model=dataclasses.replace(manifest().model, name=ATTACK))),
-        outcome(manifest=manifest(precision=(NodePrecision(ATTACK, "Conv", "int8", ATTACK, 30.0), *LAYERS))),
-        outcome(manifest=manifest(certificate=certificate(stages=(Stage(ATTACK, 20.0, 0.9, True, ATTACK),)))),
-        outcome(manifest=manifest(certificate=certificate(held_back=ATTACK, advice=(ATTACK,)))),
-        outcome(flips=flips(ATTACK, ATTACK), notes=(ATTACK,), warnings=(ATTACK,)),
-        outcome(comparison=dataclasses.replace(comparison(), data=ATTACK)),
+        findings(manifest=dataclasses.replace(manifest(), model=dataclasses.replace(manifest().model, name=ATTACK))),
+        findings(manifest=manifest(precision=(NodePrecision(ATTACK, "Conv", "int8", ATTACK, 30.0), *LAYERS))),
+        findings(manifest=manifest(certificate=certificate(stages=(Stage(ATTACK, 20.0, 0.9, True, ATTACK),)))),
+        findings(manifest=manifest(certificate=certificate(held_back=ATTACK, advice=(ATTACK,)))),
+        findings(flips=flips(ATTACK, ATTACK), notes=(ATTACK,), warnings=(ATTACK,)),
+        findings(comparison=dataclasses.replace(comparison(), data=ATTACK)),
     ],
     ids=["model", "layer", "stage", "advice", "flip", "data"],
 )
@@ -110,7 +110,7 @@ def test_hostile_names_stay_text(hostile):
 
 
 def test_the_page_says_what_the_manifest_says():
-    page = render_page(outcome())
+    page = render_page(findings())
     for words in (
         "0.21x the bytes",
         "0.55x the time of FP32",
@@ -127,7 +127,7 @@ def test_the_page_says_what_the_manifest_says():
 
 
 def test_layers_are_drawn_in_graph_order_and_listed_worst_first():
-    page = render_page(outcome(order={"conv1": 0, "add": 1, "conv0": 2, "conv2": 3}))
+    page = render_page(findings(order={"conv1": 0, "add": 1, "conv0": 2, "conv2": 3}))
     assert page.index("1. conv1 (Conv)") < page.index("2. conv0 (Conv): 12.0 dB, fp16")
     assert "(Add)" not in page
     rows = re.findall(r'<span class="name">(conv\d|add)</span>', page)
@@ -136,14 +136,14 @@ def test_layers_are_drawn_in_graph_order_and_listed_worst_first():
 
 def test_many_layers_are_folded_away():
     many = tuple(NodePrecision(f"conv{i}", "Conv", "int8", "int8", float(i)) for i in range(40))
-    page = render_page(outcome(manifest=manifest(precision=many)))
+    page = render_page(findings(manifest=manifest(precision=many)))
     assert "30 more layers" in page
     assert page.index('<span class="name">conv9</span>') < page.index("<details>") < page.index(">conv10</span>")
 
 
 def test_layers_that_share_one_reason_are_named_behind_a_fold():
     same = tuple(NodePrecision(f"conv{i}", "Conv", "fp16", "asked for: --quantize fp16") for i in range(4))
-    page = render_page(outcome(manifest=manifest(precision=same)))
+    page = render_page(findings(manifest=manifest(precision=same)))
     assert "4 layers, all for the same reason: asked for: --quantize fp16." in page
     assert page.index("<summary>Their names") < page.index(">conv0<")
     assert "SQNR in int8" not in page
@@ -153,14 +153,14 @@ def test_a_model_that_arrived_quantized_is_not_compared_with_fp32_in_words():
     nodes = (NodePrecision("conv0", "Conv", "int8", "arrived quantized: its scales are kept"),)
     rows = (Accuracy("max_abs_diff y", "4 samples", None, 0.0),)
     made = manifest(precision=nodes, accuracy=rows, certificate=certificate(stages=(), latency=None))
-    page = render_page(outcome(manifest=made, comparison=None, flips=None, warnings=()))
+    page = render_page(findings(manifest=made, comparison=None, flips=None, warnings=()))
     assert "0.21x the bytes of the model as it arrived, outputs equal to those of the model as it arrived" in page
     assert "FP32" not in page
 
 
 def test_a_picture_for_a_screen_reader_has_a_title():
-    parser = parsed(render_page(outcome()))
-    assert parser.seen.count("svg") == page_titles(render_page(outcome()))
+    parser = parsed(render_page(findings()))
+    assert parser.seen.count("svg") == page_titles(render_page(findings()))
     assert ("svg", "role", "img") in parser.attributes
 
 

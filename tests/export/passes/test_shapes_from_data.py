@@ -10,7 +10,7 @@ from onnx import helper
 from tiny_models import convnet, make, save
 
 from edge_export.cli.command import edge_export_command
-from edge_export.model.sources import SourceOptions
+from edge_export.model.sources import LoadOptions
 from edge_export.model.sources.hugging_face import _size
 from edge_export.pipeline import export_bundle
 from edge_export.state import ExportOptions, FactFlags, KnownFacts
@@ -59,8 +59,8 @@ def test_the_size_flag_fills_a_free_height_and_width(tmp_path):
 
 def test_the_size_flag_is_the_size_that_a_hugging_face_model_is_exported_at(tmp_path):
     known = KnownFacts(preprocess=Preprocess(800, 600))
-    assert _size(tmp_path, known, SourceOptions(size=(320, 256))) == (256, 320)
-    assert _size(tmp_path, known, SourceOptions()) == (600, 800)
+    assert _size(tmp_path, known, LoadOptions(size=(320, 256))) == (256, 320)
+    assert _size(tmp_path, known, LoadOptions()) == (600, 800)
 
 
 IMAGES = FactFlags(task="classify", preprocess={"width": 16, "height": 16, "scale": 1.0})

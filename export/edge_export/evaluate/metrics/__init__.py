@@ -5,18 +5,18 @@ from edge_export.evaluate.metrics.bootstrap import Statistic, Weights, interval,
 from edge_export.evaluate.metrics.boxes import Boxes, Objects
 from edge_export.evaluate.metrics.classification import TopK, rank_of
 from edge_export.evaluate.metrics.detection import COCO_THRESHOLDS, DetectionData, collect
-from edge_export.evaluate.metrics.fidelity import Agreement, BoxAgreement, SignalNoise, box_pairs, signal_noise
+from edge_export.evaluate.metrics.fidelity import BoxAgreement, SameAnswers, SignalNoise, box_pairs, signal_noise
 from edge_export.evaluate.metrics.segmentation import MaskCounts, collect_masks, count_mask
 
 __all__ = [
     "COCO_THRESHOLDS",
-    "Agreement",
     "Auroc",
     "BoxAgreement",
     "Boxes",
     "DetectionData",
     "MaskCounts",
     "Objects",
+    "SameAnswers",
     "SignalNoise",
     "Statistic",
     "TopK",

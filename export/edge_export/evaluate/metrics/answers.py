@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.evaluate.metrics.fidelity import Agreement, BoxAgreement, box_pairs
+from edge_export.evaluate.metrics.fidelity import BoxAgreement, SameAnswers, box_pairs
 from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
 from edge_export.evaluate.metrics.tallies import Measure, boxes_of, ranked_classes
 from edge_runtime.errors import DataError
@@ -41,7 +41,7 @@ class ClassFidelity:
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the figure over all images seen."""
-        return (Measure("agreement", Agreement(np.array(self.same, dtype=np.bool_)).share),)
+        return (Measure("agreement", SameAnswers(np.array(self.same, dtype=np.bool_)).share),)
 
 
 @dataclass
@@ -94,7 +94,7 @@ class ScoreFidelity:
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the figure over all images seen."""
-        return (Measure("same_verdict", Agreement(np.array(self.same, dtype=np.bool_)).share),)
+        return (Measure("same_verdict", SameAnswers(np.array(self.same, dtype=np.bool_)).share),)
 
 
 FIDELITY: dict[str, Callable[[float], FidelityTally]] = {

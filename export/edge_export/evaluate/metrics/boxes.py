@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Boxes", "Found", "Objects", "match", "overlaps"]
+__all__ = ["Boxes", "Matches", "Objects", "match", "overlaps"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class Found:
+class Matches:
     """What became of each kept detection of one image: `order` its index, by falling score within its class.
 
     `hit` and `ignored` are bool [thresholds, kept]; a detection that is neither is a false alarm.
@@ -56,7 +56,7 @@ def overlaps(
     return ratio
 
 
-def match(found: Boxes, truth: Objects, thresholds: NDArray[np.float64], max_per_class: int = 100) -> Found:
+def match(found: Boxes, truth: Objects, thresholds: NDArray[np.float64], max_per_class: int = 100) -> Matches:
     """Match detections to objects of their class as COCO does (pycocotools, cocoeval.py, evaluateImg).
 
     In order of falling score each detection takes the free object it overlaps most, if by at least the
@@ -78,7 +78,7 @@ def match(found: Boxes, truth: Objects, thresholds: NDArray[np.float64], max_per
         candidates = np.flatnonzero(iou.max(axis=1) >= thresholds.min())
         for level, threshold in enumerate(thresholds):
             _assign(iou, candidates, truth.crowd, float(threshold), hit[level], ignored[level])
-    return Found(order, hit, ignored)
+    return Matches(order, hit, ignored)
 
 
 def _assign(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_export.evaluate.metrics.bootstrap import Weights
 from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
 
-__all__ = ["Agreement", "BoxAgreement", "SignalNoise", "box_pairs", "signal_noise"]
+__all__ = ["BoxAgreement", "SameAnswers", "SignalNoise", "box_pairs", "signal_noise"]
 
 
 def signal_noise(reference: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[float, float, float]:
@@ -56,7 +56,7 @@ class SignalNoise:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class SameAnswers:
     """`same` bool [images]: both gave the same first class."""
 
     same: NDArray[np.bool_]

@@ -19,7 +19,7 @@ from edge_export.model.metadata import facts_of_folder, facts_of_onnx
 from edge_export.model.metadata.hugging_face import task_of
 from edge_export.model.metadata.parse import read_json
 from edge_export.model.sources.onnx_file import joined_sha256, load_onnx, read_onnx
-from edge_export.model.sources.options import SourceOptions
+from edge_export.model.sources.options import LoadOptions
 from edge_export.model.sources.quiet import quiet
 from edge_export.run import one_line
 from edge_export.state import KnownFacts, SourceModel
@@ -32,7 +32,7 @@ _TASKS = ("image-classification", "object-detection", "semantic-segmentation", "
 _DEFAULT_SIZE = 224
 
 
-def load_folder(folder: Path, options: SourceOptions) -> SourceModel:
+def load_folder(folder: Path, options: LoadOptions) -> SourceModel:
     """Export a model folder to ONNX, its image size fixed to what its processor (or `input_shapes`, or `size`) says.
 
     A folder that holds model.onnx and no weights, as optimum itself writes, is read as it is.
@@ -81,7 +81,7 @@ def _resized(facts: KnownFacts, height: int, width: int) -> KnownFacts:
     return dataclasses.replace(facts, preprocess=changed, notes=notes)
 
 
-def _size(folder: Path, facts: KnownFacts, options: SourceOptions) -> tuple[int, int]:
+def _size(folder: Path, facts: KnownFacts, options: LoadOptions) -> tuple[int, int]:
     """Height and width of the exported graph."""
     shape = options.input_shapes.get("pixel_values")
     if shape is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_export.model.sources.hugging_face import load_folder
 from edge_export.model.sources.onnx_file import load_onnx
-from edge_export.model.sources.options import SourceOptions
+from edge_export.model.sources.options import LoadOptions
 from edge_export.model.sources.torch_module import load_module
 from edge_export.state import SourceModel
 from edge_runtime.bundle.bundle import MANIFEST
@@ -18,7 +18,7 @@ __all__ = ["load_source"]
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def load_source(spec: str, options: SourceOptions) -> SourceModel:
+def load_source(spec: str, options: LoadOptions) -> SourceModel:
     """Load a model from an .onnx file, a Hugging Face model folder, or a PyTorch `package.module:factory`.
 
     Raises UsageError for a source that is none of these, ModelError for one that is damaged, DependencyError

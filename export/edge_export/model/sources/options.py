@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
-__all__ = ["SourceOptions"]
+__all__ = ["LoadOptions"]
 
 
 @dataclass(frozen=True)
-class SourceOptions:
+class LoadOptions:
     """`input_shapes`: by input name, in the order of a module's arguments; 1 or a name first leaves the
     batch free.
 

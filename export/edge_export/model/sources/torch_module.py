@@ -18,7 +18,7 @@ import onnx
 
 from edge_export.model.metadata import facts_of_onnx
 from edge_export.model.sources.onnx_file import joined_sha256, read_onnx
-from edge_export.model.sources.options import SourceOptions
+from edge_export.model.sources.options import LoadOptions
 from edge_export.model.sources.quiet import quiet
 from edge_export.probe import ProbeError, difference, open_session, run_session
 from edge_export.run import one_line
@@ -32,7 +32,7 @@ _TOLERANCE = 5.0
 _SEED = 20240229
 
 
-def load_module(spec: str, options: SourceOptions) -> SourceModel:
+def load_module(spec: str, options: LoadOptions) -> SourceModel:
     """Import the factory (the current directory is importable), call it, export the module in eval mode.
 
     The example input comes from `options.input_shapes` (one entry per argument, float32 of 0..1), else from
@@ -53,11 +53,11 @@ def load_module(spec: str, options: SourceOptions) -> SourceModel:
 def convert_module(network: Any, examples: tuple[Any, ...], name: str) -> onnx.ModelProto:
     """Return the ONNX of an nn.Module in eval mode, proved to answer `examples` (a tensor an input) as it does."""
     with quiet():
-        return _convert(_torch(), network, examples, None, SourceOptions(), name)[0]
+        return _convert(_torch(), network, examples, None, LoadOptions(), name)[0]
 
 
 def _convert(
-    torch: Any, network: Any, examples: tuple[Any, ...], names: list[str] | None, options: SourceOptions, spec: str
+    torch: Any, network: Any, examples: tuple[Any, ...], names: list[str] | None, options: LoadOptions, spec: str
 ) -> tuple[onnx.ModelProto, str, int]:
     """The module as ONNX, the SHA-256 and the size of its files."""
     expected = _run(torch, network, examples, spec)
@@ -127,7 +127,7 @@ def _call(holder: Any, attribute: str, spec: str, torch: Any) -> Any:
 
 
 def _examples(
-    spec: str, network: Any, holder: Any, options: SourceOptions, torch: Any
+    spec: str, network: Any, holder: Any, options: LoadOptions, torch: Any
 ) -> tuple[list[str] | None, tuple[Any, ...]]:
     """Input names (None: those of forward's arguments) and the tensors to trace with."""
     if options.input_shapes:
@@ -165,7 +165,7 @@ def _export(
     examples: tuple[Any, ...],
     names: list[str] | None,
     path: Path,
-    options: SourceOptions,
+    options: LoadOptions,
     spec: str,
 ) -> None:
     """Try a free batch first, then the batch of the example."""

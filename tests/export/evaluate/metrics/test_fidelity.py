@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_export.evaluate.metrics import (
-    Agreement,
     BoxAgreement,
     Boxes,
+    SameAnswers,
     SignalNoise,
     TopK,
     box_pairs,
@@ -79,7 +79,7 @@ def test_integers_are_compared_without_wrapping_around() -> None:
 
 
 def test_agreement_is_the_share_of_equal_answers() -> None:
-    assert Agreement(np.array([True, True, False, True])).share(ones(4)) == 0.75
+    assert SameAnswers(np.array([True, True, False, True])).share(ones(4)) == 0.75
 
 
 def test_box_agreement_needs_the_same_class_and_half_an_overlap() -> None:

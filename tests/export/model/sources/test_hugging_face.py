@@ -8,7 +8,7 @@ import json
 import pytest
 from onnx import TensorProto, helper
 
-from edge_export.model.sources import SourceOptions, load_source
+from edge_export.model.sources import LoadOptions, load_source
 from edge_export.passes.clean import clean_graph
 from edge_runtime.bundle.postprocess_spec import Classify
 from edge_runtime.errors import DependencyError, ModelError, UsageError
@@ -33,18 +33,18 @@ def test_without_optimum_the_install_line_is_given(tmp_path, monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", without_optimum)
     with pytest.raises(DependencyError, match=r"pip install 'edgeline\[optimum\]'"):
-        load_source(str(folder_with(tmp_path)), SourceOptions({"pixel_values": (1, 3, 32, 32)}))
+        load_source(str(folder_with(tmp_path)), LoadOptions({"pixel_values": (1, 3, 32, 32)}))
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
     with pytest.raises(ModelError, match="expected weights"):
-        load_source(str(folder_with(tmp_path, weights=False)), SourceOptions())
+        load_source(str(folder_with(tmp_path, weights=False)), LoadOptions())
 
 
 def test_an_architecture_that_is_no_image_task_asks_for_the_task(tmp_path):
     config = {"architectures": ["BertForQuestionAnswering"], "model_type": "bert"}
     with pytest.raises(UsageError, match="an architecture of none of them"):
-        load_source(str(folder_with(tmp_path, config)), SourceOptions())
+        load_source(str(folder_with(tmp_path, config)), LoadOptions())
 
 
 def test_a_folder_that_already_holds_onnx_is_read_as_it_is(tmp_path):
@@ -56,7 +56,7 @@ def test_a_folder_that_already_holds_onnx_is_read_as_it_is(tmp_path):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (folder_with(tmp_path, weights=False) / "model.onnx").write_bytes(model.SerializeToString())
-    source = load_source(str(tmp_path), SourceOptions())
+    source = load_source(str(tmp_path), LoadOptions())
     assert source.facts.labels == ("ok", "bad")
     assert source.facts.postprocess == Classify(output="logits")
     assert source.facts.origin["labels"] == "Hugging Face config"
@@ -77,7 +77,7 @@ def test_a_small_classifier_is_exported_by_optimum(tmp_path):
     )
     transformers.ViTForImageClassification(config).save_pretrained(tmp_path)
     transformers.ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path)
-    source = load_source(str(tmp_path), SourceOptions())
+    source = load_source(str(tmp_path), LoadOptions())
     assert source.facts.labels == ("ok", "scratch", "dent")
     assert source.facts.preprocess is not None
     assert (source.facts.preprocess.width, source.facts.preprocess.interpolation) == (16, "pil-bilinear")

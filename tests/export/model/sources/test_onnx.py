@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_export.model.sources import SourceOptions, load_source
+from edge_export.model.sources import LoadOptions, load_source
 from edge_export.model.sources import onnx_file as onnx_file_module
 from edge_export.model.sources.onnx_file import read_onnx
 from edge_runtime.errors import DataError, EdgelineError, ModelError, UsageError
@@ -53,7 +53,7 @@ def external(path, location="w.bin", data=STORED, **entries):
 
 
 def load(path):
-    return load_source(str(path), SourceOptions())
+    return load_source(str(path), LoadOptions())
 
 
 def test_a_file_is_loaded_with_its_hash_and_size(tmp_path):

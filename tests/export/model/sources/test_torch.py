@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from edge_export.model.sources import SourceOptions, load_source
+from edge_export.model.sources import LoadOptions, load_source
 from edge_export.probe import open_session, run_session
 from edge_runtime.errors import DependencyError, ModelError, UsageError
 
@@ -64,7 +64,7 @@ def test_without_torch_the_install_line_is_given(here, monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", without_torch)
     with pytest.raises(DependencyError, match=r"pip install 'edgeline\[torch\]'"):
-        load_source(f"{here}:net", SourceOptions())
+        load_source(f"{here}:net", LoadOptions())
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,23 @@ def test_without_torch_the_install_line_is_given(here, monkeypatch):
 )
 def test_a_factory_that_cannot_be_used_is_explained(installed, here, attribute, kind, words):
     with pytest.raises(kind, match=words):
-        load_source(f"{here}:{attribute}", SourceOptions())
+        load_source(f"{here}:{attribute}", LoadOptions())
 
 
 def test_a_module_that_is_not_there_is_a_usage_error(installed, here):
     before = list(sys.path)
     with pytest.raises(UsageError, match="no Python module 'nowhere_net'"):
-        load_source("nowhere_net:net", SourceOptions())
+        load_source("nowhere_net:net", LoadOptions())
     assert sys.path == before
 
 
 def test_a_shape_that_the_module_refuses_is_reported_with_its_own_reason(installed, here):
     with pytest.raises(ModelError, match=r"fails on inputs of shape \[\[1, 5\]\]: RuntimeError"):
-        load_source(f"{here}:net", SourceOptions({"x": (1, 5)}))
+        load_source(f"{here}:net", LoadOptions({"x": (1, 5)}))
 
 
 def test_a_module_is_exported_with_a_free_batch_and_answers_as_pytorch(installed, here):
-    source = load_source(f"{here}:net", SourceOptions({"x": (1, 4)}))
+    source = load_source(f"{here}:net", LoadOptions({"x": (1, 4)}))
     (value,) = source.proto.graph.input
     assert value.name == "x"
     weights = importlib.import_module("torch")
@@ -110,4 +110,4 @@ def test_a_module_is_exported_with_a_free_batch_and_answers_as_pytorch(installed
 
 def test_a_factory_that_ends_the_program_is_an_error(here, installed):
     with pytest.raises(ModelError, match="the factory fails: SystemExit: 3"):
-        load_source(f"{here}:leaving", SourceOptions({"x": (1, 4)}))
+        load_source(f"{here}:leaving", LoadOptions({"x": (1, 4)}))

@@ -10,13 +10,13 @@ from edge_export.quant.select import COMPUTE_OPS
 from edge_export.state import Comparison, Draft, Flips, Score
 from edge_runtime.bundle.manifest import Manifest, NodePrecision
 
-__all__ = ["Outcome", "outcome_of", "part_bytes", "precision_counts"]
+__all__ = ["Findings", "findings_of", "part_bytes", "precision_counts"]
 
 _PARTS = (("weights", "weights.bin"), ("whole graph", "model.onnx"), ("golden inputs", "golden.npz"))
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Findings:
     """Everything that the report tells. `parts` are bytes by part of the bundle, without the report itself."""
 
     manifest: Manifest
@@ -62,11 +62,11 @@ class Outcome:
         return self.comparison.fp32[0], self.comparison.bundle[0], self.comparison.difference[0]
 
 
-def outcome_of(draft: Draft, manifest: Manifest, manifest_bytes: int) -> Outcome:
-    """Return the outcome of a finished export; `manifest_bytes` is the size of manifest.json."""
+def findings_of(draft: Draft, manifest: Manifest, manifest_bytes: int) -> Findings:
+    """Return the findings of a finished export; `manifest_bytes` is the size of manifest.json."""
     parts = part_bytes(manifest, manifest_bytes)
     order = {node.name: index for index, node in enumerate(draft.reference.graph.node)}
-    return Outcome(manifest, parts, draft.comparison, draft.flips, draft.notes, draft.warnings, order)
+    return Findings(manifest, parts, draft.comparison, draft.flips, draft.notes, draft.warnings, order)
 
 
 def part_bytes(manifest: Manifest, manifest_bytes: int) -> dict[str, int]:

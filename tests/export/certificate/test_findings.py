@@ -3,16 +3,16 @@
 import dataclasses
 
 import pytest
-from certificate_cases import LAYERS, certificate, comparison, manifest, outcome
+from certificate_cases import LAYERS, certificate, comparison, findings, manifest
 from certificate_cases import score as score_of
 
 from edge_export.certificate.figures import is_arrived, whole_stage
+from edge_export.certificate.findings import part_bytes, precision_counts
 from edge_export.certificate.headline import headline
-from edge_export.certificate.outcome import part_bytes, precision_counts
 from edge_export.certificate.words import milliseconds, percent, score
 from edge_runtime.bundle.manifest import Accuracy
 
-QUIET = outcome(warnings=())
+QUIET = findings(warnings=())
 WITH_RECALL = dataclasses.replace(comparison(), difference=(score_of("top1", 0.0), score_of("recall", -0.03)))
 
 
@@ -25,19 +25,19 @@ def test_the_sentence_has_size_time_agreement_and_the_change_of_accuracy():
 
 def test_without_labels_the_agreement_is_that_of_the_last_kept_step():
     made = manifest(accuracy=())
-    said = headline(outcome(manifest=made, comparison=None, warnings=()))
+    said = headline(findings(manifest=made, comparison=None, warnings=()))
     assert "agreement 98.4 % on 16 held-back images" in said.sentence
     assert said.tone == "check"  # 1.6 % are lost, 1 % was allowed
 
 
 def test_without_any_latency_the_bytes_are_of_fp32():
     made = manifest(certificate=certificate(latency=None))
-    assert "0.21x the bytes of FP32, agreement" in headline(outcome(manifest=made)).sentence
+    assert "0.21x the bytes of FP32, agreement" in headline(findings(manifest=made)).sentence
 
 
 def test_equal_outputs_are_called_equal():
     made = manifest(accuracy=(Accuracy("sqnr_db logits", "4 samples", None, 120.0),), certificate=None)
-    assert "outputs equal to those of FP32 on 4 samples" in headline(outcome(manifest=made, comparison=None)).sentence
+    assert "outputs equal to those of FP32 on 4 samples" in headline(findings(manifest=made, comparison=None)).sentence
 
 
 def test_a_model_that_arrived_quantized_is_not_said_to_be_near_to_fp32():
@@ -45,14 +45,14 @@ def test_a_model_that_arrived_quantized_is_not_said_to_be_near_to_fp32():
     rows = (Accuracy("sqnr_db y", "4 samples", None, 120.0),)
     made = manifest(precision=nodes, accuracy=rows, certificate=certificate(stages=()))
     assert is_arrived(made)
-    said = headline(outcome(manifest=made, comparison=None, warnings=())).sentence
+    said = headline(findings(manifest=made, comparison=None, warnings=())).sentence
     assert "outputs equal to those of the model as it arrived on 4 samples" in said
     twin = (
         Accuracy("sqnr_db y against its own weights in float", "4 samples", None, 31.0),
         Accuracy("agreement against its own weights in float", "4 samples", None, 0.97),
     )
     both = dataclasses.replace(made, accuracy=(*rows, *twin))
-    said = headline(outcome(manifest=both, comparison=None, warnings=()))
+    said = headline(findings(manifest=both, comparison=None, warnings=()))
     assert "agreement 97.0 % with its own weights in float on 4 samples" in said.sentence
     assert said.tone == "good"
     assert whole_stage(both).sqnr_db == 31.0
@@ -62,12 +62,12 @@ def test_a_model_that_arrived_quantized_is_not_said_to_be_near_to_fp32():
     ("given", "tone"),
     [
         (QUIET, "good"),
-        (outcome(), "check"),
-        (outcome(comparison=comparison(drop=0.05), warnings=()), "bad"),
-        (outcome(comparison=comparison(drop=0.015), warnings=()), "check"),
-        (outcome(comparison=WITH_RECALL, warnings=()), "check"),
-        (outcome(manifest=manifest(accuracy=(Accuracy("sqnr_db y", "d", None, 6.0),)), warnings=()), "bad"),
-        (outcome(manifest=manifest(accuracy=(), certificate=None), comparison=None, warnings=()), "check"),
+        (findings(), "check"),
+        (findings(comparison=comparison(drop=0.05), warnings=()), "bad"),
+        (findings(comparison=comparison(drop=0.015), warnings=()), "check"),
+        (findings(comparison=WITH_RECALL, warnings=()), "check"),
+        (findings(manifest=manifest(accuracy=(Accuracy("sqnr_db y", "d", None, 6.0),)), warnings=()), "bad"),
+        (findings(manifest=manifest(accuracy=(), certificate=None), comparison=None, warnings=()), "check"),
     ],
     ids=["within", "warned", "surely lost", "perhaps lost", "recall lost", "ruined", "not measured"],
 )
