@@ -21,7 +21,7 @@ from edge_devices.machine import Core, Machine, Zone
 from edge_devices.probe import look_at
 from edge_devices.profile_toml import ProfileError
 from edge_devices.profiles import known_profiles, profile_of
-from edge_devices.record import record, unpack
+from edge_devices.recording import record, unpack
 from edge_devices.tree import Tree
 
 # Of a hundred flags those that decide how fast a network runs, as /proc/cpuinfo names them.

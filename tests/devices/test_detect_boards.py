@@ -7,7 +7,7 @@ import pytest
 
 from edge_devices import detect, look
 from edge_devices.machine import Storage, Trip
-from edge_devices.record import unpack
+from edge_devices.recording import unpack
 
 BOARDS = Path(__file__).parent / "boards"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_devices import Machine, available_memory, choose, detect, known_profiles, look, usable_cores
 from edge_devices.board import board_name, compatible
 from edge_devices.cpu import saturates_int8
-from edge_devices.record import parse, unpack
+from edge_devices.recording import parse, unpack
 from edge_devices.tree import Tree, integer, numbers
 
 BOARDS = sorted((Path(__file__).parent / "boards").glob("*.txt"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_devices.__main__ import main
-from edge_devices.record import pack, parse, record, unpack
+from edge_devices.recording import pack, parse, record, unpack
 from edge_devices.tree import Tree
 
 PATHS = st.lists(

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.batching import AdaptivePolicy, Costs
+from edge_runtime.batching import AdaptivePolicy, BatchCosts
 from edge_runtime.batching.vocabulary import Decision, Priority, Request, State
 from edge_tools.batching_bench.__main__ import main
 from edge_tools.batching_bench.accuracy import accuracy
@@ -29,7 +29,7 @@ def _ours() -> Contender:
 
 
 def _fixed(batch: int, timeout: float | None, lanes: int = 1) -> Contender:
-    return Contender("fixed", Fixed(Costs(GPU), batch, timeout, lanes))
+    return Contender("fixed", Fixed(BatchCosts(GPU), batch, timeout, lanes))
 
 
 def _ends(outcome: Outcome) -> dict[int, float]:
@@ -57,7 +57,7 @@ def test_a_fixed_batch_waits_until_it_is_full_or_its_time_is_over() -> None:
 
 
 def test_triton_sends_a_preferred_size_at_once_and_else_waits_for_its_delay() -> None:
-    policy = Triton(Costs(GPU), (4,), 5.0, 1)
+    policy = Triton(BatchCosts(GPU), (4,), 5.0, 1)
     five = State(0.0, tuple(request(n) for n in range(5)), (), GPU)
     assert len(policy.decide(five).run) == 4
     three = State(0.0, five.waiting[:3], (), GPU)
@@ -66,7 +66,7 @@ def test_triton_sends_a_preferred_size_at_once_and_else_waits_for_its_delay() ->
 
 
 def test_clipper_grows_by_one_and_shrinks_by_a_tenth() -> None:
-    policy = Aimd(Costs(GPU), 12.0, 1)
+    policy = Aimd(BatchCosts(GPU), 12.0, 1)
     for expected in (2, 3, 4):
         policy.finished(expected - 1, 5.0)
         assert policy.limit == expected

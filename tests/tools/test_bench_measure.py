@@ -17,7 +17,7 @@ from patience import PATIENCE
 from edge_runtime.errors import EngineError, UsageError
 from edge_runtime.files.schema import to_json
 from edge_tools.bench import cli as cli_module
-from edge_tools.bench.cases import Blocks, Case, Host, Latency, Measured, Report, Row
+from edge_tools.bench.cases import Blocks, Case, Host, Latency, MeasuredCase, Report, Row
 from edge_tools.bench.cli import edge_bench
 from edge_tools.bench.confine import Charges
 from edge_tools.bench.host import describe_host
@@ -41,10 +41,10 @@ KILLED = Row("onnxruntime", 96_000_000, 8, None, True, "killed", "killed by the 
 
 
 def table_of(*rows: Row) -> str:
-    return as_table("a", Report("a.edge", "cpu", HOST, rows), [Measured(row) for row in rows])
+    return as_table("a", Report("a.edge", "cpu", HOST, rows), [MeasuredCase(row) for row in rows])
 
 
-def run_cases(folder: Path, cases: Sequence[Case]) -> list[Measured]:
+def run_cases(folder: Path, cases: Sequence[Case]) -> list[MeasuredCase]:
     options = Options(
         "model.onnx", folder, PageCache([], False), lambda _text: None, rounds=2, starts=1, timeout=PATIENCE
     )
@@ -102,7 +102,7 @@ def test_the_table_compares_with_plain_onnxruntime_of_the_same_batch() -> None:
 
 
 def test_the_table_shows_a_kill_in_words_and_what_was_charged() -> None:
-    rows = [Measured(replace(OURS, confined=True), Charges(0, 7, 150_000_000)), Measured(KILLED)]
+    rows = [MeasuredCase(replace(OURS, confined=True), Charges(0, 7, 150_000_000)), MeasuredCase(KILLED)]
     text = as_table("a", Report("a.edge", "cpu", HOST, tuple(measured.row for measured in rows)), rows)
     assert "150.0 MB" in [line for line in text.splitlines() if line.startswith("edgeline")][1]
     assert "onnxruntime  96.0 MB   killed by the kernel for its memory" in text
@@ -228,9 +228,9 @@ def test_the_command_prints_one_object_and_measures_plain_once(tmp_path: Path, m
     seen: list[Case] = []
     prepared: list[int] = []
 
-    def fake_measure(_bundle: object, cases: Sequence[Case], _options: Options) -> tuple[list[Measured], str]:
+    def fake_measure(_bundle: object, cases: Sequence[Case], _options: Options) -> tuple[list[MeasuredCase], str]:
         seen.extend(cases)
-        return [Measured(OURS)], "1.31"
+        return [MeasuredCase(OURS)], "1.31"
 
     monkeypatch.setattr(cli_module, "read_bundle", lambda _path: fake_bundle(tmp_path))
     monkeypatch.setattr(cli_module, "prepare_all", lambda _bundle, batches, _threads, _say: prepared.extend(batches))

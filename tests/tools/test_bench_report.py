@@ -20,7 +20,7 @@ from edge_tools.bench.cases import (
     Emulated,
     Host,
     Latency,
-    Measured,
+    MeasuredCase,
     Report,
     Row,
     Sustained,
@@ -55,8 +55,8 @@ HOSTILE = '"><script>alert(1)</script>\x1b[2J=1+1\udcff'
 times = st.floats(0.001, 1e5)
 
 
-def measured(*rows: Row) -> list[Measured]:
-    return [Measured(row, Charges(0, 0, 130_000_000)) for row in rows]
+def measured(*rows: Row) -> list[MeasuredCase]:
+    return [MeasuredCase(row, Charges(0, 0, 130_000_000)) for row in rows]
 
 
 class Elements(HTMLParser):

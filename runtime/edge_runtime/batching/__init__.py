@@ -1,6 +1,6 @@
 """Many sources, one engine: which waiting images run together, and when."""
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.degrade import Ladder, Load, Rung, Step, next_rung
 from edge_runtime.batching.explain import explain_line
 from edge_runtime.batching.forecast import ArrivalForecaster
@@ -10,7 +10,7 @@ from edge_runtime.batching.refit import Drift, measured, refitted
 __all__ = [
     "AdaptivePolicy",
     "ArrivalForecaster",
-    "Costs",
+    "BatchCosts",
     "Drift",
     "Ladder",
     "Load",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.vocabulary import Forecast
 
 __all__ = ["Aim", "aim", "arriving"]
@@ -37,7 +37,7 @@ def arriving(forecasts: Iterable[Forecast]) -> float:
     return sum(forecast.count / forecast.period_ms for forecast in forecasts if forecast.period_ms > 0)
 
 
-def aim(costs: Costs, rate: float, lanes: int, most: int, allowed_ms: float, together: int = 1) -> Aim:
+def aim(costs: BatchCosts, rate: float, lanes: int, most: int, allowed_ms: float, together: int = 1) -> Aim:
     """Return what to work towards when `rate` images per ms arrive, each to be answered within `allowed_ms`.
 
     `together` of them come at once. Gathering `batch` takes (batch - together) / rate, computing ms(batch, lanes) for

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 
 __all__ = ["Outlook", "best_size", "outlook"]
 
@@ -18,16 +18,15 @@ _LOOK = 48  # requests ahead
 
 @dataclass(frozen=True)
 class Outlook:
-    """With batches of `batch`, `missed` are not in time, the last ends at `finish_ms`, the mean at `mean_ms`."""
+    """With batches of `batch`, `missed` are not in time, those that are end at `mean_ms` in the mean."""
 
     batch: int
     missed: int
-    finish_ms: float
     mean_ms: float
 
 
 def outlook(
-    costs: Costs,
+    costs: BatchCosts,
     deadlines: Sequence[float],
     begins: Sequence[float],
     batch: int,
@@ -58,11 +57,11 @@ def outlook(
         finish = max(finish, end)
         free[0] = end
         free.sort()
-    return Outlook(batch, missed, finish, total / answered if answered else finish)
+    return Outlook(batch, missed, total / answered if answered else finish)
 
 
 def best_size(
-    costs: Costs,
+    costs: BatchCosts,
     deadlines: Sequence[float],
     begins: Sequence[float],
     most: int,

@@ -13,13 +13,13 @@ from itertools import pairwise
 from edge_runtime.batching.vocabulary import BatchCost, CostTable
 from edge_runtime.errors import UsageError
 
-__all__ = ["Costs"]
+__all__ = ["BatchCosts"]
 
 # A batch is the best one only if it brings more images per millisecond by this than the next smaller one.
 _GAIN = 1.01
 
 
-class Costs:
+class BatchCosts:
     """A CostTable made ready for looking up; `largest` is the largest batch that was measured."""
 
     def __init__(self, table: CostTable) -> None:

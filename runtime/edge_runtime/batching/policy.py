@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge_runtime.batching.aim import Aim, aim, arriving
 from edge_runtime.batching.backlog import best_size
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.triage import triage
 from edge_runtime.batching.vocabulary import Decision, Drop, Forecast, Request, Running, State
 
@@ -31,19 +31,19 @@ class AdaptivePolicy:
     """Keeps nothing but looked-up tables, which change no answer."""
 
     def __init__(self) -> None:
-        self._costs: Costs | None = None
+        self._costs: BatchCosts | None = None
 
     def decide(self, state: State) -> Decision:
         """Return what to do now. Raises UsageError for a table that cannot be used."""
         if self._costs is None or self._costs.table is not state.table:
-            self._costs = Costs(state.table)
+            self._costs = BatchCosts(state.table)
         return _Case(state, self._costs).decide()
 
 
 class _Case:
     """One question to the policy, with what follows from it."""
 
-    def __init__(self, state: State, costs: Costs) -> None:
+    def __init__(self, state: State, costs: BatchCosts) -> None:
         self.state, self.costs, self.now = state, costs, state.now_ms
         self.lanes = min(len(state.running) + 1, max(state.lanes, 1))
         soonest = self.now + costs.ms(1, self.lanes)

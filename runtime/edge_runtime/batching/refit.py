@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.vocabulary import BatchCost, CostTable
 
 __all__ = ["Drift", "measured", "refitted"]
@@ -26,7 +26,7 @@ _CHANGE = 0.05  # smaller changes are left alone
 class Drift:
     """Measured over expected durations by (batch, lanes): (when, ratio), newest last. `costs`: what was expected."""
 
-    costs: Costs
+    costs: BatchCosts
     ratios: Mapping[tuple[int, int], tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 

@@ -32,8 +32,8 @@ __all__ = [
     "RELOADED",
     "RESIDENT",
     "STREAMED",
-    "Candidates",
-    "Costs",
+    "Assignments",
+    "FormCosts",
     "batch_ms",
     "batches",
     "block_costs",
@@ -53,7 +53,7 @@ _NO_WEIGHTS = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Costs:
+class FormCosts:
     """Times in milliseconds for the whole batch, sizes in bytes; `compute` is infinite for a form that is not there.
 
     `cpu` is the part of `load` that needs a core, `competition` how much a millisecond of it delays computing.
@@ -84,20 +84,20 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Assignments:
     """C ways to run the blocks: the micro-batch [C] and the form of each block [C, k], as indices."""
 
     micro: npt.NDArray[np.int8]
     forms: npt.NDArray[np.int8]
 
-    def take(self, rows: npt.NDArray[Any]) -> Candidates:
+    def take(self, rows: npt.NDArray[Any]) -> Assignments:
         """Return those that the indices or the mask `rows` select."""
-        return Candidates(self.micro[rows], self.forms[rows])
+        return Assignments(self.micro[rows], self.forms[rows])
 
     @staticmethod
-    def join(parts: Sequence[Candidates]) -> Candidates:
+    def join(parts: Sequence[Assignments]) -> Assignments:
         """Return all of them in one."""
-        return Candidates(
+        return Assignments(
             np.concatenate([part.micro for part in parts]), np.concatenate([part.forms for part in parts])
         )
 
@@ -136,7 +136,9 @@ def work_bytes(work: Sequence[Work], micro: int) -> int:
     return min(((entry.batch, entry.bytes) for entry in work if entry.batch >= micro), default=(0, 0))[1]
 
 
-def block_costs(measurements: Measurements, speeds: Speeds, limit: Limit, batch: int, outputs: frozenset[str]) -> Costs:
+def block_costs(
+    measurements: Measurements, speeds: Speeds, limit: Limit, batch: int, outputs: frozenset[str]
+) -> FormCosts:
     """Look everything up for `batch` images. Raises EngineError for a block that no form was measured of."""
     blocks = measurements.blocks
     shape = (len(blocks), len(FORMS))
@@ -165,7 +167,7 @@ def block_costs(measurements: Measurements, speeds: Speeds, limit: Limit, batch:
         raise EngineError(f"no micro-batch of batch {batch} was measured for all blocks; prepare the bundle again")
     kept = tuple(micro for micro, is_good in zip(micros, good, strict=True) if is_good)
     planned, unplanned = values_live(measurements, batch, outputs)
-    return Costs(
+    return FormCosts(
         batch=batch,
         micros=kept,
         compute=compute[good],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
+from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Assignments, FormCosts
 from edge_runtime.plan.pipeline import latency
 
 __all__ = ["Rated", "rate"]
@@ -41,7 +41,7 @@ class Rated:
 _AT_ONCE = 1024
 
 
-def rate(costs: Costs, candidates: Candidates) -> Rated:
+def rate(costs: FormCosts, candidates: Assignments) -> Rated:
     """Compute latency and memory of all candidates."""
     count = len(candidates.micro)
     if count <= _AT_ONCE:
@@ -57,7 +57,7 @@ def rate(costs: Costs, candidates: Candidates) -> Rated:
     )
 
 
-def _rate(costs: Costs, candidates: Candidates) -> Rated:
+def _rate(costs: FormCosts, candidates: Assignments) -> Rated:
     forms = np.ascontiguousarray(candidates.forms.T.astype(np.intp))  # [k, C]
     micro = candidates.micro.astype(np.intp)
     count = len(micro)

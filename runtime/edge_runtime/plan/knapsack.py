@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs
+from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Assignments, FormCosts
 
 __all__ = ["Caps", "knapsack"]
 
@@ -43,7 +43,7 @@ class _State:
     entered: npt.NDArray[np.intp]
 
 
-def knapsack(costs: Costs, caps: Caps) -> Candidates:
+def knapsack(costs: FormCosts, caps: Caps) -> Assignments:
     """Return the best candidates for each budget from nothing to everything; none if the caps allow none."""
     usable, blocks, micros = costs.usable, len(costs.room), len(costs.micros)
     units = _units(costs)
@@ -82,7 +82,7 @@ def knapsack(costs: Costs, caps: Caps) -> Candidates:
     return _trace(spent[:, :count] + since[:, :count, None], states, units)
 
 
-def _units(costs: Costs) -> _Ints:
+def _units(costs: FormCosts) -> _Ints:
     """Return [k, f]: the memory that stays, above that of the block's leanest form, in units; what is not free is 1."""
     stays = costs.held.copy()
     stays[:, RELOADED] = 0
@@ -92,7 +92,7 @@ def _units(costs: Costs) -> _Ints:
     return np.where(extra > 0, np.maximum(1, np.rint(extra / unit)), 0).astype(np.int64)
 
 
-def _trace(final: npt.NDArray[np.float64], states: list[_State], units: _Ints) -> Candidates:
+def _trace(final: npt.NDArray[np.float64], states: list[_State], units: _Ints) -> Assignments:
     """Walk back from the best last state of each micro-batch and budget; budgets that buy nothing are left out."""
     value = final.min(axis=1)
     better = np.isfinite(value)
@@ -107,4 +107,4 @@ def _trace(final: npt.NDArray[np.float64], states: list[_State], units: _Ints) -
         forms[:, k] = np.where(loaded, form_of[at], RESIDENT)
         budget = budget - units[k, forms[:, k]]
         at = np.where(loaded, entered[at, micro, budget], at)
-    return Candidates(micro.astype(np.int8), forms)
+    return Assignments(micro.astype(np.int8), forms)

@@ -14,8 +14,8 @@ from edge_runtime.plan.costs import (
     RELOADED,
     RESIDENT,
     STREAMED,
-    Candidates,
-    Costs,
+    Assignments,
+    FormCosts,
     batch_ms,
     block_costs,
     micro_batches,
@@ -158,7 +158,7 @@ def _whole_plan(task: Task, whole: WholeMeasurement, micro: int, ms: float) -> P
     )
 
 
-def _block_plan(task: Task, costs: Costs, chosen: Candidates) -> Plan:
+def _block_plan(task: Task, costs: FormCosts, chosen: Assignments) -> Plan:
     measured = task.measurements
     rated = rate(costs, chosen)
     micro, forms = int(chosen.micro[0]), [int(f) for f in chosen.forms[0]]
@@ -207,7 +207,7 @@ def _block_plan(task: Task, costs: Costs, chosen: Candidates) -> Plan:
     )
 
 
-def _packed(costs: Costs, forms: Sequence[int]) -> int:
+def _packed(costs: FormCosts, forms: Sequence[int]) -> int:
     """Return the most that sessions with weights of their own may charge to onnxruntime's arena.
 
     All residents, two sessions that are reloaded one after the other, and what making one takes.
@@ -217,7 +217,7 @@ def _packed(costs: Costs, forms: Sequence[int]) -> int:
     return resident + 2 * reloaded + max(int(costs.making[k, f]) for k, f in enumerate(forms))
 
 
-def _packed_between(costs: Costs, forms: Sequence[int]) -> int:
+def _packed_between(costs: FormCosts, forms: Sequence[int]) -> int:
     """Return the room in onnxruntime's first chunk for weights that are packed into it: all residents', and of reloaded
     ones those of two blocks and a hole between them."""
     sizes = [int(costs.held[k, f]) if costs.packs[k] else 0 for k, f in enumerate(forms)]

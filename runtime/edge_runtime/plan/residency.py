@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.plan.costs import RELOADED, STREAMED, Candidates, Costs
+from edge_runtime.plan.costs import RELOADED, STREAMED, Assignments, FormCosts
 from edge_runtime.plan.footprint import Rated, rate
 from edge_runtime.plan.knapsack import Caps, knapsack
 
@@ -33,18 +33,18 @@ _SHARES = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5
 class Frontier:
     """The candidates that no other one beats in both, from the least memory and slowest to the most and fastest."""
 
-    candidates: Candidates
+    candidates: Assignments
     rated: Rated
 
 
-def frontier(costs: Costs, few: int = _FEW) -> Frontier:
+def frontier(costs: FormCosts, few: int = _FEW) -> Frontier:
     """Search; complete where there are at most `few` combinations, else a knapsack and rounds of improvement."""
     usable = costs.usable
     if len(costs.micros) * float(np.prod(usable.sum(axis=1, dtype=float))) <= few:
         choices = [np.arange(len(costs.micros)), *(np.flatnonzero(row) for row in usable)]
         rows = np.stack(np.meshgrid(*choices, indexing="ij"), axis=-1).reshape(-1, len(choices)).astype(np.int8)
-        return _best(costs, Candidates(rows[:, 0], rows[:, 1:]))
-    found = _best(costs, Candidates.join([knapsack(costs, caps) for caps in _caps(costs, usable)]))
+        return _best(costs, Assignments(rows[:, 0], rows[:, 1:]))
+    found = _best(costs, Assignments.join([knapsack(costs, caps) for caps in _caps(costs, usable)]))
     effort = _EFFORT
     for changes in (1, 2):
         seen: set[bytes] = set()
@@ -56,11 +56,11 @@ def frontier(costs: Costs, few: int = _FEW) -> Frontier:
             for _ in range(changes):
                 changed = _changed(changed, len(costs.micros), usable)
             effort -= changed.forms.size
-            found = _best(costs, Candidates.join([found.candidates, changed]))
+            found = _best(costs, Assignments.join([found.candidates, changed]))
     return found
 
 
-def _best(costs: Costs, candidates: Candidates) -> Frontier:
+def _best(costs: FormCosts, candidates: Assignments) -> Frontier:
     """Rate all and keep the frontier."""
     rated = rate(costs, candidates)
     total = rated.total
@@ -73,7 +73,7 @@ def _best(costs: Costs, candidates: Candidates) -> Frontier:
     )
 
 
-def _caps(costs: Costs, usable: _Bools) -> list[Caps]:
+def _caps(costs: FormCosts, usable: _Bools) -> list[Caps]:
     """Return the limits within which the knapsack is solved.
 
     Streamed blocks take room in the arena for the largest pair of neighbours, reloaded ones beside it for theirs. The
@@ -92,17 +92,17 @@ def _pair(sizes: npt.NDArray[np.int64], share: float) -> int:
     return int(np.quantile(pairs, share, method="inverted_cdf")) if share else 0
 
 
-def _changed(candidates: Candidates, micros: int, usable: _Bools) -> Candidates:
+def _changed(candidates: Assignments, micros: int, usable: _Bools) -> Assignments:
     """Return every candidate with one thing changed: the form of a block, or the micro-batch."""
     parts = []
     for k, f in zip(*np.nonzero(usable), strict=True):
         rows = candidates.take(candidates.forms[:, k] != f)
         forms = rows.forms.copy()
         forms[:, k] = f
-        parts.append(Candidates(rows.micro, forms))
-    parts += [Candidates(np.full_like(candidates.micro, m), candidates.forms) for m in range(micros)]
-    return Candidates.join(parts)
+        parts.append(Assignments(rows.micro, forms))
+    parts += [Assignments(np.full_like(candidates.micro, m), candidates.forms) for m in range(micros)]
+    return Assignments.join(parts)
 
 
-def _keys(candidates: Candidates) -> list[bytes]:
+def _keys(candidates: Assignments) -> list[bytes]:
     return [row.tobytes() for row in np.column_stack([candidates.micro, candidates.forms])]

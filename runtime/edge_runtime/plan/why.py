@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.files.sizes import format_size
-from edge_runtime.plan.costs import FORMS, RELOADED, RESIDENT, Candidates, Costs
+from edge_runtime.plan.costs import FORMS, RELOADED, RESIDENT, Assignments, FormCosts
 from edge_runtime.plan.footprint import rate
 
 __all__ = ["reasons"]
 
 
-def reasons(costs: Costs, chosen: Candidates, room: float) -> list[str]:
+def reasons(costs: FormCosts, chosen: Assignments, room: float) -> list[str]:
     """Return a few words for each block of one candidate; `room` is the memory that it leaves free, in bytes."""
     micro, forms = int(chosen.micro[0]), chosen.forms[0].tolist()
     rated = rate(costs, chosen)
@@ -22,7 +22,7 @@ def reasons(costs: Costs, chosen: Candidates, room: float) -> list[str]:
     count = len(forms)
     others = np.repeat(chosen.forms, count, axis=0)
     np.fill_diagonal(others, RESIDENT)
-    resident = rate(costs, Candidates(np.repeat(chosen.micro, count), others))
+    resident = rate(costs, Assignments(np.repeat(chosen.micro, count), others))
     more, saved = resident.total - rated.total[0], rated.latency[0] - resident.latency
     return [
         _resident(costs, micro, k)
@@ -32,7 +32,7 @@ def reasons(costs: Costs, chosen: Candidates, room: float) -> list[str]:
     ]
 
 
-def _resident(costs: Costs, micro: int, k: int) -> str:
+def _resident(costs: FormCosts, micro: int, k: int) -> str:
     compute, load = costs.compute[micro, k], costs.load[k]
     loaded = [f for f in range(1, len(FORMS)) if math.isfinite(compute[f])]
     if not loaded:
@@ -43,7 +43,9 @@ def _resident(costs: Costs, micro: int, k: int) -> str:
     return f"fits: saves {load[best]:.1f} ms of loading a run"
 
 
-def _loaded(costs: Costs, micro: int, k: int, form: int, more: int, saved: float, latency: float, room: float) -> str:
+def _loaded(
+    costs: FormCosts, micro: int, k: int, form: int, more: int, saved: float, latency: float, room: float
+) -> str:
     compute = costs.compute[micro, k]
     there = [f for f in range(len(FORMS)) if math.isfinite(compute[f])]
     if there == [form]:

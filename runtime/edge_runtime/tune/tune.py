@@ -19,7 +19,7 @@ from edge_runtime.plan.measurements import Speeds
 from edge_runtime.tune.compare import LEAST_ROUNDS, pick, ratio
 from edge_runtime.tune.contest import PLAIN, Contest, Entrant, Halving, Round
 from edge_runtime.tune.label import label
-from edge_runtime.tune.record import Record
+from edge_runtime.tune.samples import Record
 from edge_runtime.tune.space import Space, plainness
 from edge_runtime.tune.thermal import SPAN, Sustained, Window, is_steady, scatter, sustained
 from edge_runtime.tune.tuned import Choice, Duel, Goal, Provenance, Temperature, Trial, Tuned

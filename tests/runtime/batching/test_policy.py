@@ -6,7 +6,7 @@ from batching_cases import FLAT, GPU, request, running, state, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.batching import AdaptivePolicy, Costs
+from edge_runtime.batching import AdaptivePolicy, BatchCosts
 from edge_runtime.batching.vocabulary import Decision, Forecast, Request, Running, State
 
 
@@ -38,7 +38,7 @@ def test_a_batch_is_no_larger_than_its_earliest_deadline_allows() -> None:
     queue = [request(0, allowed=8.0), *(request(n, allowed=100.0) for n in range(1, 8))]
     run = decide(state(*queue)).run
     assert run[0].number == 0
-    assert Costs(GPU).ms(len(run)) <= 8.0
+    assert BatchCosts(GPU).ms(len(run)) <= 8.0
 
 
 def test_the_earliest_deadline_goes_first() -> None:
@@ -96,7 +96,7 @@ def test_a_batch_is_held_for_a_frame_that_comes_in_time_when_small_ones_do_not_k
     decision = decide(replace(queue, forecasts=_four_cameras(0.0)))
     assert decision.run == ()
     assert decision.wake_ms is not None
-    assert decision.wake_ms <= 30.0 - Costs(GPU).ms(1)
+    assert decision.wake_ms <= 30.0 - BatchCosts(GPU).ms(1)
     assert "c1" in decision.why
 
 
@@ -191,7 +191,7 @@ def test_what_is_run_fits_lanes_memory_shape_and_priority(found: State) -> None:
         busy = len(found.running) - decision.preempt
         assert busy < found.lanes
         assert len({(r.shape, r.priority) for r in decision.run}) == 1
-        assert len(decision.run) <= Costs(found.table).largest
+        assert len(decision.run) <= BatchCosts(found.table).largest
     assert decision.why
 
 
@@ -223,7 +223,7 @@ def test_a_hold_ends_while_the_earliest_deadline_can_still_be_met(found: State) 
     if decision.wake_ms is not None:
         assert not decision.run
         dropped = {d.request.number for d in decision.drop}
-        alone = Costs(found.table).ms(1, min(len(found.running) + 1, found.lanes))
+        alone = BatchCosts(found.table).ms(1, min(len(found.running) + 1, found.lanes))
         ready = [
             r.deadline_ms
             for r in found.waiting

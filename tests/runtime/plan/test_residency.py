@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from plan_cases import SPEEDS, make_chain
 
-from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Candidates, Costs, block_costs
+from edge_runtime.plan.costs import RELOADED, RESIDENT, STREAMED, Assignments, FormCosts, block_costs
 from edge_runtime.plan.footprint import rate
 from edge_runtime.plan.knapsack import Caps, knapsack
 from edge_runtime.plan.layout import Buffer, Lifespan, lower_bound
@@ -17,14 +17,14 @@ from edge_runtime.plan.offsets import aligned, lifespans
 from edge_runtime.plan.residency import Frontier, frontier
 
 
-def costs_of(measurements: Measurements, batch: int = 4) -> Costs:
+def costs_of(measurements: Measurements, batch: int = 4) -> FormCosts:
     return block_costs(measurements, SPEEDS, Limit(None, 0, batch), batch, frozenset())
 
 
-def every_candidate(costs: Costs) -> Candidates:
+def every_candidate(costs: FormCosts) -> Assignments:
     choices = [range(len(costs.micros)), *(np.flatnonzero(row).tolist() for row in costs.usable)]
     rows = np.array(list(itertools.product(*choices)), np.int8)
-    return Candidates(rows[:, 0], rows[:, 1:])
+    return Assignments(rows[:, 0], rows[:, 1:])
 
 
 def fastest_within(found: Frontier, memory: int) -> float:

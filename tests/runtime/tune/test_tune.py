@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tuning_fakes import PaperRig, provenance, space, tuning
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.errors import EngineError
 from edge_runtime.tune.batch_costs import tuned_costs
 from edge_runtime.tune.contest import PLAIN
@@ -198,7 +198,7 @@ def test_noise_alone_changes_nothing():
 
 
 def test_the_batching_policy_can_read_the_table():
-    costs = Costs(tuned_costs(tuned_with(PaperRig(small_model))))
+    costs = BatchCosts(tuned_costs(tuned_with(PaperRig(small_model))))
     assert costs.ms(1, 1) == pytest.approx(10.0)
     assert costs.ms(8, 2) == pytest.approx(8000 / 103)
     assert costs.largest == 8

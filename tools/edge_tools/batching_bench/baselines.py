@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.triage import triage
 from edge_runtime.batching.vocabulary import Decision, Drop, Request, State
 
 __all__ = ["Aimd", "Fixed", "Triton"]
 
 
-def admit(state: State, costs: Costs) -> tuple[Sequence[Request], tuple[Drop, ...]]:
+def admit(state: State, costs: BatchCosts) -> tuple[Sequence[Request], tuple[Drop, ...]]:
     """Return what may run, the most urgent first, and what is dropped: for every policy the same."""
     lanes = min(len(state.running) + 1, state.lanes)
     found = triage(state.waiting, state.now_ms + costs.ms(1, lanes))
@@ -39,7 +39,7 @@ class Fixed:
     """Also TensorFlow Serving's rule, with batch = max_batch_size, timeout_ms = batch_timeout_micros / 1000 and
     lanes = num_batch_threads."""
 
-    def __init__(self, costs: Costs, batch: int, timeout_ms: float | None, lanes: int) -> None:
+    def __init__(self, costs: BatchCosts, batch: int, timeout_ms: float | None, lanes: int) -> None:
         self.costs = costs
         self.batch = batch
         self.timeout_ms = timeout_ms
@@ -63,7 +63,7 @@ class Fixed:
 class Aimd:
     """Clipper's adaptive batching: +1 while batches stay within the objective, x 0.9 when one does not."""
 
-    def __init__(self, costs: Costs, objective_ms: float, lanes: int) -> None:
+    def __init__(self, costs: BatchCosts, objective_ms: float, lanes: int) -> None:
         self.costs = costs
         self.objective_ms = objective_ms
         self.lanes = lanes
@@ -87,7 +87,7 @@ class Aimd:
 class Triton:
     """Triton's dynamic batcher with `preferred` sizes, one model instance per lane."""
 
-    def __init__(self, costs: Costs, preferred: Sequence[int], delay_ms: float, lanes: int) -> None:
+    def __init__(self, costs: BatchCosts, preferred: Sequence[int], delay_ms: float, lanes: int) -> None:
         self.costs = costs
         self.preferred = tuple(sorted(preferred, reverse=True))
         self.delay_ms = delay_ms

@@ -17,7 +17,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.policy import AdaptivePolicy
 from edge_runtime.batching.vocabulary import Request
 from edge_tools.batching_bench.baselines import Aimd, Fixed, Triton
@@ -147,7 +147,7 @@ def _fixed(case: Scenario) -> Iterator[Contender]:
 
     Of live cameras one frame each waits at most: batches that can never be full are all the same, so one of them does.
     """
-    costs = Costs(case.service.table)
+    costs = BatchCosts(case.service.table)
     waits = (0.0, *(case.allowed_ms * part for part in (1 / 8, 1 / 4, 1 / 2)), None)
     sources = len({request.source for request in case.requests})
     most = next((b for b in _BATCHES if b > sources), _BATCHES[-1]) if case.requests[0].live else _BATCHES[-1]
@@ -161,7 +161,7 @@ def _fixed(case: Scenario) -> Iterator[Contender]:
 
 def _others(case: Scenario) -> Iterator[Contender]:
     """The rules of others with the settings that their documentation begins with, on all lanes."""
-    costs, lanes, allowed = Costs(case.service.table), case.service.lanes, case.allowed_ms
+    costs, lanes, allowed = BatchCosts(case.service.table), case.service.lanes, case.allowed_ms
     yield Contender("batch 1", Fixed(costs, 1, 0.0, lanes))
     yield Contender("batch 8, until full", Fixed(costs, 8, None, lanes))
     aimd = Aimd(costs, allowed / 2, lanes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.vocabulary import BatchCost, CostTable
 from edge_tools.batching_bench.simulate import Service
 
@@ -42,7 +42,7 @@ SERVICES: Mapping[str, Service] = {
 
 def capacity(service: Service, most: int) -> tuple[float, float]:
     """Return the most images per millisecond with batches of at most `most`, and how long such a batch takes."""
-    costs = Costs(service.table)
+    costs = BatchCosts(service.table)
     rates = {lanes: costs.rate(costs.best_batch(lanes, most), lanes) for lanes in range(1, service.lanes + 1)}
     lanes = max(rates, key=lambda n: (rates[n], -n))
     return rates[lanes], costs.ms(costs.best_batch(lanes, most), lanes)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.forecast import ArrivalForecaster
 from edge_runtime.batching.vocabulary import CostTable, Decision, Drop, Policy, Request, Running, State
 
@@ -67,7 +67,7 @@ def simulate(
     requests: Sequence[Request], service: Service, contender: Contender, seed: int = 0, keep: bool = False
 ) -> Outcome:
     """Play `requests` (ascending by arrival) until nothing is left that the policy would run."""
-    costs = Costs(service.table)
+    costs = BatchCosts(service.table)
     chance = random.Random(seed)
     forecaster = ArrivalForecaster() if contender.forecasts else None
     decide, outcome = contender.policy.decide, Outcome()
@@ -127,6 +127,6 @@ def simulate(
     return outcome
 
 
-def _pace(lanes: list[_Lane], costs: Costs, now: float) -> None:
+def _pace(lanes: list[_Lane], costs: BatchCosts, now: float) -> None:
     for lane in lanes:
         lane.ends = now + lane.left * costs.ms(len(lane.requests), len(lanes)) * lane.noise

@@ -18,7 +18,7 @@ __all__ = [
     "EngineName",
     "Host",
     "Latency",
-    "Measured",
+    "MeasuredCase",
     "Report",
     "Row",
     "Status",
@@ -122,7 +122,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCase:
     """A row, and what its control group was charged (None when it was not confined)."""
 
     row: Row

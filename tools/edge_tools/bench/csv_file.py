@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from edge_tools.bench.cases import Measured, Report, Row
+from edge_tools.bench.cases import MeasuredCase, Report, Row
 from edge_tools.bench.compare import over_base, plain_row, ratios
 from edge_tools.bench.words import printable
 
@@ -16,7 +16,7 @@ __all__ = ["as_csv"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_csv(report: Report, rows: Sequence[Measured]) -> str:
+def as_csv(report: Report, rows: Sequence[MeasuredCase]) -> str:
     """Return a heading and one line for each row; what was not measured is empty. The label is a column."""
     stream = io.StringIO()
     table = [_cells(report, measured, [each.row for each in rows]) for measured in rows]
@@ -26,7 +26,7 @@ def as_csv(report: Report, rows: Sequence[Measured]) -> str:
     return stream.getvalue()
 
 
-def _cells(report: Report, measured: Measured, rows: Sequence[Row]) -> dict[str, object]:
+def _cells(report: Report, measured: MeasuredCase, rows: Sequence[Row]) -> dict[str, object]:
     row = measured.row
     against = ratios(row, plain_row(rows, row.batch))
     ran, blocks, about = row.sustained, row.blocks, report.about

@@ -19,7 +19,7 @@ from pathlib import Path
 from edge_devices.power import PowerSensor
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import MemoryLimitError
-from edge_tools.bench.cases import Case, Measured
+from edge_tools.bench.cases import Case, MeasuredCase
 from edge_tools.bench.confine import Caps, Group, create_group
 from edge_tools.bench.hierarchy import Hierarchy
 from edge_tools.bench.host import available_bytes
@@ -67,7 +67,7 @@ class Options:
     label: str = ""
 
 
-def measure(bundle: Bundle, cases: Sequence[Case], options: Options) -> tuple[list[Measured], str]:
+def measure(bundle: Bundle, cases: Sequence[Case], options: Options) -> tuple[list[MeasuredCase], str]:
     """Measure every case; returns what was found, in their order, and onnxruntime's version.
 
     Raises EngineError for a case that fails in another way than by its memory limit, UsageError for a batch that the

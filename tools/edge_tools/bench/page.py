@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from edge_export.certificate.document import document, tile
 from edge_export.certificate.markup import Markup, join, table, tag
 from edge_runtime.files.sizes import format_size
-from edge_tools.bench.cases import Measured, Report, Row
+from edge_tools.bench.cases import MeasuredCase, Report, Row
 from edge_tools.bench.compare import over_base, plain_row, ratios
 from edge_tools.bench.plots import PLOT_CSS, batch_plot, case_words, latency_plot, memory_plot, on_scale, sustained_plot
 from edge_tools.bench.words import MARK, climate_words, marked, printable, short
@@ -18,7 +18,7 @@ from edge_tools.bench.words import MARK, climate_words, marked, printable, short
 __all__ = ["render_report"]
 
 
-def render_report(report: Report, rows: Sequence[Measured]) -> str:
+def render_report(report: Report, rows: Sequence[MeasuredCase]) -> str:
     """Return the whole page."""
     everyone = [measured.row for measured in rows]
     done = [row for row in everyone if row.status == "ok"]
@@ -113,7 +113,7 @@ def _tiles(rows: Sequence[Row], label: str) -> Markup:
     return tag("div", *made, attributes={"class": "tiles"})
 
 
-def _batch_section(report: Report, rows: Sequence[Measured], batch: int) -> Markup:
+def _batch_section(report: Report, rows: Sequence[MeasuredCase], batch: int) -> Markup:
     group = [measured for measured in rows if measured.row.batch == batch]
     done = [measured.row for measured in group if measured.row.status == "ok"]
     pictures = Markup("")
@@ -131,7 +131,7 @@ def _batch_section(report: Report, rows: Sequence[Measured], batch: int) -> Mark
     return tag("section", tag("h2", f"Batch {batch}{marked(report.label)}"), pictures, _rows_table(report, group))
 
 
-def _rows_table(report: Report, group: Sequence[Measured]) -> Markup:
+def _rows_table(report: Report, group: Sequence[MeasuredCase]) -> Markup:
     everyone = [measured.row for measured in group]
     plain = plain_row(everyone, everyone[0].batch)
     charged = any(measured.charges for measured in group)

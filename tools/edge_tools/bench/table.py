@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_runtime.files.sizes import format_size
-from edge_tools.bench.cases import About, Host, Measured, Report, Row
+from edge_tools.bench.cases import About, Host, MeasuredCase, Report, Row
 from edge_tools.bench.compare import Ratios, over_base, plain_row, ratios
 from edge_tools.bench.words import MARK, climate_words, marked, printable, short
 
@@ -27,7 +27,7 @@ _NAMES = ("engine", "model", "limit")
 class _Line:
     """One row of a table in the making."""
 
-    measured: Measured
+    measured: MeasuredCase
     against: Ratios
 
     @property
@@ -38,7 +38,7 @@ class _Line:
 _Column = tuple[str, Callable[[_Line], str]]
 
 
-def as_table(title: str, report: Report, rows: Sequence[Measured]) -> str:
+def as_table(title: str, report: Report, rows: Sequence[MeasuredCase]) -> str:
     """Return the tables of a report, the machine above them and what the columns mean below."""
     lines = [title, _host(report.host)]
     if report.emulated:
@@ -145,7 +145,7 @@ def _about(about: About) -> list[str]:
     return lines
 
 
-def _legend(report: Report, rows: Sequence[Measured]) -> list[str]:
+def _legend(report: Report, rows: Sequence[MeasuredCase]) -> list[str]:
     done = [measured.row for measured in rows if measured.row.status == "ok"]
     lines = ["blocks: resident/streamed/reloaded. over base: peak less interpreter and libraries."]
     plain = next((row for batch in {row.batch for row in done} if (row := plain_row(done, batch))), None)
@@ -175,7 +175,7 @@ def _sustained(row: Row) -> str:
     return f"{short(row.sustained.first)}>{short(row.sustained.steady)}" if row.sustained else "-"
 
 
-def _charged(measured: Measured) -> str:
+def _charged(measured: MeasuredCase) -> str:
     return "" if measured.charges is None else format_size(measured.charges.most_bytes)
 
 

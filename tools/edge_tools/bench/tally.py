@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_devices.power import Consumption
-from edge_tools.bench.cases import Blocks, Case, Latency, Measured, Row, Status, Sustained
+from edge_tools.bench.cases import Blocks, Case, Latency, MeasuredCase, Row, Status, Sustained
 from edge_tools.bench.confine import Charges
 from edge_tools.bench.process import Worker
 
@@ -71,7 +71,7 @@ def seconds_left(tallies: Sequence[Tally], starts: int, calls_s: float, sustain_
     return left
 
 
-def measured(tally: Tally, confined: bool, label: str) -> Measured:
+def measured(tally: Tally, confined: bool, label: str) -> MeasuredCase:
     """Return the row of a case that is done."""
     case = tally.case
     if tally.status != "ok":
@@ -81,10 +81,10 @@ def measured(tally: Tally, confined: bool, label: str) -> Measured:
             precision=case.precision,
             label=label,
         )
-        return Measured(row, tally.charges)
+        return MeasuredCase(row, tally.charges)
     p50, p95, p99 = (round(float(value), 3) for value in np.percentile(tally.times_ms, (50, 95, 99)))
     used, ran = tally.consumption, tally.sustained
-    return Measured(
+    return MeasuredCase(
         Row(
             engine=case.engine,
             memory_limit_bytes=case.memory_limit,

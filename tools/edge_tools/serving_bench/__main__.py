@@ -19,7 +19,7 @@ from edge_runtime.cli.console import hidden_native_stderr, run_command
 from edge_runtime.ort.process import own_process
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.tune.settings import settings_for
-from edge_tools.serving_bench.measure import Report, Setup, measure
+from edge_tools.serving_bench.comparison import Report, Setup, measure
 from edge_tools.serving_bench.streams import videos_in
 
 __all__ = ["main", "serving_bench"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.vocabulary import (
     CostTable,
     Decision,
@@ -109,7 +109,7 @@ class Core:
         """`preemptible`: the engine can put a batch aside between two blocks."""
         self._policy, self._preemptible, self._explain = policy, preemptible, explain
         self._refit: Refit = _Fixed(table) if isinstance(table, CostTable) else table
-        self._costs = Costs(self._refit.table)
+        self._costs = BatchCosts(self._refit.table)
         self._forecaster: Forecaster = forecaster or _NoForecasts()
         self._waiting: dict[int, Request] = {}
         # Of each lane what it is at; a batch that was put aside lies below the one that it makes way for.
@@ -221,7 +221,7 @@ class Core:
             raise EngineError(f"the policy starts {len(decision.run)} requests, and no lane is free or can be freed")
         active = self.active + (not preempts)
         if self._costs.table is not self._refit.table:
-            self._costs = Costs(self._refit.table)
+            self._costs = BatchCosts(self._refit.table)
         ends = now_ms + self._costs.ms(min(len(decision.run), self._costs.largest), active)
         batch = Batch(next(self._numbers), lane, decision.run, now_ms, ends, preempts)
         self._lanes[lane].append(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.batching.costs import Costs
+from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.batching.refit import Drift, measured, refitted
 from edge_runtime.batching.vocabulary import CostTable
 
@@ -15,7 +15,7 @@ class Refitting:
     def __init__(self, table: CostTable) -> None:
         """Raises UsageError for a table that cannot be used."""
         self.table = table
-        self._drift = Drift(Costs(table))
+        self._drift = Drift(BatchCosts(table))
 
     def measured(self, batch: int, lanes: int, ms: float, now_ms: float) -> None:
         """Learn what a batch took while `lanes` ran from its start to its end."""

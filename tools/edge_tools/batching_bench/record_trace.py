@@ -1,4 +1,4 @@
-"""Record a real arrival trace: `python -m edge_tools.batching_bench.record VIDEO... --seconds 10 > trace.csv`.
+"""Record a real arrival trace: `python -m edge_tools.batching_bench.record_trace VIDEO... --seconds 10 > trace.csv`.
 
 A process per video decodes it, paces the frames by its clock and sends each as JPEG over TCP on loopback; this process
 receives them, a thread for each, decodes them and notes when: what comes through is the real jitter of the scheduler,
@@ -50,8 +50,9 @@ def main(videos: tuple[Path, ...], seconds: float, fps: float) -> None:
     for sender in senders:
         sender.join()
     click.echo(
-        f"# recorded {datetime.now(timezone.utc):%Y-%m-%d} by edge_tools.batching_bench.record: {len(videos)} videos "
-        f"({', '.join(sorted({video.name for video in videos}))}) decoded and sent at {fps:g} fps over TCP on loopback,"
+        f"# recorded {datetime.now(timezone.utc):%Y-%m-%d} by edge_tools.batching_bench.record_trace: "
+        f"{len(videos)} videos ({', '.join(sorted({video.name for video in videos}))}) decoded and sent at {fps:g} fps "
+        "over TCP on loopback,"
     )
     click.echo(
         f"# received and decoded on {platform.machine()} {platform.system()}, {multiprocessing.cpu_count()} cores"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime import Engine
-from edge_runtime.batching import AdaptivePolicy, Costs
+from edge_runtime.batching import AdaptivePolicy, BatchCosts
 from edge_runtime.batching.vocabulary import CostTable, Policy
 from edge_runtime.inspect.feed import Feed
 from edge_runtime.inspect.record import Record
@@ -141,7 +141,7 @@ def measure(engine: Engine, setup: Setup, say: Callable[[str], None] = lambda te
 
 def _policies(table: CostTable, lanes: int, deadline_ms: float) -> dict[str, Policy]:
     """Ours, and fixed batches that wait not at all, or for a quarter of the deadline."""
-    costs = Costs(table)
+    costs = BatchCosts(table)
     found: dict[str, Policy] = {OURS: AdaptivePolicy()}
     for batch in (1, 2, 4, 8):
         if batch <= costs.largest:
@@ -156,7 +156,7 @@ def _capacity(engine: Engine, setup: Setup, table: CostTable) -> float:
     end = time.monotonic() + setup.seconds
     sources = _videos(setup, None, lambda: time.monotonic() < end)
     summary = Summary()
-    held = frames_held(setup.streams, engine.lanes, Costs(table).largest)
+    held = frames_held(setup.streams, engine.lanes, BatchCosts(table).largest)
     feeds = [Feed(source, source.name, held=held) for source in sources]
     run(engine, feeds, Serving(table), summary)
     return summary.frames / summary.seconds
