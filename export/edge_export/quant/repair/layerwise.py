@@ -21,12 +21,12 @@ from edge_export.run import open_session, run
 from edge_export.state import Feeds
 from edge_runtime.errors import ModelError
 
-__all__ = ["LayerwiseRun", "Store"]
+__all__ = ["ArrayStore", "LayerwiseRun"]
 
 Array = NDArray[np.generic]
 
 
-class Store:
+class ArrayStore:
     """Arrays by (name, sample): in memory up to `budget` bytes, beyond it in files `title`-... of `folder`."""
 
     def __init__(self, folder: Path, budget: int, title: str) -> None:
@@ -65,7 +65,7 @@ class Store:
 class Every(Sequence[Array]):
     """One value of every sample, fetched when it is asked for."""
 
-    def __init__(self, store: Store, name: str, count: int) -> None:
+    def __init__(self, store: ArrayStore, name: str, count: int) -> None:
         self._store, self._name, self._count = store, name, count
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ class LayerwiseRun:
         self._last = {name: place for place, names in enumerate(self._reads) for name in names}
         self._place = 0
         self.count = len(samples)
-        self.values = Store(folder, budget, title)
+        self.values = ArrayStore(folder, budget, title)
         for index, sample in enumerate(samples):
             for name, array in sample.items():
                 if name in self._last:

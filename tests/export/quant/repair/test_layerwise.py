@@ -4,7 +4,7 @@ import pytest
 from quantize_tiny import quantized
 from tiny_models import convnet, samples
 
-from edge_export.quant.repair.layerwise import LayerwiseRun, Store
+from edge_export.quant.repair.layerwise import ArrayStore, LayerwiseRun
 from edge_export.run import open_session, run
 from edge_runtime.errors import ModelError
 
@@ -69,7 +69,7 @@ def test_a_walk_leaves_the_model_as_it_was(model, tmp_path):
 
 
 def test_a_store_goes_to_files_beyond_its_budget_and_comes_back_from_there(tmp_path):
-    store = Store(tmp_path, 100, "a")
+    store = ArrayStore(tmp_path, 100, "a")
     arrays = [np.full(20, i, np.float32) for i in range(3)]
     for i, array in enumerate(arrays):
         store.put("x", i, array)
