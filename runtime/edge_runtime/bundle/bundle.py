@@ -60,6 +60,10 @@ class Bundle:
         """Return the path of one of the bundle's files."""
         return self.path / name
 
+    def check_hashes(self) -> None:
+        """Check the SHA-256 of every file, as read_bundle does. Raises BundleError."""
+        _check_hashes(self.manifest, self.path)
+
     def file_stamps(self) -> dict[str, str]:
         """Return size, modification time and identity of every file: the same again is the same file, unread."""
         stamps = {}
@@ -80,7 +84,9 @@ def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
     manifest = _parse(payload, folder)
     _check_names(manifest, folder)
     _check_tensors(manifest, folder)
-    _check_files(manifest, folder, check_hashes)
+    _check_files(manifest, folder)
+    if check_hashes:
+        _check_hashes(manifest, folder)
     _check_blocks(manifest, folder)
     _check_graphs(manifest, folder)
     return Bundle(folder, manifest, hashlib.sha256(payload).hexdigest())
@@ -172,7 +178,7 @@ def _check_names(manifest: Manifest, folder: Path) -> None:
         raise BundleError(f"{folder / MANIFEST} does not list {missing[0]}; {_ADVICE}")
 
 
-def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
+def _check_files(manifest: Manifest, folder: Path) -> None:
     try:
         present = {entry.name for entry in os.scandir(folder)}
     except OSError as error:
@@ -185,8 +191,9 @@ def _check_files(manifest: Manifest, folder: Path, check_hashes: bool) -> None:
         size = _regular_size(folder / name)
         if size != entry.size:
             raise BundleError(f"{folder / name} has {size} bytes, the manifest says {entry.size}; {_ADVICE}")
-    if not check_hashes:
-        return
+
+
+def _check_hashes(manifest: Manifest, folder: Path) -> None:
     for name, entry in manifest.files.items():
         try:
             found = sha256_file(folder / name)

@@ -60,7 +60,7 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
         key = prepared_key(bundle.sha256, import_onnxruntime())
         folder = cache.use(key) if cache is not None and options.use_cache else None
         if folder is None or not checked_before(folder, bundle.file_stamps()):
-            bundle = read_bundle(path)
+            bundle.check_hashes()
             if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
                 with contextlib.suppress(OutputError):
                     note_checked(folder, bundle.file_stamps())

@@ -28,6 +28,7 @@ from edge_runtime.blocks.prepared import (
     read_json,
     write_json,
 )
+from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import BundleError, EngineError, OutputError, UsageError
 from edge_runtime.opening import choice
 from edge_runtime.opening import options as options_module
@@ -87,13 +88,8 @@ def answer(bundle, **options):
 def hashed(monkeypatch):
     """Count the complete checks of bundles."""
     counted = []
-    real = choice.read_bundle
-
-    def reading(path, check_hashes=True):
-        counted.extend([path] * check_hashes)
-        return real(path, check_hashes)
-
-    monkeypatch.setattr(choice, "read_bundle", reading)
+    real = Bundle.check_hashes
+    monkeypatch.setattr(Bundle, "check_hashes", lambda found: (counted.append(found.path), real(found)))
     return counted
 
 
