@@ -104,11 +104,13 @@ def tune_bundle(
         tuning.notes += notes + _bundle_notes(bundle, subject.free_batch, subject.base_batch)
         try:
             tuning.run()
-        except BaseException:
-            # What was measured so far is worth keeping; that it cannot be written is then the smaller trouble.
-            with contextlib.suppress(EdgelineError):
-                _write(tuning, bundle, machine, folder)
-            raise
+        except BaseException as error:
+            # A second Ctrl-C ends the measuring in the middle of a turn, not the report.
+            if not (isinstance(error, KeyboardInterrupt) and stop()):
+                # What was measured so far is worth keeping; that it cannot be written is then the smaller trouble.
+                with contextlib.suppress(EdgelineError):
+                    _write(tuning, bundle, machine, folder)
+                raise
         return _write(tuning, bundle, machine, folder)
 
 

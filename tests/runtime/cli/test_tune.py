@@ -98,6 +98,25 @@ def test_a_signal_ends_it_and_keeps_what_was_measured(bundle, config, monkeypatc
     assert "Interrupted: what had been measured is kept." in capsys.readouterr().out
 
 
+def test_a_second_signal_ends_it_in_the_middle_of_a_turn_and_reports_all_the_same(bundle, config, monkeypatch, capsys):
+    run = command.OrtRig.__call__
+    turns = []
+
+    def interrupted(rig, entrant, seconds):
+        turns.append(entrant)
+        if len(turns) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return run(rig, entrant, min(seconds, 0.01))
+
+    monkeypatch.setattr(command.OrtRig, "__call__", interrupted)
+    assert edge_tune(bundle, "--minutes", 60) == 130
+    assert len(turns) == 6
+    (path,) = config.glob("*.json")
+    assert json.loads(path.read_text())["complete"] is False
+    assert "Interrupted: what had been measured is kept." in capsys.readouterr().out
+
+
 def test_stopped_before_anything_was_measured_nothing_is_written(bundle, config, monkeypatch, capsys):
     def killed(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
