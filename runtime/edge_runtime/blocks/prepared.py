@@ -10,7 +10,7 @@
     whole-checked.json   class CheckedBundle, of the whole graph's weights
     measured-*.json      class Measured: for a number of threads and a batch
     plan-*.json          plan.Plan: made from one of them for one limit
-    providers-*.json     class MeasuredProviders: of one list of providers, which computes which blocks
+    providers-*.json     prepare.provider_times.MeasuredProviders: of one list of providers, which computes which blocks
     engines/             what providers compiled (TensorRT's engines and timings), in files of their own
 
 Every JSON file is written last and atomically, so what it names is there.
@@ -34,15 +34,11 @@ __all__ = [
     "PREPARED",
     "WHOLE",
     "WHOLE_CHECKED",
-    "AssignedBlocks",
-    "Assignment",
     "CheckedBundle",
     "Measured",
-    "MeasuredProviders",
     "Prepared",
     "PreparedBlock",
     "PreparedWhole",
-    "ProviderTimes",
     "StoredWeights",
     "checked_before",
     "measurements_name",
@@ -110,48 +106,6 @@ class Measured:
     schema: Literal[1]
     measurements: Measurements
     speeds: Speeds
-
-
-@dataclass(frozen=True)
-class ProviderTimes:
-    """What was measured of one provider, in ms for one batch; `whole_ms` of the whole graph, each None where not used.
-
-    `block_ms` is () where blocks were not measured one by one. `overhead_ms`: of a run that computes nothing.
-    `refused`: why the whole graph is not used on it, "" where it is. `wrong`: the same of blocks, one line each.
-    """
-
-    provider: str
-    whole_ms: Union[float, None]
-    block_ms: tuple[Union[float, None], ...]
-    overhead_ms: float
-    refused: str = ""
-    wrong: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class AssignedBlocks:
-    """Blocks `first`..`stop`-1 on one provider, by its full name."""
-
-    provider: str
-    first: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Parts that make the whole model, and the lower quartile of their runs in turns with the other candidates'."""
-
-    parts: tuple[AssignedBlocks, ...]
-    ms: float
-
-
-@dataclass(frozen=True)
-class MeasuredProviders:
-    """providers-*.json: `candidates` gave the right answer, the first is the one to use; () where none did."""
-
-    schema: Literal[1]
-    providers: tuple[ProviderTimes, ...]
-    candidates: tuple[Assignment, ...]
 
 
 def measurements_name(threads: int, batch: int) -> str:

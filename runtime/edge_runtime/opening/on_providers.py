@@ -9,15 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import (
-    ENGINES,
-    AssignedBlocks,
-    Assignment,
-    MeasuredProviders,
-    ProviderTimes,
-    read_json,
-    write_json,
-)
+from edge_runtime.blocks.prepared import ENGINES, read_json, write_json
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EdgelineError, ModelError, OutputError
 from edge_runtime.opening.whole import check_graph
@@ -28,6 +20,7 @@ from edge_runtime.ort.runner import Runner
 from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.make import prepare_in
+from edge_runtime.prepare.provider_times import AssignedBlocks, Assignment, MeasuredProviders, ProviderTimes
 from edge_runtime.prepare.request import ProgressCall, ProvidersRequest, WantedProvider, call, quiet
 from edge_runtime.prepare.ticking import Ticking
 

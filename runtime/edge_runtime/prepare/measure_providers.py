@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import AssignedBlocks, Assignment, MeasuredProviders, ProviderTimes
 from edge_runtime.bundle.boundaries import alive_before
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block, Manifest
@@ -28,6 +27,7 @@ from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.plan.measurements import ValueMeasurement
 from edge_runtime.prepare.chain import Chain
 from edge_runtime.prepare.measure_forms import alike, shortest, tiled
+from edge_runtime.prepare.provider_times import AssignedBlocks, Assignment, MeasuredProviders, ProviderTimes
 from edge_runtime.verify.golden import load_golden
 from edge_runtime.verify.verify import verify
 

@@ -7,14 +7,7 @@ from tiny_bundle import make_bundle
 from tiny_models import samples
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import (
-    AssignedBlocks,
-    Assignment,
-    MeasuredProviders,
-    ProviderTimes,
-    read_json,
-    write_json,
-)
+from edge_runtime.blocks.prepared import read_json, write_json
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.files.folders import cache_root
@@ -26,6 +19,7 @@ from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.make import prepare_in
+from edge_runtime.prepare.provider_times import AssignedBlocks, Assignment, MeasuredProviders, ProviderTimes
 from edge_runtime.prepare.request import ProvidersRequest, WantedProvider
 from edge_runtime.prepare.request import call as request_call
 

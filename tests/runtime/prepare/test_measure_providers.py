@@ -7,13 +7,13 @@ from provider_fakes import install
 from tiny_bundle import make_bundle
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import AssignedBlocks, Assignment
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.plan.measurements import ValueMeasurement
 from edge_runtime.prepare import measure_providers as measure
 from edge_runtime.prepare.measure_providers import ProviderMeasuring, choose_candidate, live_bytes, turns
+from edge_runtime.prepare.provider_times import AssignedBlocks, Assignment
 
 XNNPACK = "XnnpackExecutionProvider"
 
