@@ -132,7 +132,7 @@ def test_a_bundle_can_be_prepared_by_a_process_that_is_confined(
     def prepare(path: str, batch: int, threads: int | None, memory_limit: int | None) -> None:
         prepared.append((Path(path).name, batch))
 
-    monkeypatch.setattr("edge_runtime.prepare.prepare", prepare)
+    monkeypatch.setattr("edge_runtime.prepare.make.prepare", prepare)
     answers = io.StringIO()
     serve(order(tmp_path, engine="prepare"), [], answers)
     assert prepared == [("good.edge", 1)]
