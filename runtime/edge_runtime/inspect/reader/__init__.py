@@ -1,0 +1,1 @@
+"""Video files, streams and cameras, decoded in a process of their own."""

@@ -1,0 +1,33 @@
+"""The decoders that the reader's process knows: one table; a new one is a file and a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edge_runtime.errors import SourceError
+from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings
+
+__all__ = ["DECODERS", "best_decoder", "open_decoder"]
+
+
+def _opencv(settings: DecoderSettings) -> Decoder:
+    from edge_runtime.inspect.reader.opencv import open_opencv
+
+    return open_opencv(settings)
+
+
+# What each needs is imported when it is first opened, in the reader's process.
+DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {"opencv": _opencv}
+
+
+def best_decoder(settings: DecoderSettings) -> str:
+    """Return the decoder that tells most about what it reads."""
+    return "opencv"
+
+
+def open_decoder(settings: DecoderSettings) -> Decoder:
+    """Open a video, stream or camera in this process. Raises SourceError."""
+    name = settings.decoder or best_decoder(settings)
+    if name not in DECODERS:
+        raise SourceError(f"unknown decoder {name}; known are {', '.join(DECODERS)}")
+    return DECODERS[name](settings)
