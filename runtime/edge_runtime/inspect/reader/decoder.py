@@ -79,7 +79,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class End:
-    """Nothing more comes. `reason` None: it ended as it should; else why it was lost. `died`: the reader's process did."""
+    """Nothing more comes. `reason` None: as it should; else why it was lost. `died`: the reader's process did."""
 
     reason: str | None = None
     died: bool = False
@@ -103,13 +103,13 @@ class Decoder(Protocol):
 
 
 class FakeDecoder:
-    """A complete decoder of prepared shots. None stands for a time in which nothing comes; after the last comes `end`."""
+    """A complete decoder of prepared shots; None: a time in which nothing comes. After the last comes `end`."""
 
     def __init__(
         self,
         shots: Iterable[Shot | End | None],
-        facts: DecoderFacts = DecoderFacts("fake"),  # noqa: B008 (frozen)
-        end: End = End(),  # noqa: B008 (frozen)
+        facts: DecoderFacts = DecoderFacts("fake"),
+        end: End = End(),
     ) -> None:
         self.facts = facts
         self.closed = False

@@ -92,7 +92,7 @@ class OpenCvDecoder:
             self._capture = None
 
 
-def as_bgr8(image: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+def as_bgr8(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Return a captured picture as uint8 [height, width, 3], BGR: some cameras deliver gray or 16 bits."""
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)

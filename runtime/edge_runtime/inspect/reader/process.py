@@ -9,7 +9,7 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """Opens decoders. (In this process yet: the process of its own comes with the next commits, behind the same face.)"""
+    """Opens decoders. (In this process yet; its own comes behind the same face.)"""
 
     def open(self, settings: DecoderSettings) -> Decoder:
         """Open a video, stream or camera. Raises SourceError."""
