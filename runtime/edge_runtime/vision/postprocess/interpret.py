@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Segment
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
 from edge_runtime.results import Result
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.anomaly import anomaly
@@ -56,12 +56,15 @@ def _look(
     settings: Settings,
 ) -> list[Seen]:
     spec = facts.postprocess
-    if isinstance(spec, Classify):
-        return classify(spec, facts, outputs, placements, settings)
-    if isinstance(spec, Detect):
-        return detect(spec, facts, outputs, placements, settings)
-    if isinstance(spec, Segment):
-        return segment(spec, facts, outputs, placements, settings)
-    if isinstance(spec, Anomaly):
-        return anomaly(spec, facts, outputs, placements, settings)
-    return raw(outputs, len(placements))
+    if isinstance(spec, Raw):
+        return raw(outputs, len(placements))
+    return _READERS[type(spec)](spec, facts, outputs, placements, settings)
+
+
+# A new kind of answer is its dataclass in bundle/postprocess_spec.py, its reader in a file of its own here, and one row.
+_READERS: Mapping[type[Postprocess], Callable[..., list[Seen]]] = {
+    Classify: classify,
+    Detect: detect,
+    Segment: segment,
+    Anomaly: anomaly,
+}
