@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings
 
-__all__ = ["DECODERS", "best_decoder", "open_decoder"]
+__all__ = ["DECODERS", "best_decoder", "open_decoder", "warm_up"]
+
+_MODULES = {"av": "edge_runtime.inspect.reader.pyav", "opencv": "edge_runtime.inspect.reader.opencv"}
 
 
 def _opencv(settings: DecoderSettings) -> Decoder:
@@ -31,3 +34,8 @@ def open_decoder(settings: DecoderSettings) -> Decoder:
     if name not in DECODERS:
         raise SourceError(f"unknown decoder {name}; known are {', '.join(DECODERS)}")
     return DECODERS[name](settings)
+
+
+def warm_up() -> None:
+    """Import what the first decoder will need, while the other process does something else."""
+    import_module(_MODULES[best_decoder(DecoderSettings("", "file"))])
