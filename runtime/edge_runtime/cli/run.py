@@ -18,6 +18,7 @@ from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, EdgeRun, run_options
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import DataError, EdgelineError, UsageError, VerificationError
+from edge_runtime.inspect.address import masked
 from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.room import frames_bytes
 from edge_runtime.inspect.sinks.lines import write_line
@@ -111,7 +112,7 @@ def _verify(bundle: Path, options: OpenOptions, as_json: bool, flags: Flags) -> 
 def _only_bundle(arguments: Sequence[str], purpose: str) -> Path:
     """The bundle that was named, or the sample's."""
     if len(arguments) > 1:
-        raise UsageError(f"expected one bundle to {purpose}, found {', '.join(arguments)}")
+        raise UsageError(f"expected one bundle to {purpose}, found {', '.join(map(masked, arguments))}")
     return Path(arguments[0]) if arguments else find_sample().bundle
 
 
@@ -131,12 +132,12 @@ def _what_to_run(arguments: Sequence[str], source: Sequence[str]) -> tuple[Path,
     """Return the bundle and the sources, or say in one line what is missing."""
     if len(arguments) > 1 or (arguments and source and looks_like_source(arguments[0])):
         raise UsageError(
-            f"expected one bundle, found {', '.join(arguments[:2])}{', ...' * (len(arguments) > 2)}; "
+            f"expected one bundle, found {', '.join(map(masked, arguments[:2]))}{', ...' * (len(arguments) > 2)}; "
             "put quotes around a pattern (--source 'boards/*.png'), or the shell expands it, and commas in lists "
             "(--classes 45,50)"
         )
     if arguments and looks_like_source(arguments[0]):
-        text = arguments[0]
+        text = masked(arguments[0])
         raise UsageError(f"{text} is something to look at, not a bundle; write: edge-run BUNDLE --source {text}")
     if arguments and source:
         return Path(arguments[0]), source

@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import shutil
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -91,7 +90,7 @@ class VideoSink:
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._shape = (480, 640)
-        self._started: datetime | None = None
+        self._started: float | None = None
         self._written = 0
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
@@ -106,7 +105,7 @@ class VideoSink:
             self._writer = self._open(picture.shape[1], picture.shape[0])
         if (picture.shape[1], picture.shape[0]) != self._size:
             picture = _fit(picture, self._size)
-        for _ in range(self._repeats(frame.captured)):
+        for _ in range(self._repeats(frame.taken_s)):
             if self._written % _SPACE_CHECKED_EVERY == 0:
                 self._check_space()
             self._writer.write(picture)
@@ -143,12 +142,16 @@ class VideoSink:
         self._temporary.unlink(missing_ok=True)
         raise OutputError(f"this OpenCV can write no .mp4 ({', '.join(_CODECS)}); use --save-txt or --save-crop")
 
-    def _repeats(self, captured: datetime) -> int:
-        """Return how often a frame is written: once, or up to its place in time in a live recording."""
+    def _repeats(self, taken_s: float) -> int:
+        """Return how often a frame is written: once, or up to its place in time in a live recording.
+
+        On the clock that never jumps: a wall clock set ahead by days would ask for days of pictures.
+        """
         if not self._live:
             return 1
-        self._started = self._started or captured
-        due = int((captured - self._started).total_seconds() * self._fps) + 1
+        if self._started is None:
+            self._started = taken_s
+        due = int((taken_s - self._started) * self._fps) + 1
         return min(max(due - self._written, 1), int(self._fps * _LONGEST_GAP_S))
 
     def _check_space(self) -> None:

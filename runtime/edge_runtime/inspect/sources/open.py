@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import SourceError
+from edge_runtime.inspect.address import masked
 from edge_runtime.inspect.sources import files, streams
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, images_in
 from edge_runtime.inspect.sources.options import PLAIN, SourceOptions
 from edge_runtime.inspect.sources.realtime import RealtimeSource
-from edge_runtime.inspect.sources.streams import without_password
 from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES
 
 __all__ = ["SOURCES", "SourceRow", "in_real_time", "looks_like_source", "looks_live", "open_source"]
@@ -54,9 +54,9 @@ def open_source(text: str, options: SourceOptions = PLAIN, stop: Callable[[], bo
         looked_in = Path.cwd()
     except (OSError, ValueError, RuntimeError) as error:  # a path too long, a bad URL, the home of an unknown user
         reason = getattr(error, "strerror", None) or error
-        raise SourceError(f"cannot look at {without_password(text)}: {reason}; check --source") from error
+        raise SourceError(f"cannot look at {masked(text)}: {reason}; check --source") from error
     raise SourceError(
-        f"no such image, video or folder: {text} (looked in {looked_in}); "
+        f"no such image, video or folder: {masked(text)} (looked in {looked_in}); "
         "give a file, a folder, a quoted pattern, a camera number or a URL"
     )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from edge_runtime.errors import SourceError
+from edge_runtime.inspect.address import Address, parse_address
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.capture import open_camera, open_stream
 from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, natural_key, safe_stem
@@ -23,7 +22,6 @@ __all__ = [
     "open_live_camera",
     "open_live_stream",
     "open_url_of_a_file",
-    "without_password",
 ]
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
@@ -47,39 +45,35 @@ def is_url(text: str) -> bool:
 
 def is_stream(text: str) -> bool:
     """Whether this is the URL of something without an end. Raises ValueError for a bad URL."""
-    return is_url(text) and not _names_a_file(urlsplit(text))
+    return is_url(text) and not _names_a_file(parse_address(text))
 
 
 def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a stream. Raises SourceError."""
-    name = _known(text)
-    host = safe_stem(urlsplit(text).hostname or "stream")
+    address = _known(text)
+    host = safe_stem(address.host or "stream")
     hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
-    return LiveSource(name, host, lambda: open_stream(text), hint, options.live, stop)
+    return LiveSource(address.name, host, lambda: open_stream(address.url), hint, options.live, stop)
 
 
 def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a video, or a picture as a video of one frame, behind a URL. Raises SourceError."""
-    return VideoSource(text, _known(text), safe_stem(Path(urlsplit(text).path).stem), options.stride)
+    address = _known(text)
+    return VideoSource(address.url, address.name, safe_stem(Path(address.path).stem), options.stride)
 
 
-def without_password(url: str) -> str:
-    """Return a URL as it may be written to logs and records: its password is replaced by ***."""
-    return re.sub(r"^([a-zA-Z][\w+.-]*://[^/@:]*):[^/]*@", r"\1:***@", url)
+def _known(text: str) -> Address:
+    """The address, if its scheme is known. Raises SourceError; ValueError for a bad one."""
+    address = parse_address(text)
+    if address.scheme not in STREAM_SCHEMES:
+        raise SourceError(f"unknown kind of URL: {address.name}; known are {', '.join(sorted(STREAM_SCHEMES))}")
+    return address
 
 
-def _known(text: str) -> str:
-    """The name of a URL whose scheme is known."""
-    name = without_password(text)
-    if urlsplit(text).scheme.lower() not in STREAM_SCHEMES:
-        raise SourceError(f"unknown kind of URL: {name}; known are {', '.join(sorted(STREAM_SCHEMES))}")
-    return name
-
-
-def _names_a_file(parts: SplitResult) -> bool:
+def _names_a_file(address: Address) -> bool:
     """A file behind a URL has an end; taken for a stream it would be "reconnected" to its beginning for ever."""
     files = (VIDEO_SUFFIXES - {".mjpg", ".mjpeg"}) | IMAGE_SUFFIXES
-    return parts.scheme.lower() in ("http", "https") and Path(parts.path).suffix.lower() in files
+    return address.scheme in ("http", "https") and Path(address.path).suffix.lower() in files
 
 
 def _camera_hint(text: str) -> str:

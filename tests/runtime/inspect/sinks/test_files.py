@@ -28,11 +28,13 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 def frame(name: str = "a.jpg", seconds: float = 0.0) -> Frame:
     path = Path(name)
-    return Frame("s", 0, path.stem, image=IMAGE, path=path, captured=START + timedelta(seconds=seconds))
+    return Frame(
+        "s", 0, path.stem, image=IMAGE, path=path, captured=START + timedelta(seconds=seconds), taken_s=seconds
+    )
 
 
 def unread(seconds: float = 0.0) -> Frame:
-    return Frame("s", 0, "lost", error="lost", captured=START + timedelta(seconds=seconds))
+    return Frame("s", 0, "lost", error="lost", captured=START + timedelta(seconds=seconds), taken_s=seconds)
 
 
 NO_READ = Result("NO_READ", ("lost",), ())
@@ -134,6 +136,15 @@ def test_a_live_recording_keeps_the_time_of_the_clock(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "v.mp4", 10.0, live=True)
     for seconds in (0.0, 0.5, 1.0):
         sink.write(frame(seconds=seconds), fake_ok(), {})
+    sink.close()
+    assert len(video_frames(tmp_path / "v.mp4")) == 11
+
+
+def test_a_wall_clock_that_jumps_changes_nothing_in_a_live_recording(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "v.mp4", 10.0, live=True)
+    for seconds, days in ((0.0, 0), (0.5, 30), (1.0, -1)):
+        captured = START + timedelta(days=days, seconds=seconds)
+        sink.write(Frame("s", 0, "a", image=IMAGE, captured=captured, taken_s=seconds), fake_ok(), {})
     sink.close()
     assert len(video_frames(tmp_path / "v.mp4")) == 11
 
