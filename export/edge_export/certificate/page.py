@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from edge_export.certificate.colours import PRECISION_CSS
 from edge_export.certificate.document import document, tile
 from edge_export.certificate.evidence import accuracy_section, flips_section, speed_section
 from edge_export.certificate.figures import final_agreement, reference_name
@@ -43,7 +44,7 @@ def render_page(findings: Findings) -> str:
         _pair(speed_section(findings), bytes_section(findings)),
         _provenance(findings),
     )
-    return document(title, join(parts))
+    return document(title, join(parts), PRECISION_CSS)
 
 
 def _header(manifest: Manifest) -> Markup:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from edge_export.quant.schemes import SCHEMES
-
 __all__ = ["CSS"]
 
-_CSS = """
+CSS = """
 :root{color-scheme:light dark;--page:#f3f5f7;--card:#fff;--ink:#191c20;--soft:#565e69;--line:#dde1e6;
 --fill:#eef1f4;--good:#0a7046;--goodfill:#e4f4ec;--check:#7d5000;--checkfill:#fdf1d8;--bad:#a8201a;--badfill:#fce8e6;
-@light@--none:#a0a7b0}
+--none:#a0a7b0}
 @media(prefers-color-scheme:dark){:root{--page:#121519;--card:#1b1f25;--ink:#e7eaee;--soft:#a9b1bc;--line:#353c46;
 --fill:#262c34;--good:#6fd6a4;--goodfill:#14301f;--check:#f0c060;--checkfill:#362a10;--bad:#ff9f97;--badfill:#3d1a18;
-@dark@--none:#6c7480}}
+--none:#6c7480}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;
@@ -67,7 +65,7 @@ svg .kept{stroke:var(--int8);fill:none;stroke-width:2}svg .undone{stroke:var(--s
 svg .before{stroke:var(--fp32);fill:var(--fp32);stroke-width:2}
 svg .after{stroke:var(--int8);fill:var(--int8);stroke-width:2}
 svg.bar{display:block;width:100%;min-width:90px;height:10px;margin-top:7px;border-radius:3px;background:var(--fill)}
-@classes@.p-none{fill:var(--none);background:var(--none)}
+.p-none{fill:var(--none);background:var(--none)}
 .flips{display:grid;gap:16px;grid-template-columns:minmax(0,1fr)}
 @media(min-width:800px){.flips{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
 .flip{margin:0;border-top:1px solid var(--line);padding-top:10px}
@@ -92,10 +90,3 @@ details::details-content{content-visibility:visible;height:auto}.scroll{overflow
 .split,.flips{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}.tiles{grid-template-columns:repeat(5,1fr)}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """.strip()
-
-_LIGHT = "".join(f"--{scheme.name}:{scheme.colours[0]};" for scheme in SCHEMES)
-_DARK = "".join(f"--{scheme.name}:{scheme.colours[1]};" for scheme in SCHEMES)
-_NAMES = [scheme.name for scheme in SCHEMES]
-_CLASSES = "".join(f".p-{name}{{fill:var(--{name});background:var(--{name})}}\n" for name in _NAMES)
-
-CSS = _CSS.replace("@light@", _LIGHT).replace("@dark@", _DARK).replace("@classes@", _CLASSES)
