@@ -1,16 +1,14 @@
 """`edge-export`, or `python -m edge_export`: the command, where what it is made of is installed."""
 
-from edge_runtime.cli.console import leave_without, run_command
-
-PROGRAM = "edge-export"
+from edge_runtime.cli.begin import stand, start
+from edge_runtime.cli.console import leave_without
 
 
 def main() -> None:
     """Run `edge-export`."""
-    leave_without("export", PROGRAM)
-    from edge_export.cli.command import edge_export_command
-
-    run_command(edge_export_command, PROGRAM)
+    stand()
+    leave_without("export", "edge-export")
+    start("edge_export.cli.command")
 
 
 if __name__ == "__main__":

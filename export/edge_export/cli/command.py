@@ -31,10 +31,10 @@ from edge_export.pipeline import QuietProgress, export_bundle
 from edge_export.quant.schemes import SCHEMES
 from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
-from edge_runtime.cli.console import SectionedCommand
+from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import BundleError, UsageError
 
-__all__ = ["edge_export_command"]
+__all__ = ["edge_export_command", "main"]
 
 _EPILOG = """\b
 Examples:
@@ -283,3 +283,8 @@ def _default_output(source: str) -> Path:
     # A folder may be given as "." or "..": its own name is meant.
     name = (path if path.stem.strip(".") else path.resolve()).stem if there else Path(source.split(":")[-1]).stem
     return Path(f"{name}.edge")
+
+
+def main() -> None:
+    """Run `edge-export`."""
+    run_command(edge_export_command, "edge-export")

@@ -19,7 +19,9 @@ from typing import ClassVar, NoReturn
 
 import click
 
+from edge_runtime.cli.begin import plain_stream, stand
 from edge_runtime.errors import DependencyError, EdgelineError, OutputError
+from edge_runtime.files.shortage import near_limits, shortage
 
 __all__ = ["EXTRAS", "SectionedCommand", "hidden_native_stderr", "leave_without", "run_command"]
 
@@ -59,23 +61,28 @@ def run_command(command: click.Command, program: str, args: Sequence[str] | None
 
     An int that the command's callback returns is the exit code. Errors of ours and of click end as
     `error: ...`, one line, with the code of their class; Ctrl-C as 130; a reader that went away (`| head`)
-    quietly as 141. Any other exception is a bug and keeps its traceback.
+    quietly as 141; a lack of memory or of descriptors as what it is. Any other exception is a bug and keeps its
+    traceback.
     """
+    stand()
     try:
         code = _invoke(command, program, sys.argv[1:] if args is None else list(args))
         _flush_stdout()
     except EdgelineError as error:
-        code = _fail(str(error), error.exit_code)
+        code = _fail(_with_cause(error), error.exit_code)
     except click.ClickException as error:
         code = _fail(f"{error.format_message()} (see {program} --help)", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         code = 128 + signal.SIGINT
     except BrokenPipeError:
         code = _BROKEN_PIPE
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            code = _fail(f"cannot write: {error.strerror}; free some space", OutputError.exit_code)
+        elif (short := shortage(error)) is not None:
+            code = _fail(str(short), short.exit_code)
+        else:
             raise
-        code = _fail(f"cannot write: {error.strerror}; free some space", OutputError.exit_code)
     if code in (_BROKEN_PIPE, OutputError.exit_code):
         _discard_stdout()
     sys.exit(code)
@@ -102,6 +109,12 @@ def _invoke(command: click.Command, program: str, args: list[str]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     return value if isinstance(value, int) else 0
+
+
+def _with_cause(error: EdgelineError) -> str:
+    """What an error says, and the limit of this process that was nearly reached: a decoder names no cause."""
+    near = near_limits()
+    return f"{error} ({near}: that may be why)" if near else str(error)
 
 
 def _fail(message: str, code: int) -> int:
@@ -146,7 +159,8 @@ def hidden_native_stderr() -> Iterator[None]:
         owns_screen = False
     if owns_screen:
         python_stderr.flush()
-        sys.stderr = os.fdopen(os.dup(screen), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        own = os.fdopen(os.dup(screen), "w", buffering=1, encoding=python_stderr.encoding)
+        sys.stderr = plain_stream(own)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

@@ -17,7 +17,7 @@ from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings
 from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, EdgeRun, run_options
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.sample import find_sample
-from edge_runtime.errors import DataError, EdgelineError, UsageError, VerificationError
+from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError, VerificationError
 from edge_runtime.inspect.address import masked
 from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.room import frames_bytes
@@ -31,6 +31,7 @@ from edge_runtime.tune.standing import Asked, Standing, stand
 
 __all__ = ["edge_run", "main"]
 
+_HUNG_UP = 128 + 1  # SIGHUP
 _PREPARING = "preparing the model for this machine, once"
 
 
@@ -55,7 +56,7 @@ def edge_run(flags: Flags) -> int:
 
     \b
     Exit codes: 0 done, 2 usage, 3 bundle, 5 source, 6 no frame could be read,
-    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 130 Ctrl-C, 143 SIGTERM.
+    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 129 hang-up, 130 Ctrl-C, 143 SIGTERM.
     """
     arguments, sources = flags.texts("arguments"), flags.texts("source")
     if flags.on("verify") or flags.on("explain"):
@@ -64,8 +65,12 @@ def edge_run(flags: Flags) -> int:
     here = _stand(bundle, asked_of(flags, texts))
     settings = run_settings(flags, bundle, texts, here)
     stop = Stop()
-    with _quiet(flags), ProgressLine(_PREPARING) as progress:
-        summary = run_pipeline(settings, stop, progress)
+    try:
+        with _quiet(flags), ProgressLine(_PREPARING) as progress:
+            summary = run_pipeline(settings, stop, progress)
+    except OutputError:
+        if stop.exit_code != _HUNG_UP:  # nothing can be written to a terminal that is gone
+            raise
     if stop.signal:
         return stop.exit_code
     return _exit_code(summary, flags.on("exit_code"))

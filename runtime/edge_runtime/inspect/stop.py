@@ -27,23 +27,29 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """Return the shell's exit code for the signal: 130 for SIGINT, 143 for SIGTERM, 0 for none."""
+        """Return the shell's exit code for the signal: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM, 0 for none."""
         return 128 + self.signal if self.signal else 0
 
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into a flag, so that files get closed; a second interrupts at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a flag, so that files get closed; a second interrupts at once.
 
+    Of a terminal that goes away a program may hear more than once: another SIGHUP interrupts nothing. Where it is
+    ignored (nohup) it stays so.
     The handler only sets an attribute: taking a lock there could deadlock with the code it interrupted.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.signal:
+        if stop.signal and number != hangup:
             raise KeyboardInterrupt
-        stop.signal = number
+        stop.signal = stop.signal or number
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

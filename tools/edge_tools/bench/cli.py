@@ -20,7 +20,7 @@ from edge_devices.power import find_power_sensor
 from edge_devices.profile import Profile
 from edge_devices.thermal import hottest
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.cli.console import SectionedCommand, run_command
+from edge_runtime.cli.console import SectionedCommand, leave_without, run_command
 from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.folders import cache_root
@@ -34,7 +34,6 @@ from edge_tools.bench.emulate import emulate, find_board
 from edge_tools.bench.hierarchy import Hierarchy, disks_of, open_hierarchy
 from edge_tools.bench.host import available_bytes, describe_host
 from edge_tools.bench.measure import Options, measure
-from edge_tools.bench.page import render_report
 from edge_tools.bench.page_cache import PageCache
 from edge_tools.bench.preparing import boards_cache, prepare_all, prepare_inside
 from edge_tools.bench.progress import Progress
@@ -227,6 +226,8 @@ def edge_bench(
         raise UsageError("--drop-cache-each and --keep-cache contradict each other; leave one out")
     check_against(against)
     caps = caps_of(confine, storage_mb_per_s, cpus, emulated)
+    if report_file is not None:  # before anything is measured for it
+        leave_without("export", "edge-bench --report")
     for path, flag in ((report_file, "--report"), (csv_file, "--csv")):
         if path is not None:
             check_output(path, flag)
@@ -295,6 +296,8 @@ def edge_bench(
         about=about,
     )
     if report_file is not None:
+        from edge_tools.bench.page import render_report  # its style is the certificate's, of edge-export's packages
+
         write_text(report_file, render_report(report, rows))
     if csv_file is not None:
         write_text(csv_file, as_csv(report, rows))

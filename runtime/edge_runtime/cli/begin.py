@@ -1,0 +1,105 @@
+"""How a command begins, before anything heavy is imported: descriptors that are there, text that can be written.
+
+The console scripts point here: an import that fails for lack of memory is then told as that.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import importlib
+import os
+import sys
+from typing import TextIO
+
+from edge_runtime.files.shortage import shortage
+
+__all__ = ["edge_run", "edge_tune", "plain_stream", "stand", "start"]
+
+# What a terminal without them shows for the signs that we write; anything else comes as \xe9, \u2603.
+_PLAIN = {
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{RIGHTWARDS ARROW}": "->",
+    "\N{LEFTWARDS ARROW}": "<-",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{MINUS SIGN}": "-",
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{DEGREE SIGN}": " degrees ",
+    "\N{MICRO SIGN}": "u",
+    "\N{BULLET}": "*",
+    "\N{LEFT SINGLE QUOTATION MARK}": "'",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+    "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+}
+_NEAREST = "edgeline-nearest"
+
+
+def edge_run() -> None:
+    """Run `edge-run`."""
+    start("edge_runtime.cli.run")
+
+
+def edge_tune() -> None:
+    """Run `edge-tune`."""
+    start("edge_runtime.cli.tune")
+
+
+def start(module: str) -> None:
+    """Import a command's module and call its `main`; what a lack of memory stops there is one line and its code."""
+    stand()
+    try:
+        command = importlib.import_module(module)
+    except (ImportError, MemoryError, OSError, RuntimeError, SystemError, AttributeError) as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"error: {short}\n")
+        sys.exit(short.exit_code)
+    command.main()
+
+
+def stand() -> None:
+    """Make standard input, output and error such that anything can be written to them; a second call does nothing.
+
+    One that was closed is /dev/null: the next file to be opened would otherwise get its number, and what is printed
+    would be written over that file.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            _open_nowhere(number)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- the process's own
+    sys.stdout = plain_stream(sys.stdout or open(1, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    sys.stderr = plain_stream(sys.stderr or open(2, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def plain_stream(stream: TextIO) -> TextIO:
+    """Return the stream, which writes what its encoding lacks as the nearest that it has, and never fails for it."""
+    codecs.register_error(_NEAREST, _nearest)
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None and getattr(stream, "errors", _NEAREST) != _NEAREST:
+        reconfigure(errors=_NEAREST)
+    return stream
+
+
+def _open_nowhere(number: int) -> None:
+    with contextlib.suppress(OSError):
+        found = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+        if found != number:
+            os.dup2(found, number)
+            os.close(found)
+        os.set_inheritable(number, True)
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wanted = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in wanted), error.end
