@@ -11,7 +11,7 @@ from edge_runtime.cli.console import EXTRAS
 from edge_runtime.errors import DependencyError
 
 # What an install without extras brings, as it is imported, and what `[cpu]` adds to it.
-BASE = {"click", "cv2", "numpy", "tomli", "edge_devices", "edge_runtime", "edge_export", "edge_tools"}
+BASE = {"click", "cv2", "numpy", "simplejpeg", "tomli", "edge_devices", "edge_runtime", "edge_export", "edge_tools"}
 CPU = {"onnxruntime", "coloredlogs", "flatbuffers", "google", "humanfriendly", "mpmath", "packaging", "sympy"}
 ENVIRONMENTS = {"base": BASE, "cpu": BASE | CPU}
 # Python itself runs this first, in every process of a command: other packages are then not found.

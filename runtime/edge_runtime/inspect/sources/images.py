@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.base import Frame, SourceKind
+from edge_runtime.inspect.sources.stills.jpeg import whole_jpeg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,9 +52,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"cannot read: {path.name} ({error.strerror or error})") from error
     if not data:
         raise DataError(f"cannot decode: {path.name} (the file is empty)")
-    if data.startswith(b"\xff\xd8") and not _jpeg_has_end(data):
-        # Some OpenCV versions fill the missing rows with gray, in which no defect would ever be found.
-        raise DataError(f"cannot decode: {path.name} (the JPEG ends early)")
+    if data.startswith(b"\xff\xd8"):
+        try:
+            return whole_jpeg(data)
+        except DataError as error:
+            raise DataError(f"cannot decode: {path.name} ({error})") from error
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except (cv2.error, MemoryError) as error:
@@ -64,23 +67,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if image is None:
         raise DataError(f"cannot decode: {path.name} (truncated, damaged or of an unknown kind)")
     return cast("NDArray[np.uint8]", image)
-
-
-def _jpeg_has_end(data: bytes) -> bool:
-    """Return whether an end-of-image marker follows the first scan (ITU-T T.81, annex B).
-
-    Walks over the header's segments first: an EXIF thumbnail has an end marker of its own.
-    """
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == 0xFF:  # fill byte
-            place += 1
-        elif marker == 0xDA:
-            return data.rfind(b"\xff\xd9", place) >= 0
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return False
 
 
 class ImageSource:
