@@ -18,12 +18,13 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EdgelineError
 from edge_runtime.inspect.feed import Feed, unique_names
 from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
+from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.run import run
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.inspect.sources.open import in_real_time, open_source
+from edge_runtime.inspect.sources.open import in_real_time, looks_like_pictures, open_source
 from edge_runtime.inspect.sources.peek import PeekedSource
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.summary import Summary
@@ -43,6 +44,7 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     # Otherwise a single camera is opened last: what it gives while the model is loaded would only be dropped.
     early = settings.served or settings.engine.options.memory_limit is not None
     with contextlib.ExitStack() as cleanup:
+        settings = _with_reader(settings, cleanup)
         with contextlib.ExitStack() as opening:
             sources = _open_sources(settings, stop, opening) if early else []
             peeked = [PeekedSource(source) for source in sources]
@@ -56,6 +58,16 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
         with _summed_up(summary, settings.output.lines == "json"):
             run(driven.engine, feeds, driven.driver, summary, stop)
     return summary
+
+
+def _with_reader(settings: RunSettings, cleanup: contextlib.ExitStack) -> RunSettings:
+    """Start the process that decodes, where something is not plainly pictures: it loads while the engine does."""
+    inputs = settings.inputs
+    reader = cleanup.enter_context(contextlib.closing(ReaderProcess()))
+    if not all(looks_like_pictures(source.text) for source in inputs.sources):
+        reader.start()
+    options = dataclasses.replace(inputs.options, reader=reader)
+    return dataclasses.replace(settings, inputs=dataclasses.replace(inputs, options=options))
 
 
 def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:

@@ -207,8 +207,10 @@ class _RemoteDecoder:
 
     def close(self) -> None:
         """Let the decoder there end."""
-        self._channel.close()
         self._end = self._end or End()
+        with contextlib.suppress(OSError):  # wakes who reads from it
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._channel.close()
         for slot in self._slots:
             slot.close()
 
@@ -253,6 +255,8 @@ class _RemoteDecoder:
             os.close(descriptor)
 
     def _died(self) -> End:
+        if self._end is not None:  # closed meanwhile
+            return self._end
         return End(f"the process that reads it {self._child.fate()}", died=True)
 
     def _told(self, message: dict[str, Any]) -> Shot | End:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
-import numpy as np
+
+from edge_runtime.inspect.reader.opencv import as_bgr8
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Capture", "FakeCapture", "as_bgr8", "open_camera", "open_file", "open_stream"]
@@ -74,17 +76,6 @@ def _opened(capture: cv2.VideoCapture) -> Capture | None:
         return cast("Capture", capture)
     capture.release()
     return None
-
-
-def as_bgr8(image: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """Return a captured picture as uint8 [height, width, 3], BGR: some cameras deliver gray or 16 bits."""
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.ndim == 2 or image.shape[2] == 1:
-        return cast("NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
-    if image.shape[2] == 4:
-        return cast("NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_BGRA2BGR))
-    return cast("NDArray[np.uint8]", image)
 
 
 class FakeCapture:

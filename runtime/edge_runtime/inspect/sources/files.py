@@ -77,7 +77,7 @@ def _open_file(text: str, path: Path, options: SourceOptions) -> Source:
     # An unknown suffix is decided by the file's first bytes.
     if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and cv2.haveImageReader(str(path))):
         return ImageSource(text, [path])
-    return VideoSource(str(path), text, safe_stem(path.stem), options.stride)
+    return VideoSource(str(path), text, safe_stem(path.stem), options.stride, options.reader.open)
 
 
 def _videos_among(paths: Iterable[Path]) -> list[Path]:

@@ -15,7 +15,15 @@ from edge_runtime.inspect.sources.options import PLAIN, SourceOptions
 from edge_runtime.inspect.sources.realtime import RealtimeSource
 from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES
 
-__all__ = ["SOURCES", "SourceRow", "in_real_time", "looks_like_source", "looks_live", "open_source"]
+__all__ = [
+    "SOURCES",
+    "SourceRow",
+    "in_real_time",
+    "looks_like_pictures",
+    "looks_like_source",
+    "looks_live",
+    "open_source",
+]
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,15 @@ def looks_like_source(text: str) -> bool:
         return False
     except ValueError:  # a bad URL
         return streams.is_url(text)
+
+
+def looks_like_pictures(text: str) -> bool:
+    """Return whether a source is plainly no video, stream or camera, without opening it."""
+    path = Path(text)
+    try:
+        return path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def looks_live(text: str) -> bool:

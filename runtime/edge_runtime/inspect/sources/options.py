@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edge_runtime.inspect.reader.process import HERE, Reader
+
 __all__ = ["LIVE", "PLAIN", "LiveOptions", "SourceOptions"]
 
 
@@ -25,10 +27,14 @@ class LiveOptions:
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """`stride` takes each Nth frame of a video file; `live` is for cameras and streams."""
+    """`stride` takes each Nth frame of a video file; `live` is for cameras and streams.
+
+    `reader` decodes videos and streams; a run has one for all of them, in a process of its own.
+    """
 
     stride: int = 1
     live: LiveOptions = field(default_factory=LiveOptions)
+    reader: Reader = field(default=HERE, compare=False)
 
 
 # What holds where nothing is said.

@@ -59,7 +59,9 @@ def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]
 def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a video, or a picture as a video of one frame, behind a URL. Raises SourceError."""
     address = _known(text)
-    return VideoSource(address.url, address.name, safe_stem(Path(address.path).stem), options.stride)
+    return VideoSource(
+        address.url, address.name, safe_stem(Path(address.path).stem), options.stride, options.reader.open
+    )
 
 
 def _known(text: str) -> Address:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import time
 from collections.abc import Callable, Iterator
 
-import cv2
-
 from edge_runtime.errors import SourceError
+from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, FakeDecoder, Shot
+from edge_runtime.inspect.reader.process import HERE
 from edge_runtime.inspect.sources.base import Frame, SourceKind
-from edge_runtime.inspect.sources.capture import Capture, as_bgr8, open_file
 
 __all__ = ["VIDEO_SUFFIXES", "VideoSource"]
 
@@ -46,62 +45,81 @@ class VideoSource:
         name: str,
         stem: str,
         stride: int = 1,
-        connect: Callable[[str], Capture | None] = open_file,
+        connect: Callable[[DecoderSettings], Decoder] = HERE.open,
     ) -> None:
-        capture = connect(path)
-        if capture is None:
-            raise SourceError(f"cannot open the video {name}: damaged, not a video, or a codec that OpenCV lacks")
+        """`connect` opens the file, and opens it again when the process that read it died. Raises SourceError."""
         self.name = name
         self.kind: SourceKind = "video"
         self.dropped = 0
         self._stem = stem
-        self._stride = stride
-        self._capture: Capture | None = capture
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        # OpenCV answers with huge negative or infinite numbers for what it does not know.
-        self._declared = int(count) if math.isfinite(count) and 0 < count < 2**40 else 0
+        self._connect = connect
+        self._settings = DecoderSettings(path, "file", stride=stride)
+        try:
+            self._decoder: Decoder | None = connect(self._settings)
+        except SourceError as error:
+            raise SourceError(f"cannot open the video {name}: {error}") from error
+        facts = self._decoder.facts
+        self._declared, self._fps = facts.frames or 0, facts.fps
         self.total: int | None = math.ceil(self._declared / stride) if self._declared else None
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps: float | None = fps / stride if math.isfinite(fps) and 0 < fps < 1000 else None
+        self.fps: float | None = None if facts.fps is None else facts.fps / stride
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames to the end of the file.
 
-        A frame that cannot be decoded, and a file that ends well before its declared length, give a frame
-        with an error. Raises SourceError if there is not one frame in it.
+        A frame that cannot be decoded or trusted, a gap, and a file that ends well before its declared length, give a
+        frame with an error. Raises SourceError if there is not one frame in it.
         """
-        number = -1
-        while self._capture is not None:
-            started = time.perf_counter()
-            if not self._capture.grab():
-                break
-            number += 1
-            if number % self._stride:
-                continue
-            good, image = self._capture.retrieve()
-            read_ms = (time.perf_counter() - started) * 1000
-            stem = f"{self._stem}_{number:06d}"
-            if good and image is not None:
-                yield Frame(self.name, number, stem, image=as_bgr8(image), read_ms=read_ms)
-            else:
-                error = f"cannot decode: frame {number} of {self.name}"
-                yield Frame(self.name, number, stem, error=error, read_ms=read_ms)
-        if self._capture is None:  # closed by the consumer
-            return
-        if number < 0:
-            raise SourceError(f"the video {self.name} has no frame that can be decoded: truncated or damaged")
-        if number + 1 < self._declared * _COMPLETE - 2 and self._ends_early(self._capture):
-            error = f"cannot decode: {self.name} ends after {number + 1} of {self._declared} frames (truncated)"
-            yield Frame(self.name, number + 1, f"{self._stem}_{number + 1:06d}", error=error)
+        following, resumed = 0, -1  # the number of the next frame, and of the one that was gone on with last
+        first = last = None
+        while self._decoder is not None:
+            read = self._decoder.read()
+            if isinstance(read, Shot):
+                first, last = read.pts if first is None else first, read.pts
+                following = read.number + 1
+                yield self._frame(read)
+            elif isinstance(read, End) and read.died and resumed < following:
+                yield self._error(following, f"cannot decode: frame {following} of {self.name}: {read.reason}")
+                following = resumed = following + 1
+                self._reopen(following)
+            elif isinstance(read, End):
+                yield from self._last(read, following, None if first is None or last is None else last - first)
+                return
 
-    def _ends_early(self, capture: Capture) -> bool:
+    def _frame(self, shot: Shot) -> Frame:
+        stem = f"{self._stem}_{shot.number:06d}"
+        if shot.image is not None:
+            return Frame(self.name, shot.number, stem, image=shot.image, read_ms=shot.decode_ms)
+        error = f"cannot decode: frame {shot.number} of {self.name}: {shot.error}"
+        return Frame(self.name, shot.number, stem, error=error, read_ms=shot.decode_ms)
+
+    def _error(self, number: int, error: str) -> Frame:
+        return Frame(self.name, number, f"{self._stem}_{number:06d}", error=error)
+
+    def _reopen(self, skip: int) -> None:
+        """Go on after a frame that took the reading process with it. What cannot be opened again has ended."""
+        if self._decoder is not None:
+            self._decoder.close()
+            try:
+                self._decoder = self._connect(dataclasses.replace(self._settings, skip=skip))
+            except SourceError as error:
+                self._decoder = FakeDecoder((), end=End(str(error)))
+
+    def _last(self, end: End, count: int, seconds: float | None) -> Iterator[Frame]:
+        """What is to be said about the end after `count` frames, `seconds` from the first to the last."""
+        if end.reason is not None:
+            yield self._error(count, f"cannot decode: {self.name} was not read from frame {count} on: {end.reason}")
+        elif not count:
+            raise SourceError(f"the video {self.name} has no frame that can be decoded: truncated or damaged")
+        elif count < self._declared * _COMPLETE - 2 and self._ends_early(seconds):
+            error = f"cannot decode: {self.name} ends after {count} of {self._declared} frames (truncated)"
+            yield self._error(count, error)
+
+    def _ends_early(self, seconds: float | None) -> bool:
         """Return whether the last frame's time lies before the declared end too: counts may be guesses."""
-        position = capture.get(cv2.CAP_PROP_POS_MSEC)
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        return position <= 0 or fps <= 0 or position / 1000 < self._declared / fps * _COMPLETE - 0.5
+        return not seconds or not self._fps or seconds < self._declared / self._fps * _COMPLETE - 0.5
 
     def close(self) -> None:
         """Close the file."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None

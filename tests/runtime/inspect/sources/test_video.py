@@ -11,15 +11,25 @@ from PIL import Image
 from places import SHARED_DATA
 
 from edge_runtime.errors import SourceError
+from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, FakeDecoder, Shot
+from edge_runtime.inspect.reader.opencv import OpenCvDecoder, as_bgr8
 from edge_runtime.inspect.sources import VideoSource
-from edge_runtime.inspect.sources.capture import FakeCapture, as_bgr8
+from edge_runtime.inspect.sources.capture import FakeCapture
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 REAL = SHARED_DATA / "videos"
 
 
-def video(script: list[np.ndarray | None], declared: int = 0, stride: int = 1) -> VideoSource:
-    return VideoSource("v.mp4", "v.mp4", "v", stride, connect=lambda _: FakeCapture(script, declared, fps=10))
+def video(script: list[np.ndarray | None], declared: int = 0) -> VideoSource:
+    return VideoSource("v.mp4", "v.mp4", "v", connect=lambda _: decoder(script, declared))
+
+
+def decoder(script: list[np.ndarray | None], declared: int = 0) -> FakeDecoder:
+    shots = [
+        Shot(error="damaged", number=number) if picture is None else Shot(picture, number=number)
+        for number, picture in enumerate(script)
+    ]
+    return FakeDecoder(shots, DecoderFacts("fake", fps=10, frames=declared or None))
 
 
 def write_video(path: Path, frames: int) -> Path:
@@ -40,8 +50,8 @@ def test_a_video_is_read_to_its_end(tmp_path: Path) -> None:
     assert frames[3].stem == "v_000003"
 
 
-def test_stride_keeps_the_numbers_of_the_file() -> None:
-    source = video([PICTURE] * 10, declared=10, stride=4)
+def test_stride_keeps_the_numbers_of_the_file(tmp_path: Path) -> None:
+    source = VideoSource(str(write_video(tmp_path / "v.mp4", 10)), "v.mp4", "v", 4)
     assert source.total == 3
     assert source.fps == 2.5
     assert [frame.frame_id for frame in source] == [0, 4, 8]
@@ -49,7 +59,7 @@ def test_stride_keeps_the_numbers_of_the_file() -> None:
 
 def test_a_frame_that_cannot_be_decoded_is_a_frame_with_an_error() -> None:
     frames = list(video([PICTURE, None, PICTURE], declared=3))
-    assert [frame.error for frame in frames] == [None, "cannot decode: frame 1 of v.mp4", None]
+    assert [frame.error for frame in frames] == [None, "cannot decode: frame 1 of v.mp4: damaged", None]
 
 
 def test_a_file_that_ends_well_before_its_declared_length_says_so() -> None:
@@ -77,21 +87,53 @@ def test_a_file_that_is_no_video_is_a_source_error(tmp_path: Path) -> None:
 def test_an_unknown_length_is_none(count: float) -> None:
     capture = FakeCapture([PICTURE])
     capture._properties[cv2.CAP_PROP_FRAME_COUNT] = count
-    source = VideoSource("v", "v", "v", connect=lambda _: capture)
+    settings = DecoderSettings("v", "file")
+    source = VideoSource("v", "v", "v", connect=lambda _: OpenCvDecoder(capture, settings))
     assert source.total is None
     assert source.fps is None
     assert len(list(source)) == 1
 
 
 def test_closing_releases_the_file_and_ends_the_frames() -> None:
-    capture = FakeCapture([PICTURE] * 5)
-    source = VideoSource("v", "v", "v", connect=lambda _: capture)
+    opened = decoder([PICTURE] * 5)
+    source = VideoSource("v", "v", "v", connect=lambda _: opened)
     frames = iter(source)
     next(frames)
     source.close()
     source.close()
-    assert capture.released
+    assert opened.closed
     assert list(frames) == []
+
+
+def test_a_video_goes_on_after_a_frame_that_took_the_reading_process_with_it() -> None:
+    lives = [decoder([PICTURE] * 3), decoder([PICTURE] * 6)]
+    lives[0]._end = End("died of SIGSEGV", died=True)
+    skipped = []
+
+    def connect(settings: DecoderSettings) -> FakeDecoder:
+        skipped.append(settings.skip)
+        opened = lives.pop(0)
+        opened._shots = iter(
+            [shot for shot in opened._shots if isinstance(shot, Shot) and shot.number >= settings.skip]
+        )
+        return opened
+
+    frames = list(VideoSource("v", "v.mp4", "v", connect=connect))
+    assert skipped == [0, 4]
+    assert [frame.frame_id for frame in frames] == [0, 1, 2, 3, 4, 5]
+    assert [frame.error for frame in frames if frame.error] == ["cannot decode: frame 3 of v.mp4: died of SIGSEGV"]
+
+
+def test_a_video_that_takes_the_reading_process_with_it_again_and_again_ends_with_a_word_on_it() -> None:
+    def connect(settings: DecoderSettings) -> FakeDecoder:
+        return FakeDecoder([] if settings.skip else [Shot(PICTURE)], end=End("hung", died=True))
+
+    frames = list(VideoSource("v", "v.mp4", "v", connect=connect))
+    assert [frame.error for frame in frames] == [
+        None,
+        "cannot decode: frame 1 of v.mp4: hung",
+        "cannot decode: v.mp4 was not read from frame 2 on: hung",
+    ]
 
 
 def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
