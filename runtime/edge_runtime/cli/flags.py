@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from edge_runtime.errors import UsageError
 from edge_runtime.files.sizes import parse_size
+from edge_runtime.inspect.health.limits import read_limits
+from edge_runtime.inspect.health.watch import HealthSettings
 from edge_runtime.inspect.settings import BatchSettings, EngineSettings, InputSettings, RunSettings, SourceSettings
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.open import looks_live
@@ -20,10 +22,20 @@ from edge_runtime.tune.standing import Asked, Standing
 if TYPE_CHECKING:
     from edge_runtime.batching.vocabulary import CostTable, Priority
 
-__all__ = ["Flags", "asked_of", "deadlines_of", "open_options", "priorities_of", "run_settings"]
+__all__ = [
+    "Flags",
+    "asked_of",
+    "deadlines_of",
+    "health_settings",
+    "open_options",
+    "priorities_of",
+    "run_settings",
+    "source_options",
+]
 
 T = TypeVar("T")
 
+_HEALTH = {"on": True, "off": False, "auto": None}
 _PRIORITIES: tuple[Priority, ...] = ("urgent", "normal", "background")
 
 
@@ -96,14 +108,32 @@ def run_settings(flags: Flags, bundle: Path, texts: Sequence[str], here: Standin
         ),
         InputSettings(
             _sources(flags, texts),
-            SourceOptions(flags.get("stride", int), LiveOptions(reconnect=flags.find("reconnect_seconds", float))),
+            source_options(flags),
             realtime=flags.on("realtime"),
             max_frames=flags.find("max_frames", int),
+            health=health_settings(flags),
         ),
         _batching(flags, len(texts), here),
         _output(flags),
         heading=tuple(here.lines()),
     )
+
+
+def source_options(flags: Flags) -> SourceOptions:
+    """How sources are read."""
+    return SourceOptions(flags.get("stride", int), LiveOptions(reconnect=flags.find("reconnect_seconds", float)))
+
+
+def health_settings(flags: Flags) -> HealthSettings:
+    """Which pictures are not judged. Raises UsageError for a file that holds no limits."""
+    mode, frozen = flags.get("health", str), flags.find("frozen_seconds", float)
+    if mode in _HEALTH:
+        if mode == "off" and frozen is not None:
+            raise UsageError("--health off looks for nothing; leave out --frozen-seconds, or give --health on")
+        return HealthSettings(_HEALTH[mode], frozen)
+    if not Path(mode).is_file():
+        raise UsageError(f"--health {mode!r} is neither on, off, auto nor a file; --learn-health writes one")
+    return HealthSettings(True, frozen, read_limits(Path(mode)))
 
 
 def _sources(flags: Flags, texts: Sequence[str]) -> tuple[SourceSettings, ...]:

@@ -23,7 +23,17 @@ class EdgeRun(SectionedCommand):
     """The command's function takes all values in one object, `Flags`."""
 
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
-        "Input": ("source", "stride", "max_frames", "realtime", "reconnect_seconds", "verify"),
+        "Input": (
+            "source",
+            "stride",
+            "max_frames",
+            "realtime",
+            "reconnect_seconds",
+            "health",
+            "frozen_seconds",
+            "learn_health",
+            "verify",
+        ),
         "Judging": ("conf", "iou", "max_det", "classes"),
         "Output": ("as_json", "save", "save_txt", "save_crop", "output", "headless", "exit_code"),
         "Several sources": ("deadline_ms", "priority", "explain_batching"),
@@ -82,6 +92,28 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         metavar="S",
         type=click.FloatRange(min=0),
         help="How long a lost camera or stream is retried, each attempt a NO_READ frame.  [default: for ever]",
+    ),
+    click.option(
+        "--health",
+        metavar="MODE",
+        default="auto",
+        show_default=True,
+        help="Whether pictures in which nothing can be seen (black, white, one colour, covered) are NO_READ: on, off, "
+        "auto (of cameras and streams), or a file of --learn-health, which tells exposure, focus, shift and dirt too.",
+    ),
+    click.option(
+        "--frozen-seconds",
+        metavar="S",
+        type=click.FloatRange(min=0, min_open=True),
+        help="A camera or stream that gives the very same pixels for so long is NO_READ; streams repeat a still scene "
+        "to the bit: 30 or more.  [default: 10 of a camera of this machine, never of a stream]",
+    ),
+    click.option(
+        "--learn-health",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Instead of judging: learn from the sources' pictures, 20 good ones or more, what good ones are like, and "
+        "write it to this file for --health.",
     ),
     click.option(
         "--verify",

@@ -13,17 +13,18 @@ import click
 
 from edge_runtime.bundle.bundle import bundle_sha256
 from edge_runtime.cli.console import hidden_native_stderr, run_command
-from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings
+from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings, source_options
 from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, EdgeRun, run_options
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError, VerificationError
 from edge_runtime.inspect.address import masked
+from edge_runtime.inspect.health.limits import write_limits
 from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.room import frames_bytes
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sources.open import looks_like_source
-from edge_runtime.inspect.stop import Stop
+from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.process import own_process
@@ -52,6 +53,8 @@ def edge_run(flags: Flags) -> int:
       edge-run boards.edge --source 'in/**/*.png' --save --save-crop --output out
       edge-run boards.edge --source 0 --memory-limit 160MB
       edge-run boards.edge --source 0 --source 1 --source rtsp://cam/1 --deadline-ms 100
+      edge-run --source good/ --learn-health limits.json
+      edge-run boards.edge --source 0 --health limits.json
       edge-run boards.edge --verify                     does it answer here as where it was exported?
 
     \b
@@ -61,6 +64,8 @@ def edge_run(flags: Flags) -> int:
     arguments, sources = flags.texts("arguments"), flags.texts("source")
     if flags.on("verify") or flags.on("explain"):
         return _without_source(flags, arguments, sources)
+    if (limits := flags.find("learn_health", Path)) is not None:
+        return _learn(flags, limits, arguments, sources)
     bundle, texts = _what_to_run(arguments, sources)
     here = _stand(bundle, asked_of(flags, texts))
     settings = run_settings(flags, bundle, texts, here)
@@ -96,6 +101,23 @@ def _without_source(flags: Flags, arguments: Sequence[str], sources: Sequence[st
     if options.memory_limit is not None:  # as a run would: what frames take is not the model's
         options = replace(options, reserve_bytes=frames_bytes([None], options.batch, options.batch))
     _explain(named, options, here)
+    return 0
+
+
+def _learn(flags: Flags, target: Path, arguments: Sequence[str], sources: Sequence[str]) -> int:
+    """Learn from the pictures of the sources what good ones are like. (A bundle may be named; it is not needed.)"""
+    if not sources or any(looks_like_source(argument) for argument in arguments):
+        raise UsageError("--learn-health wants good pictures: edge-run --source good/ --learn-health limits.json")
+    from edge_runtime.inspect.health.learning import learn_from  # which a run does not need
+
+    stop = Stop()
+    options, most = source_options(flags), flags.find("max_frames", int)
+    with _quiet(flags), stop_on_signals(stop):
+        limits = learn_from(sources, options, most, stop)
+    if stop.signal:
+        return stop.exit_code
+    write_limits(target, limits)
+    write_line(sys.stdout, f"{limits.line()}; written to {target}")
     return 0
 
 

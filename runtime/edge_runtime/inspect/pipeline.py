@@ -17,6 +17,8 @@ from edge_devices.process_memory import memory
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EdgelineError
 from edge_runtime.inspect.feed import Feed, unique_names
+from edge_runtime.inspect.health.source import WatchedSource
+from edge_runtime.inspect.health.watch import CAMERA_FROZEN_S, HealthSettings, Watch
 from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
 from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.run import run
@@ -26,6 +28,7 @@ from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.open import in_real_time, looks_like_pictures, open_source
 from edge_runtime.inspect.sources.peek import PeekedSource
+from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.summary import Summary
 
@@ -98,10 +101,21 @@ def _feeds(settings: RunSettings, sources: Sequence[Source], held: int, stop: St
     inputs = settings.inputs
     paced = [in_real_time(source, stop) if inputs.realtime else source for source in sources]
     names = unique_names([source.name for source in paced])
-    return [
-        Feed(source, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames)
-        for source, name, asked in zip(paced, names, inputs.sources, strict=True)
-    ]
+    feeds = []
+    for source, given, name, asked in zip(sources, paced, names, inputs.sources, strict=True):
+        fit = _watched(given, source.kind == "live", asked.text, inputs.health)
+        feeds.append(Feed(fit, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames))
+    return feeds
+
+
+def _watched(source: Source, live: bool, text: str, settings: HealthSettings) -> Source:
+    """Look at the pictures first: of a `live` source where nothing else is said. (A film in real time is a film.)"""
+    if not (live if settings.on is None else settings.on):
+        return source
+    frozen = settings.frozen_seconds
+    if frozen is None and is_camera(text):
+        frozen = CAMERA_FROZEN_S
+    return WatchedSource(source, Watch(settings.limits, frozen if source.kind == "live" else None))
 
 
 def _with_sinks(

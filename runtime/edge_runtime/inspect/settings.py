@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.inspect.health.watch import HealthSettings
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.options import SourceOptions
 from edge_runtime.opening.options import OpenOptions
@@ -28,12 +29,16 @@ class SourceSettings:
 
 @dataclass(frozen=True)
 class InputSettings:
-    """What is looked at. `realtime`: video files give their frames as a camera would. `max_frames` of each source."""
+    """What is looked at. `realtime`: video files give their frames as a camera would. `max_frames` of each source.
+
+    `health`: which pictures are not judged.
+    """
 
     sources: tuple[SourceSettings, ...]
     options: SourceOptions = field(default_factory=SourceOptions)
     realtime: bool = False
     max_frames: int | None = None
+    health: HealthSettings = field(default_factory=HealthSettings)
 
 
 @dataclass(frozen=True)

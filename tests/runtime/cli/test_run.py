@@ -162,6 +162,42 @@ def test_the_exit_code_tells_the_verdicts_when_asked(
     assert edge_run("my.edge", "--source", boards, "--exit-code") == code
 
 
+def test_good_pictures_are_learnt_and_looked_for(
+    opened: Opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, random = tmp_path / "good", np.random.default_rng(0)
+    folder.mkdir()
+    scene = cv2.resize(random.integers(0, 256, (12, 16, 3), np.uint8), (320, 240), interpolation=cv2.INTER_NEAREST)
+    for number in range(6):
+        picture = np.clip(scene + random.normal(0, 1, scene.shape), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    assert edge_run("--source", folder, "--learn-health", "limits.json") == 0
+    assert capsys.readouterr().out.startswith("learnt from 6 pictures: ")
+    (folder / "0.png").write_bytes(cv2.imencode(".png", cv2.blur(picture, (15, 15)))[1].tobytes())
+    assert edge_run("my.edge", "--source", folder, "--health", "limits.json", "--json") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["verdict"] for record in records] == ["NO_READ", "OK", "NG", "OK", "NG", "OK"]
+    assert records[0]["reasons"][0].startswith("out of focus: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--health", "maybe"], "neither on, off, auto nor a file"),
+        (["--health", "off", "--frozen-seconds", "30"], "leave out --frozen-seconds"),
+        (["--health", "boards/b1.png"], "holds no limits"),
+        (["--learn-health", "limits.json", "--max-frames", "2"], "b1.png shows nothing: uniform: gray 200"),
+    ],
+)
+def test_a_mistake_about_health_is_one_line(
+    flags: list[str], said: str, opened: Opened, boards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run("my.edge", "--source", boards, *flags) in (2, 6)
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
 def test_max_frames_ends_the_run(opened: Opened, boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert edge_run("my.edge", "--source", boards, "--max-frames", "2") == 0
     assert len(records(capsys.readouterr().out)) == 2

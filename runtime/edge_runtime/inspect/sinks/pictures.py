@@ -57,10 +57,10 @@ class ImageSink:
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Write one picture; nothing for a frame that was not read."""
-        if frame.image is None:
+        if frame.shown is None:
             return
         suffix = ".png" if frame.path is not None and frame.path.suffix.lower() == ".png" else ".jpg"
-        write_bytes(self._folder / f"{frame.stem}{suffix}", encode_image(draw(frame.image, result), suffix))
+        write_bytes(self._folder / f"{frame.stem}{suffix}", encode_image(draw(frame.shown, result), suffix))
 
     def close(self) -> None:
         """Every picture is already complete."""
@@ -95,7 +95,7 @@ class VideoSink:
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Append one frame."""
-        image = frame.image
+        image = frame.shown
         if image is None:
             image = np.full((*self._shape, 3), 90, np.uint8)
         else:

@@ -39,8 +39,8 @@ class WindowSink:
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Show one frame."""
-        if frame.image is not None:
-            cv2.imshow(self._title, draw(frame.image, result))
+        if frame.shown is not None:
+            cv2.imshow(self._title, draw(frame.shown, result))
         if cv2.waitKey(1) & 0xFF == ord("q"):
             self._stop.end()
 

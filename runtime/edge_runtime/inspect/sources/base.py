@@ -29,7 +29,8 @@ class Frame:
 
     `image` is uint8 [height, width, 3], BGR. `frame_id` counts from 0: the place in the list of images, the
     frame's number in the video file, or the number of the frame taken from a camera. `stem` names files about
-    this frame and is unique within the run. `read_ms` is the time to read and decode it. `taken_s` is `captured` on
+    this frame and is unique within the run. `unfit` is, of a frame with an error, the picture that was read
+    and must not be judged, for people to see. `read_ms` is the time to read and decode it. `taken_s` is `captured` on
     time.monotonic's clock, which never goes back.
     """
 
@@ -42,10 +43,18 @@ class Frame:
     captured: datetime = field(default_factory=now_utc)
     read_ms: float = 0.0
     taken_s: float = field(default_factory=time.monotonic)
+    unfit: NDArray[np.uint8] | None = None
+
+    @property
+    def shown(self) -> NDArray[np.uint8] | None:
+        """What there is to be seen."""
+        return self.unfit if self.image is None else self.image
 
     def __post_init__(self) -> None:
         if (self.image is None) == (self.error is None):
             raise ValueError("a frame has either an image or an error")
+        if self.unfit is not None and self.error is None:
+            raise ValueError("a frame whose picture is unfit says why in its error")
 
 
 class Source(Protocol):

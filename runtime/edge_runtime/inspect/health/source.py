@@ -1,0 +1,39 @@
+"""A source whose pictures are looked at before they are judged."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from edge_runtime.inspect.health.watch import Watch
+from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
+
+__all__ = ["WatchedSource"]
+
+
+class WatchedSource:
+    """Gives the frames of another source; a picture not fit to be judged comes with the reason as its error."""
+
+    def __init__(self, source: Source, watch: Watch) -> None:
+        self._source, self._watch = source, watch
+        self.name = source.name
+        self.kind: SourceKind = source.kind
+        self.total = source.total
+        self.fps = source.fps
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a live source gave and nobody took in time."""
+        return self._source.dropped
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        for frame in self._source:
+            if frame.image is None or (reason := self._watch.finding(frame.image, frame.taken_s)) is None:
+                yield frame
+            else:
+                yield dataclasses.replace(frame, image=None, error=reason, unfit=frame.image)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
