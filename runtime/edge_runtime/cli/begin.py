@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TextIO
 
-from edge_runtime.files.shortage import shortage
+from edge_runtime.files.shortage import memory_is_limited, shortage
 
 __all__ = ["edge_run", "edge_tune", "plain_stream", "stand", "start"]
 
@@ -52,6 +52,9 @@ def edge_tune() -> None:
 def start(module: str) -> None:
     """Import a command's module and call its `main`; what a lack of memory stops there is one line and its code."""
     stand()
+    if memory_is_limited():
+        # OpenBLAS, in numpy and in OpenCV, takes address space for every core, and crashes where there is none.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         command = importlib.import_module(module)
     except (ImportError, MemoryError, OSError, RuntimeError, SystemError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class ProgressLine:
         self._title, self._clock, self._phases = title, clock, phases
         self._phase = ""
         self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
+        self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._started: float | None = None
 
     def __call__(self, what: str, done: int, total: int) -> None:

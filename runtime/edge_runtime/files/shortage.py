@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
 from edge_runtime.files.sizes import format_size
 
-__all__ = ["near_limits", "shortage"]
+__all__ = ["memory_is_limited", "near_limits", "shortage"]
 
 _WORDS = (
     "cannot allocate memory",
@@ -28,7 +28,7 @@ _WORDS = (
     "can't start new thread",
     "cannot create thread",
 )
-_NEAR = 64 << 20  # bytes of address space: a thread's stack, a shared library
+_NEAR = 0.75  # of a limit: what one allocation wants may be large
 
 
 def shortage(error: BaseException) -> EdgelineError | None:
@@ -38,12 +38,19 @@ def shortage(error: BaseException) -> EdgelineError | None:
         number = seen.errno if isinstance(seen, OSError) else None
         said = " ".join(str(seen).split())
         if number in (errno.EMFILE, errno.ENFILE):
-            return EngineError(f"too many files are open: {_file_limit()}; raise it (ulimit -n)")
+            return EngineError(
+                f"too many files are open: this process may have {_limit('RLIMIT_NOFILE')} (ulimit -n); raise that"
+            )
         if isinstance(seen, MemoryError) or number == errno.ENOMEM or any(words in said.lower() for words in _WORDS):
             what = said[:200] or "an allocation was refused"
             return MemoryLimitError(f"there is too little memory for this process{_memory_limits()}: {what}")
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def memory_is_limited() -> bool:
+    """Whether this process may have only so much address space, or data (ulimit -v, -d)."""
+    return bool(_limit("RLIMIT_AS") or _limit("RLIMIT_DATA"))
 
 
 def near_limits() -> str:
@@ -53,12 +60,12 @@ def near_limits() -> str:
         ("RLIMIT_DATA", "VmData:", "data (ulimit -d)"),
     ):
         limit, used = _limit(name), _status(peak)
-        if limit and used and limit - used < _NEAR:
+        if limit and used > _NEAR * limit:
             return f"this process took {format_size(used)} of the {format_size(limit)} of {words} it may have"
     most = _limit("RLIMIT_NOFILE")
     with contextlib.suppress(OSError):
         if most and sum(1 for _ in Path("/proc/self/fd").iterdir()) + 2 >= most:
-            return f"this process has open nearly all files that it may: {_file_limit()}"
+            return f"this process has open nearly all of the {most} files that it may (ulimit -n)"
     return ""
 
 
@@ -66,10 +73,6 @@ def _memory_limits() -> str:
     limits = [(_limit("RLIMIT_AS"), "ulimit -v"), (_limit("RLIMIT_DATA"), "ulimit -d")]
     words = [f"{format_size(limit)} ({flag})" for limit, flag in limits if limit]
     return f", which may have {' and '.join(words)}; raise that" if words else ""
-
-
-def _file_limit() -> str:
-    return f"this process may have {_limit('RLIMIT_NOFILE')}"
 
 
 def _limit(name: str) -> int:

@@ -125,6 +125,17 @@ def _prediction(prediction: Prediction) -> dict[str, Any]:
     return entry
 
 
-def to_line(record: Mapping[str, Any]) -> str:
-    """Return a record as one line of JSON without its line end. NaN, unknown to JSON, is a ValueError."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+def to_line(record: Mapping[str, Any], ascii_only: bool = False) -> str:
+    """Return a record as one line of JSON without its line end. NaN, unknown to JSON, is a ValueError.
+
+    It can be written as UTF-8: bytes of a file's name that are none (lone surrogates in Python) are escaped. With
+    `ascii_only` everything that is not ASCII is.
+    """
+    if not ascii_only:
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+        try:
+            if line.isascii() or line.encode():
+                return line
+        except UnicodeEncodeError:
+            pass
+    return json.dumps(record, allow_nan=False, separators=(", ", ": "))

@@ -35,15 +35,16 @@ class Stop:
 def stop_on_signals(stop: Stop) -> Iterator[None]:
     """Turn the first SIGINT, SIGTERM or SIGHUP into a flag, so that files get closed; a second interrupts at once.
 
-    Of a terminal that goes away a program may hear more than once: another SIGHUP interrupts nothing. Where it is
-    ignored (nohup) it stays so.
+    Of a terminal that goes away, or a service that ends, a program hears more than once, by SIGHUP and another: that
+    interrupts nothing. Where SIGHUP is ignored (nohup) it stays so.
     The handler only sets an attribute: taking a lock there could deadlock with the code it interrupted.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.signal and number != hangup:
+        if stop.signal and hangup not in (number, stop.signal):
             raise KeyboardInterrupt
-        stop.signal = stop.signal or number
+        if number != hangup or not stop.signal:
+            stop.signal = number
 
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
     numbers = [signal.SIGINT, signal.SIGTERM]

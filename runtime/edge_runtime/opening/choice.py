@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,20 +13,21 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime.blocks.prepared import WHOLE, PreparedWhole, checked_before, note_checked, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, OutputError
-from edge_runtime.files.folders import cache_root
 from edge_runtime.opening.options import OpenOptions, check_options
 from edge_runtime.opening.whole import open_whole, whole_is_sound
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import insisted
 from edge_runtime.ort.runner import Runner
 from edge_runtime.plan.plan import Plan, unlimited_plan
-from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.cache import PreparedCache, usual_cache
 from edge_runtime.prepare.key import prepared_key
 
 if TYPE_CHECKING:
     from edge_runtime.prepare.request import ProgressCall
 
 __all__ = ["OpenedBundle", "open_runner"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,16 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
             # Imported when it is needed, here and below: a start from the cache is shorter by what it does not load.
             from edge_runtime.opening.limited import open_limited
 
-            runner, plan = open_limited(bundle, cache, options, threads, progress)
+            try:
+                runner, plan = open_limited(bundle, cache, options, threads, progress)
+            except OutputError as error:
+                if not options.use_cache:
+                    raise
+                # A cache that is full or cannot be written: the files lie in a folder of this run's own.
+                _say_unused(error)
+                cache = PreparedCache(None)
+                cleanup.callback(cache.close)
+                runner, plan = open_limited(bundle, cache, options, threads, progress)
         else:
             plan = unlimited_plan(options.batch, memory().resident)
             found = _Unlimited(bundle, options, threads, cache, key, progress)
@@ -78,13 +89,18 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
 
 
 def _cache(options: OpenOptions) -> PreparedCache | None:
-    """The cache to look into. A run without a limit can do without: a place that there is none of is no reason."""
-    if options.memory_limit is not None:
-        # A limited engine always works from prepared files; without the cache they are in a folder of its own.
-        return PreparedCache(cache_root() if options.use_cache else None)
-    with contextlib.suppress(OutputError):
-        return PreparedCache(cache_root()) if options.use_cache else None
-    return None
+    """The cache to look into. One that cannot be used is said, and is no reason not to run."""
+    if options.use_cache:
+        try:
+            return usual_cache()
+        except OutputError as error:
+            _say_unused(error)
+    # A limited engine always works from prepared files; without the cache they are in a folder of its own.
+    return None if options.memory_limit is None else PreparedCache(None)
+
+
+def _say_unused(error: OutputError) -> None:
+    _LOG.warning("running without the cache of prepared models: %s", error)
 
 
 @dataclass(frozen=True)
@@ -120,11 +136,15 @@ class _Unlimited:
             from edge_runtime.prepare.make import prepare_in
 
             # Nothing needs it: a cache that cannot be written costs a slower start, not the run.
-            with contextlib.suppress(EdgelineError):
+            try:
                 folder = prepare_in(
                     self.cache, self.bundle, self.options.batch, self.threads, None, self.progress, blocks=False
                 )
                 whole = read_json(PreparedWhole, folder / WHOLE)
+            except OutputError as error:
+                _say_unused(error)
+            except EdgelineError:
+                pass
         if folder is None or whole is None or not whole_is_sound(folder, whole):
             return None
         return folder / whole.graph

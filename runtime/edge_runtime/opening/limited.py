@@ -9,13 +9,12 @@ from edge_runtime.blocks.runner import BlockRunner
 from edge_runtime.blocks.spill import spill_bytes
 from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle.bundle import Bundle, read_bundle
-from edge_runtime.errors import EngineError
-from edge_runtime.files.folders import cache_root
+from edge_runtime.errors import EngineError, OutputError
 from edge_runtime.opening.options import OpenOptions, check_options
 from edge_runtime.opening.whole import whole_is_sound
 from edge_runtime.ort.runner import Runner
 from edge_runtime.plan.plan import Plan
-from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.cache import PreparedCache, usual_cache
 from edge_runtime.prepare.make import MeasuredFile, find_measured, prepare_in
 from edge_runtime.prepare.plans import make_plan
 from edge_runtime.prepare.request import ProgressCall
@@ -51,7 +50,10 @@ def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall |
     """Return the plan that a bundle would be run by, prepared and measured for it. Raises what open_bundle raises."""
     threads, _on_cpu = check_options(options)
     bundle = read_bundle(path)
-    cache = PreparedCache(cache_root() if options.use_cache else None)
+    try:
+        cache = usual_cache() if options.use_cache else PreparedCache(None)
+    except OutputError:  # a plan is made all the same
+        cache = PreparedCache(None)
     try:
         folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
         measured = find_measured(folder, threads, options.batch)

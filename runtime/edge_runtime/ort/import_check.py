@@ -15,7 +15,7 @@ from pathlib import Path
 from edge_devices import Machine, cannot_run, doubt, imports_safely, installed_onnxruntime, this_processor
 from edge_runtime.errors import DependencyError, EdgelineError
 from edge_runtime.files.atomic import write_text
-from edge_runtime.files.folders import cache_root
+from edge_runtime.files.folders import cache_root, make_private
 
 __all__ = ["check_import"]
 
@@ -37,12 +37,13 @@ def check_import() -> None:
 def _tried(machine: Machine, version: str) -> str | None:
     """Import it in a child process, unless that went well before. Only success is noted: what failed is tried again."""
     note = _note(machine, version)
-    if note is not None and note.exists():
-        return None
+    with contextlib.suppress(OSError):  # a cache that may not be looked into
+        if note is not None and note.exists():
+            return None
     reason = imports_safely()
     if reason is None and note is not None:
         with contextlib.suppress(OSError, EdgelineError):  # a cache that cannot be written: the next start tries again
-            note.parent.mkdir(parents=True, exist_ok=True)
+            make_private(note.parent)
             write_text(note, f"onnxruntime {version} was imported without harm by a child process\n")
     return reason
 

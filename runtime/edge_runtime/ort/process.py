@@ -20,6 +20,7 @@ import numpy as np
 
 from edge_devices import saturates_int8
 from edge_runtime.errors import DependencyError, EngineError, ModelError
+from edge_runtime.files.shortage import shortage
 from edge_runtime.ort.import_check import check_import
 from edge_runtime.ort.runner import Arrays, Tensors
 
@@ -62,7 +63,7 @@ _SHARED = _Shared()
 
 def import_onnxruntime() -> ModuleType:
     """Import onnxruntime. Raises DependencyError with the install line where there is none, and where the installed
-    one would kill this process.
+    one would kill this process; MemoryLimitError where this process may not have the memory that it takes.
 
     Its telemetry stays off unless the environment says otherwise: it writes files, starts a thread, and doubles the
     time of the import.
@@ -72,7 +73,12 @@ def import_onnxruntime() -> ModuleType:
         check_import()
     try:
         return importlib.import_module("onnxruntime")
-    except ImportError as error:
+    except (ImportError, MemoryError, OSError) as error:
+        short = shortage(error)
+        if short is not None:
+            raise short from error
+        if not isinstance(error, ImportError):
+            raise
         raise DependencyError(
             "onnxruntime is not installed: on a plain CPU `pip install 'edgeline[cpu]'`, on a Jetson install "
             f"NVIDIA's onnxruntime-gpu wheel for its JetPack ({error})"

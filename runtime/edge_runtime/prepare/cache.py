@@ -13,13 +13,13 @@ from typing import IO, TYPE_CHECKING
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.files.atomic import new_folder
-from edge_runtime.files.folders import CACHE_ADVICE, cache_root
+from edge_runtime.files.folders import CACHE_ADVICE, cache_root, is_ours, make_private, trusted_cache_root
 from edge_runtime.files.sizes import parse_size
 
 if TYPE_CHECKING:
     import tempfile
 
-__all__ = ["PreparedCache"]
+__all__ = ["PreparedCache", "usual_cache"]
 
 _CAP, _DEFAULT_CAP = "EDGELINE_CACHE_MAX", "8GB"
 # What a killed process left half made (or half removed) is cleared away after a day: nobody works on it any more.
@@ -48,7 +48,7 @@ class PreparedCache:
 
     def use(self, key: str) -> Path | None:
         """Return the folder of `key` and keep it from being removed; None where there is none that can be kept."""
-        if not _is_folder(self.folder(key)):
+        if not _is_folder(self.folder(key)) or not self._is_ours(key):
             return None
         if key not in self._in_use:
             try:
@@ -98,7 +98,7 @@ class PreparedCache:
 
     def _open(self, key: str, kind: str) -> IO[bytes]:
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.root)
             return self._lock_file(key, kind).open("ab")
         except OSError as error:
             raise OutputError(f"cannot write the cache {self.root}: {error.strerror}; {CACHE_ADVICE}") from error
@@ -117,6 +117,16 @@ class PreparedCache:
         with contextlib.suppress(OSError):
             os.utime(lock.name)
         return lock
+
+    def _is_ours(self, key: str) -> bool:
+        """Whether nobody else can have written into a folder: what lies there is run."""
+        try:
+            if not self.root.stat().st_mode & 0o011:  # others do not get there
+                return True
+            inside = self.folder(key).rglob("*")
+            return all(is_ours(path.stat()) for path in (self.folder(key), *inside))
+        except OSError:
+            return False
 
     def _lock_file(self, key: str, kind: str) -> Path:
         return self.root / f".{key}.{kind}"
@@ -148,6 +158,11 @@ class PreparedCache:
             with contextlib.suppress(OSError):
                 if path.suffix in (".tmp", ".old") and path.is_dir() and path.stat().st_mtime < oldest:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def usual_cache() -> PreparedCache:
+    """Return the user's cache. Raises OutputError where there is no place for one, or one that cannot be trusted."""
+    return PreparedCache(trusted_cache_root())
 
 
 def _cap() -> int:

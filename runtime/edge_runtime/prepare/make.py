@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from edge_runtime.blocks.prepared import (
     write_json,
 )
 from edge_runtime.bundle.bundle import Bundle, read_bundle
-from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
-from edge_runtime.files.folders import cache_root
+from edge_runtime.errors import EngineError, MemoryLimitError, ModelError, OutputError, UsageError
+from edge_runtime.files.folders import CACHE_ADVICE
 from edge_runtime.files.sizes import format_size
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.session import usable_threads
-from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.cache import PreparedCache, usual_cache
 from edge_runtime.prepare.key import prepared_key
 from edge_runtime.prepare.request import ProgressCall, Request, call, quiet
 
@@ -47,7 +48,7 @@ def prepare(
     """
     if batch < 1:
         raise UsageError(f"batch must be at least 1, found {batch}")
-    cache = PreparedCache(cache_root())
+    cache = usual_cache()
     try:
         bundle = read_bundle(path)
         return prepare_in(cache, bundle, batch, usable_threads(threads), memory_limit, progress)
@@ -147,7 +148,13 @@ class _Wanted:
             self.batches,
             left,
         )
-        call("edge_runtime.prepare.child", request, tell)
+        try:
+            call("edge_runtime.prepare.child", request, tell)
+        except (ModelError, EngineError) as error:
+            # onnxruntime, which writes most of it, does not say that the disk is full.
+            if shutil.disk_usage(folder).free < self.bundle.manifest.model.weight_bytes:
+                raise OutputError(f"cannot write the cache {folder.parent}: no space left; {CACHE_ADVICE}") from error
+            raise
         if self.blocks:
             tell("rehearsing", 1, 1)
             overhead = call("edge_runtime.prepare.child", replace(request, rehearse=True), tell)

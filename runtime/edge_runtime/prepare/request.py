@@ -9,12 +9,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import IO, Any, Union
 
 from edge_devices.interpreter import python_environment, python_module
 from edge_runtime import errors
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
 from edge_runtime.files.schema import to_json
+from edge_runtime.files.shortage import shortage
 from edge_runtime.plan.measurements import Limit
 
 __all__ = [
@@ -108,14 +109,7 @@ def call(module: str, request: Request | PlanRequest | ProvidersRequest, tell: P
     """
     with tempfile.TemporaryFile() as noise:
         command = python_module(module, json.dumps(to_json(request)))
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=noise,
-            text=True,
-            env=python_environment(),
-        ) as child:
+        with _started(command, noise) as child:
             try:
                 result = _listen(child, tell)
             except BaseException:
@@ -131,6 +125,22 @@ def call(module: str, request: Request | PlanRequest | ProvidersRequest, tell: P
             last = noise.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             raise EngineError(f"preparing the bundle ended with code {child.returncode}: {' '.join(last)[:300]}")
         return result
+
+
+def _started(command: list[str], noise: IO[bytes]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=noise,
+            text=True,
+            env=python_environment(),
+        )
+    except OSError as error:
+        raise shortage(error) or EngineError(
+            f"cannot start {command[0]}, which prepares the bundle: {error.strerror}; see that this user may run it"
+        ) from error
 
 
 def _listen(child: subprocess.Popen[str], tell: ProgressCall) -> Any:

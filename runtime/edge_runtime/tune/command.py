@@ -18,13 +18,12 @@ from edge_devices.thermal import hottest
 from edge_runtime.blocks.prepared import ENGINES, WHOLE, Measured, PreparedWhole, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, OutputError
-from edge_runtime.files.folders import cache_root
 from edge_runtime.opening.whole import whole_is_sound
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import CPU, choose
 from edge_runtime.ort.providers.load import loading
 from edge_runtime.plan.measurements import Speeds
-from edge_runtime.prepare.cache import PreparedCache
+from edge_runtime.prepare.cache import usual_cache
 from edge_runtime.prepare.make import find_measured, prepare_in
 from edge_runtime.prepare.request import ProgressCall
 from edge_runtime.prepare.speed import measure_speeds
@@ -119,7 +118,7 @@ def prepare_blocks(path: Path, threads: int, preparing: ProgressCall) -> Measure
 
     Raises what preparing raises.
     """
-    cache = PreparedCache(cache_root())
+    cache = usual_cache()
     try:
         folder = prepare_in(cache, read_bundle(path), 1, threads, None, preparing)
         measured = find_measured(folder, threads, 1)
@@ -159,7 +158,7 @@ def _prepared(
     with contextlib.ExitStack() as cleanup:
         found = _Prepared()
         try:
-            cache = PreparedCache(cache_root())
+            cache = usual_cache()
             cleanup.callback(cache.close)
             folder = prepare_in(cache, bundle, 1, machine.usable_cores, None, preparing, blocks=False)
             whole = read_json(PreparedWhole, folder / WHOLE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 from typing import TextIO
 
@@ -39,10 +41,13 @@ class JsonSink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        # JSON is UTF-8 whatever a terminal speaks; ASCII is the same in both.
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        self._ascii_only = codecs.lookup(encoding).name != "utf-8"
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Write the record."""
-        write_line(self._stream, to_line(record))
+        write_line(self._stream, to_line(record, self._ascii_only))
 
     def close(self) -> None:
         """The stream is not ours to close."""
@@ -112,4 +117,6 @@ def open_lines(target: Target) -> Opened | None:
         return None
     if target.settings.lines == "json":
         return Opened(JsonSink(sys.stdout))
-    return Opened(HumanSink(sys.stdout, target.source.kind, target.source.total, sys.stdout.isatty()))
+    # https://no-color.org
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Opened(HumanSink(sys.stdout, target.source.kind, target.source.total, colour))
