@@ -39,8 +39,8 @@ _FOLDERS = (
     "samples",
     "tests",
 )
-# Run by the Pythons of other exporters' environments (tools/edge_tools/export_bench).
-_ELSEWHERE = ("tools/edge_tools/export_bench/workers/",)
+# Run by other Pythons: those of other exporters' environments, the system's with GStreamer.
+_ELSEWHERE = ("tools/edge_tools/export_bench/workers/", "tools/edge_tools/damage/rtsp_camera.py")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ PARTS = (
     ),
     Part(("export/edge_export/model/sources/hugging_face.py",), ("optimum",)),
     Part(("tools/edge_tools/results_plots.py",), ("plots",)),
+    Part(("tools/edge_tools/damage/",), ("cpu", "images")),
     Part(("tools/edge_tools/undeclared_imports.py", "tools/edge_tools/arm/emulated.py", "tests/"), ("dev",)),
 )
 
