@@ -73,7 +73,8 @@ def _transparent(gray: Gray) -> Image.Image:
 
 
 def _twelve(gray: Gray) -> NDArray[np.uint16]:
-    return np.multiply(gray, 16, dtype=np.uint16)
+    levels: NDArray[np.uint16] = np.multiply(gray, 16, dtype=np.uint16)
+    return levels
 
 
 FORMATS: dict[str, Format] = {

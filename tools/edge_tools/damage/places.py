@@ -44,9 +44,9 @@ class Plan:
 
 def files(plan: Plan) -> Iterator[Row]:
     """Folders of damaged pictures, all kinds mixed, many to an edge-run."""
-    whole = undamaged(len(plan.boards))
+    whole = undamaged(len(plan.boards), 2 if plan.variants >= 500 else 1)
     yield from _folder(plan, plan.work / "undamaged", iter(whole), len(whole))
-    wanted = round(plan.variants * _SHARES["files"])
+    wanted = round(plan.variants * _SHARES["files"]) if plan.variants >= 500 else plan.variants
     source = dealt(wanted, len(plan.boards), plan.seed)
     for begin in range(0, wanted, _TOGETHER):
         yield from _folder(plan, plan.work / f"files-{begin:05d}", source, min(_TOGETHER, wanted - begin))
