@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Flags",
     "asked_of",
+    "background_of",
     "deadlines_of",
     "health_settings",
     "open_options",
@@ -121,7 +123,13 @@ def run_settings(flags: Flags, bundle: Path, texts: Sequence[str], here: Standin
 
 def source_options(flags: Flags) -> SourceOptions:
     """How sources are read."""
-    return SourceOptions(flags.get("stride", int), LiveOptions(reconnect=flags.find("reconnect_seconds", float)))
+    depth = flags.get("bit_depth", str)
+    return SourceOptions(
+        flags.get("stride", int),
+        LiveOptions(reconnect=flags.find("reconnect_seconds", float)),
+        bit_depth=None if depth == "auto" else int(depth),
+        background=background_of(flags.find("background", str)),
+    )
 
 
 def health_settings(flags: Flags) -> HealthSettings:
@@ -146,6 +154,17 @@ def _for_each(values: Sequence[T], count: int, flag: str) -> list[T]:
     if len(values) not in (1, count):
         raise UsageError(f"{flag} has {len(values)} values for {count} sources; give one for all, or one for each")
     return list(values) * (count if len(values) == 1 else 1)
+
+
+def background_of(text: str | None) -> tuple[int, int, int] | None:
+    """Read `white`, `black` or `#rrggbb` as blue, green, red. Raises UsageError for what is no colour."""
+    if text is None:
+        return None
+    digits = {"white": "ffffff", "black": "000000"}.get(text.strip().lower(), text.strip().removeprefix("#"))
+    if not re.fullmatch("[0-9a-fA-F]{6}", digits):
+        raise UsageError(f"--background {text!r} is no colour; give white, black or #rrggbb")
+    red, green, blue = bytes.fromhex(digits)
+    return blue, green, red
 
 
 def priorities_of(text: str | None) -> tuple[Priority, ...]:

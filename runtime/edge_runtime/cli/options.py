@@ -11,6 +11,7 @@ import click
 from edge_runtime.cli.console import SectionedCommand
 from edge_runtime.cli.flags import Flags
 from edge_runtime.errors import VerificationError
+from edge_runtime.inspect.sources.stills.eight_bits import DEPTHS
 from edge_runtime.ort.session import DEVICES
 
 __all__ = ["EXIT_NG", "EXIT_NO_READ", "EdgeRun", "run_options"]
@@ -32,6 +33,8 @@ class EdgeRun(SectionedCommand):
             "health",
             "frozen_seconds",
             "learn_health",
+            "bit_depth",
+            "background",
             "verify",
         ),
         "Judging": ("conf", "iou", "max_det", "classes"),
@@ -114,6 +117,21 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         type=click.Path(path_type=Path, dir_okay=False),
         help="Instead of judging: learn from the sources' pictures, 20 good ones or more, what good ones are like, and "
         "write it to this file for --health.",
+    ),
+    click.option(
+        "--bit-depth",
+        metavar="BITS",
+        type=click.Choice(["auto", *map(str, DEPTHS)]),
+        default="auto",
+        show_default=True,
+        help=f"How many bits of a 16-bit picture carry light: {', '.join(map(str, DEPTHS))}; auto: as many as the "
+        "first picture of a source uses, for all of it.",
+    ),
+    click.option(
+        "--background",
+        metavar="COLOUR",
+        help="What lies behind the transparent parts of pictures: white, black or #rrggbb.  [default: such a picture "
+        "is NO_READ]",
     ),
     click.option(
         "--verify",

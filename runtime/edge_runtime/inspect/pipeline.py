@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,13 +15,16 @@ from pathlib import Path
 import click
 
 from edge_devices.process_memory import memory
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import EdgelineError
 from edge_runtime.inspect.feed import Feed, unique_names
 from edge_runtime.inspect.health.source import WatchedSource
 from edge_runtime.inspect.health.watch import CAMERA_FROZEN_S, HealthSettings, Watch
 from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
 from edge_runtime.inspect.reader.process import ReaderProcess
+from edge_runtime.inspect.room import picture_room
 from edge_runtime.inspect.run import run
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.lines import write_line
@@ -31,6 +35,7 @@ from edge_runtime.inspect.sources.peek import PeekedSource
 from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.summary import Summary
+from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = ["run_pipeline"]
 
@@ -48,6 +53,7 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     early = settings.served or settings.engine.options.memory_limit is not None
     with contextlib.ExitStack() as cleanup:
         settings = _with_reader(settings, cleanup)
+        settings = _with_notices(settings, summary)
         with contextlib.ExitStack() as opening:
             sources = _open_sources(settings, stop, opening) if early else []
             peeked = [PeekedSource(source) for source in sources]
@@ -71,6 +77,35 @@ def _with_reader(settings: RunSettings, cleanup: contextlib.ExitStack) -> RunSet
         reader.start()
     options = dataclasses.replace(inputs.options, reader=reader)
     return dataclasses.replace(settings, inputs=dataclasses.replace(inputs, options=options))
+
+
+def _with_notices(settings: RunSettings, summary: Summary) -> RunSettings:
+    """Say on stderr at once, and in the summary, what sources have to say; within a memory limit, plan for pictures."""
+
+    def notice(sentence: str) -> None:
+        if sentence not in summary.notices:
+            summary.notices.append(sentence)
+            with contextlib.suppress(OSError):
+                click.echo(f"note: {sentence}", err=True)
+
+    inputs = settings.inputs
+    room = picture_room(settings.engine.options.memory_limit, functools.partial(_needed, settings.engine.bundle))
+    options = dataclasses.replace(inputs.options, notice=notice, room=room)
+    return dataclasses.replace(settings, inputs=dataclasses.replace(inputs, options=options))
+
+
+@functools.cache
+def _preprocess(bundle: Path) -> Preprocess | None:
+    return read_bundle(bundle, check_hashes=False).manifest.preprocess
+
+
+def _needed(bundle: Path, height: int, width: int) -> tuple[int, int]:
+    """Return how much of a picture's height and width the model looks at."""
+    spec = _preprocess(bundle)
+    if spec is None:
+        return height, width
+    placed = Preprocessor(spec).place(height, width)
+    return min(height, round(placed.scale_y * height)), min(width, round(placed.scale_x * width))
 
 
 def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:

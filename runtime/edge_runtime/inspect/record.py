@@ -9,7 +9,8 @@ Predictions have Ultralytics' shape, boxes in pixels of the original image. Ther
 the whole image; a segmented region has its "area" (fraction of the image); an anomaly model adds "score", a
 raw one "tensors" with the shape and type of each. Where several sources are served, "latency_ms" is from the moment
 the frame was taken to its verdict, "late" says whether that missed the deadline, and "degraded" lists by what its
-source was looked at less well than was asked for.
+source was looked at less well than was asked for. "page", from 1, tells which picture of a file of several it is;
+"decoded" is the size in which a picture was looked at that the memory limit leaves no room for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.files.names import stored
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import Prediction, Result
 
@@ -80,16 +82,17 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
     """Return the frame's record: plain JSON values, confidences to 5 digits, pixels and milliseconds to 2."""
     timing = {"read": frame.read_ms, **result.timing_ms}
     steps = {step: round(timing.get(step, 0.0), 2) for step in _STEPS}
+    scale = _scale(frame)
     record: Record = {
         "schema": SCHEMA,
         "event_id": event_id(frame.captured),
         "ts_utc": utc_text(frame.captured),
-        "source": frame.source,
-        "image": None if frame.path is None else str(frame.path),
+        "source": stored(frame.source),
+        "image": None if frame.path is None else stored(frame.path),
         "frame_id": frame.frame_id,
         "verdict": result.verdict,
         "reasons": list(result.reasons),
-        "predictions": [_prediction(prediction) for prediction in result.predictions],
+        "predictions": [_prediction(prediction, *scale) for prediction in result.predictions],
         "timing_ms": {**steps, "total": round(sum(timing.get(step, 0.0) for step in _STEPS), 2)},
         "model": {
             "name": model.name,
@@ -98,6 +101,10 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
             "precision": model.precision,
         },
     }
+    if frame.page is not None:
+        record["page"] = frame.page
+    if frame.size is not None and frame.image is not None:
+        record["decoded"] = {"width": frame.image.shape[1], "height": frame.image.shape[0]}
     if served is not None:
         record["latency_ms"] = round(served.latency_ms, 2)
         record["late"] = served.late
@@ -112,14 +119,22 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
     return record
 
 
-def _prediction(prediction: Prediction) -> dict[str, Any]:
+def _scale(frame: Frame) -> tuple[float, float]:
+    """Return by what x and y of a picture's boxes become those of the original."""
+    if frame.size is None or frame.image is None:
+        return 1.0, 1.0
+    return frame.size[1] / frame.image.shape[1], frame.size[0] / frame.image.shape[0]
+
+
+def _prediction(prediction: Prediction, across: float, down: float) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": prediction.name,
         "class": int(prediction.class_id),
         "confidence": round(float(prediction.confidence), 5),
     }
     if prediction.box is not None:
-        entry["box"] = {side: round(float(getattr(prediction.box, side)), 2) for side in ("x1", "y1", "x2", "y2")}
+        sides = (("x1", across), ("y1", down), ("x2", across), ("y2", down))
+        entry["box"] = {side: round(float(getattr(prediction.box, side)) * scale, 2) for side, scale in sides}
     if prediction.area is not None:
         entry["area"] = round(float(prediction.area), 5)
     return entry

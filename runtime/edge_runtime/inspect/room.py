@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_runtime.inspect.sources.base import Frame
+from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
 
-__all__ = ["FRAME_COPIES", "RUN_BYTES", "frames_bytes"]
+__all__ = ["FRAME_COPIES", "FULL_HD", "RUN_BYTES", "frames_bytes", "picture_room"]
 
 # Of a frame: as it was read, resized, drawn on, encoded.
 FRAME_COPIES = 5
 # What the pipeline takes besides: records, overlays, labels.
 RUN_BYTES = 6 << 20
-_FULL_HD = 1920 * 1080 * 3
+FULL_HD = 1920 * 1080 * 3
+# The part of a limit that the first picture of a source may take, and what any may.
+_FIRST = 1 / 8
+_ANY = 2 << 20
+_WORKING = 4 << 20
 
 
 def frames_bytes(firsts: Sequence[Frame | None], kept: int, at_once: int) -> int:
@@ -21,5 +26,15 @@ def frames_bytes(firsts: Sequence[Frame | None], kept: int, at_once: int) -> int
     `kept` frames of each source are in memory, `at_once` of all are worked on. A first frame that nobody knows (None,
     or not read) counts as full HD.
     """
-    sizes = [_FULL_HD if frame is None or frame.image is None else frame.image.nbytes for frame in firsts]
+    sizes = [FULL_HD if frame is None or frame.image is None else frame.image.nbytes for frame in firsts]
     return RUN_BYTES + sum(sizes) * kept + (FRAME_COPIES - 1) * max(sizes) * at_once
+
+
+def picture_room(limit: int | None, needed: Callable[[int, int], tuple[int, int]]) -> Room:
+    """Return how large the first picture of a source may be within a memory limit; `needed` as in Room.
+
+    The plan is made for the first: later ones may be as large.
+    """
+    if limit is None:
+        return UNBOUNDED
+    return Room(max(int(limit * _FIRST), _ANY), _WORKING, _ANY, needed)

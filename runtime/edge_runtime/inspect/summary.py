@@ -107,6 +107,8 @@ class Summary:
         self.degraded: list[str] = []
         # Sources whose reader did not come back, and that were left to it.
         self.left: list[str] = []
+        # What a user should know of the sources and no frame says.
+        self.notices: list[str] = []
         self._failures: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
@@ -142,6 +144,7 @@ class Summary:
             lines.append(f"dropped  {self.dropped} frames came faster than they could be judged")
         lines += _counted("failed   ", self._failures, self.unread)
         lines += _counted("not judged  ", self._unjudged, self.verdicts["NO_READ"] - self.unread)
+        lines += [f"note     {sentence}" for sentence in self.notices]
         lines += [f"left     {name}: its reader hangs, so it was not closed under it" for name in self.left]
         if self.limit_bytes:
             held = "within" if self.peak_bytes <= self.limit_bytes else "ABOVE"

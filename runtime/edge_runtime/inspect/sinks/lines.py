@@ -11,6 +11,7 @@ import click
 
 from edge_runtime.bundle.facts import Verdict
 from edge_runtime.errors import OutputError
+from edge_runtime.files.names import shown
 from edge_runtime.inspect.record import Record, to_line
 from edge_runtime.inspect.sinks.base import Opened, Target
 from edge_runtime.inspect.sources.base import Frame, SourceKind
@@ -81,8 +82,11 @@ def human_line(
     colour: bool = False,
 ) -> str:
     """Return for example `image 3/12 board-03.png: NG  open x1, spur x2  14.2 ms`."""
-    place = f"{frame.frame_id + 1}" + (f"/{total}" if kind == "image" else "")
-    name = frame.path.name if frame.path is not None else frame.source
+    counted = kind == "image" and (total is None or frame.frame_id < total)  # files of several pages have more
+    place = f"{frame.frame_id + 1}" + f"/{total}" * counted
+    name = shown(frame.path.name if frame.path is not None else frame.source)
+    if frame.page is not None:
+        name += f" page {frame.page}"
     if kind == "video" or (kind == "live" and "://" not in name and not name.startswith("/dev/")):
         name = name.rsplit("/", 1)[-1]  # a video given in real time is live, and no address
     verdict = result.verdict.replace("_", " ")

@@ -31,7 +31,8 @@ class Frame:
     frame's number in the video file, or the number of the frame taken from a camera. `stem` names files about
     this frame and is unique within the run. `unfit` is, of a frame with an error, the picture that was read
     and must not be judged, for people to see. `read_ms` is the time to read and decode it. `taken_s` is `captured` on
-    time.monotonic's clock, which never goes back.
+    time.monotonic's clock, which never goes back. `page`, from 1: which picture of a file that has several. `size`:
+    height and width of the original, where the picture was decoded smaller to keep within a memory limit.
     """
 
     source: str
@@ -44,6 +45,8 @@ class Frame:
     read_ms: float = 0.0
     taken_s: float = field(default_factory=time.monotonic)
     unfit: NDArray[np.uint8] | None = None
+    page: int | None = None
+    size: tuple[int, int] | None = None
 
     @property
     def shown(self) -> NDArray[np.uint8] | None:

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import cv2
 
 from edge_runtime.errors import SourceError
+from edge_runtime.files.names import shown
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key, safe_stem
+from edge_runtime.inspect.sources.images import (
+    IMAGE_SUFFIXES,
+    ImageSource,
+    images_in,
+    natural_key,
+    safe_stem,
+    sort_files,
+)
 from edge_runtime.inspect.sources.options import SourceOptions
 from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
 
-__all__ = ["is_file", "is_folder", "is_pattern", "open_file_source", "open_folder", "open_pattern"]
+__all__ = [
+    "is_file",
+    "is_file_url",
+    "is_folder",
+    "is_pattern",
+    "open_file_source",
+    "open_file_url",
+    "open_folder",
+    "open_pattern",
+]
 
 
 def is_folder(text: str) -> bool:
@@ -26,11 +45,12 @@ def open_folder(text: str, options: SourceOptions, stop: Callable[[], bool]) -> 
     """Open the images of a folder. Raises SourceError when there are none."""
     path = Path(text).expanduser()
     try:
-        images = images_in(path.iterdir())
+        images, others = sort_files(path.iterdir())
     except OSError as error:
         raise SourceError(f"cannot list the folder {text}: {error.strerror}; check its permissions") from error
     if images:
-        return ImageSource(text, images)
+        _tell_of(others, text, options)
+        return ImageSource(shown(text), images, options)
     deeper = images_in(path.glob("*/*"))
     videos = _videos_among(path.iterdir())
     if deeper:
@@ -52,6 +72,21 @@ def open_file_source(text: str, options: SourceOptions, stop: Callable[[], bool]
     return _open_file(text, Path(text).expanduser(), options)
 
 
+def is_file_url(text: str) -> bool:
+    """Whether this is a file or folder of this machine, written as a URL."""
+    return text.startswith("file://")
+
+
+def open_file_url(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Open what a file:// URL names. Raises SourceError."""
+    path = unquote(urlsplit(text).path)
+    if is_folder(path):
+        return open_folder(path, options, stop)
+    if not is_file(path):
+        raise SourceError(f"no such image, video or folder: {text}")
+    return open_file_source(path, options, stop)
+
+
 def is_pattern(text: str) -> bool:
     """Whether this is a pattern of file names."""
     return glob.has_magic(text)
@@ -60,10 +95,11 @@ def is_pattern(text: str) -> bool:
 def open_pattern(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open the images that match, or the one video. Raises SourceError when there are none."""
     # pathlib's own glob takes no absolute patterns.
-    paths = [Path(match) for match in glob.iglob(str(Path(text).expanduser()), recursive=True)]  # noqa: PTH207
-    images = images_in(paths)
+    paths = [Path(match) for match in glob.iglob(_pattern(str(Path(text).expanduser())), recursive=True)]  # noqa: PTH207
+    images, others = sort_files(paths)
     if images:
-        return ImageSource(text, images)
+        _tell_of(others, text, options)
+        return ImageSource(shown(text), images, options)
     videos = _videos_among(paths)
     if len(videos) == 1:
         return _open_file(str(videos[0]), videos[0], options)
@@ -72,11 +108,27 @@ def open_pattern(text: str, options: SourceOptions, stop: Callable[[], bool]) ->
     raise SourceError(f"no images match {text}: {len(paths)} paths matched in {Path.cwd()}, none of them an image")
 
 
+def _pattern(text: str) -> str:
+    """Return a pattern in which folders that are there under just that name stand for themselves: `line[1]/*.png`."""
+    parts = Path(text).parts
+    there = next((n for n in range(len(parts) - 1, 0, -1) if Path(*parts[:n]).is_dir()), 0)
+    return str(Path(*(glob.escape(part) for part in parts[:there]), *parts[there:]))
+
+
+def _tell_of(others: Counter[str], text: str, options: SourceOptions) -> None:
+    """Say which files beside the pictures are not looked at."""
+    if others:
+        count = sum(others.values())
+        kinds = ", ".join(f"{number} {shown(suffix)}" for suffix, number in sorted(others.items()))
+        files = "files are" if count > 1 else "file is"
+        options.notice(f"{shown(text)}: {count} {files} no pictures and not looked at: {kinds}")
+
+
 def _open_file(text: str, path: Path, options: SourceOptions) -> Source:
     suffix = path.suffix.lower()
     # An unknown suffix is decided by the file's first bytes.
     if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and cv2.haveImageReader(str(path))):
-        return ImageSource(text, [path])
+        return ImageSource(shown(text), [path], options)
     return VideoSource(str(path), text, safe_stem(path.stem), options.stride, options.reader.open)
 
 

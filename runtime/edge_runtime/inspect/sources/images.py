@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import DataError
+from edge_runtime.files.names import shown
+from edge_runtime.files.sizes import format_size
+from edge_runtime.inspect.room import FULL_HD
 from edge_runtime.inspect.sources.base import Frame, SourceKind
-from edge_runtime.inspect.sources.stills.jpeg import whole_jpeg
+from edge_runtime.inspect.sources.options import PLAIN, SourceOptions
+from edge_runtime.inspect.sources.stills.eight_bits import Depth
+from edge_runtime.inspect.sources.stills.read import HEAD, Picture, Reading, kind_of, pictures
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "images_in", "natural_key", "read_image", "safe_stem", "unused_stem"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageSource",
+    "images_in",
+    "natural_key",
+    "read_image",
+    "safe_stem",
+    "sort_files",
+    "unused_stem",
+]
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jpe", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# A file with such a name is meant to be a picture: when it cannot be read, that is said of it.
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".apng", ".avif", ".bmp", ".dib", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+        *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"),
+        # and kinds that are named and refused
+        *(".arw", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".jxl", ".nef", ".orf", ".pfm", ".psd", ".raf", ".rw2"),
+    }
+)
 
+_LONGEST_STEM = 180  # bytes
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -34,65 +58,125 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 
 def images_in(paths: Iterable[Path]) -> list[Path]:
     """Return the image files among `paths` in natural order; hidden files are no images."""
-    return sorted(
-        (p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()),
-        key=natural_key,
-    )
+    return sort_files(paths)[0]
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def sort_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
+    """Return the pictures among `paths` in natural order, and how many files of other kinds there are, by suffix.
+
+    A picture is what begins like one, or is named like one, a dangling link too. Hidden files and folders are neither.
+    """
+    images: list[Path] = []
+    others: Counter[str] = Counter()
+    for path in paths:
+        if path.name.startswith(".") or _is_folder(path):
+            continue
+        if path.suffix.lower() in IMAGE_SUFFIXES or _begins_like_a_picture(path):
+            images.append(path)
+        else:
+            others[path.suffix.lower() or "without a suffix"] += 1
+    return sorted(images, key=natural_key), others
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a link to where nobody may look
+        return False
+
+
+def _begins_like_a_picture(path: Path) -> bool:
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        with path.open("rb") as file:
+            return kind_of(file.read(HEAD)) is not None
+    except OSError:
+        return False
+
+
+def read_image(path: Path, reading: Reading | None = None) -> NDArray[np.uint8]:
     """Return an image file as uint8 [height, width, 3], BGR, turned upright as its EXIF orientation says.
 
-    Gray, palette, CMYK and 16-bit images become 8-bit BGR (16 bits lose the lower 8); transparency is lost.
-    Raises DataError ("cannot read: ..." or "cannot decode: ...") for every file that is not a whole image.
+    Gray, palette and CMYK become BGR; of what has more bits, and of transparency, see Reading. Of several pages, the
+    first. Raises DataError ("cannot read: ..." or "cannot decode: ...") for every file that is not a whole image.
     """
+    picture = next(pictures_of(path, reading or Reading()))
+    if picture.image is None:
+        raise DataError(picture.error)
+    return picture.image
+
+
+def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
+    """Yield the pictures of a file; the error of one that is none names the file."""
+    name = shown(path.name)
     try:
+        size = path.stat().st_size
+        if reading.room.kept and size > reading.room.kept + reading.room.working:
+            error = f"cannot read: {name} (a file of {format_size(size)}, more than the memory limit leaves for one)"
+            yield Picture(error=error)
+            return
         data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read: {path.name} ({error.strerror or error})") from error
-    if not data:
-        raise DataError(f"cannot decode: {path.name} (the file is empty)")
-    if data.startswith(b"\xff\xd8"):
-        try:
-            return whole_jpeg(data)
-        except DataError as error:
-            raise DataError(f"cannot decode: {path.name} ({error})") from error
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except (cv2.error, MemoryError) as error:
-        reason = str(getattr(error, "err", "")) or "out of memory"
-        if "CV_IO_MAX" in reason:
-            reason = "too many pixels; OPENCV_IO_MAX_IMAGE_PIXELS sets the limit"
-        raise DataError(f"cannot decode: {path.name} ({reason})") from error
-    if image is None:
-        raise DataError(f"cannot decode: {path.name} (truncated, damaged or of an unknown kind)")
-    return cast("NDArray[np.uint8]", image)
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "out of memory"
+        yield Picture(error=f"cannot read: {name} ({reason})")
+        return
+    for picture in pictures(data, reading):
+        if picture.error is not None:
+            page = "" if picture.page is None else f"page {picture.page} of "
+            picture = dataclasses.replace(picture, error=f"cannot decode: {page}{name} ({picture.error})")
+        yield picture
 
 
 class ImageSource:
-    """Goes through image files in the order given."""
+    """Goes through image files in the order given; each page of a file is a frame."""
 
-    def __init__(self, name: str, paths: Sequence[Path]) -> None:
+    def __init__(self, name: str, paths: Sequence[Path], options: SourceOptions = PLAIN) -> None:
         self.name = name
         self.kind: SourceKind = "image"
         self.total: int | None = len(paths)
         self.fps: float | None = None
         self.dropped = 0
         self._paths = list(paths)
+        self._planned = False
+        self._reading = Reading(Depth(options.bit_depth, options.notice), options.background, options.room)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield one frame for each file, with its error when it cannot be read."""
+        """Yield one frame for each picture, with its error when it cannot be read."""
         stems: set[str] = set()
-        for number, path in enumerate(self._paths):
-            stem = unused_stem(path.stem, stems)
-            stems.add(stem)
+        number = 0
+        for path in self._paths:
+            own = unused_stem(_short(path.stem), stems)
+            stems.add(own)
             started = time.perf_counter()
-            try:
-                image = read_image(path)
-            except DataError as error:
-                yield Frame(self.name, number, stem, error=str(error), path=path, read_ms=_since(started))
-            else:
-                yield Frame(self.name, number, stem, image=image, path=path, read_ms=_since(started))
+            for picture in pictures_of(path, self._reading):
+                stem = own
+                if picture.page is not None:
+                    stem = unused_stem(f"{own}-{picture.page}", stems)
+                    stems.add(stem)
+                self._plan(picture)
+                yield Frame(
+                    self.name,
+                    number,
+                    stem,
+                    image=picture.image,
+                    error=picture.error,
+                    path=path,
+                    read_ms=_since(started),
+                    page=picture.page,
+                    size=picture.size,
+                )
+                number += 1
+                started = time.perf_counter()
+
+    def _plan(self, picture: Picture) -> None:
+        """Within a memory limit the plan is made for pictures as large as the first (room.frames_bytes)."""
+        room, reading = self._reading.room, self._reading
+        if room.kept and not self._planned:
+            self._planned = True
+            first = FULL_HD if picture.image is None else picture.image.nbytes
+            kept = max(first, room.reduced)
+            reading.room = dataclasses.replace(room, kept=kept, working=max(room.working, 2 * kept))
 
     def close(self) -> None:
         """Nothing is held open between two frames."""
@@ -100,6 +184,11 @@ class ImageSource:
 
 def _since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
+
+
+def _short(stem: str) -> str:
+    """Return a stem to which a suffix and a temporary name can still be added: a file's name has 255 bytes at most."""
+    return stem if len(os.fsencode(stem)) <= _LONGEST_STEM else os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])
 
 
 def unused_stem(stem: str, taken: set[str]) -> str:

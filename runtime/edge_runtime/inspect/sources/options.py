@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge_runtime.inspect.reader.process import HERE, Reader
+from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
 
 __all__ = ["LIVE", "PLAIN", "LiveOptions", "SourceOptions"]
 
@@ -25,16 +27,28 @@ class LiveOptions:
     poll: float = 0.2  # how often a waiting consumer looks whether it should stop
 
 
+def _unheard(sentence: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class SourceOptions:
     """`stride` takes each Nth frame of a video file; `live` is for cameras and streams.
 
     `reader` decodes videos and streams; a run has one for all of them, in a process of its own.
+
+    Of picture files: `bit_depth` says how many of 16 bits carry light (None: the first picture shows it), `background`
+    (BGR) what lies behind transparent parts (None: such a picture is refused), `room` how large one may be. `notice`
+    is told, once each, what a user should know and no frame says.
     """
 
     stride: int = 1
     live: LiveOptions = field(default_factory=LiveOptions)
     reader: Reader = field(default=HERE, compare=False)
+    bit_depth: int | None = None
+    background: tuple[int, int, int] | None = None
+    room: Room = UNBOUNDED
+    notice: Callable[[str], None] = field(default=_unheard, compare=False)
 
 
 # What holds where nothing is said.

@@ -60,7 +60,7 @@ def test_hidden_files_folders_and_other_suffixes_are_no_images(tmp_path: Path) -
 def test_every_kind_of_png_becomes_8_bit_bgr(tmp_path: Path, channels: str) -> None:
     images: dict[str, np.ndarray] = {
         "gray": PICTURE[..., 0],
-        "alpha": np.dstack([PICTURE, PICTURE[..., 0]]),
+        "alpha": np.dstack([PICTURE, np.full_like(PICTURE[..., 0], 255)]),
         "sixteen": PICTURE.astype(np.uint16) * 257,
         "colour": PICTURE,
     }

@@ -21,7 +21,7 @@ PNG = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 def boards(tmp_path: Path) -> Path:
     for name in ("b10.png", "b2.png", "more/b1.png", "more/deep/b3.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(PNG)
+        (tmp_path / name).write_bytes(b"notes" if name.endswith(".txt") else PNG)
     return tmp_path
 
 

@@ -191,7 +191,8 @@ def _wanted(data: bytes, layout: JpegLayout, room: Room) -> tuple[int, int]:
     # libjpeg scales by eighths. The largest that fits is best; what fits only while decoding, _fitted makes smaller.
     sizes = [(-(-height * eighths // 8), -(-width * eighths // 8)) for eighths in range(7, 0, -1)]
     enough = [size for size in sizes if size[0] >= needed[0] and size[1] >= needed[1]]
-    for most in (room.kept, room.kept + room.working):
+    target = room.reduced or room.kept
+    for most in (target, room.kept, room.kept + room.working):
         for size in enough:
             if size[0] * size[1] * 3 <= most:
                 return size

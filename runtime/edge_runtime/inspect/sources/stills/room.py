@@ -23,11 +23,13 @@ def _whole(height: int, width: int) -> tuple[int, int]:
 class Room:
     """Bytes that one picture may take: `kept` as uint8 [height, width, 3], `working` more while it is decoded.
 
-    0: no limit. `needed` tells of a picture's height and width which the model makes use of.
+    0: no limit. One that has to be decoded smaller is brought to `reduced` bytes, or `kept`. `needed` tells of a
+    picture's height and width which the model makes use of.
     """
 
     kept: int = 0
     working: int = 0
+    reduced: int = 0
     needed: Callable[[int, int], tuple[int, int]] = _whole
 
     def check(self, height: int, width: int, file_bytes: int = 0, pixel_bytes: float = 3) -> None:

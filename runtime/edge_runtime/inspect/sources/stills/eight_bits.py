@@ -1,0 +1,70 @@
+"""From what a file holds to uint8 BGR: bit depths, and what lies behind transparency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import cv2
+import numpy as np
+
+from edge_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["DEPTHS", "Depth", "laid_on"]
+
+DEPTHS = (8, 10, 12, 14, 16)
+
+
+class Depth:
+    """How many bits of 16 carry light, for all pictures of a source: as declared, or as its first picture shows."""
+
+    def __init__(self, bits: int | None = None, say: Callable[[str], None] = lambda sentence: None) -> None:
+        self.bits = bits
+        self._say, self._declared = say, bits is not None
+
+    def to_eight(self, image: NDArray[Any], told: int | None = None) -> NDArray[np.uint8]:
+        """Return the picture in 8 bits; `told`: the file's own word. Raises DataError for more bits than there are."""
+        if image.dtype == np.uint8:
+            return image
+        if image.dtype != np.uint16:
+            raise DataError(
+                f"numbers of type {image.dtype}: what of them is white, nobody says; convert to 8 or 16 bits"
+            )
+        most = int(image.max())
+        if self.bits is None and told is None and most > 0:
+            self.bits = next(bits for bits in DEPTHS if most < 1 << bits)
+            self._say(f"16-bit pictures are taken for {self.bits} bits (the first goes to {most}); --bit-depth says it")
+        bits = self.bits if self._declared or told is None else told
+        if bits is None:  # black
+            bits = 16
+        if most >> bits:
+            raise DataError(
+                f"its light goes to {most}, which is more than {bits} bits"
+                + ("" if self._declared or told else ", as the pictures before have; give --bit-depth")
+            )
+        return cast("NDArray[np.uint8]", (image >> (bits - 8)).astype(np.uint8))
+
+
+def laid_on(image: NDArray[Any], background: tuple[int, int, int] | None) -> NDArray[np.uint8]:
+    """Return uint8 [height, width, 3], BGR, of one with any number of channels; transparency is laid on `background`.
+
+    An alpha of one value throughout (cameras leave theirs at 0) says nothing. Raises DataError where it does, and no
+    background, BGR, was declared.
+    """
+    if image.ndim == 2 or image.shape[2] == 1:
+        return cast("NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    if image.shape[2] == 3:
+        return cast("NDArray[np.uint8]", image)
+    if image.shape[2] != 4:
+        raise DataError(f"{image.shape[2]} channels, of which nobody says what they are")
+    alpha = image[..., 3]
+    colours = np.ascontiguousarray(image[..., :3])
+    if alpha.min() == alpha.max():
+        return colours
+    if background is None:
+        raise DataError("it has transparent parts; say what lies behind them: --background white, black or #rrggbb")
+    weight = alpha[..., None].astype(np.float32) / 255
+    return np.rint(colours * weight + np.array(background, np.float32) * (1 - weight)).astype(np.uint8)

@@ -1,0 +1,72 @@
+"""BMP, PNM and Sun raster: pixels as they are behind a header, which is read here; OpenCV refuses what is too short.
+
+Nothing in them tells a changed pixel from a true one; a part that was never written is looked for (book.run_of).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from edge_runtime.errors import DataError
+from edge_runtime.inspect.sources.stills.book import Book, Page, decode, run_of
+
+__all__ = ["open_bmp", "open_pnm", "open_sun"]
+
+_PNM = re.compile(rb"P([1-6])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
+_BITMAP = re.compile(rb"P[14](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
+_BLANK = "a part of the file is blank: it was never written"
+
+
+def open_bmp(data: bytes) -> Book:
+    """Return the picture. Raises DataError for what is not whole."""
+    if len(data) < 54:
+        raise DataError("the BMP ends early")
+    start, header = (int.from_bytes(data[at : at + 4], "little") for at in (10, 14))
+    size = 2 if header == 12 else 4
+    width, height = (int.from_bytes(data[18 + i * size : 18 + (i + 1) * size], "little", signed=True) for i in (0, 1))
+    bits = int.from_bytes(data[18 + 2 * size + 2 : 18 + 2 * size + 4], "little")
+    packed = header != 12 and int.from_bytes(data[30:34], "little") in (1, 2)
+    stride = (width * bits + 31) // 32 * 4
+    end = start + stride * abs(height)
+    if not packed and end > len(data):
+        raise DataError(f"the BMP ends early: {len(data)} of {end} bytes are there")
+    if not packed and bits in (8, 24) and width > 0 and run_of(data, start, end, stride):
+        raise DataError(_BLANK)
+    look = functools.partial(decode, data, bits == 32)
+    return Book([Page(abs(height), width, look, 4 if bits == 32 else 3)])
+
+
+def open_pnm(data: bytes) -> Book:
+    """Return a PBM, PGM or PPM. Raises DataError for what is not whole, for several in one file, and for a PAM."""
+    bitmap = data[1:2] in b"14"
+    found = (_BITMAP if bitmap else _PNM).match(data)
+    if found is None:
+        raise DataError("a PNM whose header cannot be read" + ": PAM, which is not known here" * (data[1:2] == b"7"))
+    width, height = (int(value) for value in (found.groups() if bitmap else found.groups()[1:3]))
+    white = 1 if bitmap else int(found[4] or 0)
+    if not 0 < white < 65536:
+        raise DataError("a PNM whose header says no white")
+    channels, wide = (3 if data[1:2] in b"36" else 1), (2 if white > 255 else 1)
+    if data[1:2] in b"456":
+        stride = -(-width // 8) if bitmap else width * channels * wide
+        end = found.end() + stride * height
+        if end > len(data):
+            raise DataError(f"the PNM ends early: {len(data)} of {end} bytes are there")
+        if not bitmap and wide == 1 and run_of(data, found.end(), end, stride):
+            raise DataError(_BLANK)
+        unseen = "pictures after the first of a PNM were not looked at" if data[end : end + 1] == b"P" else ""
+    else:
+        values = width * height * channels
+        there = len(data[found.end() :].split()) if not bitmap else len(re.findall(rb"[01]", data[found.end() :]))
+        if there < values:
+            raise DataError(f"the PNM ends early: {there} of {values} values are there")
+        unseen = ""
+    page = Page(height, width, functools.partial(decode, data), 3 * wide, white.bit_length() if wide == 2 else None)
+    return Book([page], unseen)
+
+
+def open_sun(data: bytes) -> Book:
+    """Return a Sun raster picture."""
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (4, 8))
+    return Book([Page(height, width, functools.partial(decode, data))])
