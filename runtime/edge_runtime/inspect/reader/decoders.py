@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings
@@ -13,6 +14,12 @@ __all__ = ["DECODERS", "best_decoder", "open_decoder", "warm_up"]
 _MODULES = {"av": "edge_runtime.inspect.reader.pyav", "opencv": "edge_runtime.inspect.reader.opencv"}
 
 
+def _av(settings: DecoderSettings) -> Decoder:
+    from edge_runtime.inspect.reader.pyav import open_av
+
+    return open_av(settings)
+
+
 def _opencv(settings: DecoderSettings) -> Decoder:
     from edge_runtime.inspect.reader.opencv import open_opencv
 
@@ -20,12 +27,12 @@ def _opencv(settings: DecoderSettings) -> Decoder:
 
 
 # What each needs is imported when it is first opened, in the reader's process.
-DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {"opencv": _opencv}
+DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {"av": _av, "opencv": _opencv}
 
 
 def best_decoder(settings: DecoderSettings) -> str:
-    """Return the decoder that tells most about what it reads."""
-    return "opencv"
+    """Return the decoder that tells most about what it reads: PyAV where it is installed (not for cameras)."""
+    return "av" if settings.way != "camera" and find_spec("av") is not None else "opencv"
 
 
 def open_decoder(settings: DecoderSettings) -> Decoder:

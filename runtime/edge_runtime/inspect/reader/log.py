@@ -9,12 +9,16 @@ from contextlib import suppress
 
 __all__ = ["Log", "capture", "captured"]
 
-# Lines of FFmpeg's decoders about a picture that is not as it was sent.
+# Lines of FFmpeg's decoders and demuxers about data that are not as they were written, or are missing.
 _DAMAGE = re.compile(
-    rb"error while decoding|concealing|corrupt|missing reference|missing picture|Missing reference|no frame!"
-    rb"|Invalid NAL|decode_slice_header error|non-existing PPS|non-existing SPS|error in|ac-tex damaged|damaged at"
-    rb"|mb_type|overread|Could not find ref|First slice in a frame missing|slice mismatch|invalid cbp|bytestream"
-    rb"|left block unavailable|top block unavailable|out of range|Error parsing|EOI missing|dc error|invalid",
+    rb"error while decoding|[Cc]onceal|[Cc]orrupt|[Mm]issing reference|Missing picture|non-existing [PS]PS|no frame!"
+    rb"|Invalid NAL|decode_slice_header error|damaged|overread|Could not find ref|First slice in a frame missing"
+    rb"|slice mismatch|[Ii]nvalid cbp|block unavailable|Error parsing NAL|Error splitting|constructing the frame RPS"
+    rb"|EOI missing|error dc|bad vlc|error count|EOB marker|EBML number|bad header|unknown stream|Continuity check"
+    rb"|RTP: (missed|dropping)|missed [0-9]+ packets|reference frame.*(missing|invalid)|Marker bit missing"
+    rb"|slice below image|warning: first frame is no keyframe|cabac decode|mb_type [0-9]+ in|partial file"
+    rb"|Truncat|truncat|CRC mismatch|checksum|bitstream error|Invalid level prefix|negative number of zero coeffs"
+    rb"|skipping .* bytes|Discarding|Packet corrupt|Failed to decode|Not enough refs|hw frames lost|mmco: unref"
 )
 _MOST = 4096
 

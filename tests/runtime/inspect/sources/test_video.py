@@ -35,7 +35,7 @@ def decoder(script: list[np.ndarray | None], declared: int = 0) -> FakeDecoder:
 def write_video(path: Path, frames: int) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
     for number in range(frames):
-        writer.write(np.full((48, 64, 3), number * 8, np.uint8))
+        writer.write(np.full((48, 64, 3), number * 8 + 40, np.uint8))
     writer.release()
     return path
 
@@ -137,7 +137,7 @@ def test_a_video_that_takes_the_reading_process_with_it_again_and_again_ends_wit
 
 
 def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
-    pictures = [Image.new("RGB", (32, 32), (40 * number, 0, 0)) for number in range(5)]
+    pictures = [Image.new("RGB", (32, 32), (40 * number + 40, 0, 0)) for number in range(5)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
     assert len(list(VideoSource(str(tmp_path / "a.gif"), "a.gif", "a"))) == 5
 

@@ -1,0 +1,269 @@
+"""PyAV (the extra [video]) as a decoder: it tells what its codecs found wrong."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import av
+import av.filter
+import av.logging
+import numpy as np
+
+from edge_runtime.errors import SourceError
+from edge_runtime.inspect.reader import log
+from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
+from edge_runtime.inspect.reader.gaps import Gaps
+from edge_runtime.inspect.reader.wholeness import Wholeness, zero_run
+
+__all__ = ["open_av"]
+
+# Refuse what is damaged rather than show what was guessed; honest streams of all codecs pass.
+_STRICT = "crccheck+bitstream+buffer+explode"
+# With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
+_DELAYING = frozenset({"libdav1d"})
+_NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
+# Containers that have a time for each picture and write no longer duration for one that is missing.
+_STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
+
+
+def open_av(settings: DecoderSettings) -> AvDecoder:
+    """Open a video file or stream. Raises SourceError."""
+    if log.captured() is not None:
+        av.logging.restore_default_callback()
+        av.logging.set_level(av.logging.WARNING)
+    options = dict(settings.extra)
+    if settings.address.lower().startswith("rtsp"):
+        options.setdefault("rtsp_transport", "tcp")
+    limits = (settings.open_timeout, settings.read_timeout) if "://" in settings.address else None
+    address = settings.address if "://" in settings.address else f"file:{settings.address}"
+    heard = log.captured()
+    try:
+        before = heard.drain() if heard is not None else 0
+        container = av.open(address, options=options, timeout=limits)
+        if heard is not None and heard.drain() > before and settings.way == "file":
+            # Found while it was looked at ahead: where, is told only by a reading that does not look ahead.
+            container.close()
+            container = av.open(address, options={**options, **_NOT_AHEAD}, timeout=limits)
+    except (av.FFmpegError, OSError) as error:
+        raise SourceError(f"damaged, not a video, or no answer: {error.strerror}") from None  # it names the address
+    if not container.streams.video:
+        container.close()
+        raise SourceError("there is no video in it")
+    return AvDecoder(container, settings)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is known of a picture before it is deinterlaced."""
+
+    pts: float | None
+    arrived: float
+    whole: bool
+    interlaced: bool
+    wrong: str | None
+
+
+class AvDecoder:
+    """Gives what libavcodec decodes, but for what it, the container or the times say is damaged."""
+
+    def __init__(self, container: Any, settings: DecoderSettings) -> None:
+        self._container, self._settings = container, settings
+        self._stream = container.streams.video[0]
+        context = self._stream.codec_context
+        # Not by frames: what is said of a picture would be said while another one is asked for.
+        context.thread_type = "SLICE"
+        if context.name in _DELAYING:
+            context.thread_count = 1
+        context.options = {**context.options, "err_detect": _STRICT}
+        self._codec = context.name
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        fps = float(rate) if rate and 0 < rate < 1000 else None
+        self.facts = DecoderFacts("av", self._codec, context.width or 0, context.height or 0, fps, self._frames(fps))
+        self._number = -1
+        self._given = -1
+        self._wholeness, self._gaps = Wholeness(), Gaps()
+        self._steady = container.format.name in _STEADY and settings.way == "file"
+        self._filter: _Deinterlacer | None = None
+        self._log = log.captured()
+        self._seen = self._log.drain() if self._log is not None else 0
+        self._shots: Iterator[Shot | End] = self._read()
+        self._last: End | None = None
+
+    def _frames(self, fps: float | None) -> int | None:
+        """How many pictures there are: as the container counts them, or by how long it lasts."""
+        if self._stream.frames or self._settings.way != "file":
+            return self._stream.frames or None
+        duration = self._container.duration
+        return round(duration / av.time_base * fps) if duration and duration > 0 and fps else None
+
+    def read(self, timeout: float | None = None) -> Shot | End | None:
+        """Return the next shot that the stride takes."""
+        if self._last is not None:
+            return self._last
+        started = time.monotonic()
+        shot = next(self._shots, End())
+        if isinstance(shot, End):
+            self._last = shot
+            return shot
+        # What was waited for is no time of decoding.
+        ms = (time.monotonic() - max(started, shot.arrived)) * 1000
+        return Shot(
+            shot.image, shot.error, shot.pts, shot.arrived, shot.number, shot.whole, shot.interlaced, decode_ms=ms
+        )
+
+    def close(self) -> None:
+        """Close the file or stream."""
+        self._last = self._last or End()
+        self._container.close()
+
+    def _read(self) -> Iterator[Shot | End]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                if self._settings.way == "file" and isinstance(error, av.InvalidDataError):
+                    yield self._lost(None, time.monotonic(), f"the file is damaged: {error.strerror}")
+                    yield End()
+                    return
+                yield End(f"the stream broke off: {error.strerror}")
+                return
+            if packet is None:
+                break
+            yield from self._decoded(packet)
+        if self._filter is not None:
+            for frame, told in self._filter.finish():
+                yield from self._shot(frame, told)
+        yield End(None if self._settings.way == "file" else "the stream ended")
+
+    def _decoded(self, packet: Any) -> Iterator[Shot]:
+        arrived = time.monotonic()
+        at = None if packet.pts is None else float(packet.pts * packet.time_base)
+        if packet.is_corrupt:
+            self._wholeness.damaged(at, "data are missing before it (the container's count)")
+        if packet.size and zero_run(self._codec, bytes(packet)):
+            self._wholeness.damaged(at, "zeros lie in its data")
+        self._listen(at)
+        try:
+            frames = packet.decode()
+        except av.EOFError:
+            frames = []
+        except av.FFmpegError as error:
+            self._listen(at)
+            reason = f"its data are damaged: {error.strerror}"
+            self._wholeness.damaged(at, reason)
+            yield self._lost(at, arrived, reason)
+            return
+        self._listen(at)
+        for frame in frames:
+            yield from self._frame(frame, arrived)
+
+    def _listen(self, at: float | None) -> None:
+        if self._log is not None and (seen := self._log.drain()) > self._seen:
+            self._seen = seen
+            self._wholeness.damaged(at, f"FFmpeg says: {self._log.last}")
+
+    def _frame(self, frame: Any, arrived: float) -> Iterator[Shot]:
+        at = frame.time
+        if self._steady and (missing := self._gaps.missing(at)):
+            reason = f"{missing} pictures are missing before {at:.3f} s"
+            self._wholeness.damaged(None, reason)
+            yield self._lost(at, arrived, reason)
+        if frame.is_corrupt:
+            self._wholeness.damaged(at, "parts of it are concealed or its references are missing")
+        wrong = self._wholeness.judge(at, frame.key_frame)
+        told = _Told(at, arrived, bool(frame.key_frame), bool(frame.interlaced_frame), wrong)
+        if frame.interlaced_frame and self._filter is None:
+            self._filter = _Deinterlacer()
+        if self._filter is None:
+            yield from self._shot(frame, told)
+            return
+        for filtered, of in self._filter.put(frame, told):
+            yield from self._shot(filtered, of)
+
+    def _taken(self) -> bool:
+        """Count a picture; whether it is to be given."""
+        self._number += 1
+        after = self._number - self._settings.skip
+        return after >= 0 and after % self._settings.stride == 0
+
+    def _lost(self, pts: float | None, arrived: float, reason: str) -> Shot:
+        """What is wrong is given whatever the stride."""
+        self._number += 1
+        return Shot(error=reason, pts=pts, arrived=arrived, number=self._number, whole=False)
+
+    def _shot(self, frame: Any, told: _Told) -> Iterator[Shot]:
+        if not self._taken():
+            return
+        image, wrong = None, told.wrong
+        if wrong is None:
+            image = _bgr(frame)
+            if not image.any():  # no camera gives that, but what cannot be converted does
+                image, wrong = None, "every byte of it is zero"
+        yield Shot(image, wrong, told.pts, told.arrived, self._number, told.whole, told.interlaced)
+
+
+def _bgr(frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The picture, uint8 [height, width, 3], turned as the container says."""
+    image: np.ndarray[Any, np.dtype[np.uint8]] = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+class _Deinterlacer:
+    """Gives one picture for each that is put in, a little later; those that are progressive pass unchanged.
+
+    What is wrong with a picture's neighbours is wrong with it: their lines are looked at too.
+    """
+
+    def __init__(self) -> None:
+        self._graph: Any = None
+        self._kind: tuple[object, ...] = ()
+        self._told: deque[_Told] = deque()
+        self._before: str | None = None
+
+    def put(self, frame: Any, told: _Told) -> Iterator[tuple[Any, _Told]]:
+        """Put a picture in; yield those that are ready."""
+        kind = (frame.width, frame.height, frame.format.name, frame.time_base)
+        if kind != self._kind:
+            yield from self.finish()
+            self._graph, self._kind = _graph(frame), kind
+        self._told.append(told)
+        self._graph.push(frame)
+        yield from self._ready()
+
+    def finish(self) -> Iterator[tuple[Any, _Told]]:
+        """Yield what is left."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._ready()
+            self._graph = None
+
+    def _ready(self) -> Iterator[tuple[Any, _Told]]:
+        while self._told:
+            try:
+                frame = self._graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            told = self._told.popleft()
+            after = self._told[0].wrong if self._told else None
+            wrong = told.wrong or ((self._before or after) if told.interlaced else None)
+            self._before = told.wrong
+            yield frame, replace(told, wrong=wrong)
+
+
+def _graph(frame: Any) -> Any:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+    )
+    filtered = graph.add("bwdif", "mode=send_frame:deint=interlaced")
+    sink = graph.add("buffersink")
+    source.link_to(filtered)
+    filtered.link_to(sink)
+    graph.configure()
+    return graph

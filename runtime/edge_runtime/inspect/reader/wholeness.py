@@ -1,0 +1,54 @@
+"""Which pictures are whole: after damage none is, until one that was decoded from its own data alone."""
+
+from __future__ import annotations
+
+__all__ = ["Wholeness", "zero_run"]
+
+# In these a run of zeros is padding before a start code or it is damage: inside of a picture it cannot be
+# (ISO/IEC 14496-10 and 23008-2, 7.4.1: emulation prevention; 13818-2, 6.2.1 and 14496-2, 6.2.1: start codes).
+_START_CODES = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
+_SHORT = bytes(32)
+# And these compress: so many zeros would be a picture's part that needed fewer. (Not VP8: its encoder does write them.)
+_COMPRESSING = frozenset({"av1", "ffv1", "libdav1d", "theora", "vc1", "vp9", "wmv1", "wmv2", "wmv3"})
+_LONG = bytes(256)
+_DV_BLOCK = 80  # SMPTE 314M: each begins with three bytes that say what it is, of which one is never 0
+
+
+def zero_run(codec: str, packet: bytes) -> bool:
+    """Whether zeros lie in a compressed picture where its codec never writes any: most decoders take them for data."""
+    if codec in _COMPRESSING:
+        return _LONG in packet
+    if codec == "dvvideo":
+        return any(not any(packet[at : at + 3]) for at in range(0, len(packet), _DV_BLOCK))
+    place = packet.find(_SHORT) if codec in _START_CODES else -1
+    while place >= 0:
+        rest = packet[place:].lstrip(b"\0")
+        if rest and not rest.startswith(b"\1"):
+            return True
+        place = packet.find(_SHORT, len(packet) - len(rest)) if rest else -1
+    return False
+
+
+class Wholeness:
+    """Follows one stream. Times are those of the stream, in any unit; None where a packet or picture has none."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._at: float | None = None
+
+    def damaged(self, at: float | None, reason: str) -> None:
+        """A packet of that time is damaged or missing, or the picture that was made of it."""
+        if self._reason is None:
+            self._reason = reason
+        if self._at is None or (at is not None and at > self._at):
+            self._at = at
+
+    def judge(self, at: float | None, key: bool) -> str | None:
+        """Why the picture of that time cannot be trusted, None where it can. Pictures come in the order of showing.
+
+        One that is shown later than the damage, and needs no other, ends it; one that was decoded before the damage
+        can come after it, and is told by its time.
+        """
+        if self._reason is not None and key and (at is None or self._at is None or at > self._at):
+            self._reason = self._at = None
+        return self._reason
