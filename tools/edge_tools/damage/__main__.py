@@ -11,6 +11,7 @@ broken off goes on where `--work` is the same. `--false-alarms DIR` counts the h
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from dataclasses import asdict
@@ -44,7 +45,11 @@ _SAMPLE = Path(__file__).resolve().parents[3] / "samples" / "pcb"
 @click.option("--edge-run", "command", default=default_command, help="[default: the one of this environment]")
 @click.option("--flag", "flags", multiple=True, help="One more word for edge-run, as --flag=--health.")
 @click.option("--false-alarms", "honest", multiple=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--work", type=click.Path(path_type=Path), help="Keep the files here. [default: a temporary folder]")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    help="Keep the damaged files and the outcomes here, for another run. [default: a temporary folder]",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="All outcomes as JSON, and the tables beside it (.md)."
 )
@@ -74,16 +79,19 @@ def damage(
             boards, variants = min(boards, 4), min(variants, 60)
         chosen = choose(pictures, boards, seed, judge, place / "boards")
         _say(f"{len(chosen)} boards: NG with the defect found, OK without it")
-        plan = Plan(chosen, variants, seed, place, judge, _say)
+        head = json.dumps([seed, variants, [board.name for board in chosen], str(pictures.resolve())])
+        plan = Plan(chosen, variants, seed, place / f"material-{_short(head)}", judge, _say)
+        plan.work.mkdir(exist_ok=True)
         rows: list[Row] = []
         for name in only or (("files",) if quick else PLACES):
-            kept = Kept(place / f"{name}.jsonl", _head(bundle, seed, variants, len(chosen), command, flags))
+            judged = json.dumps([head, command, flags, str(bundle.resolve())])
+            kept = Kept(place / f"{name}-{_short(judged)}.jsonl", judged)
             rows += kept.or_made(lambda name=name: PLACES[name](plan))  # type: ignore[misc]
     _finish(output, _tables(rows, judge.deaths), rows)
 
 
-def _head(*values: object) -> str:
-    return json.dumps([str(value) for value in values])
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _tables(rows: list[Row], deaths: list[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge_tools.damage.boards import Box
 
-__all__ = ["EdgeRun", "Said", "by_file", "default_command", "parsed"]
+__all__ = ["Answer", "EdgeRun", "Said", "by_file", "default_command", "parsed"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Said:
     file: str = ""
     sure: float = 0.0  # the least confidence of what was found
     at: float = 0.0  # when its frame was taken, by the wall clock
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The records, the exit code (below 0: killed by a signal) and the last line of stderr."""
+
+    records: list[Said]
+    code: int
+    sentence: str
 
 
 def default_command() -> str:
@@ -75,6 +84,10 @@ class EdgeRun:
 
     def of(self, source: str | Path, flags: Sequence[str] = ()) -> list[Said]:
         """Judge a source to its end. How it ended, if not by itself, is added to `deaths`."""
+        return self.asked(source, flags).records
+
+    def asked(self, source: str | Path, flags: Sequence[str] = ()) -> Answer:
+        """As `of`, with the exit code and the last line of stderr."""
         arguments = [self.command, str(self.bundle), "--source", str(source), "--json", *self.flags, *flags]
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
             try:
@@ -83,9 +96,10 @@ class EdgeRun:
                 code = 124
             out.seek(0)
             err.seek(0)
+            lines = [line.strip() for line in err if line.strip()]
             if code < 0 or code in (1, 124) or code > 128:
-                self.deaths.append(f"{Path(str(source)).name}: exit code {code}; {err.read()[-300:].strip()}")
-            return parsed(out)
+                self.deaths.append(f"{Path(str(source)).name}: exit code {code}; {lines[-1:]}")
+            return Answer(parsed(out), code, lines[-1] if lines else "")
 
     def learn(self, good: Path, limits: Path) -> bool:
         """Learn from good pictures what they are like; False where this edge-run cannot."""

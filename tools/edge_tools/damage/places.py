@@ -17,7 +17,7 @@ from edge_runtime.errors import DataError
 from edge_tools.damage.boards import Board
 from edge_tools.damage.camera import sending
 from edge_tools.damage.encode import FORMATS
-from edge_tools.damage.films import FILM_KINDS, FILMS, board_film, film_variants, write_film
+from edge_tools.damage.films import FILM_KINDS, FILMS, FilmVariant, board_film, film_variants, write_film
 from edge_tools.damage.judge import EdgeRun, Said, by_file
 from edge_tools.damage.optical import OPTICAL, good_pictures, spoilt
 from edge_tools.damage.rtsp import ENCODERS, LOSSY, Part, missing, played
@@ -64,36 +64,43 @@ def _folder(plan: Plan, folder: Path, source: Iterator[Variant], count: int) -> 
 
 
 def films(plan: Plan) -> Iterator[Row]:
-    """Films, each by an edge-run of its own. A format whose whole film is not found is reported, not damaged."""
+    """Films, each by an edge-run of its own; every format undamaged first."""
     folder = plan.work / "films"
-    folder.mkdir(exist_ok=True)
-    boards, good = plan.boards[:2], []
+    folder.mkdir(parents=True, exist_ok=True)
+    boards = plan.boards[:2]
     for form, film in FILMS.items():
         path = folder / f"whole-{form.replace(' ', '-').replace(',', '')}{film.suffix}"
         try:
-            write_film(board_film(boards[0], False, plan.seed), film, path)
+            if not path.exists():
+                write_film(board_film(boards[0], False, plan.seed), film, path)
         except DataError as error:
             plan.say(f"left out: {error}")
             continue
         records = plan.judge.of(path)
-        row = _film_row(UNDAMAGED, form, 0.0, records, boards[0], late=False, name=path.name)
-        yield row
-        if row.outcome == "found":
-            good.append(form)
+        yield _film_row(UNDAMAGED, form, 0.0, records, boards[0], late=False, name=path.name)
     wanted = round(plan.variants * _SHARES["films"])
     for variant in film_variants(wanted, len(boards), plan.seed, list(FILMS)):
         path = folder / variant.name
-        board, film = boards[variant.board], FILMS[variant.form]
-        try:
-            write_film(board_film(board, variant.late, variant.seed), film, path)
-        except DataError:
+        board = boards[variant.board]
+        if not path.exists() and not _harmed(variant, board, path):
             continue
-        damaged = FILM_KINDS[variant.kind](path.read_bytes(), variant.severity, np.random.default_rng(variant.seed))
-        path.write_bytes(damaged)
         records = plan.judge.of(path)
         yield _film_row(variant.kind, variant.form, variant.severity, records, board, variant.late, path.name)
         if variant.number % 40 == 39:
             plan.say(f"films: {variant.number + 1} of {wanted}")
+
+
+def _harmed(variant: FilmVariant, board: Board, path: Path) -> bool:
+    """Whether the damaged film could be written."""
+    whole = path.with_stem("being-made")
+    try:
+        write_film(board_film(board, variant.late, variant.seed), FILMS[variant.form], whole)
+    except DataError:
+        return False
+    rng = np.random.default_rng(variant.seed)
+    whole.write_bytes(FILM_KINDS[variant.kind](whole.read_bytes(), variant.severity, rng))
+    whole.rename(path)
+    return True
 
 
 def _film_row(kind: str, form: str, severity: float, records: list[Said], board: Board, late: bool, name: str) -> Row:
@@ -145,7 +152,7 @@ def optical(plan: Plan) -> Iterator[Row]:
     for scene, board in enumerate(scenes):
         good, bad = plan.work / f"good-{scene}", plan.work / f"optical-{scene}"
         for folder in (good, bad):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(good_pictures(board, 40, plan.seed + scene)):
             cv2.imwrite(str((good if number < 20 else bad) / f"{number:05d}.png"), picture)
         told = [(kind, (turn + 0.5) / each) for kind in OPTICAL for turn in range(each)]

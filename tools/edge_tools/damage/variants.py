@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,18 +80,33 @@ def made(variant: Variant, boards: Sequence[Board]) -> bytes | None:
 
 
 def write(variants: Iterator[Variant], count: int, boards: Sequence[Board], folder: Path) -> list[Variant]:
-    """Write the first `count` variants that can be made to a folder, and return them."""
+    """Write the first `count` variants that can be made to a folder, and return them.
+
+    A folder that was finished before is taken as it is; then as many variants are passed over.
+    """
+    listing = folder.with_suffix(".json")
+    if listing.exists():
+        known = [_variant(told) for told in json.loads(listing.read_text())["files"]]
+        for _ in range(json.loads(listing.read_text())["taken"]):
+            next(variants)
+        return known
     folder.mkdir(parents=True, exist_ok=True)
     found: list[Variant] = []
-    for variant in variants:
-        if len(found) == count:
-            break
+    taken = 0
+    while len(found) < count:
+        variant = next(variants)
+        taken += 1
         data = made(variant, boards)
         if data is not None:
             named = replace(variant, number=len(found))
             (folder / named.name).write_bytes(data)
             found.append(named)
+    listing.write_text(json.dumps({"taken": taken, "files": [asdict(variant) for variant in found]}))
     return found
+
+
+def _variant(told: dict[str, Any]) -> Variant:
+    return Variant(told["number"], told["kind"], told["form"], told["board"], told["severity"], told["seed"])
 
 
 def _filled(picture: NDArray[np.uint8], variant: Variant) -> NDArray[np.uint8]:
