@@ -22,8 +22,8 @@ def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def pieces(view: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
     """Yield what `fields` does and each field whole, number included: joined again they are the message."""
-    position = 0
-    while position < len(view):
+    position, end = 0, len(view)
+    while position < end:
         start = position
         key, position = varint(view, position)
         wire = key & 7
@@ -37,8 +37,8 @@ def pieces(view: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview
             length = 4 if wire == _FIXED32 else 8
         else:
             raise ValueError(f"the graph is damaged: unknown wire type {wire}")
-        if length > len(view) - position:
-            raise ValueError(f"the graph is damaged: a field of {length} bytes in {len(view) - position}")
+        if length > end - position:
+            raise ValueError(f"the graph is damaged: a field of {length} bytes in {end - position}")
         position += length
         yield key >> 3, view[position - length : position], view[start:position]
 
@@ -56,6 +56,8 @@ def integers(value: int | memoryview) -> list[int]:
 
 def varint(view: memoryview, position: int) -> tuple[int, int]:
     """Return the number at `position`, and where the next field begins. Raises ValueError for one without an end."""
+    if position < len(view) and (byte := view[position]) < 0x80:  # nearly all: a start reads thousands
+        return byte, position + 1
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(view):
