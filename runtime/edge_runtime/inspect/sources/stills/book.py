@@ -56,13 +56,13 @@ def decode(data: bytes, alpha: bool = False) -> NDArray[Any]:
 
 
 def run_of(data: bytes, start: int, end: int, stride: int) -> bool:
-    """Whether pixels stored as they are were blanked: 0 or 255 over two whole rows and more, found nowhere else.
+    """Whether pixels stored as they are were blanked: 0 or 255 over more than a whole row, found nowhere else.
 
     What is black or white in a scene has ragged edges, or ends with a row: a run that begins and ends within a row, of
     a value that the rest of the picture has not, is a part of a file that was never written.
     """
     for value in (0, 255):
-        place = data.find(bytes([value]) * (2 * stride), start, end)
+        place = data.find(bytes([value]) * max(stride + stride // 4, 512), start, end)
         if place < 0:
             continue
         pixels = np.frombuffer(data, np.uint8, end - start, start)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["open_heif", "open_jpeg2000"]
 
 _SIZE = re.compile(rb"ispe\0\0\0\0(.{8})", re.DOTALL)
-_ZEROS = 256  # so many zero bytes on end are in no honest stream, unless of a large flat picture
+_ZEROS = 96  # so many zero bytes on end are in no honest stream, unless of a large flat picture
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -64,6 +64,9 @@ def open_heif(data: bytes) -> Book:
     if not sizes:
         raise DataError("the picture has no size")
     height, width = max(sizes, key=lambda size: size[0] * size[1])
+    blank = bytes(max(_ZEROS, height * width >> 12))
+    if any(kind == b"mdat" and data.find(blank, start, end) >= 0 for kind, start, end in _boxes(data)):
+        raise DataError("the picture is damaged: a part of its data is blank")
     name = "AVIF" if b"avi" in data[8:32] else "HEIC"
     unseen = f"frames after the first of an animated {name} were not looked at" if b"moov" in kinds else ""
     return Book([Page(height, width, functools.partial(_heif, data, name), 8)], unseen)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["by_pillow"]
 
+# What Pillow raises of a damaged file.
+_FAULTS = (OSError, RuntimeError, ValueError, SyntaxError, EOFError, MemoryError)
+
 
 def by_pillow(data: bytes, kind: str, reason: str, page: int = 0) -> NDArray[Any]:
     """Return page `page` of a picture as [height, width, 3 or 4], BGR. Raises DataError; `reason`: OpenCV's."""
@@ -29,11 +32,12 @@ def by_pillow(data: bytes, kind: str, reason: str, page: int = 0) -> NDArray[Any
             f"{reason}; OpenCV does not read every {kind}, pip install 'edgeline[images]' brings what may"
         ) from None
     try:
+        Image.MAX_IMAGE_PIXELS = None  # Room has seen to it
         with Image.open(io.BytesIO(data)) as file:
             if page:
                 file.seek(page)
             upright = ImageOps.exif_transpose(file)
             read = np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
+    except _FAULTS as error:
         raise DataError(f"{reason}; Pillow: {error}") from error
     return np.ascontiguousarray(read[..., [2, 1, 0, 3][: read.shape[2]]])

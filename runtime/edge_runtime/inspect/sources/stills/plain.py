@@ -67,6 +67,11 @@ def open_pnm(data: bytes) -> Book:
 
 
 def open_sun(data: bytes) -> Book:
-    """Return a Sun raster picture."""
+    """Return the picture. Raises DataError for what is not whole."""
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (4, 8))
+    bits, coding, colours = (int.from_bytes(data[at : at + 4], "big") for at in (12, 20, 28))
+    start, stride = 32 + colours, -(-width * bits // 16) * 2
+    end = min(len(data), start + stride * height)
+    if coding < 2 and bits in (8, 24) and width and run_of(data, start, end, stride):
+        raise DataError(_BLANK)
     return Book([Page(height, width, functools.partial(decode, data))])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page, decode, run_of
+from edge_runtime.inspect.sources.stills.jpeg import whole_jpeg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["open_tiff"]
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8, 5: 8, 10: 8, 11: 4, 12: 8}
-_WHOLE_NUMBERS = {1, 3, 4, 13, 16, 18}
+_WHOLE_NUMBERS = {1, 3, 4, 7, 13, 16, 18}
 _PAGES, _TAGS, _PIECES = 65536, 4096, 1 << 22  # more of them are no picture
-_DEFLATE, _LZW, _PLAIN = {8, 32946}, {5}, {1}
+_DEFLATE, _LZW, _PLAIN, _PACKBITS = {8, 32946}, {5}, {1}, {32773}
 _DNG_VERSION = 50706
+_JPEG, _JPEG_TABLES = 7, 347
+_LZW_WALKED = 2 << 20  # bytes: to count the codes of more takes seconds
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,9 @@ def _check(file: _Pages, tags: Mapping[int, tuple[int, ...]]) -> None:
         if length == 0 or start == 0 or start + length > len(file.data):
             raise DataError(f"the TIFF ends early: piece {index + 1} of {count} is not in the file")
         held = rows if tiled else min(rows, height - index % (count // planes) * rows)
-        _check_piece(file.data, start, length, compression, stride, held * stride, index + 1)
+        _check_piece(file.data, start, length, compression, held * stride, rows * stride, index + 1)
+        if compression == _JPEG:
+            whole_jpeg(bytes(tags.get(_JPEG_TABLES, ()))[:-2] + file.data[start : start + length][2:])
     one_piece = all(a + n == b for a, n, b in zip(starts, lengths, starts[1:], strict=False))
     if compression in _PLAIN and one_piece and not tiled and bits == 8 and planes == 1:
         end = starts[0] + min(sum(lengths[:count]), stride * height)
@@ -148,7 +153,7 @@ def _check(file: _Pages, tags: Mapping[int, tuple[int, ...]]) -> None:
             raise DataError("the TIFF is damaged: a part of it is blank")
 
 
-def _check_piece(data: bytes, start: int, length: int, compression: int, stride: int, size: int, number: int) -> None:
+def _check_piece(data: bytes, start: int, length: int, compression: int, size: int, most: int, number: int) -> None:
     piece = memoryview(data)[start : start + length]
     if compression in _PLAIN and length < size:
         raise DataError(f"the TIFF ends early: piece {number} has {length} of {size} bytes")
@@ -162,16 +167,39 @@ def _check_piece(data: bytes, start: int, length: int, compression: int, stride:
     # An LZW coder never writes a code twice in a row: the second time it is part of a longer one.
     if compression in _LZW and data.find(bytes(8), start, start + length) >= 0:
         raise DataError(f"the TIFF is damaged: piece {number} is blank in parts")
-    if compression in _LZW and not _ends_as_lzw(bytes(piece[-3:])):
-        raise DataError(f"the TIFF is damaged: piece {number} has no end")
-    if compression == 32773 and (unpacked := _packbits(piece)) < size:
-        raise DataError(f"the TIFF ends early: piece {number} has {unpacked} of {size} bytes")
+    if compression in _LZW and length <= _LZW_WALKED and not size <= _unpacked(piece) <= most:
+        raise DataError(f"the TIFF is damaged: piece {number} has not just its {size} bytes")
+    blank = compression in _PACKBITS and data.find(bytes(16), start, start + length) >= 0
+    if compression in _PACKBITS and (blank or not size <= _packbits(piece) <= most):
+        raise DataError(f"the TIFF is damaged: piece {number} has not just its {size} bytes")
 
 
-def _ends_as_lzw(tail: bytes) -> bool:
-    """Whether the last code, of 9 to 12 bits and before at most 7 bits of padding, is the one that ends the data."""
-    bits = int.from_bytes(tail, "big")
-    return any(bits >> pad & ((1 << size) - 1) == 257 for pad in range(16) for size in range(9, 13))
+def _unpacked(piece: memoryview) -> int:
+    """Count the bytes that LZW codes stand for; -1 for codes that stand for nothing, or have no end."""
+    made = before = held = bits = 0
+    size, lengths = 9, [1] * 258
+    for byte in piece:
+        held = (held << 8 | byte) & 0xFFFFFF
+        bits += 8
+        if bits < size:
+            continue
+        bits -= size
+        code = held >> bits & (1 << size) - 1
+        if code == 256:
+            size, before = 9, 0
+            del lengths[258:]
+            continue
+        if code == 257:
+            return made
+        if code > len(lengths) or (code == len(lengths) and not before):
+            return -1
+        if before and len(lengths) < 4096:
+            lengths.append(before + 1)
+            if len(lengths) + 1 == 1 << size and size < 12:  # one earlier than GIF's
+                size += 1
+        before = lengths[code]
+        made += before
+    return -1
 
 
 def _packbits(piece: memoryview) -> int:
