@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from edge_devices import Core
 from edge_runtime.errors import EngineError
 from edge_runtime.plan.measurements import Speeds
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.contest import Entrant, Round
 from edge_runtime.tune.space import Space, default_choice
 from edge_runtime.tune.tune import Environment, Tuning
-from edge_runtime.tune.tuned import Choice, Provenance, Temperature, Trial, Tuned
+from edge_runtime.tune.tuned import Provenance, Temperature, Trial, Tuned
 
 CPU = "CPUExecutionProvider"
 Speed = Callable[[Choice], float]

@@ -27,13 +27,14 @@ from edge_runtime.prepare.cache import usual_cache
 from edge_runtime.prepare.make import find_measured, prepare_in
 from edge_runtime.prepare.request import ProgressCall
 from edge_runtime.prepare.speed import measure_speeds
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.reading import largest_file, read_while
 from edge_runtime.tune.rig import OrtRig
 from edge_runtime.tune.space import Space
 from edge_runtime.tune.store import cpu_key, read_tuned, tuned_folder, write_tuned
 from edge_runtime.tune.subject import make_subject
 from edge_runtime.tune.tune import Environment, TellCall, Tuning
-from edge_runtime.tune.tuned import Choice, Provenance, Tuned
+from edge_runtime.tune.tuned import Provenance, Tuned
 
 __all__ = ["TuneOptions", "Written", "prepare_blocks", "tune_bundle"]
 

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_runtime.tune.tuned import Choice
+from edge_runtime.tune.choice import Choice
 
 __all__ = ["LEAST_ROUNDS", "MARGIN", "Ratio", "Scores", "beats", "pick", "ratio"]
 

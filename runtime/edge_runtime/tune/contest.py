@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_runtime.errors import EdgelineError
+from edge_runtime.tune.choice import Choice, Goal
 from edge_runtime.tune.compare import Scores, ratio
-from edge_runtime.tune.tuned import Choice, Goal
 
 __all__ = ["PLAIN", "Contest", "Entrant", "Halving", "MeasureCall", "Round", "percentile", "score"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.tune.tuned import Choice
+from edge_runtime.tune.choice import Choice
 
 __all__ = ["label"]
 

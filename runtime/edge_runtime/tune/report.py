@@ -9,8 +9,9 @@ from pathlib import Path
 from edge_runtime.blocks.prepared import Measured
 from edge_runtime.files.sizes import format_size
 from edge_runtime.plan.measurements import BlockMeasurement, Form, FormMeasurement
+from edge_runtime.tune.choice import Choice, Goal
 from edge_runtime.tune.label import label
-from edge_runtime.tune.tuned import Choice, Duel, Goal, Trial, Tuned
+from edge_runtime.tune.tuned import Duel, Trial, Tuned
 
 __all__ = ["describe_blocks", "report"]
 

@@ -21,9 +21,9 @@ from edge_runtime.ort.affinity import staying_on
 from edge_runtime.ort.providers.choose import CPU, filled
 from edge_runtime.ort.runner import Runner
 from edge_runtime.ort.session import PlainRunner, SessionOptions, SessionRunner
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.contest import Entrant, Round
 from edge_runtime.tune.space import default_choice, lane_cores
-from edge_runtime.tune.tuned import Choice
 
 __all__ = ["OrtRig", "Subject"]
 

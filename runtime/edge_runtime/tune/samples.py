@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.contest import Entrant, Round, percentile
 from edge_runtime.tune.label import label
-from edge_runtime.tune.tuned import Choice, Trial
+from edge_runtime.tune.tuned import Trial
 
 __all__ = ["Record"]
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_devices import usable_cores
 from edge_devices.machine import Machine
 from edge_devices.profile import Profile
 from edge_runtime.ort.providers.choose import CPU
+from edge_runtime.tune.choice import Choice, Goal
 from edge_runtime.tune.label import label
 from edge_runtime.tune.space import big_cores
 from edge_runtime.tune.store import Found, read_tuned
-from edge_runtime.tune.tuned import Choice, Goal, Tuned
+
+if TYPE_CHECKING:
+    from edge_runtime.tune.tuned import Tuned
 
 __all__ = ["Chosen", "settings_for"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_devices.machine import Core
 from edge_runtime.ort import affinity
 from edge_runtime.ort.providers.choose import CPU
-from edge_runtime.tune.tuned import Choice
+from edge_runtime.tune.choice import Choice
 
 __all__ = ["Space", "big_cores", "default_choice", "lane_cores", "plainness"]
 

@@ -9,10 +9,10 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime.errors import UsageError
 from edge_runtime.ort.providers.choose import CPU, known_device, provider_named
 from edge_runtime.ort.session import SessionOptions
+from edge_runtime.tune.choice import Choice, Goal
 from edge_runtime.tune.label import label
 from edge_runtime.tune.settings import Chosen, settings_for
 from edge_runtime.tune.store import Found
-from edge_runtime.tune.tuned import Choice, Goal
 
 __all__ = ["Asked", "Standing", "find_board", "stand"]
 

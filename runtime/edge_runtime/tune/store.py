@@ -16,6 +16,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_devices import config_folder, usable_cores
 from edge_runtime.blocks.prepared import write_json
@@ -23,7 +24,10 @@ from edge_runtime.files.atomic import write_text, writing
 from edge_runtime.files.schema import SchemaError, from_json
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.prepare.key import cpu_identity
-from edge_runtime.tune.tuned import Choice, Tuned
+from edge_runtime.tune.choice import Choice
+
+if TYPE_CHECKING:
+    from edge_runtime.tune.tuned import Tuned
 
 __all__ = ["Found", "cpu_key", "file_name", "read_tuned", "tuned_folder", "write_tuned"]
 
@@ -105,6 +109,8 @@ class _RefusedError(Exception):
 
 
 def _read(path: Path) -> Tuned:
+    from edge_runtime.tune.tuned import Tuned  # when there is a file: a start without one is shorter
+
     try:
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)

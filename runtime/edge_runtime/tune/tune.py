@@ -16,13 +16,14 @@ from typing import Protocol
 
 from edge_runtime.errors import EdgelineError
 from edge_runtime.plan.measurements import Speeds
+from edge_runtime.tune.choice import Choice, Goal
 from edge_runtime.tune.compare import LEAST_ROUNDS, pick, ratio
 from edge_runtime.tune.contest import PLAIN, Contest, Entrant, Halving, Round
 from edge_runtime.tune.label import label
 from edge_runtime.tune.samples import Record
 from edge_runtime.tune.space import Space, plainness
 from edge_runtime.tune.thermal import SPAN, Sustained, Window, is_steady, scatter, sustained
-from edge_runtime.tune.tuned import Choice, Duel, Goal, Provenance, Temperature, Trial, Tuned
+from edge_runtime.tune.tuned import Duel, Provenance, Temperature, Trial, Tuned
 
 __all__ = ["Environment", "Rig", "TellCall", "Tuning"]
 

@@ -6,25 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, Union
 
 from edge_runtime.plan.measurements import Speeds
+from edge_runtime.tune.choice import Choice, Goal
 
-__all__ = ["Choice", "Duel", "Goal", "Provenance", "Temperature", "Trial", "Tuned"]
-
-# One image soon, or most images per second.
-Goal = Literal["latency", "throughput"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How to run: `lanes` batches of `batch` images at a time with `threads` threads each, on the processors `cores`
-    (none: wherever the system likes), spinning or not, on `provider` (onnxruntime's full name).
-    """
-
-    threads: int
-    lanes: int
-    batch: int
-    spinning: bool
-    cores: tuple[int, ...]
-    provider: str = "CPUExecutionProvider"
+__all__ = ["Duel", "Provenance", "Temperature", "Trial", "Tuned"]
 
 
 @dataclass(frozen=True)

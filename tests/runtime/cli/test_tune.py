@@ -13,9 +13,10 @@ from edge_runtime.cli.console import run_command
 from edge_runtime.errors import EngineError
 from edge_runtime.plan.measurements import Speeds
 from edge_runtime.tune import command
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.report import report
 from edge_runtime.tune.store import read_tuned
-from edge_runtime.tune.tuned import Choice, Duel, Temperature, Trial, Tuned
+from edge_runtime.tune.tuned import Duel, Temperature, Trial, Tuned
 
 
 @pytest.fixture(scope="module")

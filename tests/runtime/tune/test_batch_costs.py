@@ -8,7 +8,8 @@ from tuning_fakes import tuned_of
 from edge_runtime.batching.vocabulary import BatchCost
 from edge_runtime.errors import UsageError
 from edge_runtime.tune.batch_costs import tuned_costs
-from edge_runtime.tune.tuned import Choice, Trial
+from edge_runtime.tune.choice import Choice
+from edge_runtime.tune.tuned import Trial
 
 
 def _trial(lanes: int, batch: int, ms: float, threads: int = 1) -> Trial:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.compare import beats, pick, ratio
-from edge_runtime.tune.tuned import Choice
 
 DEFAULT = Choice(2, 1, 1, True, ())
 QUIET = Choice(2, 1, 1, False, ())

@@ -11,11 +11,11 @@ from tiny_bundle import make_bundle
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DataError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.tune import rig as rig_module
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.contest import PLAIN
 from edge_runtime.tune.reading import largest_file, read_while
 from edge_runtime.tune.rig import OrtRig
 from edge_runtime.tune.subject import make_subject
-from edge_runtime.tune.tuned import Choice
 
 CPU = "CPUExecutionProvider"
 CORE = min(os.sched_getaffinity(0))

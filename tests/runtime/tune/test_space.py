@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from tuning_fakes import space
 
 from edge_devices import Core
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.space import Space, big_cores, default_choice, lane_cores, plainness
-from edge_runtime.tune.tuned import Choice
 
 CPU = "CPUExecutionProvider"
 # Four big cores and four little ones, as an RK3588 has them.

@@ -9,10 +9,11 @@ from edge_devices import Detection, Machine, Match, Profile, ProviderChoice
 from edge_runtime.errors import UsageError
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.tune import standing
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.settings import settings_for
 from edge_runtime.tune.standing import Asked, find_board, stand
 from edge_runtime.tune.store import Found
-from edge_runtime.tune.tuned import Choice, Trial
+from edge_runtime.tune.tuned import Trial
 
 OPENVINO = ProviderChoice("OpenVINOExecutionProvider", {"device_type": "CPU"})
 XNNPACK = ProviderChoice("XnnpackExecutionProvider")

@@ -11,9 +11,9 @@ from edge_devices.profile import Match
 from edge_runtime.errors import OutputError
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.plan.measurements import Speeds
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.settings import settings_for
 from edge_runtime.tune.store import cpu_key, file_name, read_tuned, tuned_folder, write_tuned
-from edge_runtime.tune.tuned import Choice
 
 SHA = "cd" * 32
 VERSION = import_onnxruntime().__version__

@@ -11,8 +11,8 @@ from tuning_fakes import PaperRig, provenance, space, tuning
 from edge_runtime.batching.costs import BatchCosts
 from edge_runtime.errors import EngineError
 from edge_runtime.tune.batch_costs import tuned_costs
+from edge_runtime.tune.choice import Choice
 from edge_runtime.tune.contest import PLAIN
-from edge_runtime.tune.tuned import Choice
 
 LANES = Choice(1, 2, 1, False, ())
 
