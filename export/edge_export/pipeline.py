@@ -24,6 +24,7 @@ from edge_export.passes.precision import choose_precision
 from edge_export.passes.quantize import quantize
 from edge_export.passes.rehearse import rehearse
 from edge_export.passes.round_weights import round_weights
+from edge_export.passes.sees import look_whether_fp32_sees
 from edge_export.passes.smoothquant import smoothquant
 from edge_export.passes.verify import verify
 from edge_export.passes.write import write_bundle
@@ -55,6 +56,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("rehearse", rehearse),
     ("golden", make_golden),
     ("evaluate", evaluate_draft),
+    ("look whether FP32 sees", look_whether_fp32_sees),
     ("look for changed answers", collect_flips),
     ("write", write_bundle),
 )

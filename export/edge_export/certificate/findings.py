@@ -25,6 +25,7 @@ class Findings:
     flips: Flips | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    blind: bool = False  # FP32 finds nothing in any picture: that the bundle agrees proves nothing
     order: dict[str, int] = field(default_factory=dict)  # of nodes in the graph, by name; {}: as the manifest lists
 
     @property
@@ -66,7 +67,7 @@ def findings_of(draft: Draft, manifest: Manifest, manifest_bytes: int) -> Findin
     """Return the findings of a finished export; `manifest_bytes` is the size of manifest.json."""
     parts = part_bytes(manifest, manifest_bytes)
     order = {node.name: index for index, node in enumerate(draft.reference.graph.node)}
-    return Findings(manifest, parts, draft.comparison, draft.flips, draft.notes, draft.warnings, order)
+    return Findings(manifest, parts, draft.comparison, draft.flips, draft.notes, draft.warnings, draft.blind, order)
 
 
 def part_bytes(manifest: Manifest, manifest_bytes: int) -> dict[str, int]:

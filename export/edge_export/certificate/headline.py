@@ -50,6 +50,8 @@ def headline(findings: Findings) -> Headline:
 
 
 def _tone(findings: Findings, agreement: float | None, allowed: float) -> tuple[Tone, str]:
+    if findings.blind:
+        return "bad", "FP32 itself finds nothing: nothing was proved, and the bundle judges nothing"
     levels = [row.bundle for row in output_levels(findings.manifest)]
     change = findings.leading[2] if findings.leading else None
     if (change and change.high < -allowed) or min(levels, default=RUINED_DB) < RUINED_DB:

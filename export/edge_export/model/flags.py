@@ -17,7 +17,7 @@ from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.schema import SchemaError, from_json, to_json
 
-__all__ = ["NO_VERDICT", "lay_over", "read_facts_file", "read_labels"]
+__all__ = ["NO_VERDICT", "confirmed", "lay_over", "read_facts_file", "read_labels"]
 
 # How the note begins that says why a guess brings no verdict.
 NO_VERDICT = "no verdict:"
@@ -53,9 +53,11 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
             "--conf/--iou",
         )
     origin = {**facts.origin, **_said(facts, flags)}
+    # A verdict on a guess would be OK for the wrong reason.
     guessed = [name for name in ("preprocess", "postprocess") if origin.get(name) == GUESS]
-    verdict = _verdict(facts.verdict, flags, postprocess, labels, guessed)
-    if thresholds is None and verdict is not None and verdict.rule == "class":
+    wanted = _verdict(facts.verdict, flags, postprocess, labels)
+    verdict = None if guessed else wanted
+    if thresholds is None and wanted is not None and wanted.rule == "class":
         # A part is passed on the word of its best class: that word should be more likely than not.
         thresholds = Thresholds(confidence=0.5)
     given = KnownFacts(
@@ -66,11 +68,20 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
         labels=labels,
         thresholds=thresholds,
         verdict=verdict,
-        notes=_notes(facts, origin, postprocess if verdict is None else None),
+        notes=_notes(facts, origin, wanted if verdict is None else None),
+        unconfirmed=wanted if verdict is None else None,
     )
     changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}
     found: dict[str, str] = {name: origin[name] for name in ("preprocess", "postprocess") if name in origin}
     return dataclasses.replace(given, origin={**facts.origin, **changed, **found})
+
+
+def confirmed(facts: KnownFacts, by: str) -> KnownFacts:
+    """Return the facts with the verdict rule that was wanted: data (`by`) has confirmed what was guessed."""
+    guesses = (GUESSED_INPUT, GUESSED_OUTPUTS, NO_VERDICT)
+    notes = tuple(note for note in facts.notes if not note.startswith(guesses))
+    origin = {name: by if found == GUESS else found for name, found in facts.origin.items()}
+    return dataclasses.replace(facts, verdict=facts.unconfirmed, unconfirmed=None, notes=notes, origin=origin)
 
 
 def _said(facts: KnownFacts, flags: FactFlags) -> dict[str, str]:
@@ -80,24 +91,28 @@ def _said(facts: KnownFacts, flags: FactFlags) -> dict[str, str]:
         origin["preprocess"] = "flag"
     elif flags.preprocess and facts.preprocess is None:
         origin["preprocess"] = GUESS
-    if flags.task is not None or flags.postprocess:
+    # A detector's outputs are told by their format: with a box order or a task alone the format stays a guess.
+    known = facts.postprocess
+    told = {"format"} if isinstance(known, Detect) and facts.origin.get("postprocess") == GUESS else set()
+    if flags.task not in (None, "detect") or ((flags.task or flags.postprocess) and told <= set(flags.postprocess)):
         origin["postprocess"] = "flag"
     return origin
 
 
-def _notes(facts: KnownFacts, origin: dict[str, str], unjudged: Postprocess | None) -> tuple[str, ...]:
+def _notes(facts: KnownFacts, origin: dict[str, str], unjudged: VerdictRule | None) -> tuple[str, ...]:
     """Return the notes less those about guesses that flags have replaced; say why there is no verdict."""
     begins = {"preprocess": GUESSED_INPUT, "postprocess": GUESSED_OUTPUTS}
     dropped = tuple(start for name, start in begins.items() if origin.get(name) != GUESS)
     notes = tuple(note for note in facts.notes if not note.startswith(dropped))
     guessed = [name for name in begins if origin.get(name) == GUESS]
-    if not guessed or unjudged is None or unjudged.task not in _RULES:
+    if not guessed or unjudged is None:
         return notes
-    family = {"preprocess": "--colour, --scale, --mean, --std, --fit", "postprocess": "--task, --format"}
+    family = {"preprocess": "--colour, --scale, --mean, --std, --fit", "postprocess": "--task and --format"}
     return (
         *notes,
         f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "
-        f"{' and '.join(family[name] for name in guessed)}, or set a verdict with --ng-classes or --facts",
+        f"{' and '.join(family[name] for name in guessed)}, with --facts, or with labelled images that it is right on "
+        "(--evaluate); until then edge-run says NO_READ",
     )
 
 
@@ -213,8 +228,8 @@ def _verdict(
     flags: FactFlags,
     postprocess: Postprocess | None,
     labels: tuple[str, ...] | None,
-    guessed: list[str],
 ) -> VerdictRule | None:
+    """The rule that is wanted; what it rests on may be a guess, and then it is not had."""
     _check_classes("--ok-classes", flags.ok_classes, labels)
     _check_classes("--ng-classes", flags.ng_classes, labels)
     if flags.ok_classes:
@@ -223,10 +238,9 @@ def _verdict(
         return VerdictRule("class", ok_classes=flags.ok_classes)
     if flags.ng_classes:
         return VerdictRule("any", classes=flags.ng_classes)
-    # A verdict on a guess would be OK for the wrong reason.
     if known is not None:
         _check_classes("the verdict rule", (*known.classes, *known.ok_classes), labels)
-    if known is not None or postprocess is None or guessed or postprocess.task not in _RULES:
+    if known is not None or postprocess is None or postprocess.task not in _RULES:
         return known
     return VerdictRule(_RULES[postprocess.task])
 

@@ -14,11 +14,15 @@ from edge_export.evaluate.data.truth import LabelledSet
 from edge_export.evaluate.metrics.answers import FIDELITY
 from edge_export.evaluate.runners import runner_of
 from edge_export.evaluate.scores import Options, compare, fidelity
-from edge_export.state import Comparison, Draft, Flips, Progress
+from edge_export.model.flags import confirmed
+from edge_export.state import Comparison, Draft, Flips, KnownFacts, Progress
 from edge_export.text import printable
 from edge_runtime.errors import DataError, UsageError
 
 __all__ = ["compare_models", "evaluate_draft"]
+
+# FP32's leading score from which labelled images confirm a guess: what luck and a misread answer do not reach.
+_RIGHT = {"detect": 0.5, "segment": 0.5, "classify": 0.8, "anomaly": 0.8}
 
 
 def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
@@ -36,15 +40,28 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
     labelled = _unseen(draft, labelled)
     labelled = dataclasses.replace(labelled, description=printable(labelled.description))
     comparison, flips = compare_models(draft, labelled, progress)
+    facts, words = _facts(draft, comparison)
     # Figures about the same thing that labels give replace nothing: they stand beside those of `verify`.
     return dataclasses.replace(
         draft,
+        facts=facts,
         accuracy=(*comparison.accuracy(), *draft.accuracy),
         comparison=comparison,
         flips=flips,
-        notes=(*draft.notes, *comparison.notes),
+        notes=(*words, *comparison.notes),
         warnings=(*draft.warnings, *_nothing_right(comparison)),
     )
+
+
+def _facts(draft: Draft, comparison: Comparison) -> tuple[KnownFacts, tuple[str, ...]]:
+    """The facts and notes: labels that FP32 answers rightly confirm what was guessed of the model."""
+    leading = comparison.fp32[0]
+    if draft.facts.unconfirmed is None or not leading.value >= _RIGHT[draft.model_facts().postprocess.task]:
+        return draft.facts, draft.notes
+    words = f"{leading.metric} {leading.value:.3f} on {comparison.data}"
+    facts = confirmed(draft.facts, f"labelled images: {words}")
+    kept = tuple(note for note in draft.notes if note in facts.notes or note not in draft.facts.notes)
+    return facts, (*kept, f"what was guessed of the model is right: FP32 scores {words}")
 
 
 def _without_labels(draft: Draft, progress: Progress) -> Draft:

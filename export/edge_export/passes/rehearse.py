@@ -72,7 +72,7 @@ def _without_guess(draft: Draft, reason: str) -> Draft:
     """The draft as of a model that answers with raw tensors; what was noted of the guess goes with it."""
     kept = (note for note in draft.notes if not note.startswith((GUESSED_OUTPUTS, NO_VERDICT)))
     note = f"the outputs are given as they are, no guess of what they mean fits; set --task and its flags: {reason}"
-    facts = dataclasses.replace(draft.facts, postprocess=None, verdict=None)
+    facts = dataclasses.replace(draft.facts, postprocess=None, verdict=None, unconfirmed=None)
     return dataclasses.replace(draft, facts=facts, notes=(*kept, note))
 
 

@@ -55,7 +55,8 @@ class Draft:
 
     `holdout` gave no range: precision is chosen, and each repair judged, on it. `mix_db` is the outputs'
     signal-to-noise ratio with every node in its chosen precision, None where nothing was quantized here. `notes` say
-    what was chosen, `warnings` what makes the bundle doubtful.
+    what was chosen, `warnings` what makes the bundle doubtful. `blind`: FP32 finds nothing in
+    any picture that there is.
     """
 
     options: ExportOptions
@@ -84,6 +85,7 @@ class Draft:
     latency: Latency | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    blind: bool = False
     manifest: Manifest | None = None  # of the bundle as it was written
     weights: WeightFolder | None = None  # where the big weights of the graphs lie; None: inside the graphs
 

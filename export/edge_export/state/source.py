@@ -20,7 +20,7 @@ class KnownFacts:
     """Model facts; None is "not known". `origin` says of each known field where it was found.
 
     `notes` are sentences for the user: what was chosen where the source left a choice, what was ignored and
-    why.
+    why. `unconfirmed` is the verdict rule that is wanted, and not had while what it rests on is a guess.
     """
 
     name: Union[str, None] = None
@@ -32,10 +32,11 @@ class KnownFacts:
     verdict: Union[VerdictRule, None] = None
     notes: tuple[str, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
+    unconfirmed: Union[VerdictRule, None] = None
 
     def known(self) -> tuple[str, ...]:
-        """Names of the fields that are known, notes and origin aside."""
-        names = (f.name for f in dataclasses.fields(self) if f.name not in ("notes", "origin"))
+        """Names of the fields that are known, notes, origin and what is not confirmed aside."""
+        names = (f.name for f in dataclasses.fields(self) if f.name not in ("notes", "origin", "unconfirmed"))
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def found_in(self, origin: str) -> KnownFacts:

@@ -13,7 +13,10 @@ from edge_runtime.results import Prediction
 
 __all__ = ["check_rule", "judge"]
 
-_NO_RULE = "no verdict rule: this model does not judge; export it with --ng-classes (classifiers: --ok-classes)"
+_NO_RULE = (
+    "no verdict rule: this model does not judge; export it with --ng-classes (classifiers: --ok-classes) "
+    "and what its report.html asks for"
+)
 
 _NUMBERED = re.compile(r"class_(0|[1-9][0-9]{0,5})")
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from edge_export.model.flags import lay_over, read_facts_file, read_labels
+from edge_export.model.flags import NO_VERDICT, confirmed, lay_over, read_facts_file, read_labels
 from edge_export.model.metadata import GUESS
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, VerdictRule
@@ -16,6 +16,8 @@ from edge_runtime.errors import DataError, UsageError
 GUESSED = KnownFacts(
     preprocess=Preprocess(64, 64), postprocess=Detect(), notes=("guess: the input is rgb", "guess: the outputs are x")
 ).found_in(GUESS)
+
+KNOWN = KnownFacts(preprocess=Preprocess(64, 64), postprocess=Detect()).found_in("ultralytics metadata")
 
 
 @pytest.fixture
@@ -32,9 +34,9 @@ def test_classes_of_a_verdict_need_labels(flags):
 
 
 def test_numbered_classes_need_none(labels):
-    rule = lay_over(GUESSED, FactFlags(ng_classes=("class_0", "class_12")), ()).verdict
+    rule = lay_over(KNOWN, FactFlags(ng_classes=("class_0", "class_12")), ()).verdict
     assert rule == VerdictRule("any", classes=("class_0", "class_12"))
-    assert lay_over(GUESSED, FactFlags(labels=labels, ng_classes=("dent",)), ()).verdict is not None
+    assert lay_over(KNOWN, FactFlags(labels=labels, ng_classes=("dent",)), ()).verdict is not None
     with pytest.raises(UsageError, match="'hole' is not one of the labels"):
         lay_over(GUESSED, FactFlags(labels=labels, ng_classes=("hole",)), ())
 
@@ -50,20 +52,44 @@ def test_what_is_guessed_gives_no_verdict_and_says_how_to_get_one():
     facts = lay_over(GUESSED, FactFlags(), ())
     assert facts.verdict is None
     assert "--colour" in facts.notes[-1]
-    assert "--ng-classes" in facts.notes[-1]
+    assert "--format" in facts.notes[-1]
+    assert "--evaluate" in facts.notes[-1]
 
 
 @pytest.mark.parametrize(
-    ("preprocess", "task", "rule"),
+    "flags",
     [
-        ({"colour": "rgb"}, "detect", VerdictRule("any")),
-        ({"colour": "rgb"}, None, None),
-        ({}, "detect", None),
-        ({"width": 32, "height": 32}, "detect", None),
+        FactFlags(ng_classes=("class_0",)),
+        FactFlags(confidence=0.3),
+        FactFlags(postprocess={"box": "cxcywh"}, preprocess={"colour": "rgb"}),
+        FactFlags(task="detect", preprocess={"colour": "rgb"}),
     ],
 )
-def test_flags_confirm_a_guess_even_where_they_say_the_same(preprocess, task, rule):
-    facts = lay_over(GUESSED, FactFlags(task=task, preprocess=preprocess), ())
+def test_a_verdict_that_is_asked_for_confirms_nothing(flags):
+    facts = lay_over(GUESSED, flags, ())
+    assert facts.verdict is None
+    assert facts.unconfirmed is not None
+    assert facts.notes[-1].startswith(NO_VERDICT)
+
+
+def test_data_that_fit_confirm_what_was_guessed():
+    facts = confirmed(lay_over(GUESSED, FactFlags(ng_classes=("class_0",)), ()), "labelled images")
+    assert facts.verdict == VerdictRule("any", classes=("class_0",))
+    assert facts.notes == ()
+    assert set(facts.origin.values()) == {"labelled images"}
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "told", "rule"),
+    [
+        ({"colour": "rgb"}, {"format": "yolo"}, VerdictRule("any")),
+        ({"colour": "rgb"}, {}, None),
+        ({}, {"format": "yolo"}, None),
+        ({"width": 32, "height": 32}, {"format": "yolo"}, None),
+    ],
+)
+def test_flags_confirm_a_guess_even_where_they_say_the_same(preprocess, told, rule):
+    facts = lay_over(GUESSED, FactFlags(task="detect", preprocess=preprocess, postprocess=told), ())
     assert facts.verdict == rule
     assert sum(note.startswith("guess:") for note in facts.notes) == (facts.origin["preprocess"] == GUESS) + (
         facts.origin["postprocess"] == GUESS
@@ -111,7 +137,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_two_classes_of_one_name_are_fine_until_a_verdict_names_them(labels):
     labels.write_text("crane\ndent\ncrane\n")
     assert lay_over(GUESSED, FactFlags(labels=labels), ()).labels == ("crane", "dent", "crane")
-    assert lay_over(GUESSED, FactFlags(labels=labels, ng_classes=("dent",)), ()).verdict is not None
+    assert lay_over(KNOWN, FactFlags(labels=labels, ng_classes=("dent",)), ()).verdict is not None
     with pytest.raises(UsageError, match="2 classes are called 'crane'"):
         lay_over(GUESSED, FactFlags(labels=labels, ng_classes=("crane",)), ())
 

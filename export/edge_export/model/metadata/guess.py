@@ -15,13 +15,15 @@ from edge_export.state import KnownFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 
-__all__ = ["GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "guess"]
+__all__ = ["FINISHED", "GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "MOST_FINISHED", "STRIDES", "guess"]
 
 # How the notes of guesses begin, so that they can be dropped where flags say better.
 GUESSED_INPUT = "guess: the input is"
 GUESSED_OUTPUTS = "guess: the outputs are"
 GUESS = "guess from shapes"
-_STRIDES = (8, 16, 32)
+STRIDES = (8, 16, 32)
+FINISHED = 6  # columns of a finished box: four corners, a score, a class
+MOST_FINISHED = 1000
 _PROBABILITIES = ("Softmax", "Sigmoid")
 _TF_NAMES = ("boxes", "classes", "scores")
 
@@ -111,15 +113,15 @@ def _single(image: ImageInput | None, maker: str, shape: tuple[int | None, ...])
 
 def _detector(image: ImageInput, second: int | None, third: int | None) -> Detect | None:
     """[N, 4+C, A] or [N, A, 5+C], told by A: cells of strides 8, 16, 32, three times that with anchors."""
-    if third == 6 and second is not None and second <= 1000:
+    if third == FINISHED and second is not None and second <= MOST_FINISHED:
         return Detect(format="final", box="xyxy", nms=False)
-    cells = sum((image.width // stride) * (image.height // stride) for stride in _STRIDES)
+    cells = sum((image.width // stride) * (image.height // stride) for stride in STRIDES)
     if not cells or second is None or third is None:
         return None
     if third == cells and second >= 5:
         return Detect(format="yolo", axis="channels-first")
     if second == cells and third >= 6:
-        return Detect(format="grid", axis="channels-last", strides=_STRIDES, objectness=True)
+        return Detect(format="grid", axis="channels-last", strides=STRIDES, objectness=True)
     if second == 3 * cells and third >= 6:
         return Detect(format="yolo-objectness", axis="channels-last")
     return None

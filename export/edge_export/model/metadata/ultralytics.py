@@ -6,10 +6,12 @@ YOLOv5 writes `names` and `stride` alone; the shape of the output tells the two 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
 from edge_export.model.metadata.graph_io import ImageInput, Output
+from edge_export.model.metadata.guess import FINISHED, GUESS, GUESSED_OUTPUTS, MOST_FINISHED, STRIDES
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds
@@ -42,13 +44,46 @@ def read_ultralytics(
     labels = _checked(labels, post, outputs, notes)
     pre = _preprocess(task, properties, image, notes)
     thresholds = _THRESHOLDS if isinstance(post, Detect) else None
-    return KnownFacts(
+    guessed = _unsure(post, properties, labels, image, outputs)
+    if guessed:
+        notes.append(f"{GUESSED_OUTPUTS} {guessed}")
+    facts = KnownFacts(
         preprocess=pre,
         postprocess=post,
         labels=labels,
         thresholds=thresholds,
         notes=tuple(notes),
     ).found_in(_ORIGIN)
+    return dataclasses.replace(facts, origin={**facts.origin, "postprocess": GUESS}) if guessed else facts
+
+
+def _unsure(
+    post: Postprocess,
+    properties: Mapping[str, str],
+    labels: tuple[str, ...] | None,
+    image: ImageInput | None,
+    outputs: tuple[Output, ...],
+) -> str:
+    """What is not known of a detector's answers, "" where the metadata and the shapes tell all.
+
+    Six columns are a finished box as well as four of a box and the scores of one or two classes; older exporters do not
+    write which. A head's rows are the cells of its strides, so many or three times that, with anchors.
+    """
+    shape = outputs[0].shape if outputs else None
+    if not isinstance(post, Detect) or post.format == "final" or shape is None or len(shape) != 3:
+        return ""
+    rows, columns = (shape[2], shape[1]) if post.axis == "channels-first" else (shape[1], shape[2])
+    if labels is None:
+        return f"read as {post.format}, though the names do not fit their number; say it with flags if they are not"
+    if columns != FINISHED or rows is None or image is None or not image.width or not image.height:
+        return ""
+    cells = sum((image.width // stride) * (image.height // stride) for stride in STRIDES)
+    if rows in (cells, 3 * cells) or rows > MOST_FINISHED:
+        return ""
+    return (
+        f"read as {post.format} for {len(labels)} classes, but {rows} rows of six may as well be finished boxes "
+        "(--task detect --format final --no-nms); say which with --format"
+    )
 
 
 def _preprocess(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from edge_export.model.facts import image_shape, merge
-from edge_export.model.metadata import complete, facts_of_onnx
+from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, complete, facts_of_onnx
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds, VerdictRule
@@ -77,6 +77,21 @@ def test_strides_say_that_the_output_is_a_grid():
     properties = {"names": "{0: 'open', 1: 'short'}", "task": "detect", "strides": "[8, 16]"}
     facts = facts_of_onnx(model({"output0": [1, 8000, 6]}, properties))
     assert facts.postprocess == Detect(format="grid", axis="channels-last", strides=(8, 16), objectness=False)
+
+
+@pytest.mark.parametrize("names", [{0: "scratch"}, {0: "scratch", 1: "dent"}])
+def test_six_columns_that_may_be_finished_boxes_are_a_guess(names):
+    facts = facts_of_onnx(model({"output0": [1, 300, 6]}, ultralytics(names=str(names))))
+    assert facts.origin["postprocess"] == GUESS
+    assert facts.origin["preprocess"] == "ultralytics metadata"
+    assert any(note.startswith(GUESSED_OUTPUTS) and "--format" in note for note in facts.notes)
+
+
+@pytest.mark.parametrize("shape", [[1, 6, 8400], [1, 25200, 6]])
+def test_six_columns_of_all_cells_are_a_heads(shape):
+    names = {0: "scratch", 1: "dent"} if shape[1] == 6 else {0: "scratch"}
+    facts = facts_of_onnx(model({"output0": shape}, ultralytics(names=str(names))))
+    assert facts.origin["postprocess"] == "ultralytics metadata"
 
 
 def test_ultralytics_classifier_is_already_a_softmax_and_cropped_with_pillow():
