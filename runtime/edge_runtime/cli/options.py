@@ -94,7 +94,8 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         "--reconnect-seconds",
         metavar="S",
         type=click.FloatRange(min=0),
-        help="How long a lost camera or stream is retried, each attempt a NO_READ frame.  [default: for ever]",
+        help="How long a camera or stream that is lost, or off at the start, is tried again, each attempt a NO_READ "
+        "frame.  [default: for ever]",
     ),
     click.option(
         "--health",

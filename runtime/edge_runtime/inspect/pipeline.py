@@ -30,6 +30,7 @@ from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
+from edge_runtime.inspect.sources.live import LiveSource
 from edge_runtime.inspect.sources.open import in_real_time, looks_like_pictures, open_source
 from edge_runtime.inspect.sources.peek import PeekedSource
 from edge_runtime.inspect.sources.streams import is_camera
@@ -109,11 +110,16 @@ def _needed(bundle: Path, height: int, width: int) -> tuple[int, int]:
 
 
 def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:
+    """Open them all. One that is not there yet is waited for while the others run, and that is said."""
     inputs = settings.inputs
-    return [
-        cleanup.enter_context(contextlib.closing(open_source(source.text, inputs.options, stop)))
-        for source in inputs.sources
-    ]
+    sources = []
+    for asked in inputs.sources:
+        source = cleanup.enter_context(contextlib.closing(open_source(asked.text, inputs.options, stop)))
+        sources.append(source)
+        if isinstance(source, LiveSource) and (why := source.waiting) is not None:
+            with contextlib.suppress(OSError):
+                click.echo(f"waiting for {why}", err=True)
+    return sources
 
 
 def _drive(

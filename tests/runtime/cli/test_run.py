@@ -245,7 +245,9 @@ def test_an_output_folder_that_cannot_be_made_is_code_7(
         (["b.png", "--source", "a.png"], 2, "quotes"),
         (["my.edge", "--source", "gone.png"], 5, "no such image"),
         (["my.edge", "--source", "boards/*.jpg"], 5, "no images match"),
-        (["my.edge", "--source", "63"], 5, "cannot open camera 63"),
+        (["my.edge", "--source", "rtsp://me:secret@/x"], 5, "cannot look at rtsp://***@/x: it names no host"),
+        (["my.edge", "--source", "ftp://me:secret@cam/x"], 5, "unknown kind of URL: ftp://***@cam/x"),
+        (["rtsp://me:secret@cam/x?secret"], 2, "edge-run BUNDLE --source rtsp://***@cam/x?***"),
         (["my.edge", "--source", "boards", "--conf", "30"], 2, "--conf"),
     ],
 )
@@ -258,6 +260,19 @@ def test_a_mistake_is_one_line_that_helps(
     assert output.err.startswith("error: ")
     assert output.err.count("\n") == 1
     assert says in output.err
+    assert "secret" not in output.err
+
+
+def test_a_camera_that_is_off_is_waited_for_as_long_as_was_said(
+    opened: Opened, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_run("my.edge", "--source", "63", "--reconnect-seconds", "0", "--json") == 5
+    output = capsys.readouterr()
+    (record,) = records(output.out)
+    assert record["verdict"] == "NO_READ"
+    assert record["reasons"][0].startswith("camera 63 is not there yet: given up after 1 attempt")
+    assert output.err.startswith("waiting for camera 63: ")
+    assert "error: cannot open camera 63: " in output.err
 
 
 def test_an_engine_that_fails_ends_with_the_summary_of_what_was_done(

@@ -26,12 +26,23 @@ def _opencv(settings: DecoderSettings) -> Decoder:
     return open_opencv(settings)
 
 
+def _webcam(settings: DecoderSettings) -> Decoder:
+    from edge_runtime.inspect.reader.webcam import decode_picture, open_webcam
+
+    return open_webcam(settings, decode_picture, lambda others: DECODERS[_best_video(others)](others))
+
+
 # What each needs is imported when it is first opened, in the reader's process.
-DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {"av": _av, "opencv": _opencv}
+DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {"av": _av, "opencv": _opencv, "webcam": _webcam}
 
 
 def best_decoder(settings: DecoderSettings) -> str:
     """Return the decoder that tells most about what it reads: PyAV where it is installed (not for cameras)."""
+    web = settings.way == "stream" and settings.address.lower().startswith(("http://", "https://"))
+    return "webcam" if web else _best_video(settings)
+
+
+def _best_video(settings: DecoderSettings) -> str:
     return "av" if settings.way != "camera" and find_spec("av") is not None else "opencv"
 
 

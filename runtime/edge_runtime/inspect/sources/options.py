@@ -15,13 +15,16 @@ __all__ = ["LIVE", "PLAIN", "LiveOptions", "SourceOptions"]
 class LiveOptions:
     """How long to bear with a live source; seconds.
 
-    `reconnect` is how long a lost source is tried again (None: for ever); `silence` is how long it may give
-    nothing before a NO_READ frame says so; attempts to reconnect start `backoff` apart and double up to
-    `backoff_most`.
+    `reconnect` is how long a source that is lost, or not there yet, is tried again (None: for ever). One that gives
+    nothing for `silence`, or for `periods` times what passes between its own pictures where that is longer, is silent:
+    a NO_READ frame says so, again and again. One that gives only pictures older than that for `stale` is opened anew.
+    Attempts to reconnect start `backoff` apart and double up to `backoff_most`.
     """
 
     reconnect: float | None = None
-    silence: float = 10.0
+    silence: float = 2.0
+    periods: float = 3.0
+    stale: float = 10.0
     backoff: float = 0.5
     backoff_most: float = 10.0
     poll: float = 0.2  # how often a waiting consumer looks whether it should stop

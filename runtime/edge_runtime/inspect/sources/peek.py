@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
 
 __all__ = ["PeekedSource"]
+
+_OLD = 2.0  # seconds
 
 
 class PeekedSource:
@@ -33,8 +36,13 @@ class PeekedSource:
         return self._source.dropped
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the first frame, then the others; once."""
+        """Yield the first frame, then the others; once.
+
+        The first of a camera is left out when it has grown old meanwhile: it would be judged long after it was taken.
+        """
         first, self.first = self.first, None
+        if first is not None and self.kind == "live" and time.monotonic() - first.taken_s > _OLD:
+            first = None
         return itertools.chain([] if first is None else [first], self._frames)
 
     def close(self) -> None:

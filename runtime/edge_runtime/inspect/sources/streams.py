@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.address import Address, parse_address
+from edge_runtime.inspect.reader.decoder import DecoderSettings
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.inspect.sources.capture import open_camera, open_stream
-from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, natural_key, safe_stem
+from edge_runtime.inspect.sources.images import natural_key, safe_stem
 from edge_runtime.inspect.sources.live import LiveSource
 from edge_runtime.inspect.sources.options import SourceOptions
 from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
@@ -34,8 +34,11 @@ def is_camera(text: str) -> bool:
 
 def open_live_camera(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a camera: "0", "/dev/video0". Raises SourceError."""
+    settings = DecoderSettings(text, "camera")
     name = f"camera {text}" if text.isdigit() else text
-    return LiveSource(name, safe_stem(name), lambda: open_camera(text), _camera_hint(text), options.live, stop)
+    return LiveSource(
+        name, safe_stem(name), lambda: options.reader.open(settings), _camera_hint(text), options.live, stop
+    )
 
 
 def is_url(text: str) -> bool:
@@ -51,13 +54,14 @@ def is_stream(text: str) -> bool:
 def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a stream. Raises SourceError."""
     address = _known(text)
+    settings = DecoderSettings(address.url, "stream")
     host = safe_stem(address.host or "stream")
     hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
-    return LiveSource(address.name, host, lambda: open_stream(address.url), hint, options.live, stop)
+    return LiveSource(address.name, host, lambda: options.reader.open(settings), hint, options.live, stop)
 
 
 def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
-    """Open a video, or a picture as a video of one frame, behind a URL. Raises SourceError."""
+    """Open a video behind a URL. (A picture there is a camera's: it is asked for again and again.)"""
     address = _known(text)
     return VideoSource(
         address.url, address.name, safe_stem(Path(address.path).stem), options.stride, options.reader.open
@@ -74,7 +78,7 @@ def _known(text: str) -> Address:
 
 def _names_a_file(address: Address) -> bool:
     """A file behind a URL has an end; taken for a stream it would be "reconnected" to its beginning for ever."""
-    files = (VIDEO_SUFFIXES - {".mjpg", ".mjpeg"}) | IMAGE_SUFFIXES
+    files = VIDEO_SUFFIXES - {".mjpg", ".mjpeg"}
     return address.scheme in ("http", "https") and Path(address.path).suffix.lower() in files
 
 

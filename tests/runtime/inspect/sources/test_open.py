@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.sources import ImageSource, VideoSource, looks_like_source, open_source
+from edge_runtime.inspect.sources import (
+    ImageSource,
+    LiveOptions,
+    SourceOptions,
+    VideoSource,
+    looks_like_source,
+    open_source,
+)
 from edge_runtime.inspect.sources.images import safe_stem
 
 PNG = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
@@ -87,8 +94,12 @@ def test_a_pattern_that_matches_nothing_says_so(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_is_not_there_names_those_that_are() -> None:
+    source = open_source("63", SourceOptions(live=LiveOptions(reconnect=0.0)))
+    frames = iter(source)
+    assert next(frames).error is not None
     with pytest.raises(SourceError, match=r"cannot open camera 63: .*/dev/video"):
-        open_source("63")
+        next(frames)
+    source.close()
 
 
 def test_an_unknown_scheme_names_the_known() -> None:
