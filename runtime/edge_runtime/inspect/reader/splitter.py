@@ -19,6 +19,7 @@ _BEGIN_OF_LINE = re.compile(b"\n(?:" + re.escape(_JPEG) + b"|" + re.escape(_PNG)
 # In the data of a scan: a marker that is no restart, no stuffed zero and no fill.
 _MARKER = re.compile(b"\xff+[^\x00\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_APPLICATION = frozenset((*range(0xE0, 0xF0), 0xFE))
 # Between two pictures so much text at most: beyond, this is no camera.
 _MOST_BETWEEN = 1 << 20
 
@@ -92,8 +93,13 @@ class Splitter:
             elif mark != 0xFF or code < 0xC0:
                 return self._next_begin()
             else:
-                self._place += 2 + int.from_bytes(data[self._place + 2 : self._place + 4], "big")
-                self._in_scan = code == _SOS
+                ends = self._place + 2 + int.from_bytes(data[self._place + 2 : self._place + 4], "big")
+                if len(data) < ends + 2:  # there is at least an end behind it
+                    return None
+                # Tables that hold the beginning of a picture were cut off; an application's segment has a thumbnail.
+                if code not in _APPLICATION and _JPEG in data[self._place : ends + 2]:
+                    return self._next_begin()
+                self._place, self._in_scan = ends, code == _SOS
 
     def _next_begin(self) -> tuple[int, bool] | None:
         """Where the next picture begins: this one's structure is broken."""
