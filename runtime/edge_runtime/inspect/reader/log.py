@@ -1,7 +1,11 @@
-"""What FFmpeg says on this process's stderr while it decodes: OpenCV hides it, and it is the only word on damage."""
+"""What FFmpeg says while it decodes: on stderr, or on stdout where OpenCV passes its warnings on too.
+
+OpenCV hides all of it from its callers, and it is the only word on damage.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import threading
@@ -19,18 +23,25 @@ _DAMAGE = re.compile(
     rb"|slice below image|warning: first frame is no keyframe|cabac decode|mb_type [0-9]+ in|partial file"
     rb"|Truncat|truncat|CRC mismatch|checksum|bitstream error|Invalid level prefix|negative number of zero coeffs"
     rb"|skipping .* bytes|Discarding|Packet corrupt|Failed to decode|Not enough refs|hw frames lost|mmco: unref"
+    rb"|skipped MB in|[Ii]nvalid mb type|Error decoding|Error while decoding|Invalid data found"
 )
+# And of what OpenCV could not turn into a picture, while it says that it could: the memory holds whatever it held.
+_NO_PICTURE = re.compile(rb"Cannot convert interlaced|does not contain data|Unsupported input|not supported as input")
 _MOST = 4096
+_UNBUFFERED = 2  # stdio.h
 
 
 class Log:
-    """The other end of stderr. `damage` counts the lines that tell of damage; `last` is the newest of them."""
+    """The other end. `damage` counts the lines that tell of damage, `last` is the newest of them.
+
+    `no_picture` counts those that tell of a picture that was not made, whatever OpenCV returned.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._rest = b""
-        self.damage = 0
+        self.damage = self.no_picture = 0
         self.last = ""
 
     def drain(self) -> int:
@@ -41,6 +52,7 @@ class Log:
                     *lines, self._rest = (self._rest + data).split(b"\n")
                     self._rest = self._rest[-_MOST:]
                     for line in lines:
+                        self.no_picture += _NO_PICTURE.search(line) is not None
                         if _DAMAGE.search(line):
                             self.damage += 1
                             self.last = line.decode("utf-8", "replace").strip()[:200]
@@ -51,15 +63,24 @@ _log: Log | None = None
 
 
 def capture() -> None:
-    """Let stderr lead into a log, for the whole process. What nobody reads is lost rather than waited for."""
+    """Let this process's stdout and stderr lead into a log. What nobody reads is lost rather than waited for."""
     global _log
     if _log is None:
         out, into = os.pipe()
         os.set_blocking(out, False)
         os.set_blocking(into, False)
+        os.dup2(into, 1)
         os.dup2(into, 2)
+        _unbuffer_stdout()
         os.close(into)
         _log = Log(out)
+
+
+def _unbuffer_stdout() -> None:
+    """Let the C library write at once (setvbuf(3)); elsewhere than under glibc and musl nothing happens."""
+    library = ctypes.CDLL(None)
+    with suppress(ValueError, AttributeError):
+        library.setvbuf(ctypes.c_void_p.in_dll(library, "stdout"), None, _UNBUFFERED, 0)
 
 
 def captured() -> Log | None:

@@ -6,18 +6,28 @@ import math
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import cv2
 import numpy as np
 
 from edge_runtime.errors import SourceError
+from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
+from edge_runtime.inspect.reader.wholeness import Wholeness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["as_bgr8", "open_opencv"]
+
+
+# With frame threads, what is said of a picture would be said while another one is asked for.
+_ONE_THREAD = (cv2.CAP_PROP_N_THREADS, 1) if hasattr(cv2, "CAP_PROP_N_THREADS") else ()
+_FRAME_TYPE: int | None = getattr(cv2, "CAP_PROP_FRAME_TYPE", None)
+_EXTRA = "pip install 'edgeline[video]' reads it"
+_REORDERED = 4  # pictures
 
 
 def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
@@ -28,7 +38,7 @@ def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
         raise SourceError(
             "damaged, not a video, or a codec that OpenCV lacks" if settings.way == "file" else "no answer"
         )
-    return OpenCvDecoder(capture, settings)
+    return OpenCvDecoder(cast("Capture", capture), settings)
 
 
 def _camera(device: str) -> cv2.VideoCapture:
@@ -41,23 +51,51 @@ def _camera(device: str) -> cv2.VideoCapture:
 
 def _ffmpeg(settings: DecoderSettings) -> cv2.VideoCapture:
     if "://" not in settings.address:
-        return cv2.VideoCapture(settings.address)
+        # Other backends read what FFmpeg's does not (numbered pictures); of them nothing is heard.
+        capture = cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, list(_ONE_THREAD))
+        return capture if capture.isOpened() else cv2.VideoCapture(settings.address)
     limits = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         round(settings.open_timeout * 1000),
         cv2.CAP_PROP_READ_TIMEOUT_MSEC,
         round(settings.read_timeout * 1000),
     ]
-    return cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, limits)
+    return cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, [*limits, *_ONE_THREAD])
+
+
+class Capture(Protocol):
+    """The part of cv2.VideoCapture that is used here."""
+
+    def grab(self) -> bool:
+        """Wait for the next frame; False at the end or on failure."""
+        ...
+
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
+        """Decode the grabbed frame."""
+        ...
+
+    def get(self, prop: int) -> float:
+        """Return a property, 0 or less when it is not known."""
+        ...
+
+    def release(self) -> None:
+        """Free the device."""
+        ...
 
 
 class OpenCvDecoder:
-    """Gives what retrieve() gives."""
+    """Gives what retrieve() gives, but for what FFmpeg says of it on stderr, where that is heard (log.py)."""
 
-    def __init__(self, capture: cv2.VideoCapture, settings: DecoderSettings) -> None:
-        self._capture: cv2.VideoCapture | None = capture
+    def __init__(self, capture: Capture, settings: DecoderSettings) -> None:
+        self._capture: Capture | None = capture
         self._settings = settings
         self._number = -1
+        self._intra = True  # every picture so far was
+        self._log = log.captured() if settings.way != "camera" else None
+        self._seen = self._log.drain() if self._log is not None else 0
+        self._wholeness = Wholeness()
+        self._held: Shot | None = None
+        self._end: Shot | End = End()
         count, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
         self.facts = DecoderFacts(
             "opencv",
@@ -69,21 +107,79 @@ class OpenCvDecoder:
         )
 
     def read(self, timeout: float | None = None) -> Shot | End | None:
-        """Return the next shot that the stride takes."""
+        """Return the next shot that the stride takes.
+
+        A file's is given when the next one has been read: data that end in the middle are noticed behind them.
+        """
         capture, settings = self._capture, self._settings
         while capture is not None:
-            if not capture.grab():
-                return End(None if settings.way == "file" else "no frame came")
+            good = capture.grab()
             self._number += 1
-            if self._number < settings.skip or (self._number - settings.skip) % settings.stride:
-                continue
-            arrived = time.monotonic()
-            good, image = capture.retrieve()
-            ms = (time.monotonic() - arrived) * 1000
-            if not good or image is None:
-                return Shot(error="cannot decode", arrived=arrived, number=self._number, decode_ms=ms)
-            return Shot(as_bgr8(image), arrived=arrived, number=self._number, decode_ms=ms)
+            heard = self._heard()
+            held, self._held = self._held, None
+            if held is not None and held.image is not None and heard:
+                held = replace(held, image=None, error=heard)
+            if not good:
+                self.close()
+                self._end = self._ended(heard)
+                return held or self._end
+            wrong, key = self._judge(capture, heard)
+            shot = None
+            if self._number >= settings.skip and not (self._number - settings.skip) % settings.stride:
+                shot = self._shot(capture, wrong, key)
+            if settings.way == "file":
+                self._held, shot = shot, held
+            if shot is not None:
+                return shot
+        end, self._end = self._end, End()
+        return end
+
+    def _ended(self, heard: str | None) -> Shot | End:
+        if self._settings.way != "file":
+            return End("no frame came")
+        if heard:  # OpenCV reads no further
+            return Shot(error=f"not read from here on: {heard}", number=self._number, whole=False)
         return End()
+
+    def _shot(self, capture: Capture, wrong: str | None, key: bool) -> Shot:
+        arrived = time.monotonic()
+        before = self._no_picture()
+        good, image = capture.retrieve()
+        ms = (time.monotonic() - arrived) * 1000
+        at = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        pts = at if self._settings.way != "camera" and math.isfinite(at) and (at > 0 or self._number == 0) else None
+        if wrong is None and (not good or image is None):
+            wrong = "OpenCV cannot decode it"
+        elif wrong is None and self._no_picture() > before:
+            # OpenCV 4.14 and 5.0 give True, and memory that holds zeros or something older, for interlaced 4:2:0.
+            wrong = f"OpenCV made no picture of it: interlaced video, or a format of its own; {_EXTRA}"
+        elif wrong is None and image is not None and not image.any():
+            wrong = f"every byte of it is zero, which no camera gives: interlaced video that was not read; {_EXTRA}"
+        if wrong is not None or image is None:
+            return Shot(error=wrong, pts=pts, arrived=arrived, number=self._number, whole=key, decode_ms=ms)
+        return Shot(as_bgr8(image), None, pts, arrived, self._number, key, decode_ms=ms)
+
+    def _no_picture(self) -> int:
+        if self._log is None:
+            return 0
+        self._log.drain()
+        return self._log.no_picture
+
+    def _heard(self) -> str | None:
+        """What FFmpeg said of damage since the last time."""
+        if self._log is None or (seen := self._log.drain()) == self._seen:
+            return None
+        self._seen = seen
+        return f"FFmpeg says: {self._log.last}"
+
+    def _judge(self, capture: Capture, heard: str | None) -> tuple[str | None, bool]:
+        """What is wrong with the grabbed picture, and whether it needs no other one."""
+        key = capture.get(_FRAME_TYPE) == ord("I") if _FRAME_TYPE is not None else False
+        self._intra = self._intra and key
+        if heard:
+            # Where pictures are shown in another order than they are decoded, one from before comes out after it.
+            self._wholeness.damaged(self._number + (0 if self._intra else _REORDERED), heard)
+        return self._wholeness.judge(self._number, key), key
 
     def close(self) -> None:
         """Close the file or device."""

@@ -25,6 +25,8 @@ from edge_runtime.inspect.reader.slots import SLOTS, SlotReader
 
 __all__ = ["HERE", "InProcess", "Reader", "ReaderProcess"]
 
+# One thread for numpy, which does nothing here. OpenCV: warnings of FFmpeg too, on stderr, where log.py hears them.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "24"}
 # Beyond a decoder's own time limits: then it hangs.
 _GRACE = 15.0
 
@@ -107,7 +109,7 @@ class _Child:
         # The kernel ends a child with the *thread* that started it, so only the main thread asks for that.
         parent = os.getpid() if threading.current_thread() is threading.main_thread() else 0
         words = python_module("edge_runtime.inspect.reader.child", str(theirs.fileno()), str(parent))
-        environment = {**python_environment(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = {**python_environment(), **_ENVIRONMENT}
         with theirs:
             try:
                 # A session of its own: what Ctrl-C means is decided here.
