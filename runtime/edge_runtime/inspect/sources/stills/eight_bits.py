@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["DEPTHS", "Depth", "laid_on"]
 
 DEPTHS = (8, 10, 12, 14, 16)
+# So many bits below a depth that was guessed, a picture may as well have another one.
+_DARKER = 4
+# Light that goes no farther does not tell a depth.
+_TELLING = 64
 
 
 class Depth:
@@ -35,11 +39,18 @@ class Depth:
             )
         most = int(image.max())
         if self.bits is None and told is None and most > 0:
+            if most < _TELLING:
+                raise DataError(f"its light goes to {most}: too dark to tell how many bits there are; give --bit-depth")
             self.bits = next(bits for bits in DEPTHS if most < 1 << bits)
             self._say(f"16-bit pictures are taken for {self.bits} bits (the first goes to {most}); --bit-depth says it")
         bits = self.bits if self._declared or told is None else told
         if bits is None:  # black
             bits = 16
+        if told is None and not self._declared and 0 < most < 1 << bits - _DARKER:
+            raise DataError(
+                f"its light goes to {most}, that of the pictures before to {bits} bits; give --bit-depth: either it is "
+                "dark, or of another depth"
+            )
         if most >> bits:
             raise DataError(
                 f"its light goes to {most}, which is more than {bits} bits"

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page, decode, run_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["open_bmp", "open_pnm", "open_sun"]
 
@@ -62,8 +69,17 @@ def open_pnm(data: bytes) -> Book:
         if there < values:
             raise DataError(f"the PNM ends early: {there} of {values} values are there")
         unseen = ""
-    page = Page(height, width, functools.partial(decode, data), 3 * wide, white.bit_length() if wide == 2 else None)
+    look = functools.partial(_scaled, data, 1 if bitmap else white)
+    page = Page(height, width, look, 3 * wide, white.bit_length() if wide == 2 else None)
     return Book([page], unseen)
+
+
+def _scaled(data: bytes, white: int) -> NDArray[Any]:
+    """Decode; where white is less than 255, OpenCV leaves the numbers as they are."""
+    image = decode(data)
+    if not 1 < white < 255:
+        return image
+    return cv2.LUT(image, (np.minimum(np.arange(256), white) * 255 / white).round().astype(np.uint8))
 
 
 def open_sun(data: bytes) -> Book:

@@ -46,7 +46,7 @@ _KINDS: tuple[tuple[str, bytes, str], ...] = (
         for brand in brands
     ),
     ("GIF", b"GIF8?a", "gif.open_gif"),
-    ("BMP", b"BM????\0\0\0\0", "plain.open_bmp"),
+    *(("BMP", b"BM????????????" + bytes([size, 0, 0, 0]), "plain.open_bmp") for size in (12, 40, 52, 56, 64, 108, 124)),
     ("Sun raster", b"\x59\xa6\x6a\x95", "plain.open_sun"),
     ("JPEG XL", b"\0\0\0\x0cJXL ", "-"),
     ("JPEG XL", b"\xff\x0a", "-"),

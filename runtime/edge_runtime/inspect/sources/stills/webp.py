@@ -12,7 +12,8 @@ from edge_runtime.inspect.sources.stills.canvas import Canvas, Patch
 
 __all__ = ["open_webp"]
 
-_ZEROS = 96  # so many zero bytes on end are in no honest stream, unless of a large flat picture
+# So many zero bytes on end are in no honest VP8 stream, unless of a large flat picture; VP8L has them.
+_ZEROS = 96
 
 
 def open_webp(data: bytes) -> Book:
@@ -54,7 +55,7 @@ def _size(chunks: list[tuple[bytes, bytes]]) -> tuple[int, int, bool]:
             width, height = (int.from_bytes(body[i : i + 2], "little") & 0x3FFF for i in (6, 8))
         else:
             continue
-        if body.find(bytes(max(_ZEROS, width * height >> 12))) >= 0:
+        if kind == b"VP8 " and body.find(bytes(max(_ZEROS, width * height >> 12))) >= 0:
             raise DataError("the WebP is damaged: a part of its data is blank")
     return height, width, alpha
 
