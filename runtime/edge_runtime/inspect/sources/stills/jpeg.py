@@ -191,25 +191,30 @@ def _wanted(data: bytes, layout: JpegLayout, room: Room) -> tuple[int, int]:
     # libjpeg scales by eighths. The largest that fits is best; what fits only while decoding, _fitted makes smaller.
     sizes = [(-(-height * eighths // 8), -(-width * eighths // 8)) for eighths in range(7, 0, -1)]
     enough = [size for size in sizes if size[0] >= needed[0] and size[1] >= needed[1]]
-    target = room.reduced or room.kept
-    for most in (target, room.kept, room.kept + room.working):
-        for size in enough:
-            if size[0] * size[1] * 3 <= most:
-                return size
-    room.check(height, width, len(data))
-    return 0, 0
+    fitting = [size for size in enough if size[0] * size[1] * 3 <= _target(room)]
+    if fitting:
+        return fitting[0]
+    if not enough or enough[-1][0] * enough[-1][1] * 3 > room.kept + room.working:
+        room.check(height, width, len(data))
+    return enough[-1]
+
+
+def _target(room: Room) -> int:
+    return room.reduced or room.kept
 
 
 def _fitted(image: NDArray[np.uint8], room: Room, layout: JpegLayout) -> NDArray[np.uint8]:
     """Make a picture that was decoded reduced, and is still larger than planned, as small as it has to be."""
     height, width = image.shape[:2]
-    if room.fits(height, width):
+    if (height, width) == (layout.height, layout.width) or height * width * 3 <= _target(room):
         return image
-    ratio = (room.kept / (height * width * 3)) ** 0.5
+    ratio = (_target(room) / (height * width * 3)) ** 0.5
     size = (max(int(width * ratio), 1), max(int(height * ratio), 1))
     turned = layout.orientation > 4
     needed = room.needed(layout.width, layout.height)[::-1] if turned else room.needed(layout.height, layout.width)
     if size[1] < needed[0] or size[0] < needed[1]:
+        if room.fits(height, width):
+            return image
         room.check(layout.height, layout.width)
     return cast("NDArray[np.uint8]", cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
