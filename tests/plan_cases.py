@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
 from edge_runtime.bundle.postprocess_spec import Raw
-from edge_runtime.plan import (
+from edge_runtime.plan.form import Form
+from edge_runtime.plan.measurements import (
     BlockMeasurement,
-    Form,
     FormMeasurement,
     Measurements,
     Speeds,

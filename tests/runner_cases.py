@@ -17,16 +17,9 @@ from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.manifest import Block
 from edge_runtime.inspect.fake_engine import fake_manifest
-from edge_runtime.plan import (
-    BlockMeasurement,
-    BlockPlan,
-    FormMeasurement,
-    Measurements,
-    Plan,
-    Timing,
-    Work,
-)
+from edge_runtime.plan.measurements import BlockMeasurement, FormMeasurement, Measurements, Timing, Work
 from edge_runtime.plan.offsets import arrange, plan_values, windows
+from edge_runtime.plan.plan import BlockPlan, Plan
 from edge_runtime.plan.validate import validate
 from edge_runtime.prepare.chain import Chain
 from edge_runtime.prepare.lower import lower

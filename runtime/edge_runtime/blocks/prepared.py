@@ -8,7 +8,7 @@
     whole.onnx, .bin     the whole graph, likewise
     whole.json           class PreparedWhole: written when the whole graph is here
     whole-checked.json   class CheckedBundle, of the whole graph's weights
-    measured-*.json      class Measured: for a number of threads and a batch
+    measured-*.json      class measured.Measured: for a number of threads and a batch
     plan-*.json          plan.Plan: made from one of them for one limit
     providers-*.json     prepare.provider_times.MeasuredProviders: of one list of providers, which computes which blocks
     engines/             what providers compiled (TensorRT's engines and timings), in files of their own
@@ -26,7 +26,6 @@ from typing import Any, Literal, TypeVar, Union
 from edge_runtime.errors import EngineError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.schema import SchemaError, from_json, to_json
-from edge_runtime.plan.measurements import Measurements, Speeds
 
 __all__ = [
     "CHECKED",
@@ -35,7 +34,6 @@ __all__ = [
     "WHOLE",
     "WHOLE_CHECKED",
     "CheckedBundle",
-    "Measured",
     "Prepared",
     "PreparedBlock",
     "PreparedWhole",
@@ -97,15 +95,6 @@ class PreparedWhole:
     schema: Literal[1]
     graph: str
     weights: Union[StoredWeights, None] = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """measured-*.json: the bundle on this machine, and the machine itself."""
-
-    schema: Literal[1]
-    measurements: Measurements
-    speeds: Speeds
 
 
 def measurements_name(threads: int, batch: int) -> str:

@@ -4,35 +4,3 @@
 looks the measurements up, knapsack.py and residency.py choose how each block is held (footprint.py and pipeline.py say
 what that takes), offsets.py and layout.py lay out the arena, options.py makes plans of it, why.py finds words.
 """
-
-from edge_runtime.plan.measurements import (
-    BlockMeasurement,
-    Form,
-    FormMeasurement,
-    Limit,
-    Measurements,
-    Speeds,
-    Timing,
-    ValueMeasurement,
-    WholeMeasurement,
-    Work,
-)
-from edge_runtime.plan.plan import ALIGNMENT, BlockPlan, Place, Plan, ValuePlan
-
-__all__ = [
-    "ALIGNMENT",
-    "BlockMeasurement",
-    "BlockPlan",
-    "Form",
-    "FormMeasurement",
-    "Limit",
-    "Measurements",
-    "Place",
-    "Plan",
-    "Speeds",
-    "Timing",
-    "ValueMeasurement",
-    "ValuePlan",
-    "WholeMeasurement",
-    "Work",
-]

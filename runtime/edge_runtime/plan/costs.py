@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import EngineError
+from edge_runtime.plan.form import Form
 from edge_runtime.plan.measurements import (
     BlockMeasurement,
-    Form,
     FormMeasurement,
     Limit,
     Measurements,

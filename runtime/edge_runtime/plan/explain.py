@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_runtime.files.sizes import format_size
-from edge_runtime.plan.measurements import Form
+from edge_runtime.plan.form import Form
 from edge_runtime.plan.plan import BlockPlan, Plan
 
 __all__ = ["explain"]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Union
 
 import numpy as np
 
+from edge_runtime.plan.form import Form
+
 __all__ = [
     "BlockMeasurement",
-    "Form",
     "FormMeasurement",
     "Limit",
     "Measurements",
@@ -23,10 +24,6 @@ __all__ = [
     "WholeMeasurement",
     "Work",
 ]
-
-# How a block is held: its session and packed weights for good; a session whose weights lie in the arena only while
-# they are needed; a session that is made before each use and dropped after it.
-Form = Literal["resident", "streamed", "reloaded"]
 
 
 @dataclass(frozen=True)

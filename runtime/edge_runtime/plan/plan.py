@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
-from edge_runtime.plan.measurements import Form
+from edge_runtime.plan.form import Form
 
 __all__ = ["ALIGNMENT", "BlockPlan", "Place", "Plan", "ValuePlan", "unlimited_plan"]
 

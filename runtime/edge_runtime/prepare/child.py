@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_devices.process_memory import memory, return_freed_memory, tune_allocator
+from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     PREPARED,
     WHOLE,
-    Measured,
     Prepared,
     PreparedBlock,
     PreparedWhole,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_devices.process_memory import memory
+from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     PREPARED,
     WHOLE,
-    Measured,
     Prepared,
     PreparedWhole,
     measurements_name,

@@ -21,7 +21,8 @@ from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.errors import EdgelineError, EngineError, ModelError
 from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
 from edge_runtime.ort.process import drop_arena, share_arena, take_first_chunk
-from edge_runtime.plan.measurements import Form, FormMeasurement, Timing, Work
+from edge_runtime.plan.form import Form
+from edge_runtime.plan.measurements import FormMeasurement, Timing, Work
 
 __all__ = ["MeasuredForm", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
 

@@ -10,7 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from edge_runtime.blocks.prepared import Measured, read_json, write_json
+from edge_runtime.blocks.measured import Measured
+from edge_runtime.blocks.prepared import read_json, write_json
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EdgelineError, EngineError
 from edge_runtime.files.schema import from_json

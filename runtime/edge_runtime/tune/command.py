@@ -15,7 +15,8 @@ from edge_devices import look, processor_name, saturates_int8
 from edge_devices.machine import Machine
 from edge_devices.profile import ProviderChoice
 from edge_devices.thermal import hottest
-from edge_runtime.blocks.prepared import ENGINES, WHOLE, Measured, PreparedWhole, read_json
+from edge_runtime.blocks.measured import Measured
+from edge_runtime.blocks.prepared import ENGINES, WHOLE, PreparedWhole, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, OutputError
 from edge_runtime.opening.whole import whole_is_sound

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_runtime.blocks.prepared import Measured
+from edge_runtime.blocks.measured import Measured
 from edge_runtime.files.sizes import format_size
-from edge_runtime.plan.measurements import BlockMeasurement, Form, FormMeasurement
+from edge_runtime.plan.form import Form
+from edge_runtime.plan.measurements import BlockMeasurement, FormMeasurement
 from edge_runtime.tune.choice import Choice, Goal
 from edge_runtime.tune.label import label
 from edge_runtime.tune.tuned import Duel, Trial, Tuned

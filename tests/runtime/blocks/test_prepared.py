@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     CHECKED,
     CheckedBundle,
-    Measured,
     Prepared,
     PreparedBlock,
     PreparedWhole,

@@ -18,11 +18,11 @@ from tiny_models import samples
 from edge_devices.process_memory import Memory
 from edge_devices.profile import ProviderChoice
 from edge_runtime import open_bundle
+from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     CHECKED,
     PREPARED,
     WHOLE,
-    Measured,
     PreparedWhole,
     StoredWeights,
     read_json,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from plan_cases import BASE, SPEEDS, make_chain
 
-from edge_runtime.plan import BlockPlan, Limit, Place, Plan
 from edge_runtime.plan.explain import explain
+from edge_runtime.plan.measurements import Limit
+from edge_runtime.plan.plan import BlockPlan, Place, Plan
 from edge_runtime.plan.planner import plan
 
 BLOCKS = (

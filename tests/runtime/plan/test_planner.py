@@ -13,15 +13,8 @@ from plan_cases import BASE, SPEEDS, make_block, make_chain, make_form, make_man
 
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EngineError, MemoryLimitError, UsageError
-from edge_runtime.plan import (
-    Limit,
-    Measurements,
-    Plan,
-    Timing,
-    ValueMeasurement,
-    WholeMeasurement,
-    Work,
-)
+from edge_runtime.plan.measurements import Limit, Measurements, Timing, ValueMeasurement, WholeMeasurement, Work
+from edge_runtime.plan.plan import Plan
 from edge_runtime.plan.planner import plan
 from edge_runtime.plan.validate import validate
 

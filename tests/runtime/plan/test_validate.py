@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from plan_cases import BASE, SPEEDS, make_chain
 
-from edge_runtime.plan import BlockPlan, Limit, Measurements, Plan, ValuePlan
+from edge_runtime.plan.measurements import Limit, Measurements
+from edge_runtime.plan.plan import BlockPlan, Plan, ValuePlan
 from edge_runtime.plan.planner import plan
 from edge_runtime.plan.validate import Flaw, PlanError, validate
 

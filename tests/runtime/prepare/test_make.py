@@ -11,10 +11,10 @@ from plan_cases import SPEEDS, make_chain
 from tiny_bundle import make_bundle
 
 from edge_devices.process_memory import memory
+from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     PREPARED,
     WHOLE,
-    Measured,
     Prepared,
     PreparedWhole,
     checked_before,

@@ -8,7 +8,8 @@ import pytest
 from plan_cases import SPEEDS, make_chain
 
 from edge_devices.process_memory import Memory
-from edge_runtime.blocks.prepared import Measured, write_json
+from edge_runtime.blocks.measured import Measured
+from edge_runtime.blocks.prepared import write_json
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.plan.planner import plan
