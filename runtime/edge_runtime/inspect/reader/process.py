@@ -95,7 +95,10 @@ class ReaderProcess:
     def _running(self) -> _Child:
         if self._closed:
             raise SourceError("the reader has been closed")
-        if self._child is None or self._child.dead:
+        if self._child is not None and self._child.dead:
+            self._child.end()
+            self._child = None
+        if self._child is None:
             self._child = _Child()
         return self._child
 
@@ -203,6 +206,7 @@ class _RemoteDecoder:
         told = answer if isinstance(answer, End) else self._told(answer)
         if isinstance(told, End):
             self._end = told
+            self.close()
         elif self._in_order:  # the next one may be made ready
             self._ask()
         return told

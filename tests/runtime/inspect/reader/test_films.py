@@ -1,0 +1,140 @@
+"""Films as they are written and as they get damaged, through the reader's process: no smeared picture is given."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from places import ROOT, SHARED_DATA
+
+from edge_runtime.inspect.reader.decoder import DecoderSettings, Shot
+from edge_runtime.inspect.reader.process import ReaderProcess
+
+BELT = ROOT / "samples/pcb/belt.mp4"
+FIVE = SHARED_DATA.parent / "cases/run/interlaced/five.ts"
+COUNT = 40
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the command ffmpeg, of Debian's ffmpeg")
+needs_av = pytest.mark.skipif(find_spec("av") is None, reason="needs the extra [video]")
+BOTH = [pytest.param("av", marks=needs_av), "opencv"]
+# name: what ffmpeg is told
+KINDS = {
+    "mpeg4.avi": "-c:v mpeg4 -q:v 3 -g 12",
+    "h264.mp4": "-c:v libx264 -preset ultrafast -g 12",
+    "h264-b.ts": "-c:v libx264 -preset veryfast -g 12 -bf 2",
+    "mpeg2.ts": "-c:v mpeg2video -q:v 3 -r 25",
+    "mjpeg.avi": "-c:v mjpeg -q:v 3",
+    "vp9.webm": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 2M -g 12",
+    "prores.mov": "-c:v prores_ks",
+}
+INTERLACED = {
+    "mpeg2i.ts": "-c:v mpeg2video -q:v 3 -flags +ildct+ilme -top 1 -r 25",
+    "h264i.mp4": "-c:v libx264 -preset veryfast -flags +ildct+ilme -x264opts tff=1",
+}
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[ReaderProcess]:
+    made = ReaderProcess()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    for name, flags in {**KINDS, **INTERLACED}.items():
+        pixels = [] if name.startswith("prores") else ["-pix_fmt", "yuv420p"]
+        words = ["ffmpeg", "-v", "error", "-i", str(BELT), "-s", "320x320", *pixels, "-frames:v", str(COUNT)]
+        subprocess.run([*words, *flags.split(), str(folder / name)], check=True, stdin=subprocess.DEVNULL)
+    return folder
+
+
+def shots(reader: ReaderProcess, film: Path, decoder: str) -> list[Shot]:
+    opened = reader.open(DecoderSettings(str(film), "file", decoder))
+    found = []
+    while isinstance(shot := opened.read(), Shot):
+        found.append(shot)
+    opened.close()
+    return found
+
+
+def zeroed(film: Path, folder: Path, begin: float = 0.5, end: float = 0.54) -> Path:
+    data = bytearray(film.read_bytes())
+    first, last = int(len(data) * begin), int(len(data) * end)
+    data[first:last] = bytes(last - first)
+    (folder / film.name).write_bytes(data)
+    return folder / film.name
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("decoder", BOTH)
+@pytest.mark.parametrize("name", KINDS)
+def test_an_honest_film_has_no_error(reader: ReaderProcess, films: Path, name: str, decoder: str) -> None:
+    found = shots(reader, films / name, decoder)
+    assert [shot.error for shot in found if shot.error] == []
+    assert len(found) == COUNT
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("decoder", BOTH)
+@pytest.mark.parametrize("name", KINDS)
+def test_of_a_film_with_a_zeroed_middle_no_smeared_picture_is_given(
+    reader: ReaderProcess, films: Path, tmp_path: Path, name: str, decoder: str
+) -> None:
+    if decoder == "opencv" and name in ("prores.mov", "mpeg4.avi"):
+        pytest.skip("OpenCV tells nothing of zeros that its codec takes for data")
+    honest = {shot.image.tobytes() for shot in shots(reader, films / name, decoder) if shot.image is not None}
+    found = shots(reader, zeroed(films / name, tmp_path), decoder)
+    assert [shot.number for shot in found if shot.image is not None and shot.image.tobytes() not in honest] == []
+    assert any(shot.error for shot in found)
+    if decoder == "av" and any(shot.whole for shot in found[COUNT * 2 // 3 :]):
+        assert found[-1].image is not None  # it goes on after the next whole picture
+
+
+@needs_ffmpeg
+@needs_av
+@pytest.mark.parametrize("name", INTERLACED)
+def test_interlaced_pictures_are_deinterlaced(reader: ReaderProcess, films: Path, name: str) -> None:
+    found = shots(reader, films / name, "av")
+    assert len(found) == COUNT
+    assert all(shot.interlaced and shot.image is not None for shot in found)
+    straight = shots(reader, films / "mpeg4.avi", "av")
+    for one, other in zip(found, straight, strict=True):
+        assert one.image is not None
+        assert other.image is not None
+        assert np.abs(one.image.astype(int) - other.image.astype(int)).mean() < 20
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", INTERLACED)
+def test_with_opencv_alone_interlaced_pictures_are_right_or_none(reader: ReaderProcess, films: Path, name: str) -> None:
+    for shot in shots(reader, films / name, "opencv"):
+        assert shot.error is not None or (shot.image is not None and shot.image.mean() > 50)
+        assert shot.error is None or "edgeline[video]" in shot.error
+
+
+@needs_av
+@pytest.mark.skipif(not FIVE.exists(), reason="needs ../shared/cases")
+def test_the_interlaced_case_is_read(reader: ReaderProcess) -> None:
+    assert [shot.error for shot in shots(reader, FIVE, "av")] == [None] * 5
+
+
+@needs_av
+def test_both_decoders_give_the_same_picture_of_the_sample(reader: ReaderProcess) -> None:
+    for one, other in zip(shots(reader, BELT, "av"), shots(reader, BELT, "opencv"), strict=True):
+        assert one.image is not None
+        assert other.image is not None
+        assert np.abs(one.image.astype(int) - other.image.astype(int)).max() <= 2
+        assert one.pts == pytest.approx(other.pts, abs=0.001)
+
+
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="needs ../shared/data/videos")
+@pytest.mark.parametrize("decoder", BOTH)
+def test_the_films_of_others_have_no_error(reader: ReaderProcess, decoder: str) -> None:
+    for film in sorted((SHARED_DATA / "videos").glob("*bottle*")) + sorted((SHARED_DATA / "videos").glob("*.gif")):
+        assert [shot.error for shot in shots(reader, film, decoder) if shot.error] == []

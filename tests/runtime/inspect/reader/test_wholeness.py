@@ -1,0 +1,84 @@
+"""Damage lasts until a whole picture; gaps are told where the rate is constant."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_runtime.inspect.reader.gaps import Gaps
+from edge_runtime.inspect.reader.wholeness import Wholeness, zero_run
+
+DATA = bytes(range(2, 200))
+START = b"\0\0\1"
+
+
+def test_damage_lasts_until_a_key_picture_that_is_shown_later() -> None:
+    whole = Wholeness()
+    assert whole.judge(1.0, key=False) is None
+    whole.damaged(3.0, "torn")
+    assert [
+        whole.judge(at, key) for at, key in [(2.0, True), (3.0, False), (4.0, False), (5.0, True), (6.0, False)]
+    ] == [
+        "torn",
+        "torn",
+        "torn",
+        None,
+        None,
+    ]
+
+
+def test_a_damaged_key_picture_does_not_end_the_damage_that_it_has() -> None:
+    whole = Wholeness()
+    whole.damaged(3.0, "torn")
+    assert whole.judge(3.0, key=True) == "torn"
+    assert whole.judge(4.0, key=True) is None
+
+
+def test_without_times_any_key_picture_ends_it() -> None:
+    whole = Wholeness()
+    whole.damaged(None, "torn")
+    assert whole.judge(None, key=False) == "torn"
+    assert whole.judge(None, key=True) is None
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video", "mpeg4"])
+def test_zeros_in_a_picture_are_damage_and_before_a_start_code_padding(codec: str) -> None:
+    assert not zero_run(codec, START + DATA + START + DATA)
+    assert not zero_run(codec, START + DATA + bytes(500) + START[2:] + DATA)
+    assert not zero_run(codec, START + DATA + bytes(500))
+    assert zero_run(codec, START + DATA + bytes(500) + DATA)
+    assert zero_run(codec, START + DATA + bytes(50) + START[2:] + DATA + bytes(50) + DATA)
+
+
+def test_zeros_may_lie_in_what_does_not_compress_them_away() -> None:
+    assert not zero_run("rawvideo", DATA + bytes(500) + DATA)
+    assert not zero_run("mjpeg", DATA + bytes(500) + DATA)
+    assert zero_run("vp9", DATA + bytes(500) + DATA)
+
+
+def test_every_block_of_dv_says_what_it_is() -> None:
+    block = b"\x96\x07\x00" + bytes(77)
+    assert not zero_run("dvvideo", block * 5)
+    assert zero_run("dvvideo", block * 2 + bytes(80) + block)
+
+
+def test_a_jump_in_a_constant_rate_tells_how_many_pictures_are_missing() -> None:
+    gaps = Gaps()
+    times = [number / 25 for number in [*range(40), *range(47, 60)]]
+    found = [gaps.missing(at) for at in times]
+    assert found[40] == 7
+    assert sum(found) == 7
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0, 1, 2, 5, 6, 7, 12, 40, 41],  # variable from the beginning
+        [*range(10), 30, 31],  # too few to know the rate
+        [*range(40), 42, 43, 60],  # one that was left out by the camera: its rate is not constant
+        [None] * 50,
+        [0.0] * 50,
+    ],
+)
+def test_other_rates_have_no_gaps(times: list[float | None]) -> None:
+    gaps = Gaps()
+    assert sum(gaps.missing(at) for at in times) <= (17 if 60 in times else 0)
