@@ -153,10 +153,10 @@ def _watched(source: Source, live: bool, text: str, settings: HealthSettings) ->
     """Look at the pictures first: of a `live` source where nothing else is said. (A film in real time is a film.)"""
     if not (live if settings.on is None else settings.on):
         return source
-    frozen = settings.frozen_seconds
-    if frozen is None and is_camera(text):
-        frozen = CAMERA_FROZEN_S
-    return WatchedSource(source, Watch(settings.limits, frozen if source.kind == "live" else None))
+    own = is_camera(text)
+    frozen = CAMERA_FROZEN_S if own and settings.frozen_seconds is None else settings.frozen_seconds
+    watch = Watch(settings.limits, frozen if source.kind == "live" else None, compressed=not own)
+    return WatchedSource(source, watch)
 
 
 def _with_sinks(

@@ -27,7 +27,6 @@ _EDGE, _ENTERS = 16, 0.01  # levels, and the share of the outermost pixels that 
 _DARK = 20  # levels: below it, noise is no picture
 _BLOCKS = 32  # a side: means of blocks show structure that noise hides
 _STEP = 3  # levels by which a block differs that shows something
-_SMOOTH = 3  # levels between neighbouring blocks: light that leaks under a cap or through a hand
 _NOISE = 6  # levels: 95 % of the pixels of a dark sensor with its gain up are nearer to their block's mean
 _LIT, _FEW = 24, 0.001  # levels above the rest, and the share of pixels that have them: hot pixels, no lamps
 
@@ -103,7 +102,7 @@ def _colour(levels: list[int]) -> str:
         return f"black: level {max(levels)}"
     if min(levels) >= 250:
         return f"white: level {min(levels)}"
-    if max(levels) - min(levels) <= 2 * _SAME:
+    if max(levels) - min(levels) <= 4:  # as near as colours come back from a stream
         return f"uniform: gray {levels[1]}"
     return f"uniform: one colour, RGB {levels[2]} {levels[1]} {levels[0]}"
 
@@ -123,7 +122,22 @@ def _dark(pixels: NDArray[np.uint8], levels: list[int]) -> str | None:
     away = np.abs(blocks.astype(np.int16) - np.array(levels, np.int16)).max(axis=2) > _STEP
     if np.count_nonzero(away[band:-band]) <= 1 and np.count_nonzero(away) <= _TEXT * away.size:
         return f"black: level {max(levels)}, nothing but noise"
-    inner = blocks[band:-band].astype(np.int16)
-    if max(np.abs(np.diff(inner, axis=axis)).max() for axis in (0, 1)) <= _SMOOTH:
+    inner = blocks[band:-band].reshape(-1, 3).astype(np.float32)
+    soft = _SOFT @ (np.linalg.pinv(_SOFT) @ inner)
+    if np.count_nonzero(np.abs(inner - soft).max(axis=1) > _STEP) <= 1:
         return f"covered: dark (level {max(levels)}) and without an edge"
     return None
+
+
+def _soft_light() -> NDArray[np.float32]:
+    """What light that leaks under a cap or through a hand is made of: planes and bowls, [blocks in between, 6]."""
+    place = np.linspace(-1, 1, _BLOCKS)
+    down, right = (
+        axis.ravel() for axis in np.meshgrid(place[_BLOCKS // _BAND : -(_BLOCKS // _BAND)], place, indexing="ij")
+    )
+    return np.stack([np.ones_like(down), down, right, down * down, down * right, right * right], axis=1).astype(
+        np.float32
+    )
+
+
+_SOFT = _soft_light()

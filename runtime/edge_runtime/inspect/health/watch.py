@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from edge_runtime.inspect.health.dead import dead, sampled
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["CAMERA_FROZEN_S", "HealthSettings", "Watch"]
 
 CAMERA_FROZEN_S = 10.0  # a sensor's noise never repeats to the bit; what a stream decodes to does, of a still scene
-_ROWS = 16  # every 16th row tells at once that a picture differs
+_CODEC_MOST, _CODEC_MEAN = (
+    24,
+    0.5,
+)  # levels by which a still picture differs from keyframe to keyframe; measured: 11, 0.3
 
 
 @dataclass(frozen=True)
 class HealthSettings:
-    """`on` None: for live sources. `frozen_seconds`: how long the very same pixels may come; None:
+    """`on` None: for live sources. `frozen_seconds`: how long the same picture may come; None:
     CAMERA_FROZEN_S of a camera of this machine, for ever of all else.
 
     `limits`: what was learnt from good pictures.
@@ -38,39 +44,69 @@ class HealthSettings:
 class Watch:
     """Looks at the pictures of one source, in their order."""
 
-    def __init__(self, limits: Limits | None = None, frozen_seconds: float | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, frozen_seconds: float | None = None, compressed: bool = True
+    ) -> None:
+        """`compressed`: the same picture may come out a little otherwise each time, as keyframes do."""
         self._learnt = None if limits is None else _Learnt(limits)
-        self._frozen = None if frozen_seconds is None else _Frozen(frozen_seconds)
+        self._frozen = None if frozen_seconds is None else _Frozen(frozen_seconds, _alike if compressed else _equal)
 
     def finding(self, image: NDArray[np.uint8], taken_s: float) -> str | None:
         """Return why a picture, uint8 [height, width, 3], must not be judged; None: nothing is against it.
 
         `taken_s`: when it was taken, on a clock that never goes back.
         """
-        frozen = None if self._frozen is None else self._frozen.finding(image, taken_s)
         sample = sampled(image)
+        frozen = None if self._frozen is None else self._frozen.finding(image, sample, taken_s)
         if (reason := dead(image, sample) or frozen) is not None or self._learnt is None:
             return reason
         return self._learnt.finding(measure(image, sample))
 
 
-class _Frozen:
-    """The very same pixels for too long. All of them are summed up only once some of them came again."""
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A picture as it is remembered: its sample, and a sum of all its pixels once that was asked for."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._rows: tuple[tuple[int, ...], int] | None = None
-        self._all: int | None = None
+    shape: tuple[int, ...]
+    sample: NDArray[np.uint8]
+    summed: int | None = None
+
+
+class _Frozen:
+    """The same picture for too long; `same` compares the first of those that are alike with the newest."""
+
+    def __init__(self, seconds: float, same: Callable[[_Seen, NDArray[np.uint8], _Seen], _Seen | None]) -> None:
+        self._seconds, self._same = seconds, same
+        self._first: _Seen | None = None
         self._since = 0.0
 
-    def finding(self, image: NDArray[np.uint8], taken_s: float) -> str | None:
-        rows = (image.shape, zlib.crc32(np.ascontiguousarray(image[::_ROWS]).data))
-        summed = zlib.crc32(np.ascontiguousarray(image).data) if rows == self._rows else None
-        if summed is None or self._all not in (None, summed):
-            self._since = taken_s
-        self._rows, self._all = rows, summed
-        same = taken_s - self._since
-        return f"frozen: the same picture for {same:.0f} s" if same >= self._seconds and same > 0 else None
+    def finding(self, image: NDArray[np.uint8], sample: NDArray[np.uint8], taken_s: float) -> str | None:
+        newest = _Seen(image.shape, sample)
+        first = (
+            None if self._first is None or self._first.shape != image.shape else self._same(self._first, image, newest)
+        )
+        if first is None:
+            self._first, self._since = newest, taken_s
+            return None
+        self._first = first
+        lasted = taken_s - self._since
+        return f"frozen: the same picture for {lasted:.0f} s" if lasted >= self._seconds else None
+
+
+def _equal(first: _Seen, image: NDArray[np.uint8], newest: _Seen) -> _Seen | None:
+    """Whether two pictures are the same to the bit: all pixels are summed up only once those of the sample are."""
+    if not np.array_equal(first.sample, newest.sample):
+        return None
+    summed = zlib.crc32(np.ascontiguousarray(image).data)
+    return dataclasses.replace(first, summed=summed) if first.summed in (None, summed) else None
+
+
+def _alike(first: _Seen, image: NDArray[np.uint8], newest: _Seen) -> _Seen | None:
+    """Whether two pictures differ by no more than what a codec makes of one."""
+    if cv2.norm(first.sample, newest.sample, cv2.NORM_INF) > _CODEC_MOST:
+        return None
+    mean = cv2.norm(first.sample, newest.sample, cv2.NORM_L1) / first.sample.size
+    return first if mean <= _CODEC_MEAN else None
 
 
 class _Learnt:

@@ -142,11 +142,33 @@ def test_the_same_pixels_are_frozen_after_the_time_that_was_given() -> None:
 
 
 def test_one_pixel_between_the_rows_that_are_looked_at_first_ends_the_count() -> None:
-    watch, picture = Watch(frozen_seconds=10), scene(0)
+    watch, picture = Watch(frozen_seconds=10, compressed=False), scene(0)
     changed = picture.copy()
     changed[7, 9, 1] ^= 1
     for second, shown in enumerate([picture, picture, changed, changed, picture] * 5):
         assert watch.finding(shown, float(second)) is None
+
+
+def test_what_a_codec_makes_of_a_still_picture_is_the_same_picture() -> None:
+    watch, picture = Watch(frozen_seconds=10), scene(0)
+    shown = [
+        picture,
+        np.where(picture % 5 == 0, picture + 1, picture),
+        np.where(picture % 4 == 0, picture - 2, picture),
+    ]
+    found = [watch.finding(shown[second % 3], float(second)) for second in range(12)]
+    assert found[9:] == [None, "frozen: the same picture for 10 s", "frozen: the same picture for 11 s"]
+
+
+def test_noise_and_small_movements_are_not_frozen() -> None:
+    watch = Watch(frozen_seconds=3)
+    for second in range(20):
+        assert watch.finding(scene(7 * second), float(second)) is None
+    still = scene(0)
+    for second in range(20, 40):
+        moved = still.copy()
+        moved[100:106, 10 * (second - 20) : 10 * (second - 20) + 6] = 255
+        assert watch.finding(moved, float(second)) is None
 
 
 def test_a_still_scene_is_no_fault_where_nobody_asked() -> None:
