@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from edge_devices.toml_table import close_to
 
 __all__ = ["config_folder", "known_profiles", "profile_of"]
 
+_LOG = logging.getLogger(__name__)
 _SHIPPED = Path(__file__).parent
 
 
@@ -67,7 +70,18 @@ def _own(folder: Path) -> list[Profile]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if not _is_reachable(folder):  # a home that is another user's holds nothing of ours
+            _LOG.warning("%s may not be looked into: there are no device profiles of your own", folder)
+            return []
         raise ProfileError(
             f"{folder}: your own device profiles cannot be listed: {error.strerror or error}; check the folder's rights"
         ) from error
     return [dataclasses.replace(read_profile(path), file=str(path)) for path in paths]
+
+
+def _is_reachable(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except OSError as error:
+        return error.errno != errno.EACCES
+    return True

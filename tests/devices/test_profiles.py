@@ -96,3 +96,16 @@ def test_a_user_without_a_home_has_the_systems_folder(monkeypatch):
 def test_a_profile_cannot_be_changed(tmp_path):
     with pytest.raises(dataclasses.FrozenInstanceError):
         known_profiles(tmp_path)["arm64"].name = "other"
+
+
+def test_a_home_that_is_another_users_holds_no_profiles_and_that_is_said(tmp_path, monkeypatch, caplog):
+    def refused(_path, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    shipped = known_profiles(tmp_path)
+    monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr(Path, "stat", refused)
+    assert known_profiles(tmp_path) == shipped
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path / 'devices'} may not be looked into: there are no device profiles of your own"
+    ]
