@@ -299,7 +299,7 @@ def test_a_signal_ends_the_run_with_the_summary_and_a_whole_video(
 ) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
     for _ in range(9):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
+        writer.write(np.full((48, 64, 3), 200, np.uint8))
     writer.release()
     answer = opened.engine.run
 

@@ -49,7 +49,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Opened:
             cv2.imwrite(str(tmp_path / name / f"{name}{number}.png"), np.full((48, 64, 3), number, np.uint8))
     writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 500, (64, 48))
     for _ in range(6):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
+        writer.write(np.full((48, 64, 3), 200, np.uint8))
     writer.release()
     return stand_in
 
