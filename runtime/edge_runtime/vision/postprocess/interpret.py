@@ -61,7 +61,7 @@ def _look(
     return _READERS[type(spec)](spec, facts, outputs, placements, settings)
 
 
-# A new kind of answer: a dataclass in bundle/postprocess_spec.py, its reader in a file of its own here, and one row.
+# Each kind of answer: a dataclass in bundle/postprocess_spec.py, its reader in a file of its own here, and one row.
 _READERS: Mapping[type[Postprocess], Callable[..., list[Seen]]] = {
     Classify: classify,
     Detect: detect,
