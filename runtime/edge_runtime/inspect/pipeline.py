@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -112,11 +113,14 @@ def _needed(bundle: Path, height: int, width: int) -> tuple[int, int]:
 def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:
     """Open them all. One that is not there yet is waited for while the others run, and that is said."""
     inputs = settings.inputs
-    sources = []
-    for asked in inputs.sources:
-        source = cleanup.enter_context(contextlib.closing(open_source(asked.text, inputs.options, stop)))
-        sources.append(source)
-        if isinstance(source, LiveSource) and (why := source.waiting) is not None:
+    sources = [
+        cleanup.enter_context(contextlib.closing(open_source(source.text, inputs.options, stop)))
+        for source in inputs.sources
+    ]
+    until = time.monotonic() + inputs.options.live.opening
+    for source in sources:
+        why = source.settle(max(0.0, until - time.monotonic())) if isinstance(source, LiveSource) else None
+        if why is not None:
             with contextlib.suppress(OSError):
                 click.echo(f"waiting for {why}", err=True)
     return sources

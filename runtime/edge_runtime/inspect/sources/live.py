@@ -50,7 +50,7 @@ class LiveSource:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], bool] | None = None,
     ) -> None:
-        """Begin to open the source, and wait a moment for its first picture: its rate is known then.
+        """Begin to open the source.
 
         `connect` raises SourceError; `hint` says what to check then. `pause` waits that many seconds and returns True
         if the source was closed meanwhile. `clock` is that of the shots' `arrived`.
@@ -71,19 +71,21 @@ class LiveSource:
         self._end: str | None = None
         self._freshness = Freshness(options.silence, options.periods)
         self._limit = self._freshness.limit
-        self._heard = clock()  # when the consumer was told something, or could have been
+        # When the consumer was told something, or could have been: nothing is expected while it is opened.
+        self._heard = clock() + max(0.0, options.opening - self._limit)
         self._stale_since: float | None = None
         self._given = 0  # fresh pictures, and damaged ones
         self._why = ""
         self._thread = threading.Thread(target=self._work, name=f"live {name}", daemon=True)
         self._thread.start()
-        with self._condition:
-            self._condition.wait_for(lambda: self._slot is not None or self._end is not None, options.silence)
 
-    @property
-    def waiting(self) -> str | None:
-        """Why there has been no picture yet, None where there has; for people."""
+    def settle(self, timeout: float) -> str | None:
+        """Wait for the first picture, or the first failure: returns why there is none, for people; None: there is one.
+
+        The rate that the source declares is known then.
+        """
         with self._condition:
+            self._condition.wait_for(lambda: self._slot is not None or self._end is not None, timeout)
             return None if self._given else f"{self.name}: {self._why or 'no picture yet'}; {self._hint}"
 
     def __iter__(self) -> Iterator[Frame]:

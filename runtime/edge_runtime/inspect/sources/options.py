@@ -18,11 +18,13 @@ class LiveOptions:
     `reconnect` is how long a source that is lost, or not there yet, is tried again (None: for ever). One that gives
     nothing for `silence`, or for `periods` times what passes between its own pictures where that is longer, is silent:
     a NO_READ frame says so, again and again. One that gives only pictures older than that for `stale` is opened anew.
-    Attempts to reconnect start `backoff` apart and double up to `backoff_most`.
+    Until its first picture it has `opening`. Attempts to reconnect start `backoff` apart and double up to
+    `backoff_most`.
     """
 
     reconnect: float | None = None
     silence: float = 2.0
+    opening: float = 5.0
     periods: float = 3.0
     stale: float = 10.0
     backoff: float = 0.5

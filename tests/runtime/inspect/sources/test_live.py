@@ -105,7 +105,7 @@ def test_a_camera_that_is_off_at_the_start_is_waited_for() -> None:
 
 def test_what_is_waited_for_can_be_said_before_the_first_frame() -> None:
     source = live([None])
-    assert source.waiting == "cam: no answer; check the cable"
+    assert source.settle(60.0) == "cam: no answer; check the cable"
     source.close()
 
 
@@ -317,6 +317,7 @@ def test_close_ends_a_thread_that_waits_for_its_error_to_be_taken() -> None:
 
 def test_the_rate_that_a_camera_declares_is_known_once_it_is_open() -> None:
     source = live([FakeDecoder([shot(1)], DecoderFacts("fake", fps=12.5))])
+    assert source.settle(60.0) is None
     assert source.fps == 12.5
     source.close()
 
