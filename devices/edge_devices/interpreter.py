@@ -17,11 +17,13 @@ __all__ = ["python_code", "python_environment", "python_module"]
 # there. What Python itself imports at its start, it imports before that "" is on the path.
 _WITHOUT_FOLDER = "import sys; sys.path[:] = filter(None, sys.path)\n"
 
+_THIS_PROGRAM = "/proc/self/exe"
+
 
 def python_module(module: str, *arguments: str, python: str | None = None) -> list[str]:
     """Return the words that run an importable module as a program; `python`: another interpreter of this version."""
     if sys.version_info >= (3, 11):
-        return [python or sys.executable, "-P", "-m", module, *arguments]
+        return [python or _interpreter(), "-P", "-m", module, *arguments]
     run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     return python_code(run, *arguments, python=python)
 
@@ -29,8 +31,15 @@ def python_module(module: str, *arguments: str, python: str | None = None) -> li
 def python_code(code: str, *arguments: str, python: str | None = None) -> list[str]:
     """Return the words that run statements, which find `arguments` in sys.argv[1:]."""
     if sys.version_info >= (3, 11):
-        return [python or sys.executable, "-P", "-c", code, *arguments]
-    return [python or sys.executable, "-c", _WITHOUT_FOLDER + code, *arguments]
+        return [python or _interpreter(), "-P", "-c", code, *arguments]
+    return [python or _interpreter(), "-c", _WITHOUT_FOLDER + code, *arguments]
+
+
+def _interpreter() -> str:
+    """This process's Python; where its path may not be gone any more (rights were dropped since), what runs here."""
+    if os.access(sys.executable, os.X_OK) or not os.access(_THIS_PROGRAM, os.X_OK):
+        return sys.executable
+    return _THIS_PROGRAM
 
 
 def python_environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from patience import PATIENCE
@@ -72,3 +73,11 @@ def test_the_current_folder_is_not_handed_on_where_this_process_has_it_as_nothin
 def test_another_interpreter_is_started_in_the_same_way():
     assert python_module("pip", "list", python="/env/bin/python")[0] == "/env/bin/python"
     assert python_code("pass", python="/env/bin/python")[0] == "/env/bin/python"
+
+
+@pytest.mark.skipif(not Path("/proc/self/exe").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize("gone", ["/nowhere/python", ""])
+def test_a_python_whose_path_may_not_be_gone_any_more_is_started_as_what_runs_here(tmp_path, monkeypatch, gone):
+    monkeypatch.setattr(interpreter.sys, "executable", gone)
+    done = run(python_code("import numpy; print('found')"), tmp_path)
+    assert (done.returncode, done.stdout) == (0, "found\n"), done.stderr
