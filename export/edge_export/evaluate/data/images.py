@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from edge_runtime.errors import DataError
 from edge_runtime.inspect import sources
 from edge_runtime.inspect.sources import IMAGE_SUFFIXES
+from edge_runtime.inspect.sources.stills.read import Reading
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -38,9 +40,15 @@ def find_images(folder: Path) -> list[Path]:
 def read_image(path: Path) -> NDArray[np.uint8] | None:
     """Return an image as the device reads it, uint8 [height, width, 3], BGR, upright; None if unreadable."""
     try:
-        return sources.read_image(path)
+        return sources.read_image(path, _reading(path.parent))
     except DataError:
         return None
+
+
+@functools.cache
+def _reading(folder: Path) -> Reading:
+    """How the pictures of a folder are read: the bit depth of its first one of 16 bits holds for all of them."""
+    return Reading()
 
 
 def spread(count: int, limit: int, seed: int) -> list[int]:

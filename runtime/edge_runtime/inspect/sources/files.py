@@ -120,8 +120,8 @@ def _tell_of(others: Counter[str], text: str, options: SourceOptions) -> None:
     if others:
         count = sum(others.values())
         kinds = ", ".join(f"{number} {shown(suffix)}" for suffix, number in sorted(others.items()))
-        files = "files are" if count > 1 else "file is"
-        options.notice(f"{shown(text)}: {count} {files} no pictures and not looked at: {kinds}")
+        files = "files are no pictures" if count > 1 else "file is no picture"
+        options.notice(f"{shown(text)}: {count} {files} and not looked at: {kinds}")
 
 
 def _open_file(text: str, path: Path, options: SourceOptions) -> Source:

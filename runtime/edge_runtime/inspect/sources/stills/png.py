@@ -33,7 +33,10 @@ def open_png(data: bytes) -> Book:
     """Return the picture, or the frames of an APNG. Raises DataError for what is not whole."""
     header, before, frames, animated = b"", b"", list[_Frame](), False
     alpha = False
-    for kind, body, whole in _chunks(data):
+    for kind, view, place in _chunks(data):
+        if kind == b"IDAT" and not animated:
+            continue
+        body = bytes(view)
         if kind == b"IHDR":
             header = body
             alpha = len(body) > 9 and body[9] in (4, 6)
@@ -47,7 +50,7 @@ def open_png(data: bytes) -> Book:
             if frames and len(frames) == 1:
                 frames[0].data.append(body)
         elif kind in _NEEDED:
-            before += whole
+            before += data[place : place + 12 + len(body)]
             alpha = alpha or kind == b"tRNS"
     if len(header) != 13:
         raise DataError("the PNG has no header")
@@ -60,20 +63,20 @@ def open_png(data: bytes) -> Book:
     return Book([Page(height, width, functools.partial(canvas.page, n), 12) for n in range(len(patches))])
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield each chunk's kind, body and whole. Raises DataError for one that is cut or damaged."""
-    place = len(_MAGIC)
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Yield each chunk's kind, body and place. Raises DataError for one that is cut or damaged."""
+    place, view = len(_MAGIC), memoryview(data)
     while place + 12 <= len(data):
         length, kind = struct.unpack(">I4s", data[place : place + 8])
         end = place + 12 + length
         if end > len(data):
             break
-        body = data[place + 8 : end - 4]
+        body = view[place + 8 : end - 4]
         if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
             raise DataError(f"the PNG is damaged: the check sum of its {kind.decode('latin-1')} chunk does not fit")
         if kind == b"IEND":
             return
-        yield kind, body, data[place:end]
+        yield kind, body, place
         place = end
     raise DataError("the PNG ends early")
 
