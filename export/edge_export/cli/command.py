@@ -177,7 +177,7 @@ class ExportCommand(SectionedCommand):
     "--ng-classes",
     multiple=True,
     metavar="NAME",
-    help="Classes that make a frame NG; default: all, unless guessed.",
+    help="Classes that make a frame NG; default: all.",
 )
 def edge_export_command(
     source: str, output: Path | None, compare: Path | None, json_output: bool, quiet: bool, **flags: Any
@@ -185,7 +185,9 @@ def edge_export_command(
     """Convert a trained model to a verified bundle for edge-run.
 
     SOURCE is an .onnx file, a Hugging Face model folder on disk, or a PyTorch module as package.module:factory.
-    What the model's file does not say of itself (input size, normalisation, labels) is said with flags.
+    What the model's file does not say of itself (input size, normalisation, labels) is said with flags. What is
+    guessed of it is noted and judges nothing: the bundle has a verdict once flags say the same, or labelled images
+    (--evaluate) that FP32 is right on. A model that finds nothing in any picture has none.
     """
     # Read before the export, which may replace it.
     old = open_side(compare) if compare is not None else None

@@ -97,3 +97,34 @@ def test_without_pictures_nothing_is_known(tmp_path, pictures):
     manifest, draft = export_bundle(options)
     assert manifest.verdict == VerdictRule("any")
     assert not any("finds nothing" in warning for warning in draft.warnings)
+
+
+def classifier(tmp_path):
+    """Two classes: more red than blue, or less."""
+    weights = {"w": np.array([[40, -40], [0, 0], [-40, 40]], np.float32)}
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["p"], name="pool"),
+        helper.make_node("Flatten", ["p"], ["f"], name="flatten"),
+        helper.make_node("MatMul", ["f", "w"], ["logits"], name="fc"),
+    ]
+    return save(make(nodes, weights, {"images": [1, 3, 16, 16]}, {"logits": [1, 2]}), tmp_path / "c.onnx")
+
+
+@pytest.mark.parametrize(("red", "confirmed"), [("good", True), ("bad", False)])
+def test_labelled_images_confirm_a_guess_where_fp32_is_right_on_them(tmp_path, red, confirmed):
+    rng = np.random.default_rng(2)
+    for name in ("good", "bad"):
+        (tmp_path / "labelled" / name).mkdir(parents=True)
+        for number in range(6):
+            picture = rng.integers(0, 60, (16, 16, 3), np.uint8)
+            picture[:, :, 2 if name == red else 0] += 150
+            cv2.imwrite(str(tmp_path / "labelled" / name / f"{number}.png"), picture)
+    (tmp_path / "labels.txt").write_text("good\nbad\n")
+    flags = FactFlags(labels=tmp_path / "labels.txt", ok_classes=("good",))
+    options = ExportOptions(
+        str(classifier(tmp_path)), tmp_path / "m.edge", flags, quantize="fp32", evaluate=tmp_path / "labelled"
+    )
+    manifest, draft = export_bundle(options)
+    assert manifest.verdict.rule == ("class" if confirmed else "none")
+    assert any(note.startswith("no verdict:") for note in draft.notes) is not confirmed
+    assert any(note.startswith("what was guessed of the model is right: ") for note in draft.notes) is confirmed
