@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import cv2
-
 from edge_runtime.errors import SourceError
 from edge_runtime.files.names import shown
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.images import (
     IMAGE_SUFFIXES,
     ImageSource,
+    begins_like_a_picture,
     images_in,
     natural_key,
     safe_stem,
@@ -127,7 +126,7 @@ def _tell_of(others: Counter[str], text: str, options: SourceOptions) -> None:
 def _open_file(text: str, path: Path, options: SourceOptions) -> Source:
     suffix = path.suffix.lower()
     # An unknown suffix is decided by the file's first bytes.
-    if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and cv2.haveImageReader(str(path))):
+    if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_like_a_picture(path)):
         return ImageSource(shown(text), [path], options)
     return VideoSource(str(path), text, safe_stem(path.stem), options.stride, options.reader.open)
 

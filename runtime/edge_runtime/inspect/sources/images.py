@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_SUFFIXES",
     "ImageSource",
+    "begins_like_a_picture",
     "images_in",
     "natural_key",
     "read_image",
@@ -71,7 +72,7 @@ def sort_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
     for path in paths:
         if path.name.startswith(".") or _is_folder(path):
             continue
-        if path.suffix.lower() in IMAGE_SUFFIXES or _begins_like_a_picture(path):
+        if path.suffix.lower() in IMAGE_SUFFIXES or begins_like_a_picture(path):
             images.append(path)
         else:
             others[path.suffix.lower() or "without a suffix"] += 1
@@ -85,7 +86,8 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _begins_like_a_picture(path: Path) -> bool:
+def begins_like_a_picture(path: Path) -> bool:
+    """Whether a file is a picture by its first bytes, of a kind that can be read or not."""
     try:
         if not path.is_file():  # a pipe would be waited for
             return False

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["open_heif", "open_jpeg2000"]
 
 _SIZE = re.compile(rb"ispe\0\0\0\0(.{8})", re.DOTALL)
+_DEPTH = re.compile(rb"pixi\0\0\0\0[\1-\4](.)", re.DOTALL)
 _ZEROS = 96  # so many zero bytes on end are in no honest stream, unless of a large flat picture
 
 
@@ -69,7 +70,9 @@ def open_heif(data: bytes) -> Book:
         raise DataError("the picture is damaged: a part of its data is blank")
     name = "AVIF" if b"avi" in data[8:32] else "HEIC"
     unseen = f"frames after the first of an animated {name} were not looked at" if b"moov" in kinds else ""
-    return Book([Page(height, width, functools.partial(_heif, data, name), 8)], unseen)
+    depth = _DEPTH.search(data)
+    bits = depth[1][0] if depth is not None and 8 < depth[1][0] < 16 else None
+    return Book([Page(height, width, functools.partial(_heif, data, name), 8, bits)], unseen)
 
 
 def _heif(data: bytes, name: str) -> NDArray[Any]:

@@ -13,6 +13,7 @@ __all__ = ["UNBOUNDED", "Room"]
 
 # 16384 x 16384: no camera gives more, and a file of a few kilobytes can say that it holds it.
 _MOST_PIXELS = 1 << 28
+_MOST_BYTES = 4 << 30
 
 
 def _whole(height: int, width: int) -> tuple[int, int]:
@@ -40,6 +41,8 @@ class Room:
         if pixels > int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "") or _MOST_PIXELS):
             raise DataError(f"too many pixels: {width}x{height}; OPENCV_IO_MAX_IMAGE_PIXELS sets the limit")
         takes = round(pixels * pixel_bytes) + file_bytes
+        if takes > _MOST_BYTES:
+            raise DataError(f"{width}x{height} pixels take {format_size(takes)} to decode")
         if self.kept and (pixels * 3 > self.kept or takes > self.kept + self.working):
             planned = format_size(self.kept)
             raise DataError(

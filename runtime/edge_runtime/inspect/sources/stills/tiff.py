@@ -27,6 +27,7 @@ _PAGES, _TAGS, _PIECES = 65536, 4096, 1 << 22  # more of them are no picture
 _DEFLATE, _LZW, _PLAIN, _PACKBITS = {8, 32946}, {5}, {1}, {32773}
 _DNG_VERSION = 50706
 _JPEG, _JPEG_TABLES = 7, 347
+_AT_ONCE = 1 << 18  # bytes that are inflated at a time
 _LZW_WALKED = 2 << 20  # bytes: to count the codes of more takes seconds
 
 
@@ -159,7 +160,7 @@ def _check_piece(data: bytes, start: int, length: int, compression: int, size: i
         raise DataError(f"the TIFF ends early: piece {number} has {length} of {size} bytes")
     if compression in _DEFLATE:
         try:
-            unpacked = len(zlib.decompress(piece))
+            unpacked = _inflated(piece, most)
         except zlib.error as error:
             raise DataError(f"the TIFF is damaged: piece {number} ({error})") from error
         if unpacked < size:
@@ -172,6 +173,19 @@ def _check_piece(data: bytes, start: int, length: int, compression: int, size: i
     blank = compression in _PACKBITS and data.find(bytes(16), start, start + length) >= 0
     if compression in _PACKBITS and (blank or not size <= _packbits(piece) <= most):
         raise DataError(f"the TIFF is damaged: piece {number} has not just its {size} bytes")
+
+
+def _inflated(piece: memoryview, most: int) -> int:
+    """Return how many bytes deflated data makes, `most` and one at most. Raises zlib.error, a wrong check sum too."""
+    inflater, made, left = zlib.decompressobj(), 0, bytes(piece)
+    while not inflater.eof and made <= most:
+        part = len(inflater.decompress(left, _AT_ONCE))
+        made, left = made + part, inflater.unconsumed_tail
+        if not part and not left:
+            break
+    if not inflater.eof and made <= most:
+        raise zlib.error("incomplete or truncated stream")
+    return made
 
 
 def _unpacked(piece: memoryview) -> int:
