@@ -8,6 +8,7 @@ touches the edge is a part that comes into the picture.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, cast
 
 import cv2
@@ -110,9 +111,8 @@ def _colour(levels: list[int]) -> str:
 def _dark(pixels: NDArray[np.uint8], levels: list[int]) -> str | None:
     """What is said of a dark picture with nothing but noise and soft light in it; None where it shows more."""
     height, width = pixels.shape[:2]
-    pixels = np.minimum(
-        pixels, np.array([level + _LIT for level in levels], np.uint8)
-    )  # a hot pixel does not light its block
+    # A hot pixel does not light its block.
+    pixels = np.minimum(pixels, np.array([level + _LIT for level in levels], np.uint8))
     blocks = cv2.resize(pixels, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA)
     smooth = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_LINEAR)
     band = _BLOCKS // _BAND
@@ -123,21 +123,19 @@ def _dark(pixels: NDArray[np.uint8], levels: list[int]) -> str | None:
     if np.count_nonzero(away[band:-band]) <= 1 and np.count_nonzero(away) <= _TEXT * away.size:
         return f"black: level {max(levels)}, nothing but noise"
     inner = blocks[band:-band].reshape(-1, 3).astype(np.float32)
-    soft = _SOFT @ (np.linalg.pinv(_SOFT) @ inner)
+    light, fit = _soft_light()
+    soft = light @ (fit @ inner)
     if np.count_nonzero(np.abs(inner - soft).max(axis=1) > _STEP) <= 1:
         return f"covered: dark (level {max(levels)}) and without an edge"
     return None
 
 
-def _soft_light() -> NDArray[np.float32]:
-    """What light that leaks under a cap or through a hand is made of: planes and bowls, [blocks in between, 6]."""
+@functools.cache
+def _soft_light() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What light that leaks under a cap or through a hand is made of: planes and bowls, [blocks, 6]; what fits it."""
     place = np.linspace(-1, 1, _BLOCKS)
     down, right = (
         axis.ravel() for axis in np.meshgrid(place[_BLOCKS // _BAND : -(_BLOCKS // _BAND)], place, indexing="ij")
     )
-    return np.stack([np.ones_like(down), down, right, down * down, down * right, right * right], axis=1).astype(
-        np.float32
-    )
-
-
-_SOFT = _soft_light()
+    light = np.stack([np.ones_like(down), down, right, down * down, down * right, right * right], axis=1)
+    return light.astype(np.float32), np.linalg.pinv(light).astype(np.float32)
