@@ -19,7 +19,7 @@ _SURE = 0.72  # confidence
 
 def choose(pictures: Path, count: int, seed: int, judge: EdgeRun, folder: Path) -> list[Board]:
     """Return at most `count` boards that are NG with nothing but the defect found, and OK without it."""
-    offered = candidates(pictures, seed)[: 8 * count]
+    offered = candidates(pictures, seed)[: 5 * count]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for number, board in enumerate(offered):

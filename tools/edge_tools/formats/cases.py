@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 __all__ = ["Case", "cases", "pixel_formats"]
@@ -130,11 +130,10 @@ _CONTAINERS: dict[str, str] = {
     ".ivf": "-c:v libvpx -b:v 8M -deadline realtime -cpu-used 8",
     ".mpg": _MPEG2,
     ".vob": _MPEG2,
-    ".mxf": _MPEG2,
+    ".mxf": f"{_MPEG2} -r 25",
     ".gxf": "-c:v mpeg2video -q:v 2 -vf scale=576:576,pad=720:576 -r 25",
     ".wtv": _MPEG2,
     ".swf": "-c:v flv -q:v 2",
-    ".smjpeg": _MJPEG,
     ".mjpeg": _MJPEG,
     ".mjpg": _MJPEG,
     ".y4m": "-pix_fmt yuv420p",
@@ -159,7 +158,7 @@ _SPECIAL: dict[str, tuple[str, str]] = {
     "interlaced h264, top first": (".mp4", f"{_H264} -x264-params tff=1"),
     "interlaced h264, bottom first": (".ts", f"{_H264} -x264-params bff=1"),
     "interlaced mpeg2": (".ts", f"{_MPEG2} -vf setfield=tff -flags +ilme+ildct"),
-    "interlaced mpeg2, 4:2:2": (".mxf", f"{_MPEG2} -pix_fmt yuv422p -vf setfield=tff -flags +ilme+ildct"),
+    "interlaced mpeg2, 4:2:2": (".mxf", f"{_MPEG2} -r 25 -pix_fmt yuv422p -vf setfield=tff -flags +ilme+ildct"),
     "interlaced mpeg4": (".avi", f"{_MPEG4} -vf setfield=tff -flags +ilme+ildct"),
     "interlaced ffv1": (".mkv", "-c:v ffv1 -vf setfield=bff -field_order bb"),
     "interlaced prores": (".mov", "-c:v prores_ks -vf setfield=tff -flags +ildct"),
@@ -199,18 +198,22 @@ _STILLS: dict[str, str] = {
 }
 
 
-def cases(most: int | None) -> Iterator[Case]:
-    """Yield every case; of each codec at most so many of its pixel formats, spread over its list; None: all."""
+def cases(most: int | None, formats_of: Callable[[str], list[str]] | None = None) -> Iterator[Case]:
+    """Yield every case; of each codec at most so many of its pixel formats, spread over its list; None: all.
+
+    `formats_of` tells an encoder's pixel formats; without it ffmpeg does.
+    """
+    ask = formats_of or pixel_formats
     for suffix, options in _CONTAINERS.items():
         yield Case("container", suffix, suffix, tuple(options.split()))
     for name, (suffix, options) in _SPECIAL.items():
         yield Case("special", name, suffix, tuple(options.split()))
     for encoder, (suffix, options) in _CODECS.items():
-        for pixels in _spread(pixel_formats(encoder), most):
+        for pixels in _spread(ask(encoder), most):
             words = ("-c:v", encoder, *options.split(), *(("-pix_fmt", pixels) if pixels else ()))
             yield Case("codec", f"{encoder} {pixels}".strip(), suffix, words)
     for encoder, suffix in _STILLS.items():
-        for pixels in _spread(pixel_formats(encoder), most):
+        for pixels in _spread(ask(encoder), most):
             words = ("-c:v", encoder, "-frames:v", "1", *(("-pix_fmt", pixels) if pixels else ()))
             yield Case("still", f"{encoder} {pixels}".strip(), suffix, (*words, "-f", "image2"), still=True)
 
