@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Memory", "memory", "reset_peak", "return_freed_memory", "tune_allocator"]
+__all__ = ["Memory", "Share", "memory", "reset_peak", "return_freed_memory", "share_of", "tune_allocator"]
 
 # mallopt(3), glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -37,6 +37,28 @@ def memory() -> Memory:
     found = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if line.endswith("kB")}
     kib = {name: int(found.get(name, "0")) << 10 for name in ("VmRSS", "RssAnon", "VmHWM")}
     return Memory(kib["VmRSS"], kib["RssAnon"], kib["VmHWM"])
+
+
+@dataclass(frozen=True)
+class Share:
+    """Bytes of another process: its pages now, those that several have counted in parts (proportional set size), and
+    about the most that this has been.
+    """
+
+    now: int
+    peak: int
+
+
+def share_of(pid: int) -> Share | None:
+    """Return what another process adds to what a group of processes takes; None where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        lines += Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:  # it has ended, or is another user's
+        return None
+    kib = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines if line.endswith(" kB")}
+    now, resident = kib.get("Pss", 0), kib.get("VmRSS", 0)
+    return Share(now, now + max(0, kib.get("VmHWM", 0) - resident))
 
 
 def reset_peak() -> None:

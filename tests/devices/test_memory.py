@@ -1,10 +1,14 @@
 """The memory that is left, out of recorded /proc and /sys trees."""
 
+import os
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_devices import available_memory
+from edge_devices.process_memory import share_of
 from edge_devices.tree import integer
 
 MEMINFO = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    4000000 kB\n"
@@ -147,3 +151,11 @@ def test_garbage_gives_a_number_or_none(tmp_path_factory, meminfo, value, groups
 @pytest.mark.parametrize("text", ["\u00b2", "\u0665", "9" * 5000, "", "-1", " 1"])
 def test_only_plain_digits_are_a_number(text):
     assert integer(text) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_another_process_has_a_share_of_the_memory_and_none_once_it_has_ended() -> None:
+    share = share_of(os.getpid())
+    assert share is not None
+    assert 0 < share.now <= share.peak
+    assert share_of(2**22 + 1) is None

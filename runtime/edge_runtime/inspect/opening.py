@@ -38,6 +38,8 @@ class Driven:
 def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preempt: bool, progress: Progress) -> Engine:
     """Open the bundle for `batch` images at once; `reserve_bytes` of a limit are left to the frames.
 
+    What the reader takes, `settings.options.reserve_bytes`, is left too.
+
     Raises what open_bundle raises.
     """
     options = settings.options
@@ -51,7 +53,7 @@ def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preemp
         batch=batch,
         use_cache=options.use_cache,
         lock_memory=options.lock_memory,
-        reserve_bytes=reserve_bytes,
+        reserve_bytes=reserve_bytes + options.reserve_bytes,
         prepare=options.prepare,
         progress=progress,
         session=options.session,

@@ -25,7 +25,7 @@ from edge_runtime.inspect.health.source import WatchedSource
 from edge_runtime.inspect.health.watch import CAMERA_FROZEN_S, HealthSettings, Watch
 from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
 from edge_runtime.inspect.reader.process import ReaderProcess
-from edge_runtime.inspect.room import picture_room
+from edge_runtime.inspect.room import picture_room, reader_bytes
 from edge_runtime.inspect.run import run
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.lines import write_line
@@ -54,11 +54,13 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     # Otherwise a single camera is opened last: what it gives while the model is loaded would only be dropped.
     early = settings.served or settings.engine.options.memory_limit is not None
     with contextlib.ExitStack() as cleanup:
-        settings = _with_reader(settings, cleanup)
+        reader = cleanup.enter_context(contextlib.closing(ReaderProcess()))
+        settings = _with_reader(settings, reader)
         settings = _with_notices(settings, summary)
         with contextlib.ExitStack() as opening:
             sources = _open_sources(settings, stop, opening) if early else []
             peeked = [PeekedSource(source) for source in sources]
+            settings = _with_room_for(reader, settings, peeked)
             driven = _drive(settings, peeked, progress, cleanup)
             feeds = _feeds(settings, peeked or _open_sources(settings, stop, opening), driven.held, stop)
             feeds, summary.saved = _with_sinks(settings, driven.engine.manifest, feeds, stop, opening)
@@ -66,19 +68,29 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
                 _write_heading(settings, driven.engine.manifest, feeds)
             opening.pop_all()
         cleanup.enter_context(stop_on_signals(stop))
-        with _summed_up(summary, settings.output.lines == "json"):
+        with _summed_up(summary, reader, settings.output.lines == "json"):
             run(driven.engine, feeds, driven.driver, summary, stop)
     return summary
 
 
-def _with_reader(settings: RunSettings, cleanup: contextlib.ExitStack) -> RunSettings:
+def _with_reader(settings: RunSettings, reader: ReaderProcess) -> RunSettings:
     """Start the process that decodes, where something is not plainly pictures: it loads while the engine does."""
     inputs = settings.inputs
-    reader = cleanup.enter_context(contextlib.closing(ReaderProcess()))
     if not all(looks_like_pictures(source.text) for source in inputs.sources):
         reader.start()
     options = dataclasses.replace(inputs.options, reader=reader)
     return dataclasses.replace(settings, inputs=dataclasses.replace(inputs, options=options))
+
+
+def _with_room_for(reader: ReaderProcess, settings: RunSettings, peeked: Sequence[PeekedSource]) -> RunSettings:
+    """Within a memory limit, leave the reader what it takes, and let it take no more."""
+    engine = settings.engine
+    if engine.options.memory_limit is None:
+        return settings
+    reserve = reader_bytes(reader.memory().now, [source.first for source in peeked])
+    reader.most_bytes = reserve + reserve // 8 if reserve else reader.most_bytes
+    options = dataclasses.replace(engine.options, reserve_bytes=reserve)
+    return dataclasses.replace(settings, engine=dataclasses.replace(engine, options=options))
 
 
 def _with_notices(settings: RunSettings, summary: Summary) -> RunSettings:
@@ -179,18 +191,18 @@ def _write_heading(settings: RunSettings, manifest: Manifest, feeds: Sequence[Fe
 
 
 @contextlib.contextmanager
-def _summed_up(summary: Summary, as_json: bool) -> Iterator[None]:
+def _summed_up(summary: Summary, reader: ReaderProcess, as_json: bool) -> Iterator[None]:
     """Write the summary when the run inside ends, by an error or Ctrl-C too."""
     try:
         yield
     except (EdgelineError, KeyboardInterrupt):
-        _write_summary(summary, as_json)
+        _write_summary(summary, reader, as_json)
         raise
-    _write_summary(summary, as_json)
+    _write_summary(summary, reader, as_json)
 
 
-def _write_summary(summary: Summary, as_json: bool) -> None:
+def _write_summary(summary: Summary, reader: ReaderProcess, as_json: bool) -> None:
     """Write the summary beside the records: to stderr when they are JSON. A closed terminal is no error."""
-    summary.peak_bytes = memory().peak
+    summary.peak_bytes = memory().peak + reader.memory().peak
     with contextlib.suppress(OSError):
         click.echo("\n".join(summary.lines()), err=as_json)

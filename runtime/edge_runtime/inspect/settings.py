@@ -45,7 +45,8 @@ class InputSettings:
 class EngineSettings:
     """What judges: the bundle, how it is opened, and what is reported (None: as the bundle says).
 
-    `options.batch`, `.reserve_bytes` and `.preempt` are not looked at: they follow from the sources.
+    `options.batch` and `.preempt` are not looked at: they follow from the sources. `.reserve_bytes` of a limit are what
+    is taken beside this process.
     """
 
     bundle: Path

@@ -14,9 +14,11 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from edge_devices.interpreter import python_environment, python_module
+from edge_devices.process_memory import Share, share_of
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.decoders import open_decoder
@@ -29,6 +31,8 @@ __all__ = ["HERE", "InProcess", "Reader", "ReaderProcess"]
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "24"}
 # Beyond a decoder's own time limits: then it hangs.
 _GRACE = 15.0
+_LEAK_BYTES = 2 << 30
+_CHECKED = 32  # shots from one look at the process's memory to the next
 
 
 class Reader(Protocol):
@@ -66,6 +70,8 @@ class ReaderProcess:
         self._child: _Child | None = None
         self._closed = False
         self._peak = 0
+        # What it may take: beyond that something leaks, or a stream has grown.
+        self.most_bytes = _LEAK_BYTES
 
     def start(self) -> None:
         """Start the process, so that it loads what it needs while others do something else."""
@@ -77,13 +83,27 @@ class ReaderProcess:
         with self._lock:
             child = self._running()
             channel = child.ask(dataclasses.asdict(settings))
-        return _RemoteDecoder(child, channel, settings, self._grace)
+        return _RemoteDecoder(child, channel, settings, self._grace, self._check)
 
     @property
     def pid(self) -> int | None:
         """The process, None where none runs."""
         child = self._child
         return None if child is None or child.dead else child.pid
+
+    def memory(self) -> Share:
+        """Return what it takes beside the inspecting process, and the most that it has taken; 0 where none runs."""
+        child = self._child
+        share = None if child is None or child.dead else share_of(child.pid)
+        if share is not None:
+            self._peak = max(self._peak, share.peak)
+        return Share(0 if share is None else share.now, self._peak)
+
+    def _check(self) -> None:
+        """End a process that takes too much."""
+        child, now = self._child, self.memory().now
+        if child is not None and now > self.most_bytes:
+            child.kill(f"was ended: it took {now >> 20} MB of memory, of {self.most_bytes >> 20} MB that it may take")
 
     def close(self) -> None:
         """End the process."""
@@ -173,10 +193,18 @@ class _Child:
 class _RemoteDecoder:
     """A decoder in the reader's process."""
 
-    def __init__(self, child: _Child, channel: socket.socket, settings: DecoderSettings, grace: float) -> None:
-        """Wait until it is open. Raises SourceError."""
+    def __init__(
+        self,
+        child: _Child,
+        channel: socket.socket,
+        settings: DecoderSettings,
+        grace: float,
+        check: Callable[[], None],
+    ) -> None:
+        """Wait until it is open; `check` is called now and then. Raises SourceError."""
         self._child, self._channel, self._settings = child, channel, settings
-        self._grace = grace
+        self._grace, self._check = grace, check
+        self._read = 0
         self._in_order = settings.way == "file"
         self._slots = [SlotReader() for _ in range(SLOTS)]
         self._asked = False
@@ -273,6 +301,9 @@ class _RemoteDecoder:
             told = dict(message["shot"])
             slot, height, width = told.pop("slot", None), told.pop("height", 0), told.pop("width", 0)
             image = None if slot is None else self._slots[slot].copy(height, width)
+            self._read += 1
+            if not self._read % _CHECKED:
+                self._check()
             return Shot(image=image, **told)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             self._child.kill(f"said what cannot be: {error}")
