@@ -21,6 +21,7 @@ from edge_runtime.inspect.sources.images import (
     sort_files,
 )
 from edge_runtime.inspect.sources.options import SourceOptions
+from edge_runtime.inspect.sources.stills.gif import whole_gif
 from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
 
 __all__ = [
@@ -125,6 +126,8 @@ def _tell_of(others: Counter[str], text: str, options: SourceOptions) -> None:
 
 def _open_file(text: str, path: Path, options: SourceOptions) -> Source:
     suffix = path.suffix.lower()
+    if suffix == ".gif" and not whole_gif(path):  # a film, as long as it is whole: ffmpeg does not tell
+        return ImageSource(shown(text), [path], options)
     # An unknown suffix is decided by the file's first bytes.
     if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_like_a_picture(path)):
         return ImageSource(shown(text), [path], options)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.sources import (
@@ -144,3 +145,27 @@ def test_a_stem_is_a_plain_file_name(text: str) -> None:
     assert stem
     assert Path(stem).name == stem
     assert not stem.startswith(".")
+
+
+def test_a_gif_that_is_cut_off_is_no_film(tmp_path: Path) -> None:
+    file = tmp_path / "a.gif"
+    first, *others = (Image.fromarray(np.full((60, 80), 90 * n, np.uint8)) for n in range(3))
+    first.save(file, save_all=True, append_images=others)
+    assert open_source(str(file)).kind == "video"
+    file.write_bytes(file.read_bytes()[:-20])
+    (frame,) = open_source(str(file))
+    assert frame.error is not None
+    assert "ends early" in frame.error
+
+
+def test_a_file_url_is_a_file_and_folders_with_brackets_are_folders(boards: Path) -> None:
+    (boards / "line[1]").mkdir()
+    (boards / "line[1]" / "a b.png").write_bytes(PNG)
+    assert names(f"file://{boards}/line%5B1%5D/a%20b.png") == ["a b.png"]
+    assert names(f"{boards}/line[1]/*.png") == ["a b.png"]
+
+
+def test_files_of_other_kinds_are_counted(boards: Path) -> None:
+    said: list[str] = []
+    open_source(str(boards), SourceOptions(notice=said.append))
+    assert said == [f"{boards}: 1 file is no picture and not looked at: 1 .txt"]

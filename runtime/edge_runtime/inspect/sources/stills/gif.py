@@ -6,6 +6,7 @@ Source: CompuServe, Graphics Interchange Format, version 89a.
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page
 from edge_runtime.inspect.sources.stills.extra import by_pillow
 
-__all__ = ["open_gif"]
+__all__ = ["open_gif", "whole_gif"]
 
 
 def open_gif(data: bytes) -> Book:
@@ -24,6 +25,14 @@ def open_gif(data: bytes) -> Book:
     frames = _frames(data)
     film = _Film(data, frames)
     return Book([Page(height, width, functools.partial(film.page, n), 4 * (frames + 1)) for n in range(frames)])
+
+
+def whole_gif(path: Path) -> bool:
+    """Whether a file is a GIF with all of its frames."""
+    try:
+        return _frames(path.read_bytes()) > 0
+    except (OSError, DataError):
+        return False
 
 
 def _frames(data: bytes) -> int:
