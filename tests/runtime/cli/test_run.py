@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from tiny_bundle import make_bundle
+from web_cameras import Camera
 
 from edge_runtime.cli import run as cli
 from edge_runtime.cli.console import run_command
@@ -261,6 +264,35 @@ def test_a_mistake_is_one_line_that_helps(
     assert output.err.count("\n") == 1
     assert says in output.err
     assert "secret" not in output.err
+
+
+def test_no_secret_of_a_camera_is_printed_recorded_or_in_the_name_of_a_file(
+    opened: Opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = cv2.imencode(".jpg", np.full((64, 64, 3), 90, np.uint8))[1].tobytes()
+    seen: list[str] = []
+
+    def serve(stream: socket.socket, head: str) -> None:
+        if "Authorization: Basic" in head:
+            seen.append(base64.b64decode(head.partition("Basic ")[2].split()[0]).decode())
+            answer = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace\r\n\r\n" + picture * 3
+        elif seen:
+            answer = b"HTTP/1.1 500 for " + head.splitlines()[0].encode() + b"\r\n\r\n"
+        else:
+            answer = b'HTTP/1.1 401 for you\r\nWWW-Authenticate: Basic realm="hidden1"\r\n\r\n'
+        stream.sendall(answer)
+
+    camera = Camera(serve)
+    url = f"http://hidden1@corp:hidden2/a@b?c#@{camera.place}/video?user=hidden3&password=hidden4"
+    asked = ("my.edge", "--source", url, "--save", "--save-txt", "--output", tmp_path / "out", "--json")
+    assert edge_run(*asked, "--reconnect-seconds", "0") == 5
+    camera.close()
+    assert seen == ["hidden1@corp:hidden2/a@b?c#"]
+    output = capsys.readouterr()
+    assert records(output.out)[0]["source"] == f"http://***@{camera.place}/video?***"
+    files = [str(path) for path in (tmp_path / "out").rglob("*")]
+    assert len(files) > 1
+    assert "hidden" not in output.out + output.err + " ".join(files)
 
 
 def test_a_camera_that_is_off_is_waited_for_as_long_as_was_said(

@@ -49,11 +49,13 @@ class LiveSource:
         stop: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], bool] | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
         """Begin to open the source.
 
         `connect` raises SourceError; `hint` says what to check then. `pause` waits that many seconds and returns True
-        if the source was closed meanwhile. `clock` is that of the shots' `arrived`.
+        if the source was closed meanwhile. `clock` is that of the shots' `arrived`. `hide` takes secrets out of what
+        decoders say.
         """
         self.name = name
         self.kind: SourceKind = "live"
@@ -66,6 +68,7 @@ class LiveSource:
         self._clock = clock
         self._closed = threading.Event()
         self._pause = pause or self._closed.wait
+        self._hide = hide
         self._condition = threading.Condition()
         self._slot: _Picture | str | None = None
         self._end: str | None = None
@@ -157,7 +160,7 @@ class LiveSource:
             try:
                 decoder = self._connect()
             except SourceError as error:
-                self._why = why = str(error)
+                self._why = why = self._hide(str(error))
                 continue
             before = self._given
             try:
@@ -193,7 +196,7 @@ class LiveSource:
                 self._arrive(read)
                 if self._stale_since is not None and read.arrived - self._stale_since > self._options.stale:
                     return f"only stale pictures for {self._options.stale:g} s"
-        return (read.reason or "the stream has ended") if isinstance(read, End) else ""
+        return self._hide(read.reason or "the stream has ended") if isinstance(read, End) else ""
 
     def _arrive(self, shot: Shot) -> None:
         """Publish a fresh picture; say of others what is to be said, once in a while."""
@@ -202,7 +205,7 @@ class LiveSource:
         with self._condition:
             self.dropped += shot.dropped
         if shot.error is not None:
-            self._publish(f"{self.name}: {shot.error}")
+            self._publish(f"{self.name}: {self._hide(shot.error)}")
             return
         if age.state != "stale":
             self._stale_since = None

@@ -57,7 +57,9 @@ def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]
     settings = DecoderSettings(address.url, "stream")
     host = safe_stem(address.host or "stream")
     hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
-    return LiveSource(address.name, host, lambda: options.reader.open(settings), hint, options.live, stop)
+    return LiveSource(
+        address.name, host, lambda: options.reader.open(settings), hint, options.live, stop, hide=address.hide
+    )
 
 
 def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:

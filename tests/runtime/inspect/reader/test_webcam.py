@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import re
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 import pytest
+from web_cameras import Camera, Serve
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import http
@@ -24,35 +24,6 @@ from edge_runtime.inspect.sources import Frame, LiveOptions, SourceOptions, open
 PICTURES = [cv2.imencode(".jpg", np.full((48, 64, 3), value * 40, np.uint8))[1].tobytes() for value in range(5)]
 PNG = cv2.imencode(".png", np.full((48, 64, 3), 200, np.uint8))[1].tobytes()
 SECRET = "ses/am@e:7?#"
-Serve = Callable[[socket.socket, str], None]
-
-
-class Camera:
-    """Serves one connection after another with `serve`, which gets the socket and the request's head."""
-
-    def __init__(self, serve: Serve) -> None:
-        self._serve = serve
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.place = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self.asked: list[str] = []
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                stream, _ = self._listening.accept()
-            except OSError:
-                return
-            with stream:
-                head = b""
-                while b"\r\n\r\n" not in head and (piece := stream.recv(65536)):
-                    head += piece
-                self.asked.append(head.decode())
-                with contextlib.suppress(OSError):
-                    self._serve(stream, head.decode())
-
-    def close(self) -> None:
-        self._listening.close()
 
 
 @pytest.fixture
