@@ -29,7 +29,7 @@ from edge_runtime.blocks.prepared import (
     write_json,
 )
 from edge_runtime.bundle.bundle import Bundle
-from edge_runtime.errors import BundleError, EngineError, OutputError, UsageError
+from edge_runtime.errors import BundleError, EngineError, UsageError
 from edge_runtime.opening import choice
 from edge_runtime.opening import options as options_module
 from edge_runtime.opening.choice import open_runner
@@ -39,6 +39,7 @@ from edge_runtime.prepare import make, plans
 from edge_runtime.prepare.make import prepare
 
 LIMIT = "2GB"
+WITHOUT = "running without the cache of prepared models"
 SIZE = Memory(300 << 20, 300 << 20, 300 << 20)  # of this process, as plans are made: always the same
 FEEDS = {"images": samples(2)}
 
@@ -228,18 +229,26 @@ def test_a_user_without_a_home_runs_without_a_limit(bundle, monkeypatch, use_cac
     assert answer(bundle, use_cache=use_cache, prepare=True).shape == (2, 5)
 
 
-def test_a_user_without_a_home_is_told_what_a_limit_needs(bundle, monkeypatch):
+def test_a_user_without_a_home_is_told_and_a_limit_is_kept_from_a_temporary_folder(bundle, monkeypatch, caplog):
     homeless(monkeypatch)
-    with pytest.raises(OutputError, match="--no-cache"):
+    with pytest.raises(UsageError, match="a preparing process was started"):
         opened(bundle, memory_limit=LIMIT)
+    assert [record.message.partition(": ")[0] for record in caplog.records] == [WITHOUT]
 
 
-def test_a_cache_that_cannot_be_written_does_not_stop_a_run_without_a_limit(bundle, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_does_not_stop_a_run_without_a_limit(bundle, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert answer(bundle, prepare=True).shape == (2, 5)
-    with pytest.raises(OutputError, match="cannot write the cache"):
+    assert [record.message.partition(": ")[0] for record in caplog.records] == [WITHOUT]
+
+
+def test_a_cache_that_cannot_be_written_is_a_temporary_folder_within_a_limit(bundle, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="a preparing process was started"):
         opened(bundle, memory_limit=LIMIT)
+    assert [record.message.partition(": ")[0] for record in caplog.records] == [WITHOUT]
 
 
 @pytest.mark.parametrize("name", ["whole.onnx", "whole.bin", WHOLE])
