@@ -96,7 +96,7 @@ native() {
     say "fetching wheels for x86-64 ..."
     # Pinned as on ARM, but without hashes: this Python may be another version, with wheels of its own.
     sed -n 's/ *\\$//; /==/p' "$here/requirements.txt" >"$arm/versions.txt"
-    pip install --constraint "$arm/versions.txt" click numpy onnxruntime opencv-python-headless ||
+    pip install --constraint "$arm/versions.txt" click numpy onnxruntime opencv-python-headless simplejpeg ||
         fail "cannot fetch wheels for x86-64: is the network there? Run it again"
 }
 
