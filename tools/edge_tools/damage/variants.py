@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ __all__ = ["PIXEL_KINDS", "UNDAMAGED", "Variant", "dealt", "made", "undamaged", 
 
 UNDAMAGED = "undamaged"
 PIXEL_KINDS = {"gray fill": 128, "black fill": 0}  # a whole file of a picture that an earlier decoder had filled
+_TAIL = "tail of another"
 _KINDS = [*KINDS, "rows missing", *PIXEL_KINDS]
 
 
@@ -74,9 +76,11 @@ def made(variant: Variant, boards: Sequence[Board]) -> bytes | None:
         return form(_filled(board.picture, variant), board.clean)
     data = form(board.picture, board.clean)
     rng = np.random.default_rng(variant.seed)
-    blow = Blow(data, lambda: form(board.clean, board.clean), form.suffix, variant.severity, rng)
+    blow = Blow(data, functools.cache(lambda: form(board.clean, board.clean)), form.suffix, variant.severity, rng)
     damaged = KINDS[variant.kind](blow)
-    return None if damaged == data else damaged
+    return (
+        None if damaged == data or (variant.kind == _TAIL and damaged == blow.other()) else damaged
+    )  # whole, and true of the one or the other
 
 
 def write(variants: Iterator[Variant], count: int, boards: Sequence[Board], folder: Path) -> list[Variant]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.inspect.health.dead import dead, sampled
+from edge_runtime.inspect.health.filled import filled
 from edge_runtime.inspect.health.learn import dull_cells, odd_cells
 from edge_runtime.inspect.health.limits import Limits
 from edge_runtime.inspect.health.measures import Measures, measure, shift_between
@@ -58,7 +59,7 @@ class Watch:
         """
         sample = sampled(image)
         frozen = None if self._frozen is None else self._frozen.finding(image, sample, taken_s)
-        if (reason := dead(image, sample) or frozen) is not None or self._learnt is None:
+        if (reason := dead(image, sample) or filled(image) or frozen) is not None or self._learnt is None:
             return reason
         return self._learnt.finding(measure(image, sample))
 
