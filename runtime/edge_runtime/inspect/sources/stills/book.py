@@ -61,6 +61,8 @@ def run_of(data: bytes, start: int, end: int, stride: int) -> bool:
     What is black or white in a scene has ragged edges, or ends with a row: a run that begins and ends within a row, of
     a value that the rest of the picture has not, is a part of a file that was never written.
     """
+    if stride <= 0 or end - start < 2 * stride:  # a header may say any size
+        return False
     for value in (0, 255):
         place = data.find(bytes([value]) * max(stride + stride // 4, 512), start, end)
         if place < 0:

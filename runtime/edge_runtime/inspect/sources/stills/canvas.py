@@ -40,6 +40,9 @@ class Canvas:
         """Raises DataError for a patch outside of the canvas."""
         if any(p.left + p.width > width or p.top + p.height > height for p in patches):
             raise DataError("a frame of the animation lies outside of it")
+        # Encoders begin with a frame of all of it; a damaged header may say any size.
+        if 16 * max(p.height * p.width for p in patches) < height * width:
+            raise DataError("the animation is damaged: its frames are far smaller than it")
         self._shape, self._patches = (height, width, 4), patches
         self._next = 0
         self._canvas: NDArray[np.uint8] | None = None

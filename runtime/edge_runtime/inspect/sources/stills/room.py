@@ -13,7 +13,7 @@ __all__ = ["UNBOUNDED", "Room"]
 
 # 16384 x 16384: no camera gives more, and a file of a few kilobytes can say that it holds it.
 _MOST_PIXELS = 1 << 28
-_MOST_BYTES = 4 << 30
+_MOST_BYTES = 2 << 30
 
 
 def _whole(height: int, width: int) -> tuple[int, int]:

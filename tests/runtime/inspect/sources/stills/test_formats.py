@@ -241,3 +241,11 @@ def test_a_bomb_is_refused_by_its_header() -> None:
 
 def test_a_picture_larger_than_planned_says_what_it_takes() -> None:
     assert "raise --memory-limit" in only(FILES["png"], Reading(room=Room(kept=9000))).error
+
+
+def test_a_damaged_header_takes_neither_time_nor_memory() -> None:
+    wide = FILES["ras"][:4] + b"\x80\0\x7f\xa0" + FILES["ras"][8:]
+    assert only(wide).image is None
+    film = bytearray(several("WEBP", lossless=True))
+    film[24:30] = b"\xff\x3f\0\xff\x3f\0"
+    assert "far smaller" in only(bytes(film)).error
