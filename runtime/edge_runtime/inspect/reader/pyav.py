@@ -26,6 +26,7 @@ _STRICT = "crccheck+bitstream+buffer+explode"
 # With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
 _DELAYING = frozenset({"libdav1d"})
 _NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
+_BLACK = "every byte of it is zero, which no camera gives"
 # Containers that have a time for each picture and write no longer duration for one that is missing.
 _STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
 
@@ -92,6 +93,7 @@ class AvDecoder:
         self._seen = self._log.drain() if self._log is not None else 0
         self._shots: Iterator[Shot | End] = self._read()
         self._last: End | None = None
+        self._ahead: Shot | End | None = None
 
     def _frames(self, fps: float | None) -> int | None:
         """How many pictures there are: as the container counts them, or by how long it lasts."""
@@ -101,7 +103,26 @@ class AvDecoder:
         return round(duration / av.time_base * fps) if duration and duration > 0 and fps else None
 
     def read(self, timeout: float | None = None) -> Shot | End | None:
-        """Return the next shot that the stride takes."""
+        """Return the next shot that the stride takes.
+
+        A file's is given when the one after it has been read: damage is often noticed a picture late.
+        """
+        shot = self._next()
+        if self._settings.way != "file":
+            return shot
+        if self._ahead is None:
+            self._ahead, shot = shot, self._next()
+        held, self._ahead = self._ahead, shot
+        if (
+            isinstance(held, Shot)
+            and isinstance(shot, Shot)
+            and held.image is not None
+            and shot.error not in (None, _BLACK)
+        ):
+            return replace(held, image=None, error=f"right before damage: {shot.error}")
+        return held
+
+    def _next(self) -> Shot | End:
         if self._last is not None:
             return self._last
         started = time.monotonic()
@@ -146,7 +167,7 @@ class AvDecoder:
         if packet.is_corrupt:
             self._wholeness.damaged(at, "data are missing before it (the container's count)")
         if packet.size and zero_run(self._codec, bytes(packet)):
-            self._wholeness.damaged(at, "zeros lie in its data")
+            self._wholeness.damaged(at, "a run of zeros or ones lies in its data")
         self._listen(at)
         try:
             frames = packet.decode()
@@ -203,7 +224,7 @@ class AvDecoder:
         if wrong is None:
             image = _bgr(frame)
             if not image.any():  # no camera gives that, but what cannot be converted does
-                image, wrong = None, "every byte of it is zero"
+                image, wrong = None, _BLACK
         yield Shot(image, wrong, told.pts, told.arrived, self._number, told.whole, told.interlaced)
 
 

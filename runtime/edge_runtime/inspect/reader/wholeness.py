@@ -11,15 +11,22 @@ _SHORT = bytes(32)
 # And these compress: so many zeros would be a picture's part that needed fewer. (Not VP8: its encoder does write them.)
 _COMPRESSING = frozenset({"av1", "ffv1", "libdav1d", "theora", "vc1", "vp9", "wmv1", "wmv2", "wmv3"})
 _LONG = bytes(256)
+_NAL_CODECS = frozenset({"h264", "hevc"})
+_ONES = b"\xff" * 400  # a white macroblock without any compression has 384
 _DV_BLOCK = 80  # SMPTE 314M: each begins with three bytes that say what it is, of which one is never 0
 
 
 def zero_run(codec: str, packet: bytes) -> bool:
-    """Whether zeros lie in a compressed picture where its codec never writes any: most decoders take them for data."""
+    """Whether zeros, or ones, lie in a compressed picture where no codec writes them: decoders take them for data."""
     if codec in _COMPRESSING:
-        return _LONG in packet
+        return _LONG in packet or _ONES in packet
     if codec == "dvvideo":
         return any(not any(packet[at : at + 3]) for at in range(0, len(packet), _DV_BLOCK))
+    if codec in _NAL_CODECS and (place := packet.find(_ONES)) > 1:
+        # Filler data are a unit of ones (types 12 and 38), as their payload in a message may be (types 6 and 39).
+        kinds = {packet[place - 1] & 31, packet[place - 2] >> 1 & 63}
+        if not kinds & {12, 38} and b"\0\0\1" not in packet[place - 8 : place]:
+            return True
     place = packet.find(_SHORT) if codec in _START_CODES else -1
     while place >= 0:
         rest = packet[place:].lstrip(b"\0")

@@ -55,6 +55,12 @@ def test_zeros_may_lie_in_what_does_not_compress_them_away() -> None:
     assert zero_run("vp9", DATA + bytes(500) + DATA)
 
 
+@pytest.mark.parametrize(("codec", "filler"), [("h264", b"\x0c"), ("hevc", b"\x4c\x01")])
+def test_ones_in_a_picture_are_damage_but_in_filler_data(codec: str, filler: bytes) -> None:
+    assert zero_run(codec, START + DATA + b"\xff" * 500 + DATA)
+    assert not zero_run(codec, START + DATA + START + filler + b"\xff" * 500 + b"\x80" + START + DATA)
+
+
 def test_every_block_of_dv_says_what_it_is() -> None:
     block = b"\x96\x07\x00" + bytes(77)
     assert not zero_run("dvvideo", block * 5)
