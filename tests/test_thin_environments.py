@@ -54,7 +54,8 @@ def script(name, *arguments, environment):
 def says_what_to_install(done, extra):
     assert done.returncode == DependencyError.exit_code, done.stderr
     assert done.stdout == ""
-    *before, last = done.stderr.splitlines()
+    # Files of other kinds beside the pictures are told first.
+    *before, last = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert before in ([], [f"preparing {SAMPLE.name}"])  # edge-bench says what it does
     return last.startswith("error: ") and f"pip install 'edgeline[{extra}]'" in last
 
