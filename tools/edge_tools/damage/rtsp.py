@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["ENCODERS", "LOSSY", "Part", "missing", "played"]
 
 _PAY = "rtph264pay name=pay0 pt=96 config-interval=1"
-_X264 = "x264enc tune=zerolatency speed-preset=ultrafast bitrate=6000 key-int-max=10"
+_X264 = "video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=6000 key-int-max=10"
 ENCODERS = {
     "h264": f"{_X264} ! {_PAY}",
     "h264, slices": f"{_X264} sliced-threads=true threads=4 ! {_PAY}",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast bitrate=6000 key-int-max=10 ! h265parse ! "
-    "rtph265pay name=pay0 pt=96 config-interval=1",
-    "mjpeg": "jpegenc quality=90 ! rtpjpegpay name=pay0 pt=26",
+    "h265": "video/x-raw,format=I420 ! x265enc tune=zerolatency speed-preset=ultrafast bitrate=6000 key-int-max=10 ! "
+    "h265parse ! rtph265pay name=pay0 pt=96 config-interval=1",
+    "mjpeg": "video/x-raw,format=I420,colorimetry=1:4:0:0 ! jpegenc quality=90 ! rtpjpegpay name=pay0 pt=26",
 }
 LOSSY = {
     form: ENCODERS[form].replace("name=pay0", "mtu=600") + " ! identity drop-probability=0.01 name=pay0"

@@ -45,7 +45,7 @@ class Factory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
     def do_create_element(self, url: Any) -> Any:
         """The pipeline from frames in memory to packets."""
         source = "appsrc name=src is-live=true block=true format=time max-bytes=8000000"
-        return Gst.parse_launch(f"( {source} ! videoconvert ! video/x-raw,format=I420 ! {ENCODER} )")
+        return Gst.parse_launch(f"( {source} ! videoconvert ! {ENCODER} )")
 
     def do_configure(self, media: Any) -> None:
         """Begin to feed a new pipeline, until it ends."""

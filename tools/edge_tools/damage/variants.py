@@ -78,9 +78,8 @@ def made(variant: Variant, boards: Sequence[Board]) -> bytes | None:
     rng = np.random.default_rng(variant.seed)
     blow = Blow(data, functools.cache(lambda: form(board.clean, board.clean)), form.suffix, variant.severity, rng)
     damaged = KINDS[variant.kind](blow)
-    return (
-        None if damaged == data or (variant.kind == _TAIL and damaged == blow.other()) else damaged
-    )  # whole, and true of the one or the other
+    whole = damaged == data or (variant.kind == _TAIL and damaged == blow.other())  # true of the one or the other
+    return None if whole else damaged
 
 
 def write(variants: Iterator[Variant], count: int, boards: Sequence[Board], folder: Path) -> list[Variant]:
