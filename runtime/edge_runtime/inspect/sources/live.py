@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SourceError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["LiveSource"]
+
+_STOPPED = 1.0  # seconds that a wait is late, beyond what a busy machine makes of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ class LiveSource:
         hint: str,
         options: LiveOptions = LIVE,
         stop: Callable[[], bool] = lambda: False,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         pause: Callable[[float], bool] | None = None,
         hide: Callable[[str], str] = str,
     ) -> None:
@@ -129,7 +131,12 @@ class LiveSource:
                 if self._clock() - self._heard > self._limit:
                     self._heard = self._clock()
                     return f"{self.name} silent: no frame for {self._limit:.3g} s"
+                before = monotonic()
                 self._condition.wait(self._options.poll)
+                # A wait that took far longer than it was to: this process was stopped (SIGTSTP), or the machine slept.
+                # The camera was not silent meanwhile.
+                if (stopped := monotonic() - before - self._options.poll) > _STOPPED:
+                    self._heard += stopped
             taken, self._slot = self._slot, None
             self._heard = self._clock()
             self._condition.notify_all()

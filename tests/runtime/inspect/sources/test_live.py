@@ -13,6 +13,7 @@ import pytest
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderFacts, End, FakeDecoder, Shot
 from edge_runtime.inspect.sources import Frame, LiveOptions, LiveSource, Source, open_source
+from edge_runtime.inspect.sources import live as live_module
 from edge_runtime.inspect.sources.base import now_utc
 
 FAST = LiveOptions(poll=0.001)
@@ -277,6 +278,29 @@ def test_a_stream_that_stays_behind_is_opened_anew() -> None:
         told.append(frame.error)
     assert "(only stale pictures for 10 s)" in told[-1]
     again.gate.release(10)
+    source.close()
+
+
+def test_a_process_that_was_stopped_for_a_minute_does_not_call_its_camera_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, times = Clock(), itertools.chain([0.0, 60.0], itertools.repeat(60.0))
+    later = [60.0 + 0.04 * number for number in range(1, 6)]
+    decoder = Gated([shot(1), *(shot(2, at, at, number) for number, at in enumerate(later, 1))])
+    source = live([decoder], clock=clock)
+    frames = iter(source)
+    assert next(frames).image is not None
+
+    def a_minute_passes_in_the_wait() -> float:
+        clock.now = next(times)
+        if clock.now:
+            decoder.gate.release(len(later))
+        return clock.now
+
+    monkeypatch.setattr(live_module, "monotonic", a_minute_passes_in_the_wait)
+    found = next(frames)
+    assert found.error is None
+    assert found.image is not None
     source.close()
 
 
