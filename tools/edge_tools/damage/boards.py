@@ -99,6 +99,8 @@ def coloured(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a greenish board [height, width, 3], BGR, about as light as the gray one."""
     level = gray.astype(np.int16)
     tinted = np.stack([level - 8, level + 6, level - 10], axis=2)
+    flat = gray.max(axis=1) == gray.min(axis=1)  # rows that a decoder filled have no colour
+    tinted[flat] = level[flat][..., None]
     return cast("NDArray[np.uint8]", tinted.clip(0, 255).astype(np.uint8))
 
 

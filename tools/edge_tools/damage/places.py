@@ -84,7 +84,10 @@ def films(plan: Plan) -> Iterator[Row]:
         board = boards[variant.board]
         if not path.exists() and not _harmed(variant, board, path):
             continue
-        records = plan.judge.of(path)
+        answer = plan.judge.asked(path)
+        records = answer.records
+        if not records and answer.code > 1 and answer.sentence:  # it could not be opened at all, and that was said
+            records = [Said("NO_READ", (answer.sentence,))]
         yield _film_row(variant.kind, variant.form, variant.severity, records, board, variant.late, path.name)
         if variant.number % 40 == 39:
             plan.say(f"films: {variant.number + 1} of {wanted}")
