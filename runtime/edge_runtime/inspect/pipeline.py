@@ -21,6 +21,7 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import EdgelineError
 from edge_runtime.inspect.feed import Feed, unique_names
+from edge_runtime.inspect.health.filled import filled
 from edge_runtime.inspect.health.source import WatchedSource
 from edge_runtime.inspect.health.watch import CAMERA_FROZEN_S, HealthSettings, Watch
 from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
@@ -166,13 +167,18 @@ def _feeds(settings: RunSettings, sources: Sequence[Source], held: int, stop: St
 
 
 def _watched(source: Source, live: bool, text: str, settings: HealthSettings) -> Source:
-    """Look at the pictures first: of a `live` source where nothing else is said. (A film in real time is a film.)"""
-    if not (live if settings.on is None else settings.on):
+    """Look at the pictures first: of a `live` source where nothing else is said. (A film in real time is a film.)
+
+    Rows that were never filled are looked for in files as well: no honest picture has them.
+    """
+    if settings.on is None and not live:
+        return WatchedSource(source, lambda image, _: filled(image))
+    if settings.on is False:
         return source
     own = is_camera(text)
     frozen = CAMERA_FROZEN_S if own and settings.frozen_seconds is None else settings.frozen_seconds
     watch = Watch(settings.limits, frozen if source.kind == "live" else None, compressed=not own)
-    return WatchedSource(source, watch)
+    return WatchedSource(source, watch.finding)
 
 
 def _with_sinks(

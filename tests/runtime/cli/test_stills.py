@@ -52,6 +52,19 @@ def test_half_a_jpeg_is_not_judged(tmp_path: Path, boards: dict[str, np.ndarray]
     assert verdicts(tmp_path) == {"half.jpg": "NO_READ", "whole.jpg": "NG", "zeros.jpg": "NO_READ"}
 
 
+def test_rows_that_another_program_filled_with_gray_are_not_judged_in_a_whole_file(
+    tmp_path: Path, boards: dict[str, np.ndarray]
+) -> None:
+    filled = boards["NG"].copy()
+    filled[len(filled) // 3 :] = 128
+    cv2.imwrite(str(tmp_path / "filled.png"), filled)
+    cv2.imwrite(str(tmp_path / "whole.png"), boards["NG"])
+    records, _ = run(tmp_path)
+    assert {name: record["verdict"] for name, record in records.items()} == {"filled.png": "NO_READ", "whole.png": "NG"}
+    assert records["filled.png"]["reasons"] == ["never filled: gray 128 from row 213 of 640 on"]
+    assert verdicts(tmp_path, "--health", "off")["filled.png"] != "NO_READ"
+
+
 def test_the_light_of_twelve_bits_is_not_lost_and_transparency_is_not_black(
     tmp_path: Path, boards: dict[str, np.ndarray]
 ) -> None:

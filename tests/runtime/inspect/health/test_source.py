@@ -100,7 +100,7 @@ def test_a_camera_of_this_machine_never_repeats_itself_and_a_stream_may(
 
 def test_the_picture_of_a_refused_frame_is_kept_to_be_seen() -> None:
     source = FakeSource([GOOD, GRAY], "camera", "live")
-    good, gray = WatchedSource(source, Watch())
+    good, gray = WatchedSource(source, Watch().finding)
     assert good.image is GOOD
     assert good.shown is GOOD
     assert (gray.image, gray.error) == (None, "uniform: gray 128 (spread 0.0)")
@@ -108,7 +108,7 @@ def test_the_picture_of_a_refused_frame_is_kept_to_be_seen() -> None:
 
 
 def test_a_frame_that_could_not_be_read_passes_as_it_is() -> None:
-    (frame,) = WatchedSource(FakeSource(["cannot decode"], "camera", "live"), Watch())
+    (frame,) = WatchedSource(FakeSource(["cannot decode"], "camera", "live"), Watch().finding)
     assert (frame.error, frame.shown) == ("cannot decode", None)
 
 
