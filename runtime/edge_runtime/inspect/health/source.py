@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
+from edge_runtime.inspect.sources.base import Frame, Source, WrappedSource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,20 +18,12 @@ __all__ = ["Finding", "WatchedSource"]
 Finding = Callable[["NDArray[np.uint8]", float], "str | None"]
 
 
-class WatchedSource:
+class WatchedSource(WrappedSource):
     """Gives the frames of another source; a picture not fit to be judged comes with the reason as its error."""
 
     def __init__(self, source: Source, finding: Finding) -> None:
-        self._source, self._finding = source, finding
-        self.name = source.name
-        self.kind: SourceKind = source.kind
-        self.total = source.total
-        self.fps = source.fps
-
-    @property
-    def dropped(self) -> int:
-        """Frames that a live source gave and nobody took in time."""
-        return self._source.dropped
+        super().__init__(source)
+        self._finding = finding
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""
@@ -40,7 +32,3 @@ class WatchedSource:
                 yield frame
             else:
                 yield dataclasses.replace(frame, image=None, error=reason, unfit=frame.image)
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()

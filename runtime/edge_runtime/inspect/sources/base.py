@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FakeSource", "Frame", "Source", "SourceKind", "now_utc"]
+__all__ = ["FakeSource", "Frame", "Source", "SourceKind", "WrappedSource", "now_utc"]
 
 SourceKind = Literal["image", "video", "live"]
 
@@ -95,6 +95,26 @@ class Source(Protocol):
     def close(self) -> None:
         """Free the device or file; a second call does nothing."""
         ...
+
+
+class WrappedSource:
+    """What a source that gives another one's frames has of it; how it gives them is its own."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name = source.name
+        self.kind: SourceKind = source.kind
+        self.total = source.total
+        self.fps = source.fps
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a live source gave and nobody took in time."""
+        return self._source.dropped
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
 
 
 class FakeSource:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
+from edge_runtime.inspect.sources.base import Frame, Source, WrappedSource
 
 __all__ = ["PATIENCE", "GuardedSource"]
 
 PATIENCE = 2.0  # seconds that a reader has to come back once the run is over
 
 
-class GuardedSource:
+class GuardedSource(WrappedSource):
     """Gives the frames of another source, and none any more once it is closed.
 
     A capture must not be freed under the thread that reads from it: a reader that hangs in a driver keeps its source,
@@ -20,19 +20,10 @@ class GuardedSource:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        super().__init__(source)
         self._reading = threading.Lock()
         self._closed = False
         self.left = False
-        self.name = source.name
-        self.kind: SourceKind = source.kind
-        self.total = source.total
-        self.fps = source.fps
-
-    @property
-    def dropped(self) -> int:
-        """Frames that a live source gave and nobody took in time."""
-        return self._source.dropped
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""

@@ -6,34 +6,25 @@ import itertools
 import time
 from collections.abc import Iterator
 
-from edge_runtime.inspect.sources.base import Frame, Source, SourceKind
+from edge_runtime.inspect.sources.base import Frame, Source, WrappedSource
 
 __all__ = ["PeekedSource"]
 
 _OLD = 2.0  # seconds
 
 
-class PeekedSource:
+class PeekedSource(WrappedSource):
     """Gives the frames of another source; the first one is read at once and kept in `first` (None: there is none)."""
 
     def __init__(self, source: Source) -> None:
         """Raises SourceError as iterating does."""
-        self._source = source
+        super().__init__(source)
         self._frames = iter(source)
         try:
             self.first: Frame | None = next(self._frames, None)
         except BaseException:
             source.close()  # nobody else has it yet
             raise
-        self.name = source.name
-        self.kind: SourceKind = source.kind
-        self.total = source.total
-        self.fps = source.fps
-
-    @property
-    def dropped(self) -> int:
-        """Frames that a live source gave and nobody took in time."""
-        return self._source.dropped
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the first frame, then the others; once.
@@ -44,7 +35,3 @@ class PeekedSource:
         if first is not None and self.kind == "live" and time.monotonic() - first.taken_s > _OLD:
             first = None
         return itertools.chain([] if first is None else [first], self._frames)
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
