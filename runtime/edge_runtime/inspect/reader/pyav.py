@@ -12,6 +12,7 @@ import av
 import av.filter
 import av.logging
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
@@ -89,6 +90,7 @@ class AvDecoder:
         self._wholeness, self._gaps = Wholeness(), Gaps()
         self._steady = container.format.name in _STEADY and settings.way == "file"
         self._filter: _Deinterlacer | None = None
+        self._reformatter = VideoReformatter()
         self._log = log.captured()
         self._seen = self._log.drain() if self._log is not None else 0
         self._shots: Iterator[Shot | End] = self._read()
@@ -222,17 +224,18 @@ class AvDecoder:
             return
         image, wrong = None, told.wrong
         if wrong is None:
-            image = _bgr(frame)
+            image = self._bgr(frame)
             if not image.any():  # no camera gives that, but what cannot be converted does
                 image, wrong = None, _BLACK
         yield Shot(image, wrong, told.pts, told.arrived, self._number, told.whole, told.interlaced)
 
-
-def _bgr(frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The picture, uint8 [height, width, 3], turned as the container says."""
-    image: np.ndarray[Any, np.dtype[np.uint8]] = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    def _bgr(self, frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The picture, uint8 [height, width, 3], turned as the container says."""
+        # One reformatter for all: a frame's own starts threads and makes a table for each picture.
+        converted: Any = self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC")
+        image: np.ndarray[Any, np.dtype[np.uint8]] = converted.to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 class _Deinterlacer:
