@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from edge_runtime.errors import UsageError
 from edge_runtime.files.sizes import parse_size
-from edge_runtime.inspect.health.limits import read_limits
-from edge_runtime.inspect.health.watch import HealthSettings
+from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.settings import BatchSettings, EngineSettings, InputSettings, RunSettings, SourceSettings
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.open import looks_live
@@ -141,6 +140,8 @@ def health_settings(flags: Flags) -> HealthSettings:
         return HealthSettings(_HEALTH[mode], frozen)
     if not Path(mode).is_file():
         raise UsageError(f"--health {mode!r} is neither on, off, auto nor a file; --learn-health writes one")
+    from edge_runtime.inspect.health.limits import read_limits  # of what was learnt, which most runs have none of
+
     return HealthSettings(True, frozen, read_limits(Path(mode)))
 
 

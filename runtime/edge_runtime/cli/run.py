@@ -19,7 +19,6 @@ from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError, VerificationError
 from edge_runtime.inspect.address import masked
-from edge_runtime.inspect.health.limits import write_limits
 from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.room import frames_bytes
 from edge_runtime.inspect.sinks.lines import write_line
@@ -108,7 +107,9 @@ def _learn(flags: Flags, target: Path, arguments: Sequence[str], sources: Sequen
     """Learn from the pictures of the sources what good ones are like. (A bundle may be named; it is not needed.)"""
     if not sources or any(looks_like_source(argument) for argument in arguments):
         raise UsageError("--learn-health wants good pictures: edge-run --source good/ --learn-health limits.json")
-    from edge_runtime.inspect.health.learning import learn_from  # which a run does not need
+    # Which a run does not need.
+    from edge_runtime.inspect.health.learning import learn_from
+    from edge_runtime.inspect.health.limits import write_limits
 
     stop = Stop()
     options, most = source_options(flags), flags.find("max_frames", int)

@@ -22,8 +22,8 @@ from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import EdgelineError
 from edge_runtime.inspect.feed import Feed, unique_names
 from edge_runtime.inspect.health.filled import filled
+from edge_runtime.inspect.health.settings import CAMERA_FROZEN_S, HealthSettings
 from edge_runtime.inspect.health.source import WatchedSource
-from edge_runtime.inspect.health.watch import CAMERA_FROZEN_S, HealthSettings, Watch
 from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
 from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.room import picture_room, reader_bytes
@@ -175,6 +175,8 @@ def _watched(source: Source, live: bool, text: str, settings: HealthSettings) ->
         return WatchedSource(source, lambda image, _: filled(image))
     if settings.on is False:
         return source
+    from edge_runtime.inspect.health.watch import Watch  # which files do without
+
     own = is_camera(text)
     frozen = CAMERA_FROZEN_S if own and settings.frozen_seconds is None else settings.frozen_seconds
     watch = Watch(settings.limits, frozen if source.kind == "live" else None, compressed=not own)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.inspect.health.watch import HealthSettings
+from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.options import SourceOptions
 from edge_runtime.opening.options import OpenOptions

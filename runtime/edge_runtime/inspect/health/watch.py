@@ -20,26 +20,12 @@ from edge_runtime.inspect.health.measures import Measures, measure, shift_betwee
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CAMERA_FROZEN_S", "HealthSettings", "Watch"]
+__all__ = ["Watch"]
 
-CAMERA_FROZEN_S = 10.0  # a sensor's noise never repeats to the bit; what a stream decodes to does, of a still scene
 _CODEC_MOST, _CODEC_MEAN = (
     24,
     0.5,
 )  # levels by which a still picture differs from keyframe to keyframe; measured: 11, 0.3
-
-
-@dataclass(frozen=True)
-class HealthSettings:
-    """`on` None: for live sources. `frozen_seconds`: how long the same picture may come; None:
-    CAMERA_FROZEN_S of a camera of this machine, for ever of all else.
-
-    `limits`: what was learnt from good pictures.
-    """
-
-    on: bool | None = None
-    frozen_seconds: float | None = None
-    limits: Limits | None = None
 
 
 class Watch:

@@ -12,8 +12,9 @@ import pytest
 
 from edge_runtime.inspect import opening, pipeline
 from edge_runtime.inspect.fake_engine import FakeEngine, fake_ok
+from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.health.source import WatchedSource
-from edge_runtime.inspect.health.watch import HealthSettings, Watch
+from edge_runtime.inspect.health.watch import Watch
 from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.settings import BatchSettings, EngineSettings, InputSettings, RunSettings, SourceSettings
 from edge_runtime.inspect.sinks import FakeSink, OutputSettings
