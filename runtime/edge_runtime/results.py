@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "Judge", "Prediction", "Result", "RunCall", "UrgentCall"]
+__all__ = ["Box", "Judge", "Mask", "OrientedBox", "Point", "Prediction", "Result", "RunCall", "UrgentCall"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,56 @@ class Box:
 
 
 @dataclass(frozen=True)
+class OrientedBox:
+    """A rectangle turned about its centre by `angle` radians, clockwise in the picture; pixels of the original."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    angle: float
+
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """The four corners in order; the first is the upper left one of the box before it was turned."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        halves = [(sx * self.width / 2, sy * self.height / 2) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        return tuple((self.x + dx * cos - dy * sin, self.y + dx * sin + dy * cos) for dx, dy in halves)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A key point in pixels of the original image; `confidence` 0..1, 1 where the model gives none."""
+
+    x: float
+    y: float
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """The pixels of one object: bool [height, width], its upper left pixel at `left`, `top` of the original image."""
+
+    left: int
+    top: int
+    inside: NDArray[np.bool_]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Mask)
+            and (self.left, self.top, self.inside.shape) == (other.left, other.top, other.inside.shape)
+            and bool((self.inside == other.inside).all())
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.left, self.top, self.inside.tobytes()))
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One thing seen: a detected object, a class of the whole image, or a segmented region (then with its box).
 
-    `area` is the fraction of the image that a segmented region covers; None for other tasks.
+    `area` is the fraction of the image that a segmented region or a mask covers; None for other tasks. A turned box has
+    `oriented` and, as `box`, the upright rectangle around it.
     """
 
     name: str
@@ -38,6 +85,9 @@ class Prediction:
     confidence: float  # 0..1
     box: Box | None = None
     area: float | None = None
+    oriented: OrientedBox | None = None
+    points: tuple[Point, ...] = ()
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
-__all__ = ["Anomaly", "Classify", "Detect", "Postprocess", "Raw", "Segment"]
+__all__ = ["Anomaly", "Classify", "Column", "Detect", "Masks", "Points", "Postprocess", "Raw", "Segment"]
+
+# What a row of a detector's output is made of, in whatever order; see Detect.columns.
+Column = Literal["batch", "box", "score", "class", "objectness", "classes", "angle", "points", "masks", "skip"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,52 @@ class Classify:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """Where the mask of each box comes from. A pixel belongs to the object where its value is above `threshold`.
+
+    - "prototypes": the row's `count` values weigh as many maps [N, count, h, w] of the whole input in `output`
+      (YOLACT, arXiv 1904.02689, section 3; Ultralytics).
+    - "boxes": `output` holds a map [N, K, h, w] per row that is stretched over its box (Mask R-CNN, arXiv 1703.06870).
+    - "image": `output` holds a map [N, K, h, w] per row of the whole input.
+    """
+
+    output: str
+    kind: Literal["prototypes", "boxes", "image"] = "prototypes"
+    count: int = 32
+    activation: Literal["none", "sigmoid"] = "sigmoid"
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= 1024:
+            raise ValueError(f"count must be 1..1024 prototypes, found {self.count}")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"threshold must be 0..1, found {self.threshold}")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Key points of each box: `count` times x y, or x y confidence where `values` is 3, in the box's units.
+
+    `names` are those of the points, () or one for each; `edges` are pairs of points that a drawing connects.
+    """
+
+    count: int
+    values: Literal[2, 3] = 3
+    output: str = ""  # "": the row itself holds them
+    activation: Literal["none", "sigmoid"] = "none"  # of the confidence
+    names: tuple[str, ...] = ()
+    edges: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= 1000:
+            raise ValueError(f"count must be 1..1000 points, found {self.count}")
+        if self.names and len(self.names) != self.count:
+            raise ValueError(f"names must be () or {self.count} names, found {len(self.names)}")
+        if any(not 0 <= end < self.count for edge in self.edges for end in edge):
+            raise ValueError(f"edges must connect points 0..{self.count - 1}")
+
+
+@dataclass(frozen=True)
 class Detect:
     """Boxes with classes. `format` says what the graph's outputs hold, before NMS:
 
@@ -40,6 +89,12 @@ class Detect:
     - "final": [N, K, 6], x1 y1 x2 y2 score class, already suppressed (end-to-end detectors).
     - "final-split": three or four outputs as TensorFlow's detection post-processing writes them: boxes [N, K, 4],
       classes [N, K], scores [N, K] and an optional count [N].
+
+    `columns` says what a row is made of where it is not the format's own order, which is for "yolo" box classes, for
+    "yolo-objectness" box objectness classes, for "final" box score class; after it come angle, points and masks where
+    those are declared. "batch" is the number of the row's image, "skip" one value that means nothing here; "classes"
+    takes what the others leave. A box may have key points (`points`), a mask (`masks`), an `angle`: it is then turned
+    about its centre by so much, clockwise in the picture.
     """
 
     task: Literal["detect"] = "detect"
@@ -56,12 +111,22 @@ class Detect:
     nms: bool = True
     class_agnostic: bool = False
     max_det: int = 300
+    columns: tuple[Column, ...] = ()
+    first_class: int = 0  # the id that stands for the first label: TensorFlow's and torchvision's begin with 1
+    angle: Literal["none", "radians", "degrees"] = "none"
+    points: Union[Points, None] = None
+    masks: Union[Masks, None] = None
 
     def __post_init__(self) -> None:
         if any(not 1 <= stride <= 1024 for stride in self.strides):
             raise ValueError(f"strides must be 1..1024 pixels, found {', '.join(map(str, self.strides))}")
         if not 1 <= self.max_det <= 10_000:
             raise ValueError(f"max_det must be 1..10000, found {self.max_det}")
+        if not 0 <= self.first_class <= 1000:
+            raise ValueError(f"first_class must be 0..1000, found {self.first_class}")
+        twice = [name for name in set(self.columns) - {"skip"} if self.columns.count(name) > 1]
+        if twice or (self.columns and "box" not in self.columns):
+            raise ValueError(f"columns must hold box, and each but skip once, found {' '.join(self.columns)}")
 
     @property
     def column_axis(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,11 +34,23 @@ class Question:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes x1 y1 x2 y2 in input pixels [K, 4], their scores [K] and class ids [K]."""
+    """Boxes x1 y1 x2 y2 in input pixels [K, 4], their scores [K] and class ids [K]; what else a model gives, or None.
+
+    `angles` [K] turn a box about its centre, radians. `points` [K, P, 3] are x y in input pixels and a confidence.
+    `masks` are weights of prototypes [K, count], or each row's own map [K, h, w].
+    """
 
     boxes: Floats
     scores: Floats
     classes: NDArray[np.int64]
+    angles: Floats | None = None
+    points: Floats | None = None
+    masks: Floats | None = None
+
+    def take(self, indices: NDArray[np.int64]) -> Candidates:
+        """The rows at `indices`, in their order."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Candidates(**{name: None if array is None else array[indices] for name, array in values.items()})
 
 
 def yolo(ask: Question, tensors: Sequence[Floats]) -> Candidates:

@@ -61,12 +61,8 @@ def _select(found: Candidates, spec: Detect, settings: Settings) -> Candidates:
     """The candidates, best first, without duplicates unless the model removed them itself."""
     check_finite(found.boxes, "boxes, decoded")
     if spec.nms and spec.format not in ("final", "final-split"):
-        return _take(found, nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic))
-    return _take(found, np.argsort(-found.scores, kind="stable")[:MOST_CANDIDATES])
-
-
-def _take(found: Candidates, indices: NDArray[np.int64]) -> Candidates:
-    return Candidates(found.boxes[indices], found.scores[indices], found.classes[indices])
+        return found.take(nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic))
+    return found.take(np.argsort(-found.scores, kind="stable")[:MOST_CANDIDATES])
 
 
 def _report(found: Candidates, place: Placement, labels: Sequence[str]) -> tuple[Prediction, ...]:
