@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,8 +48,8 @@ class Candidates:
 
     def take(self, indices: NDArray[np.int64]) -> Candidates:
         """The rows at `indices`, in their order."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Candidates(**{name: None if array is None else array[indices] for name, array in values.items()})
+        extras = (None if array is None else array[indices] for array in (self.angles, self.points, self.masks))
+        return Candidates(self.boxes[indices], self.scores[indices], self.classes[indices], *extras)
 
 
 def yolo(ask: Question, tensors: Sequence[Floats]) -> Candidates:
