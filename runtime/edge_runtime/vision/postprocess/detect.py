@@ -14,15 +14,13 @@ from edge_runtime.results import Box, Prediction
 from edge_runtime.vision.class_names import class_name
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.boxes import MOST_CANDIDATES, nms, to_original
-from edge_runtime.vision.postprocess.candidates import READERS, Candidates, Question
+from edge_runtime.vision.postprocess.candidates import Candidates, Question
+from edge_runtime.vision.postprocess.readers.table import READERS
 from edge_runtime.vision.postprocess.seen import Seen, reported
 from edge_runtime.vision.postprocess.tensors import check_finite, floats, split
 from edge_runtime.vision.settings import Settings
 
 __all__ = ["detect"]
-
-# The least and the most outputs that a format reads; the last of them is optional.
-_OUTPUTS = {"boxes-scores": (2, 3), "final-split": (3, 4)}
 
 
 def detect(
@@ -34,19 +32,19 @@ def detect(
 ) -> list[Seen]:
     """Report objects, best first, their boxes in pixels of the original image."""
     names = spec.outputs or tuple(output.name for output in facts.outputs)
-    least, most = _OUTPUTS.get(spec.format, (1, 1))
-    if len(names) < least:
+    reader = READERS[spec.format]
+    if len(names) < reader.least:
         raise EngineError(
-            f"expected {least} outputs for format {spec.format!r}, found {', '.join(names) or 'none'}; "
+            f"expected {reader.least} outputs for format {spec.format!r}, found {', '.join(names) or 'none'}; "
             f"export again with the right --format"
         )
     # What else a model happens to give is no anchors: those are read only where they are named.
-    names = names[: most if spec.outputs or spec.format != "boxes-scores" else least]
+    names = names[: reader.most if spec.outputs or reader.finished else reader.least]
     tensors = [_floats(split(outputs, name, len(placements)), name) for name in names]
-    seen = []
+    read, seen = reader.load(), []
     for index, place in enumerate(placements):
         ask = Question(spec, names, len(facts.labels), settings.confidence, place)
-        found = READERS[spec.format](ask, [tensor[index] for tensor in tensors])
+        found = read(ask, [tensor[index] for tensor in tensors])
         judged = _report(_select(found, spec, settings), place, facts.labels)
         seen.append(Seen(predictions=reported(judged, settings), judged=judged))
     return seen
@@ -60,7 +58,7 @@ def _floats(array: NDArray[np.generic], name: str) -> NDArray[np.float32]:
 def _select(found: Candidates, spec: Detect, settings: Settings) -> Candidates:
     """The candidates, best first, without duplicates unless the model removed them itself."""
     check_finite(found.boxes, "boxes, decoded")
-    if spec.nms and spec.format not in ("final", "final-split"):
+    if spec.nms and not READERS[spec.format].finished:
         return found.take(nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic))
     return found.take(np.argsort(-found.scores, kind="stable")[:MOST_CANDIDATES])
 

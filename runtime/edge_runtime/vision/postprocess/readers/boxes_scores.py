@@ -1,0 +1,32 @@
+"""Boxes and class scores in two outputs: SSD and DETR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.vision.postprocess.boxes import corners
+from edge_runtime.vision.postprocess.candidates import Candidates, Question, input_size, misshaped
+from edge_runtime.vision.postprocess.grid import decode_anchors
+from edge_runtime.vision.postprocess.readers.scores import best_classes
+
+__all__ = ["boxes_scores"]
+
+Floats = NDArray[np.float32]
+
+
+def boxes_scores(ask: Question, tensors: Sequence[Floats]) -> Candidates:
+    boxes, scores = tensors[0], tensors[1]
+    if boxes.size != 4 * boxes.shape[0] or boxes.shape[-1] != 4:
+        raise misshaped(ask, boxes, "[N, A, 4]")
+    if scores.ndim != 2 or len(scores) != len(boxes):
+        raise misshaped(ask, scores, f"[N, {len(boxes)}, C]", output=1)
+    kept, best, classes = best_classes(ask, scores, None, output=1)
+    found = corners(boxes.reshape(-1, 4)[kept], ask.spec.box)
+    if len(tensors) > 2:
+        if tensors[2].shape != (len(boxes), 4):
+            raise misshaped(ask, tensors[2], f"[N, {len(boxes)}, 4]", output=2)
+        found = decode_anchors(found, corners(tensors[2][kept], ask.spec.box))
+    return Candidates(found * input_size(ask) if ask.spec.normalized else found, best, classes)

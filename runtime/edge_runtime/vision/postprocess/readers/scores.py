@@ -1,0 +1,47 @@
+"""Which rows are worth decoding: those whose best class reaches the confidence."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.bundle.postprocess_spec import Detect
+from edge_runtime.vision.postprocess.candidates import Question, misshaped
+from edge_runtime.vision.postprocess.tensors import activate, check_scores
+
+__all__ = ["best_classes"]
+
+Floats = NDArray[np.float32]
+
+
+def best_classes(
+    ask: Question, classes: Floats, objectness: Floats | None, output: int = 0
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Rows whose best class reaches the confidence: their indices, scores and class ids."""
+    spec, name = ask.spec, ask.names[output]
+    if spec.activation == "softmax":
+        classes = activate(classes, "softmax", axis=1)
+    if spec.background != "none":
+        classes = classes[:, 1:] if spec.background == "first" else classes[:, :-1]
+        if not classes.shape[1]:
+            raise misshaped(ask, classes, "a class beside the background", output)
+    best = classes.max(axis=1)
+    if spec.activation == "sigmoid":  # keeps the order, so the best of each row is enough
+        best = activate(best, "sigmoid", axis=0)
+    else:
+        check_scores(classes, name, spec.activation)
+    if objectness is not None:
+        if spec.activation == "sigmoid":
+            objectness = activate(objectness, "sigmoid", axis=0)
+        check_scores(objectness, name, spec.activation)
+        best = _with_objectness(spec, best, objectness)
+    kept = np.flatnonzero(best >= np.float32(ask.confidence))
+    return kept, best[kept], classes[kept].argmax(axis=1)
+
+
+def _with_objectness(spec: Detect, best: Floats, objectness: Floats) -> Floats:
+    if spec.format != "fastest":
+        return best * objectness
+    # FastestDet, utils/tool.py: score = objectness^0.6 * class^0.4
+    powers = np.maximum(objectness, 0) ** np.float32(0.6) * np.maximum(best, 0) ** np.float32(0.4)
+    return np.asarray(powers, np.float32)

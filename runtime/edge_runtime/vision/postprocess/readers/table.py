@@ -1,0 +1,48 @@
+"""Each format of Detect: the function that reads it, loaded when a model needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.vision.postprocess.candidates import Candidates, Question
+
+__all__ = ["READERS", "Reader"]
+
+Read = Callable[[Question, Sequence[NDArray[np.float32]]], Candidates]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`function` of a module of this folder, and the `least` and the `most` outputs that it reads.
+
+    Outputs beyond the least are read only where the manifest names them, but for those that `finished` detectors may
+    leave out. A `finished` detector removed its duplicates itself.
+    """
+
+    module: str
+    function: str
+    least: int = 1
+    most: int = 1
+    finished: bool = False
+
+    def load(self) -> Read:
+        """The function: one image's tensors, without their batch dimension, become candidates."""
+        module = import_module(f"{__package__}.{self.module}")
+        return cast("Read", getattr(module, self.function))
+
+
+READERS: dict[str, Reader] = {
+    "yolo": Reader("rows", "yolo"),
+    "yolo-objectness": Reader("rows", "yolo_objectness"),
+    "grid": Reader("grids", "grid"),
+    "fastest": Reader("grids", "fastest"),
+    "boxes-scores": Reader("boxes_scores", "boxes_scores", least=2, most=3),
+    "final": Reader("final", "final", finished=True),
+    "final-split": Reader("final", "final_split", least=3, most=4, finished=True),
+}
