@@ -25,9 +25,9 @@ from edge_runtime.bundle.manifest import (
     Provenance,
 )
 from edge_runtime.bundle.seal import UNSEALED
-from edge_runtime.bundle.versions import SCHEMA_VERSION
+from edge_runtime.bundle.versions import MINOR_VERSION, SCHEMA_VERSION
 from edge_runtime.errors import UsageError
-from edge_runtime.files.schema import to_json
+from edge_runtime.files.schema import needs_of, to_json
 
 __all__ = ["manifest_of", "precision_in_words", "render_manifest"]
 
@@ -35,8 +35,11 @@ __all__ = ["manifest_of", "precision_in_words", "render_manifest"]
 def manifest_of(draft: Draft, blocks: tuple[Block, ...], files: dict[str, FileEntry], weight_bytes: int) -> Manifest:
     """Return the manifest of a finished draft."""
     known, facts, options = draft.facts, draft.model_facts(), draft.options
+    needs = needs_of(facts)
     return Manifest(
         schema=SCHEMA_VERSION,
+        minor=MINOR_VERSION if needs else 0,
+        requires=needs,
         model=ModelInfo(
             name=known.name or options.output.stem,
             version=known.version or "1",

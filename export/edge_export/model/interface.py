@@ -48,7 +48,8 @@ def check_interface(facts: KnownFacts, inputs: tuple[TensorSpec, ...], outputs: 
 def outputs_read(post: Postprocess | None) -> tuple[str, ...]:
     """Return the outputs that a post-processing names; () where it reads what the model has."""
     if isinstance(post, Detect):
-        return post.outputs
+        parts = (post.points.output if post.points else "", post.masks.output if post.masks else "")
+        return (*post.outputs, *(name for name in parts if name))
     if isinstance(post, Anomaly):
         return tuple(name for name in (post.map_output, post.score_output) if name)
     return (post.output,) if isinstance(post, (Classify, Segment)) and post.output else ()

@@ -34,8 +34,7 @@ _FAMILY = {
     "anomaly": "--task, --map-output, --score-output, --anomaly-range",
     "raw": "--size, --layout, --dtype",
 }
-# Columns of a detector's rows ahead of the class scores.
-_BEFORE = {"yolo": 4, "yolo-objectness": 5, "grid": 4}
+_ROW_FORMATS = ("yolo", "yolo-objectness", "grid", "final")
 
 
 def rehearse(draft: Draft, progress: Progress) -> Draft:
@@ -106,7 +105,8 @@ def _check_rule(rule: VerdictRule | None, labels: tuple[str, ...], counts: tuple
 def _classes(draft: Draft, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[int, ...]:
     """The numbers of labels that fit the scores, the likeliest first; () where the outputs do not tell."""
     post = draft.facts.postprocess
-    names = outputs_read(post) or tuple(spec.name for spec in draft.outputs)
+    named = post.outputs if isinstance(post, Detect) else outputs_read(post)
+    names = named or tuple(spec.name for spec in draft.outputs)
     if isinstance(post, Classify):
         return (outputs[names[0]].size // (draft.inputs[0].batch or 1) - post.first_class,)
     if isinstance(post, Segment):
@@ -124,9 +124,9 @@ def _detected(post: Detect, tensors: list[NDArray[np.generic]]) -> tuple[int, ..
         return (tensors[1].shape[-1] - background,)
     if post.format == "fastest":
         return (tensors[0].shape[-3] - 5,)
-    if post.format not in _BEFORE:  # finished boxes hold ids only
+    if post.format not in _ROW_FORMATS or "classes" not in post.row:  # finished boxes hold ids only
         return ()
-    before = _BEFORE[post.format] + int(post.format == "grid" and post.objectness) + background
+    before = post.row_values + background + post.first_class
     rows, columns = tensors[0].shape[-2:]
     # The reader turns the axes where only the other order fits the labels.
     return (rows - before, columns - before) if post.column_axis == 1 else (columns - before, rows - before)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
+from edge_runtime.files.schema import later
+
 __all__ = ["Anomaly", "Classify", "Column", "Detect", "Masks", "Points", "Postprocess", "Raw", "Segment"]
 
 # What a row of a detector's output is made of, in whatever order; see Detect.columns.
@@ -92,9 +94,10 @@ class Detect:
 
     `columns` says what a row is made of where it is not the format's own order, which is for "yolo" box classes, for
     "yolo-objectness" box objectness classes, for "final" box score class; after it come angle, points and masks where
-    those are declared. "batch" is the number of the row's image, "skip" one value that means nothing here; "classes"
-    takes what the others leave. A box may have key points (`points`), a mask (`masks`), an `angle`: it is then turned
-    about its centre by so much, clockwise in the picture.
+    those are declared. "batch" is the number of the row's image (the rows of all images then lie in one output [M, .]),
+    "skip" one value that means nothing here; "classes" takes what the others leave. "final" heeds `box` only where it
+    has `columns`. A box may have key points (`points`), a mask (`masks`), an `angle`: it is then turned about its
+    centre by so much, clockwise in the picture.
     """
 
     task: Literal["detect"] = "detect"
@@ -111,11 +114,12 @@ class Detect:
     nms: bool = True
     class_agnostic: bool = False
     max_det: int = 300
-    columns: tuple[Column, ...] = ()
-    first_class: int = 0  # the id that stands for the first label: TensorFlow's and torchvision's begin with 1
-    angle: Literal["none", "radians", "degrees"] = "none"
-    points: Union[Points, None] = None
-    masks: Union[Masks, None] = None
+    columns: tuple[Column, ...] = later((), needs="columns")
+    # the id that stands for the first label: TensorFlow's and torchvision's begin with 1
+    first_class: int = later(0, needs="first class")
+    angle: Literal["none", "radians", "degrees"] = later("none", needs="oriented boxes")
+    points: Union[Points, None] = later(None, needs="key points")
+    masks: Union[Masks, None] = later(None, needs="object masks")
 
     def __post_init__(self) -> None:
         if any(not 1 <= stride <= 1024 for stride in self.strides):
@@ -127,6 +131,41 @@ class Detect:
         twice = [name for name in set(self.columns) - {"skip"} if self.columns.count(name) > 1]
         if twice or (self.columns and "box" not in self.columns):
             raise ValueError(f"columns must hold box, and each but skip once, found {' '.join(self.columns)}")
+        told = (("angle", self.angle != "none"), ("points", self.points), ("masks", self.masks))
+        if untold := [name for name, is_told in told if name in self.columns and not is_told]:
+            raise ValueError(f"columns hold {untold[0]}, of which the key {untold[0]!r} must tell more")
+
+    @property
+    def row(self) -> tuple[Column, ...]:
+        """What a row of a format with rows is made of, in order."""
+        first: tuple[Column, ...] = self.columns
+        if not first and self.format == "final":
+            first = ("box", "score", "class")
+        elif not first:
+            objectness = self.format == "yolo-objectness" or (self.format == "grid" and self.objectness)
+            first = ("box", "objectness", "classes") if objectness else ("box", "classes")
+        rest: list[Column] = ["angle"] if self.angle != "none" else []
+        rest += ["points"] if self.points and not self.points.output else []
+        rest += ["masks"] if self.masks and self.masks.kind == "prototypes" else []
+        return (*first, *(name for name in rest if name not in first))
+
+    def values_of(self, column: Column) -> int:
+        """How many values a column has; 0 for "classes", whose number the manifest's labels and the output tell."""
+        if column == "points":
+            return self.points.count * self.points.values if self.points else 0
+        if column == "masks":
+            return self.masks.count if self.masks else 0
+        return 4 if column == "box" else 0 if column == "classes" else 1
+
+    @property
+    def row_values(self) -> int:
+        """How many values a row has beside the scores of classes."""
+        return sum(self.values_of(column) for column in self.row)
+
+    @property
+    def box_order(self) -> Literal["cxcywh", "xyxy", "yxyx"]:
+        """The order of a box's coordinates; "final" was x1 y1 x2 y2 before it could have `columns`."""
+        return "xyxy" if self.format == "final" and not self.columns else self.box
 
     @property
     def column_axis(self) -> int:

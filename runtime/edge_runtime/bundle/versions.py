@@ -22,10 +22,16 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Literal[1] = 1
-MINOR_VERSION, MOST_MINOR = 0, 9999
+MINOR_VERSION, MOST_MINOR = 1, 9999
 
 # What a manifest's `requires` may name, with the minor version that brought it and what it is.
-UNDERSTOOD: Mapping[str, str] = {}
+UNDERSTOOD: Mapping[str, str] = {
+    "columns": "1.1: the order of a detector's row (Detect.columns)",
+    "first class": "1.1: class ids that do not begin with 0 (Detect.first_class)",
+    "key points": "1.1: key points of objects (Detect.points)",
+    "object masks": "1.1: masks of objects (Detect.masks)",
+    "oriented boxes": "1.1: boxes that are turned (Detect.angle)",
+}
 
 _LOG = logging.getLogger(__name__)
 _UPDATE = "update edgeline on this device"

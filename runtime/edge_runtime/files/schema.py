@@ -17,7 +17,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-__all__ = ["SchemaError", "from_json", "to_json"]
+__all__ = ["SchemaError", "from_json", "later", "needs_of", "to_json"]
 
 T = TypeVar("T")
 
@@ -32,10 +32,35 @@ class SchemaError(ValueError):
     """A JSON value that does not fit its dataclass; the message starts with the path of the value."""
 
 
+def later(default: T, needs: str = "") -> T:
+    """A field that a format got after its first version: it is not written where it has its default.
+
+    `needs` names what a reader must understand to read a value that uses it (bundle/versions.py); "" where one that
+    ignores the field gives the same answers.
+    """
+    return dataclasses.field(default=default, metadata={"later": True, "needs": needs})
+
+
+def needs_of(value: Any) -> tuple[str, ...]:
+    """What a tree of dataclasses needs of its reader, sorted: the `needs` of fields that are not at their default."""
+    if isinstance(value, (tuple, list)):
+        return tuple(sorted({need for item in value for need in needs_of(item)}))
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return ()
+    found: set[str] = set()
+    for field in dataclasses.fields(value):
+        held = getattr(value, field.name)
+        found.update(needs_of(held))
+        if field.metadata.get("needs") and held != field.default:
+            found.add(field.metadata["needs"])
+    return tuple(sorted(found))
+
+
 def to_json(value: Any) -> Any:
-    """Turn a tree of dataclasses into plain JSON values (tuples become lists, None fields stay)."""
+    """Turn a tree of dataclasses into plain JSON values (tuples become lists, None fields stay; see `later`)."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        held = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return {f.name: to_json(item) for f, item in held if not (f.metadata.get("later") and item == f.default)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -94,7 +94,7 @@ def test_a_newer_minor_version_opens_and_what_is_ignored_is_named_once(
         with open_bundle(bundle, threads=1, use_cache=False) as engine:
             assert engine.run([np.full((20, 30, 3), 128, np.uint8)])[0].verdict in ("OK", "NG")
     (line,) = [record.getMessage() for record in caplog.records if record.name == versions.__name__]
-    assert "'units', 'postprocess.masks', 'precision[].cost_ms' (format 1.7, known up to 1.0)" in line
+    assert "'units', 'postprocess.masks', 'precision[].cost_ms' (format 1.7, known up to 1.1)" in line
     assert line.count("\n") == 0
 
 
@@ -116,7 +116,7 @@ def test_what_a_manifest_requires_and_this_version_does_not_know_is_refused_with
         data["requires"] = ["masks"]
         data["postprocess"]["task"] = "instances"
 
-    words = r"needs 'masks', which .* does not know \(format 1\.7, known up to 1\.0\); update edgeline on this device$"
+    words = r"needs 'masks', which .* does not know \(format 1\.7, known up to 1\.1\); update edgeline on this device$"
     bundle = changed(change)
     with pytest.raises(BundleError, match=words):
         read_bundle(bundle)

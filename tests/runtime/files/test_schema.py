@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.files.schema import SchemaError, from_json, to_json
+from edge_runtime.files.schema import SchemaError, from_json, later, needs_of, to_json
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,18 @@ def test_of_very_many_unknown_keys_only_some_are_kept():
     ignored = []
     from_json(Drawing, {"title": "x", **{f"key {i}": i for i in range(10_000)}}, ignored=ignored)
     assert len(ignored) == 100
+
+
+@dataclass(frozen=True)
+class Grown:
+    title: str
+    colour: str = later("black", needs="colours")
+    hint: int = later(0)
+    parts: tuple["Grown", ...] = ()
+
+
+def test_what_a_format_got_later_is_written_only_where_it_says_something():
+    assert to_json(Grown("a")) == {"title": "a", "parts": []}
+    assert to_json(Grown("a", "red", 1)) == {"title": "a", "colour": "red", "hint": 1, "parts": []}
+    assert needs_of(Grown("a", hint=3)) == ()
+    assert needs_of(Grown("a", parts=(Grown("b"), Grown("c", colour="red")))) == ("colours",)
