@@ -9,7 +9,7 @@ from dataclasses import replace
 import onnx
 
 from edge_export.model.facts import merge
-from edge_export.model.metadata.graph_io import ImageInput, Output
+from edge_export.model.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import label_list
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from edge_export.model.metadata.graph_io import ImageInput, Output
+from edge_export.model.graph_io import ImageInput, Output
 from edge_export.model.metadata.parse import MAX_LABELS, boolean, label_list, number, numbers
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds, VerdictRule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from edge_export.model.facts import merge
-from edge_export.model.metadata.graph_io import image_input, outputs
+from edge_export.model.graph_io import image_input, outputs
 from edge_export.model.metadata.guess import guess
 from edge_export.model.metadata.model_api import read_model_api
 from edge_export.model.metadata.own import read_own

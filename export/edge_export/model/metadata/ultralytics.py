@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from edge_export.model.metadata.graph_io import ImageInput, Output
+from edge_export.model.graph_io import ImageInput, Output
 from edge_export.model.metadata.guess import FINISHED, GUESS, GUESSED_OUTPUTS, MOST_FINISHED, STRIDES
 from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
 from edge_export.state import KnownFacts

@@ -36,12 +36,13 @@ class ImageInput:
 @dataclass(frozen=True)
 class Output:
     """A graph output; `shape` has None for dimensions that are not known, and is None with an unknown
-    rank.
+    rank. `kind` is numpy's letter for its type: f, i, u, b; "" where it is none of those.
     """
 
     name: str
     shape: Union[tuple[Union[int, None], ...], None]
     maker: str = ""
+    kind: str = "f"
 
 
 def image_input(model: onnx.ModelProto) -> ImageInput | None:
@@ -53,7 +54,9 @@ def image_input(model: onnx.ModelProto) -> ImageInput | None:
 def outputs(model: onnx.ModelProto) -> tuple[Output, ...]:
     """The graph's outputs in order."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    return tuple(Output(value.name, _shape(value), _maker(makers, value.name)) for value in model.graph.output)
+    return tuple(
+        Output(value.name, _shape(value), _maker(makers, value.name), _kind(value)) for value in model.graph.output
+    )
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -65,6 +68,14 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
     if not value.type.tensor_type.HasField("shape"):
         return None
     return tuple(dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim)
+
+
+def _kind(value: onnx.ValueInfoProto) -> str:
+    try:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).kind
+    except (KeyError, TypeError):
+        return ""
+    return str(kind) if kind in "fiub" else ""
 
 
 def _image(value: onnx.ValueInfoProto) -> ImageInput | None:

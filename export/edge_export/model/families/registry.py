@@ -1,0 +1,10 @@
+"""The table: one row a family, in groups. Of several rows that fit, the first is what is read until pictures tell."""
+
+from __future__ import annotations
+
+from edge_export.model.families import detr, ssd_and_tf, ultralytics, yolo
+from edge_export.model.families.family import Family
+
+__all__ = ["FAMILIES"]
+
+FAMILIES: tuple[Family, ...] = (*ultralytics.ROWS, *yolo.ROWS, *detr.ROWS, *ssd_and_tf.ROWS)

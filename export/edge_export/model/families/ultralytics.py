@@ -1,0 +1,215 @@
+"""Models that Ultralytics' exporter wrote (YOLOv5 to YOLO26, RT-DETR), or that have their layouts without metadata.
+
+Six columns of few rows may be finished boxes as well as the scores of two classes: older versions do not write which,
+and pictures tell. The letterbox is that of ultralytics/data/augment.py, LetterBox.
+"""
+
+from __future__ import annotations
+
+from edge_export.model.families.common import LETTERBOX, UNIT
+from edge_export.model.families.family import Family, Match, Out, Pixels
+from edge_export.model.families.shapes import cells_of
+from edge_export.model.families.ultralytics_metadata import (
+    finished,
+    is_rtdetr,
+    key_points,
+    of_task,
+    point_values,
+    task_of,
+    told_by,
+)
+from edge_runtime.bundle.facts import Thresholds
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Masks, Postprocess, Segment
+
+__all__ = ["ROWS"]
+
+_HEADS = "https://github.com/ultralytics/ultralytics/blob/main/ultralytics/nn/modules/head.py"
+# What `yolo predict` uses when nobody says otherwise (cfg/default.yaml).
+_THRESHOLDS = Thresholds(confidence=0.25, iou=0.7)
+_FINISHED = 6  # columns of a finished box: four corners, a score, a class
+# The strides of the usual heads, of P6 and of P2 models.
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
+
+
+def _rows_are_cells(match: Match) -> str:
+    """R must be the cells of a head where no metadata name the layout."""
+    rows, image = match.sizes.get("R"), match.shown.image
+    if rows is None or "names" in match.shown.properties or image is None or not image.width:
+        return ""
+    cells = [cells_of(image, strides) for strides in _STRIDES]
+    return "" if rows in cells else f"{rows} rows are not the {cells[0]} cells of {image.width}x{image.height} pixels"
+
+
+def _detects(match: Match) -> str:
+    if is_rtdetr(match.shown):
+        return "the metadata name RT-DETR"
+    return of_task("detect")(match) or _rows_are_cells(match)
+
+
+def _turned_row(match: Match) -> str:
+    if finished(match.shown) and match.sizes.get("C", 0) + 4 == _FINISHED:
+        return "the metadata say that the boxes are finished"
+    return _detects(match)
+
+
+def _told_turned(match: Match) -> str:
+    """Two classes and few rows look like finished boxes."""
+    few = match.sizes.get("C", 0) + 4 == _FINISHED and match.sizes.get("R", 0) <= 1000
+    return "" if few else told_by("detect")(match)
+
+
+def _told_finished(match: Match) -> str:
+    """The metadata say so, or no other layout has six columns for so many classes."""
+    classes = len(match.shown.labels or ())
+    return told_by("detect")(match) if finished(match.shown) or classes not in (0, 1, 2) else ""
+
+
+def _is_rtdetr(match: Match) -> str:
+    return of_task("detect")(match)
+
+
+def _told_rtdetr(match: Match) -> str:
+    two = match.sizes.get("C") == 2  # whose scores have as many columns as a score and a class
+    return told_by("detect")(match) if is_rtdetr(match.shown) and not two else ""
+
+
+def _masks(match: Match) -> Masks:
+    return Masks(output=match.names[1], count=match.sizes.get("M", 32), activation="none", threshold=0.0)
+
+
+def _yolo(match: Match) -> Postprocess:
+    return Detect(format="yolo")
+
+
+ROWS: tuple[Family, ...] = (
+    Family(
+        name="yolov8",
+        source=_HEADS,
+        outputs=(Out(("N", "4+C", "R")),),
+        read=_yolo,
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=_detects,
+        told=told_by("detect"),
+    ),
+    Family(
+        name="yolov8-transposed",
+        source=_HEADS,
+        outputs=(Out(("N", "R", "4+C")),),
+        read=lambda match: Detect(format="yolo", axis="channels-last"),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=_turned_row,
+        told=_told_turned,
+    ),
+    Family(
+        name="yolov10",
+        source="https://github.com/THU-MIG/yolov10/blob/main/ultralytics/nn/modules/head.py",
+        outputs=(Out(("N", "K", "6")),),
+        read=lambda match: Detect(format="final", box="xyxy", nms=False),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=lambda match: "the metadata name RT-DETR" if is_rtdetr(match.shown) else of_task("detect")(match),
+        told=_told_finished,
+    ),
+    Family(
+        name="rtdetr-ultralytics",
+        source=_HEADS,
+        outputs=(Out(("N", "K", "4+C")),),
+        read=lambda match: Detect(format="yolo", axis="channels-last", normalized=True, nms=False),
+        pixels=UNIT,
+        thresholds=_THRESHOLDS,
+        when=_is_rtdetr,
+        told=_told_rtdetr,
+    ),
+    Family(
+        name="rtdetr-ultralytics-final",
+        source=_HEADS,
+        outputs=(Out(("N", "K", "6")),),
+        read=lambda match: Detect(format="final", box="cxcywh", normalized=True, nms=False),
+        pixels=UNIT,
+        thresholds=_THRESHOLDS,
+        when=_is_rtdetr,
+        told=_told_rtdetr,
+    ),
+    Family(
+        name="yolov8-obb",
+        source=_HEADS,
+        outputs=(Out(("N", "5+C", "R")),),
+        read=lambda match: Detect(format="yolo", angle="radians"),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=lambda match: of_task("obb")(match) or _rows_are_cells(match),
+        told=told_by("obb"),
+    ),
+    Family(
+        name="yolo-obb-final",
+        source=_HEADS,
+        outputs=(Out(("N", "K", "7")),),
+        read=lambda match: Detect(format="final", box="cxcywh", angle="radians", nms=False),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=of_task("obb"),
+        told=told_by("obb"),
+    ),
+    Family(
+        name="yolov8-pose",
+        source=_HEADS,
+        outputs=(Out(("N", "4+C+E", "R")),),
+        read=lambda match: Detect(format="yolo", points=key_points(match.shown)),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=lambda match: of_task("pose")(match) or _rows_are_cells(match),
+        told=told_by("pose"),
+        sizes=point_values,
+    ),
+    Family(
+        name="yolo-pose-final",
+        source=_HEADS,
+        outputs=(Out(("N", "K", "6+E")),),
+        read=lambda match: Detect(format="final", box="xyxy", nms=False, points=key_points(match.shown)),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=of_task("pose"),
+        told=told_by("pose"),
+        sizes=point_values,
+    ),
+    Family(
+        name="yolov8-seg",
+        source=_HEADS,
+        outputs=(Out(("N", "4+C+M", "R")), Out(("N", "M", "*", "*"))),
+        read=lambda match: Detect(format="yolo", outputs=match.names[:1], masks=_masks(match)),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=lambda match: of_task("segment")(match) or _rows_are_cells(match),
+        told=told_by("segment"),
+    ),
+    Family(
+        name="yolo-seg-final",
+        source=_HEADS,
+        outputs=(Out(("N", "K", "6+M")), Out(("N", "M", "*", "*"))),
+        read=lambda match: Detect(format="final", outputs=match.names[:1], box="xyxy", nms=False, masks=_masks(match)),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=of_task("segment"),
+        told=told_by("segment"),
+    ),
+    Family(
+        name="ultralytics-classify",
+        source=_HEADS,
+        outputs=(Out(("N", "C")),),
+        read=lambda match: Classify(activation="none"),  # the head applies softmax before it exports
+        pixels=Pixels(fit="crop", interpolation="pil-bilinear"),
+        when=lambda match: "" if task_of(match.shown) == "classify" else "no metadata name the task 'classify'",
+        told=told_by("classify"),
+    ),
+    Family(
+        name="ultralytics-semantic",
+        source=_HEADS,
+        outputs=(Out(("N", "C", "*", "*")),),
+        read=lambda match: Segment(background=-1),
+        pixels=LETTERBOX,
+        when=lambda match: "" if task_of(match.shown) in ("segment", "semantic") else "no metadata name that task",
+        told=told_by("segment", "semantic"),
+    ),
+)

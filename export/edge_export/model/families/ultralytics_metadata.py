@@ -1,0 +1,66 @@
+"""What Ultralytics' properties say of a model's kind: names, task, end2end, args, kpt_shape, head, description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edge_export.model.families.family import Match, Shown
+from edge_export.model.metadata.parse import boolean, literal, numbers
+from edge_runtime.bundle.postprocess_spec import Points
+
+__all__ = ["ORIGIN", "finished", "is_rtdetr", "key_points", "of_task", "point_values", "task_of", "told_by"]
+
+ORIGIN = "ultralytics metadata"
+
+
+def task_of(shown: Shown) -> str | None:
+    """The task that the metadata name; "detect" where there are only names (YOLOv5), None without metadata."""
+    return shown.properties.get("task", "detect") if "names" in shown.properties else None
+
+
+def told_by(*tasks: str) -> Callable[[Match], str]:
+    """A row that the metadata's task names, where the number of its classes is known."""
+
+    def told(match: Match) -> str:
+        return ORIGIN if match.shown.labels and task_of(match.shown) in tasks else ""
+
+    return told
+
+
+def of_task(*tasks: str) -> Callable[[Match], str]:
+    """A row that is for these tasks, or for a model without metadata."""
+
+    def when(match: Match) -> str:
+        task = task_of(match.shown)
+        return "" if task is None or task in tasks else f"the metadata name the task {task[:40]!r}"
+
+    return when
+
+
+def finished(shown: Shown) -> bool | None:
+    """Whether the graph suppresses duplicates itself; None where the metadata do not say (before Ultralytics 8.3)."""
+    arguments = literal(shown.properties.get("args"))
+    nms = arguments.get("nms") if isinstance(arguments, dict) else None
+    ends = boolean(shown.properties.get("end2end", ""))
+    return True if ends or nms is True else False if ends is False else None
+
+
+def is_rtdetr(shown: Shown) -> bool:
+    """Whether the metadata name RT-DETR: `head` in newer versions, else the description's model."""
+    text = shown.properties.get("head", "") + shown.properties.get("description", "")
+    return "rtdetr" in text.lower().replace("-", "")
+
+
+def key_points(shown: Shown) -> Points:
+    """The key points that `kpt_shape` tells, else COCO's 17 with a confidence each."""
+    shape = numbers(shown.properties.get("kpt_shape")) or ()
+    if len(shape) == 2 and shape[1] in (2, 3) and 1 <= shape[0] <= 1000:
+        return Points(count=int(shape[0]), values=3 if shape[1] == 3 else 2)
+    return Points(count=17)
+
+
+def point_values(shown: Shown) -> Mapping[str, int]:
+    """The symbol E: how many values of a row are its key points; without metadata also C, the one class of COCO's."""
+    points = key_points(shown)
+    sizes = {"E": points.count * points.values}
+    return sizes if "names" in shown.properties else {**sizes, "C": 1}

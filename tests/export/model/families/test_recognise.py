@@ -1,0 +1,68 @@
+"""Which rows of the families table a model's shapes fit, and what is said of those that do not."""
+
+from __future__ import annotations
+
+from edge_export.model.families import FAMILIES, Family, Out, Shown, recognise
+from edge_export.model.graph_io import ImageInput, Output
+from edge_runtime.bundle.postprocess_spec import Detect
+
+_IMAGE = ImageInput("images", 320, 320, 3, "nchw", "float32")
+
+
+def _shown(*outputs: Output, labels: int = 0, **properties: str) -> Shown:
+    names = tuple(f"class {index}" for index in range(labels)) or None
+    return Shown(_IMAGE, outputs, properties, names)
+
+
+def _names(shown: Shown) -> list[str]:
+    return [reading.family.name for reading in recognise(shown, FAMILIES).readings]
+
+
+def test_names_of_families_are_unique() -> None:
+    names = [family.name for family in FAMILIES]
+    assert len(names) == len(set(names))
+
+
+def test_a_sum_binds_the_classes_from_the_cells() -> None:
+    reading = recognise(_shown(Output("output0", (1, 84, 2100))), FAMILIES).readings[0]
+    assert reading.family.name == "yolov8"
+    assert reading.match.sizes["C"] == 80
+
+
+def test_rows_of_the_same_shape_are_all_candidates() -> None:
+    shown = _shown(Output("output0", (1, 300, 6)), labels=2, names="...", task="detect")
+    assert {"yolov8-transposed", "yolov10", "rtdetr-ultralytics", "rtdetr-ultralytics-final"} <= set(_names(shown))
+
+
+def test_metadata_tell_what_shapes_leave_open() -> None:
+    shown = _shown(Output("output0", (1, 300, 6)), labels=2, names="...", task="detect", end2end="True")
+    first = recognise(shown, FAMILIES).readings[0]
+    assert (first.family.name, first.told) == ("yolov10", "ultralytics metadata")
+
+
+def test_a_miss_says_the_number_that_does_not_fit() -> None:
+    shown = _shown(Output("output0", (1, 9, 2100)), labels=3, names="...", task="detect")
+    found = recognise(shown, FAMILIES)
+    assert not found.readings
+    assert any("9 is not 4+C = 7" in miss.reason for miss in found.nearest)
+
+
+def test_what_a_second_output_binds_is_asked_of_the_first() -> None:
+    family = Family(
+        "one", "test", (Out(("N", "4+C+M", "*")), Out(("N", "M", "*", "*"))), lambda match: Detect(format="yolo")
+    )
+    good = _shown(Output("a", (1, 40, 10)), Output("b", (1, 32, 8, 8)), labels=4)
+    bad = _shown(Output("a", (1, 41, 10)), Output("b", (1, 32, 8, 8)), labels=4)
+    assert recognise(good, (family,)).readings[0].match.sizes["M"] == 32
+    assert "is not" in recognise(bad, (family,)).nearest[0].reason
+
+
+def test_outputs_are_found_by_name_in_any_order() -> None:
+    shown = _shown(Output("labels", (1, 300, 91)), Output("dets", (1, 300, 4)))
+    reading = recognise(shown, FAMILIES).readings[0]
+    assert reading.family.name == "rfdetr"
+    assert reading.match.names == ("dets", "labels")
+
+
+def test_a_dimension_that_the_graph_does_not_tell_fits_anything() -> None:
+    assert "yolov8" in _names(_shown(Output("output0", (None, None, None))))
