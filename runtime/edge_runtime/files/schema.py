@@ -17,7 +17,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-__all__ = ["SchemaError", "from_json", "later", "needs_of", "to_json"]
+__all__ = ["SchemaError", "from_json", "grown", "later", "needs_of", "to_json"]
 
 T = TypeVar("T")
 
@@ -41,8 +41,13 @@ def later(default: T, needs: str = "") -> T:
     return dataclasses.field(default=default, metadata={"later": True, "needs": needs})
 
 
+def grown(default: T, later_values: Mapping[T, str]) -> T:
+    """A field of a format's first version that got more values since: each with what a reader must understand."""
+    return dataclasses.field(default=default, metadata={"values": later_values})
+
+
 def needs_of(value: Any) -> tuple[str, ...]:
-    """What a tree of dataclasses needs of its reader, sorted: the `needs` of fields that are not at their default."""
+    """What a tree of dataclasses needs of its reader, sorted: see `later` and `grown`."""
     if isinstance(value, (tuple, list)):
         return tuple(sorted({need for item in value for need in needs_of(item)}))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
@@ -53,6 +58,8 @@ def needs_of(value: Any) -> tuple[str, ...]:
         found.update(needs_of(held))
         if field.metadata.get("needs") and held != field.default:
             found.add(field.metadata["needs"])
+        if held in (values := field.metadata.get("values", ())):
+            found.add(values[held])
     return tuple(sorted(found))
 
 

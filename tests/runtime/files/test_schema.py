@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.files.schema import SchemaError, from_json, later, needs_of, to_json
+from edge_runtime.files.schema import SchemaError, from_json, grown, later, needs_of, to_json
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,13 @@ class Grown:
     title: str
     colour: str = later("black", needs="colours")
     hint: int = later(0)
+    form: Literal["plain", "fine"] = grown("plain", {"fine": "fine forms"})
     parts: tuple["Grown", ...] = ()
 
 
 def test_what_a_format_got_later_is_written_only_where_it_says_something():
-    assert to_json(Grown("a")) == {"title": "a", "parts": []}
-    assert to_json(Grown("a", "red", 1)) == {"title": "a", "colour": "red", "hint": 1, "parts": []}
+    assert to_json(Grown("a")) == {"title": "a", "form": "plain", "parts": []}
+    assert to_json(Grown("a", "red", 1)) == {"title": "a", "colour": "red", "hint": 1, "form": "plain", "parts": []}
     assert needs_of(Grown("a", hint=3)) == ()
     assert needs_of(Grown("a", parts=(Grown("b"), Grown("c", colour="red")))) == ("colours",)
+    assert needs_of(Grown("a", form="fine")) == ("fine forms",)
