@@ -20,7 +20,7 @@ from edge_runtime.vision.postprocess.seen import Seen, reported
 from edge_runtime.vision.postprocess.tensors import check_finite, floats, split
 from edge_runtime.vision.settings import Settings
 
-__all__ = ["detect"]
+__all__ = ["candidates", "detect"]
 
 
 def detect(
@@ -31,6 +31,21 @@ def detect(
     settings: Settings,
 ) -> list[Seen]:
     """Report objects, best first, their boxes in pixels of the original image."""
+    seen = []
+    for found, place in zip(candidates(spec, facts, outputs, placements, settings.confidence), placements, strict=True):
+        judged = _report(_select(found, spec, settings), place, facts.labels)
+        seen.append(Seen(predictions=reported(judged, settings), judged=judged))
+    return seen
+
+
+def candidates(
+    spec: Detect,
+    facts: ModelFacts,
+    outputs: Mapping[str, NDArray[np.generic]],
+    placements: Sequence[Placement],
+    confidence: float,
+) -> list[Candidates]:
+    """What the outputs hold for each image, duplicates and all, from `confidence` on."""
     names = spec.outputs or tuple(output.name for output in facts.outputs)
     reader = READERS[spec.format]
     if len(names) < reader.least:
@@ -41,13 +56,11 @@ def detect(
     # What else a model happens to give is no anchors: those are read only where they are named.
     names = names[: reader.most if spec.outputs or reader.finished else reader.least]
     tensors = [_floats(split(outputs, name, len(placements)), name) for name in names]
-    read, seen = reader.load(), []
-    for index, place in enumerate(placements):
-        ask = Question(spec, names, len(facts.labels), settings.confidence, place)
-        found = read(ask, [tensor[index] for tensor in tensors])
-        judged = _report(_select(found, spec, settings), place, facts.labels)
-        seen.append(Seen(predictions=reported(judged, settings), judged=judged))
-    return seen
+    read, labels = reader.load(), len(facts.labels)
+    return [
+        read(Question(spec, names, labels, confidence, place), [tensor[index] for tensor in tensors])
+        for index, place in enumerate(placements)
+    ]
 
 
 def _floats(array: NDArray[np.generic], name: str) -> NDArray[np.float32]:
