@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
-from edge_runtime.files.schema import later
+from edge_runtime.files.schema import grown, later
 
 __all__ = ["Anomaly", "Classify", "Column", "Detect", "Masks", "Points", "Postprocess", "Raw", "Segment"]
 
@@ -77,6 +77,12 @@ class Points:
             raise ValueError(f"edges must connect points 0..{self.count - 1}")
 
 
+# What a reader must understand of the formats that came later.
+_LATER_FORMATS = {name: "heads by stride" for name in ("anchors", "fastest-v2", "distances")} | {
+    "final-labels": "labels apart"
+}
+
+
 @dataclass(frozen=True)
 class Detect:
     """Boxes with classes. `format` says what the graph's outputs hold, before NMS:
@@ -86,11 +92,20 @@ class Detect:
     - "grid": rows dx dy log(w) log(h) [objectness] classes per anchor point of each stride's grid, row-major,
       cx = (gx + dx) * stride, w = exp(log w) * stride (YOLOX, arXiv 2107.08430, section 2.1).
     - "fastest": grid format of FastestDet: [N, 5+C, H, W], objectness, tanh/sigmoid offsets, classes.
+    - "anchors": rows as "grid" has them, told to `anchors`: with s the logistic function where activation is sigmoid,
+      cx = (gx + 2 s(x) - 0.5) * stride, w = (2 s(w))^2 * anchor (YOLOv5, v7 without their last layer).
+    - "fastest-v2": the same, one set of class scores for all anchors of a cell (Yolo-FastestV2).
+    - "distances": rows left top right bottom per anchor point, in strides: x1 = (gx + centre - left) * stride; each
+      the mean of a distribution over 0, 1, 2, ... where `bins` is above 1 (GFL, arXiv 2006.04388; NanoDet, SCRFD).
     - "boxes-scores": two outputs, boxes [N, A, 4] and class scores [N, A, C] (SSD, DETR). A third one, if named in
       `outputs`, holds anchors [N, A, 4]: the boxes are then offsets of the anchors' corners, in units of their size.
     - "final": [N, K, 6], x1 y1 x2 y2 score class, already suppressed (end-to-end detectors).
     - "final-split": three or four outputs as TensorFlow's detection post-processing writes them: boxes [N, K, 4],
       classes [N, K], scores [N, K] and an optional count [N].
+    - "final-labels": boxes with their scores [N, K, 5] and classes [N, K] (mmdeploy, Geti).
+
+    Formats with strides take one output of all rows [N, A, .], or for each stride one [N, ., H, W], [N, H, W, .],
+    [N, anchors, H, W, .] or [N, rows, .], or for each stride one for each of `columns`, in any order of strides.
 
     `columns` says what a row is made of where it is not the format's own order, which is for "yolo" box classes, for
     "yolo-objectness" box objectness classes, for "final" box score class; after it come angle, points and masks where
@@ -101,12 +116,24 @@ class Detect:
     """
 
     task: Literal["detect"] = "detect"
-    format: Literal["yolo", "yolo-objectness", "grid", "fastest", "boxes-scores", "final", "final-split"] = "yolo"
+    format: Literal[
+        "yolo",
+        "yolo-objectness",
+        "grid",
+        "fastest",
+        "anchors",
+        "fastest-v2",
+        "distances",
+        "boxes-scores",
+        "final",
+        "final-split",
+        "final-labels",
+    ] = grown("yolo", _LATER_FORMATS)
     outputs: tuple[str, ...] = ()  # () is the model's outputs in order; else their names in the format's order
     box: Literal["cxcywh", "xyxy", "yxyx"] = "cxcywh"
     normalized: bool = False  # box coordinates are 0..1 of the input instead of pixels
     axis: Literal["channels-first", "channels-last"] = "channels-first"
-    strides: tuple[int, ...] = ()  # for "grid"
+    strides: tuple[int, ...] = ()  # for "grid", "anchors", "fastest-v2", "distances"
     objectness: bool = False  # for "grid"
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     # classes that stand for "nothing here" in the score columns: SSD has it first, DETR last.
@@ -120,6 +147,13 @@ class Detect:
     angle: Literal["none", "radians", "degrees"] = later("none", needs="oriented boxes")
     points: Union[Points, None] = later(None, needs="key points")
     masks: Union[Masks, None] = later(None, needs="object masks")
+    # width and height in input pixels of each anchor of each stride, in the order of `strides`
+    anchors: tuple[float, ...] = later((), needs="heads by stride")
+    bins: int = later(1, needs="heads by stride")  # values that tell one distance
+    # where in its cell an anchor point of "distances" lies: 0 is the upper left corner
+    centre: float = later(0.5, needs="heads by stride")
+    # a score is the product of class and objectness, or the root of it (YuNet)
+    combine: Literal["product", "root"] = later("product", needs="heads by stride")
 
     def __post_init__(self) -> None:
         if any(not 1 <= stride <= 1024 for stride in self.strides):
@@ -134,15 +168,20 @@ class Detect:
         told = (("angle", self.angle != "none"), ("points", self.points), ("masks", self.masks))
         if untold := [name for name, is_told in told if name in self.columns and not is_told]:
             raise ValueError(f"columns hold {untold[0]}, of which the key {untold[0]!r} must tell more")
+        if len(self.anchors) % (2 * max(len(self.strides), 1)) or any(not 0 < side <= 65536 for side in self.anchors):
+            raise ValueError(f"anchors must be widths and heights, as many for each stride, found {self.anchors}")
+        if not 1 <= self.bins <= 64 or not 0.0 <= self.centre <= 1.0:
+            raise ValueError(f"bins must be 1..64 and centre 0..1, found {self.bins} and {self.centre}")
 
     @property
     def row(self) -> tuple[Column, ...]:
         """What a row of a format with rows is made of, in order."""
         first: tuple[Column, ...] = self.columns
-        if not first and self.format == "final":
-            first = ("box", "score", "class")
+        if not first and self.format in ("final", "final-labels", "distances"):
+            first = ("classes", "box") if self.format == "distances" else ("box", "score", "class")
+            first = first[:2] if self.format == "final-labels" else first
         elif not first:
-            objectness = self.format == "yolo-objectness" or (self.format == "grid" and self.objectness)
+            objectness = self.format in ("yolo-objectness", "anchors") or (self.format == "grid" and self.objectness)
             first = ("box", "objectness", "classes") if objectness else ("box", "classes")
         rest: list[Column] = ["angle"] if self.angle != "none" else []
         rest += ["points"] if self.points and not self.points.output else []
@@ -155,7 +194,7 @@ class Detect:
             return self.points.count * self.points.values if self.points else 0
         if column == "masks":
             return self.masks.count if self.masks else 0
-        return 4 if column == "box" else 0 if column == "classes" else 1
+        return 4 * self.bins if column == "box" else 0 if column == "classes" else 1
 
     @property
     def row_values(self) -> int:

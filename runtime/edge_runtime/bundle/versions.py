@@ -28,7 +28,9 @@ MINOR_VERSION, MOST_MINOR = 1, 9999
 UNDERSTOOD: Mapping[str, str] = {
     "columns": "1.1: the order of a detector's row (Detect.columns)",
     "first class": "1.1: class ids that do not begin with 0 (Detect.first_class)",
+    "heads by stride": "1.1: a detector's outputs for each stride (anchors, fastest-v2, distances of Detect.format)",
     "key points": "1.1: key points of objects (Detect.points)",
+    "labels apart": "1.1: classes in an output of their own beside boxes with scores (final-labels of Detect.format)",
     "object masks": "1.1: masks of objects (Detect.masks)",
     "oriented boxes": "1.1: boxes that are turned (Detect.angle)",
 }

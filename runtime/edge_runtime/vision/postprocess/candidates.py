@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +44,25 @@ class Candidates:
     points: Floats | None = None
     masks: Floats | None = None
 
+    @staticmethod
+    def joined(found: Sequence[Candidates]) -> Candidates:
+        """The rows of several, which have the same parts."""
+        return Candidates(
+            np.concatenate([part.boxes for part in found]),
+            np.concatenate([part.scores for part in found]),
+            np.concatenate([part.classes for part in found]),
+            *(_joined([getattr(part, name) for part in found]) for name in ("angles", "points", "masks")),
+        )
+
     def take(self, indices: NDArray[np.int64]) -> Candidates:
         """The rows at `indices`, in their order."""
         extras = (None if array is None else array[indices] for array in (self.angles, self.points, self.masks))
         return Candidates(self.boxes[indices], self.scores[indices], self.classes[indices], *extras)
+
+
+def _joined(arrays: Sequence[Floats | None]) -> Floats | None:
+    given = [array for array in arrays if array is not None]
+    return np.concatenate(given) if len(given) == len(arrays) else None
 
 
 def to_pixels(ask: Question, boxes: Floats) -> Floats:

@@ -53,8 +53,7 @@ def candidates(
             f"expected {reader.least} outputs for format {spec.format!r}, found {', '.join(names) or 'none'}; "
             f"export again with the right --format"
         )
-    # What else a model happens to give is no anchors: those are read only where they are named.
-    names = names[: reader.most if spec.outputs or reader.finished else reader.least]
+    names = names[: reader.most if spec.outputs or reader.rest else reader.least]
     tensors = [_floats(split(outputs, name, len(placements)), name) for name in names]
     read, labels = reader.load(), len(facts.labels)
     return [

@@ -7,7 +7,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["decode_anchors", "decode_fastest", "decode_grid", "grid_points"]
+__all__ = [
+    "decode_anchors",
+    "decode_distances",
+    "decode_fastest",
+    "decode_grid",
+    "decode_sized_anchors",
+    "grid_points",
+]
 
 Floats = NDArray[np.float32]
 
@@ -53,3 +60,28 @@ def decode_fastest(rows: Floats, points: Floats, width: int, height: int) -> Flo
     cells = np.array([width, height], np.float32)
     size = 0.5 * np.tanh(0.5 * rows[:, 2:]) + 0.5  # the logistic function
     return np.concatenate([(np.tanh(rows[:, :2]) + points) / cells, size], axis=1)
+
+
+def decode_sized_anchors(rows: Floats, points: Floats, sizes: Floats) -> Floats:
+    """Turn rows x y w h in 0..1 at points gx gy stride [K, 3] with anchors of `sizes` [K, 2] into cx cy w h in pixels.
+
+    Source: ultralytics/yolov5, models/yolo.py, Detect.forward; dog-qiuqiu/Yolo-FastestV2, utils/utils.py.
+    """
+    centre = (rows[:, :2] * 2 - np.float32(0.5) + points[:, :2]) * points[:, 2:]
+    return np.concatenate([centre, (rows[:, 2:] * 2) ** 2 * sizes], axis=1)
+
+
+def decode_distances(rows: Floats, points: Floats, centre: float, bins: int) -> Floats:
+    """Turn distances left top right bottom at points gx gy stride [K, 3] into x1 y1 x2 y2 in pixels [K, 4].
+
+    Rows are [K, 4 * bins]; with bins above 1 a distance is the mean of 0, 1, 2, ... weighed by their softmax
+    (arXiv 2006.04388, section 3.2). Source: RangiLyu/nanodet, nanodet/model/head/nanodet_plus_head.py, Integral;
+    deepinsight/insightface, detection/scrfd/tools/scrfd.py, distance2bbox.
+    """
+    if bins > 1:
+        logits = rows.reshape(len(rows), 4, bins)
+        powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+        rows = powers @ np.arange(bins, dtype=np.float32) / powers.sum(axis=2)
+    stride = points[:, 2:]
+    middle = (points[:, :2] + np.float32(centre)) * stride
+    return np.concatenate([middle - rows[:, :2] * stride, middle + rows[:, 2:] * stride], axis=1)

@@ -11,6 +11,7 @@ from edge_runtime.errors import EngineError
 from edge_runtime.vision.postprocess.boxes import corners
 from edge_runtime.vision.postprocess.candidates import Candidates, Question, input_size, misshaped
 from edge_runtime.vision.postprocess.grid import decode_fastest, decode_grid, grid_points
+from edge_runtime.vision.postprocess.readers.by_stride import grid_heads
 from edge_runtime.vision.postprocess.readers.rows import rows_of
 from edge_runtime.vision.postprocess.readers.scores import best_classes
 
@@ -20,6 +21,8 @@ Floats = NDArray[np.float32]
 
 
 def grid(ask: Question, tensors: Sequence[Floats]) -> Candidates:
+    if ask.spec.columns or len(tensors) > 1:
+        return grid_heads(ask, tensors)
     width, height, strides = ask.place.input_width, ask.place.input_height, ask.spec.strides
     points = grid_points(width, height, strides)
     before = 5 if ask.spec.objectness else 4

@@ -40,6 +40,8 @@ def best_classes(
 
 
 def _with_objectness(spec: Detect, best: Floats, objectness: Floats) -> Floats:
+    if spec.combine == "root":  # OpenCV, modules/objdetect/src/face_detect.cpp: YuNet's scores
+        return np.asarray(np.sqrt(np.clip(best, 0, 1) * np.clip(objectness, 0, 1)), np.float32)
     if spec.format != "fastest":
         return best * objectness
     # FastestDet, utils/tool.py: score = objectness^0.6 * class^0.4

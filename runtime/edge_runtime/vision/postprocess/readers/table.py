@@ -21,14 +21,15 @@ Read = Callable[[Question, Sequence[NDArray[np.float32]]], Candidates]
 class Reader:
     """`function` of a module of this folder, and the `least` and the `most` outputs that it reads.
 
-    Outputs beyond the least are read only where the manifest names them, but for those that `finished` detectors may
-    leave out. A `finished` detector removed its duplicates itself.
+    Outputs beyond the least are read where the manifest names them, or else with `rest`: what a model happens to give
+    besides is no anchors. A `finished` detector removed its duplicates itself.
     """
 
     module: str
     function: str
     least: int = 1
     most: int = 1
+    rest: bool = False
     finished: bool = False
 
     def load(self) -> Read:
@@ -40,9 +41,12 @@ class Reader:
 READERS: dict[str, Reader] = {
     "yolo": Reader("rows", "yolo"),
     "yolo-objectness": Reader("rows", "yolo_objectness"),
-    "grid": Reader("grids", "grid"),
+    "grid": Reader("grids", "grid", most=32),
     "fastest": Reader("grids", "fastest"),
+    "anchors": Reader("by_stride", "anchors", most=32, rest=True),
+    "fastest-v2": Reader("by_stride", "fastest_v2", most=32, rest=True),
+    "distances": Reader("by_stride", "distances", most=32, rest=True),
     "boxes-scores": Reader("boxes_scores", "boxes_scores", least=2, most=3),
     "final": Reader("final", "final", finished=True),
-    "final-split": Reader("final", "final_split", least=3, most=4, finished=True),
+    "final-split": Reader("final", "final_split", least=3, most=4, rest=True, finished=True),
 }
