@@ -77,12 +77,6 @@ class Points:
             raise ValueError(f"edges must connect points 0..{self.count - 1}")
 
 
-# What a reader must understand of the formats that came later.
-_LATER_FORMATS = {name: "heads by stride" for name in ("anchors", "fastest-v2", "distances")} | {
-    "final-labels": "labels apart"
-}
-
-
 @dataclass(frozen=True)
 class Detect:
     """Boxes with classes. `format` says what the graph's outputs hold, before NMS:
@@ -128,7 +122,15 @@ class Detect:
         "final",
         "final-split",
         "final-labels",
-    ] = grown("yolo", _LATER_FORMATS)
+    ] = grown(
+        "yolo",
+        {
+            "anchors": "heads by stride",
+            "fastest-v2": "heads by stride",
+            "distances": "heads by stride",
+            "final-labels": "labels apart",
+        },
+    )
     outputs: tuple[str, ...] = ()  # () is the model's outputs in order; else their names in the format's order
     box: Literal["cxcywh", "xyxy", "yxyx"] = "cxcywh"
     normalized: bool = False  # box coordinates are 0..1 of the input instead of pixels
