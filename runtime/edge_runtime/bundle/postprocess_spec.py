@@ -91,8 +91,9 @@ class Detect:
     - "fastest-v2": the same, one set of class scores for all anchors of a cell (Yolo-FastestV2).
     - "distances": rows left top right bottom per anchor point, in strides: x1 = (gx + centre - left) * stride; each
       the mean of a distribution over 0, 1, 2, ... where `bins` is above 1 (GFL, arXiv 2006.04388; NanoDet, SCRFD).
-    - "boxes-scores": two outputs, boxes [N, A, 4] and class scores [N, A, C] (SSD, DETR). A third one, if named in
-      `outputs`, holds anchors [N, A, 4]: the boxes are then offsets of the anchors' corners, in units of their size.
+    - "boxes-scores": two outputs, boxes [N, A, 4] and class scores [N, A, C] (SSD, DETR) or [N, C, A]. A third one, if
+      named in `outputs`, holds anchors [N, A, 4]: the boxes are then offsets of the anchors' corners, in units of
+      their size.
     - "final": [N, K, 6], x1 y1 x2 y2 score class, already suppressed (end-to-end detectors).
     - "final-split": three or four outputs as TensorFlow's detection post-processing writes them: boxes [N, K, 4],
       classes [N, K], scores [N, K] and an optional count [N].

@@ -170,6 +170,11 @@ def test_boxes_may_be_normalized_and_begin_with_y() -> None:
     check_objects(look(spec, boxes[None], class_scores("last")[None]))
 
 
+def test_class_scores_may_lie_the_other_way_round() -> None:
+    spec = Detect(format="boxes-scores", box="xyxy")
+    check_objects(look(spec, six_boxes()[None], class_scores("first")[None, :, 1:].transpose(0, 2, 1)))
+
+
 def test_outputs_are_found_by_name() -> None:
     spec = Detect(format="boxes-scores", box="xyxy", background="first", outputs=("out1", "out0"))
     check_objects(look(spec, class_scores("first")[None], six_boxes()[None]))

@@ -1,4 +1,4 @@
-"""Boxes and class scores in two outputs: SSD and DETR."""
+"""Boxes and class scores in two outputs: SSD, DETR, YOLO-NAS, DAMO-YOLO, PP-YOLOE."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def boxes_scores(ask: Question, tensors: Sequence[Floats]) -> Candidates:
     boxes, scores = tensors[0], tensors[1]
     if boxes.size != 4 * boxes.shape[0] or boxes.shape[-1] != 4:
         raise misshaped(ask, boxes, "[N, A, 4]")
+    if scores.ndim == 2 and len(scores) != len(boxes) == scores.shape[1]:
+        scores = scores.T  # PaddleDetection without its suppression, ppdet/modeling/heads/ppyoloe_head.py, post_process
     if scores.ndim != 2 or len(scores) != len(boxes):
         raise misshaped(ask, scores, f"[N, {len(boxes)}, C]", output=1)
     kept, best, classes = best_classes(ask, scores, None, output=1)
