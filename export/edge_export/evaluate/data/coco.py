@@ -1,5 +1,4 @@
-"""COCO instance annotations: one JSON file with `images`, `annotations` (bbox x y w h in pixels),
-`categories`.
+"""COCO annotations of instances or key points: one JSON file with `images`, `annotations`, `categories`.
 
 Category ids have gaps (COCO's 80 classes use ids 1..90): classes are renumbered 0..n-1 in ascending order of
 id, which is the order that detectors trained on COCO answer in.
@@ -8,15 +7,14 @@ id, which is the order that detectors trained on COCO answer in.
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from edge_export.evaluate.data.coco_objects import CocoObject, read_object, truth_of
 from edge_export.evaluate.data.images import read_text, spread
-from edge_export.evaluate.data.truth import BoxTruth, Labelled, LabelledSet
+from edge_export.evaluate.data.truth import Labelled, LabelledSet, Part
 from edge_runtime.errors import DataError
 
 __all__ = ["find_coco", "open_coco"]
@@ -24,10 +22,13 @@ __all__ = ["find_coco", "open_coco"]
 _PLACES = ("annotations", "", "labels")
 
 
-def find_coco(folder: Path) -> Path | None:
-    """Return the instances JSON file of a folder, preferring a validation split; None if there is none."""
+def find_coco(folder: Path, parts: Collection[Part] = ()) -> Path | None:
+    """Return the JSON file of a folder, preferring a validation split, and instances, or key points where `parts` asks
+    for them; None if there is none.
+    """
     found = [path for place in _PLACES for path in sorted((folder / place).glob("*.json")) if _looks_right(path)]
-    return min(found, key=lambda path: ("val" not in path.name, "instances" not in path.name), default=None)
+    kind = "keypoints" if "points" in parts else "instances"
+    return min(found, key=lambda path: ("val" not in path.name, kind not in path.name), default=None)
 
 
 def _looks_right(path: Path) -> bool:
@@ -39,8 +40,11 @@ def _looks_right(path: Path) -> bool:
     return any(key in head for key in (b'"images"', b'"annotations"', b'"categories"'))
 
 
-def open_coco(path: Path, limit: int, seed: int) -> LabelledSet:
-    """Read an instances file; images are looked for beside it. Raises DataError naming file and entry."""
+def open_coco(path: Path, limit: int, seed: int, parts: Collection[Part] = ()) -> LabelledSet:
+    """Read a file of annotations, and the `parts` that it has; images are looked for beside it.
+
+    Raises DataError naming file and entry.
+    """
     data = _load(path)
     categories = sorted((_integer(c, "id", path), str(c.get("name", ""))) for c in data["categories"])
     index = {category: position for position, (category, _) in enumerate(categories)}
@@ -48,23 +52,16 @@ def open_coco(path: Path, limit: int, seed: int) -> LabelledSet:
     root = _image_root(path, entries)
     chosen = [entries[i] for i in spread(len(entries), limit, seed)]
     wanted = {identity for _, identity in chosen}
-    rows: dict[int, list[tuple[list[float], int, bool]]] = defaultdict(list)
+    objects: dict[int, list[CocoObject]] = defaultdict(list)
     for number, entry in enumerate(data["annotations"]):
         if (identity := _integer(entry, "image_id", path)) in wanted:
-            rows[identity].append(_object(entry, index, f"{path}: annotations[{number}]"))
-    items = []
-    for name, identity in chosen:
-        boxes, classes, crowd = zip(*rows[identity], strict=True) if rows[identity] else ((), (), ())
-        truth = BoxTruth(
-            np.array(boxes, dtype=np.float64).reshape(-1, 4),
-            np.array(classes, dtype=np.int64),
-            np.array(crowd, dtype=np.bool_),
-        )
-        items.append(Labelled(root / name, truth))
-    empty = sum(not rows[identity] for _, identity in chosen)
+            objects[identity].append(read_object(entry, index, f"{path}: annotations[{number}]", parts))
+    count = _points_count(objects, path)
+    items = [Labelled(root / name, truth_of(objects[identity], count)) for name, identity in chosen]
+    empty = sum(not objects[identity] for _, identity in chosen)
     return LabelledSet(
         task="detect",
-        format="COCO instances",
+        format="COCO key points" if count else "COCO instances",
         items=tuple(items),
         names=tuple(name for _, name in categories),
         description=f"{path.name}: {len(items)} of {len(entries)} images, seed {seed}",
@@ -95,22 +92,19 @@ def _integer(entry: dict[str, Any], key: str, path: Path) -> int:
     return value
 
 
-def _object(entry: dict[str, Any], index: dict[int, int], where: str) -> tuple[list[float], int, bool]:
-    box, category = entry.get("bbox"), entry.get("category_id")
-    valid = (
-        isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
-    )
-    if not valid or category not in index:
-        raise DataError(
-            f"{where}: expected bbox [x, y, w, h] and a known category_id, found bbox {box} and category {category!r}"
-        )
-    x, y, width, height = (float(value) for value in box or ())
-    return [x, y, x + width, y + height], index[int(category or 0)], bool(entry.get("iscrowd", 0))
+def _points_count(objects: dict[int, list[CocoObject]], path: Path) -> int:
+    """How many key points an object has; 0 where none has any."""
+    counts = {len(one.points) // 3 for listed in objects.values() for one in listed if one.points}
+    if len(counts) > 1:
+        numbers = " and ".join(map(str, sorted(counts)))
+        raise DataError(f"{path}: objects have {numbers} key points; expected as many in each")
+    return counts.pop() if counts else 0
 
 
 def _image_root(path: Path, entries: list[tuple[str, int]]) -> Path:
     base = path.parent.parent if path.parent.name in ("annotations", "labels") else path.parent
-    split = path.stem.removeprefix("instances_")  # instances_val2017.json belongs to val2017/
+    # instances_val2017.json belongs to val2017/
+    split = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
     roots = [base / "images" / split, base / split, base / "images", base, path.parent]
     for root in roots:
         if (root / entries[0][0]).is_file():

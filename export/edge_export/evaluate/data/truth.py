@@ -9,9 +9,13 @@ from typing import Literal, Union
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BoxTruth", "ClassTruth", "Labelled", "LabelledSet", "MaskTruth", "Truth"]
+from edge_export.evaluate.data.outlines import Outline
+
+__all__ = ["BoxTruth", "ClassTruth", "Labelled", "LabelledSet", "MaskTruth", "Part", "Truth"]
 
 Task = Literal["classify", "detect", "segment"]
+# What a detector may give of each object besides its box.
+Part = Literal["masks", "points", "oriented"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,24 @@ class BoxTruth:
     """The objects of an image. `boxes` float64 [n, 4]: x1 y1 x2 y2, in pixels of the original image, or in
     fractions of its width and height when `normalized`. `classes` int64 [n]. `crowd` bool [n]: regions that
     count neither for nor against a detector (COCO's iscrowd).
+
+    What the labels hold besides, in the same units, else () or None: `outlines`, one for each object, are those of
+    masks or of turned boxes; `points` float64 [n, K, 3] x y visibility, 0 where a point is not labelled; `areas`
+    float64 [n] of the objects, always in pixels; `difficult` bool [n], objects that count neither way (DOTA).
     """
 
     boxes: NDArray[np.float64]
     classes: NDArray[np.int64]
     crowd: NDArray[np.bool_]
     normalized: bool = False
+    outlines: tuple[Outline, ...] = ()
+    points: NDArray[np.float64] | None = None
+    areas: NDArray[np.float64] | None = None
+    difficult: NDArray[np.bool_] | None = None
+
+    def scale(self, width: int, height: int) -> tuple[float, float]:
+        """What x and y are multiplied with to give pixels of an image of this size."""
+        return (float(width), float(height)) if self.normalized else (1.0, 1.0)
 
     def pixels(self, width: int, height: int) -> NDArray[np.float64]:
         """Return the boxes in pixels of an image of this size."""

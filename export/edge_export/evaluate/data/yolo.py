@@ -1,22 +1,38 @@
-"""YOLO labels: images/**/NAME.jpg with labels/**/NAME.txt, lines `class cx cy w h`, fractions of the image.
+"""YOLO labels: images/**/NAME.jpg with labels/**/NAME.txt, one object on a line, in fractions of the image:
 
-A line of a segmentation label, `class x1 y1 x2 y2 x3 y3 ...`, becomes the box around its polygon. An image
-without a label file has no objects (Ultralytics' convention); such images are counted and reported.
+- `class cx cy w h`, a box;
+- `class x1 y1 x2 y2 x3 y3 ...`, an outline, four corners of a turned box among them: its box is the one around it;
+- `class cx cy w h px1 py1 [v1] px2 py2 [v2] ...`, a box with key points, where data.yaml has `kpt_shape: [K, 2 or 3]`.
+
+An image without a label file has no objects (Ultralytics' convention); such images are counted and reported.
 """
 
 from __future__ import annotations
 
-import ast
-import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_export.evaluate.data.images import find_images, listed_lines, read_text, spread
-from edge_export.evaluate.data.truth import BoxTruth, Labelled, LabelledSet
+from edge_export.evaluate.data.images import find_images, listed_lines, spread
+from edge_export.evaluate.data.outlines import Polygons
+from edge_export.evaluate.data.truth import BoxTruth, Labelled, LabelledSet, Part
+from edge_export.evaluate.data.yolo_yaml import read_points_shape, read_yolo_names
 from edge_runtime.errors import DataError
 
-__all__ = ["is_yolo", "open_yolo", "read_yolo_names"]
+__all__ = ["is_yolo", "open_yolo"]
+
+PointsShape = tuple[int, int]  # points, values of each
+
+
+@dataclass(frozen=True)
+class _Object:
+    class_id: int
+    box: list[float]  # x1 y1 x2 y2
+    ring: NDArray[np.float64] | None = None  # [n, 2]
+    points: NDArray[np.float64] | None = None  # [K, 3]
 
 
 def is_yolo(folder: Path) -> bool:
@@ -25,18 +41,20 @@ def is_yolo(folder: Path) -> bool:
     return (folder / "images").is_dir() and labels.is_dir() and next(labels.rglob("*.txt"), None) is not None
 
 
-def open_yolo(folder: Path, limit: int, seed: int) -> LabelledSet:
-    """Read a YOLO data set. Raises DataError with file:line for a line that is not a label."""
+def open_yolo(folder: Path, limit: int, seed: int, parts: Collection[Part] = ()) -> LabelledSet:
+    """Read a YOLO data set and its `parts`. Raises DataError with file:line for a line that is not a label."""
     images = find_images(folder / "images")
     if not images:
         raise DataError(f"no images in {folder / 'images'}; a YOLO data set has images/ beside labels/")
     chosen = [images[index] for index in spread(len(images), limit, seed)]
+    shape = read_points_shape(folder)
     missing = 0
     items = []
     for image in chosen:
         label = (folder / "labels" / image.relative_to(folder / "images")).with_suffix(".txt")
         missing += not label.is_file()
-        items.append(Labelled(image, _read_label(label) if label.is_file() else _boxes([], [])))
+        objects = _read_label(label, shape) if label.is_file() else []
+        items.append(Labelled(image, _truth(objects, shape, parts)))
     notes = (f"{missing} of {len(items)} images have no label file: taken as showing no object",) if missing else ()
     if missing == len(items):
         raise DataError(
@@ -54,84 +72,69 @@ def open_yolo(folder: Path, limit: int, seed: int) -> LabelledSet:
     )
 
 
-def _boxes(rows: list[list[float]], classes: list[int]) -> BoxTruth:
+def _truth(objects: list[_Object], shape: PointsShape | None, parts: Collection[Part]) -> BoxTruth:
+    points = None
+    if shape is not None and "points" in parts:
+        none = np.zeros((shape[0], 3))
+        points = np.array([none if one.points is None else one.points for one in objects]).reshape(-1, shape[0], 3)
+    outlines: tuple[Polygons, ...] = ()
+    if {"masks", "oriented"} & set(parts) and any(one.ring is not None for one in objects):
+        outlines = tuple(Polygons(() if one.ring is None else (one.ring,)) for one in objects)
     return BoxTruth(
-        np.array(rows, dtype=np.float64).reshape(-1, 4),
-        np.array(classes, dtype=np.int64),
-        np.zeros(len(classes), dtype=np.bool_),
+        np.array([one.box for one in objects], dtype=np.float64).reshape(-1, 4),
+        np.array([one.class_id for one in objects], dtype=np.int64),
+        np.zeros(len(objects), dtype=np.bool_),
         normalized=True,
+        outlines=outlines,
+        points=points,
     )
 
 
-def _read_label(path: Path) -> BoxTruth:
-    rows: list[list[float]] = []
-    classes: list[int] = []
+def _read_label(path: Path, shape: PointsShape | None) -> list[_Object]:
+    objects = []
     for number, text in listed_lines(path):
         fields = text.split()
         try:
             class_id, values = int(fields[0]), [float(value) for value in fields[1:]]
         except ValueError:
             class_id, values = -1, []
-        polygon = len(values) >= 6 and len(values) % 2 == 0
-        if class_id < 0 or not (len(values) == 4 or polygon) or not all(-0.01 <= v <= 1.01 for v in values):
-            raise DataError(
-                f"{path}:{number}: expected `class cx cy w h` or a polygon `class x y x y x y ...` with "
-                f"fractions "
-                f"0..1, found {text[:60]!r}; mend the line or remove it"
+        found = _object(class_id, values, shape) if class_id >= 0 else None
+        if found is None:
+            pose = f" or {4 + shape[0] * shape[1]} values as kpt_shape says" if shape else ""
+            hint = (
+                "" if shape or len(values) < 6 or len(values) % 2 == 0 else " (key points need kpt_shape in data.yaml)"
             )
-        if polygon:
-            rows.append([min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2])])
-        else:
-            cx, cy, width, height = values
-            rows.append([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2])
-        classes.append(class_id)
-    return _boxes(rows, classes)
+            raise DataError(
+                f"{path}:{number}: expected `class cx cy w h` or a polygon `class x y x y x y ...`{pose} with "
+                f"fractions 0..1, found {text[:60]!r}{hint}; mend the line or remove it"
+            )
+        objects.append(found)
+    return objects
 
 
-def read_yolo_names(folder: Path) -> tuple[str, ...]:
-    """Return the class names from classes.txt or a data.yaml (`names:` in any of YOLO's ways); or ()."""
-    listed = folder / "classes.txt"
-    if listed.is_file():
-        return tuple(text for _, text in listed_lines(listed))
-    candidates = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml")), folder.parent / "data.yaml"]
-    for path in candidates:  # the last is for a split, valid/images beside data.yaml
-        if path.is_file() and (names := _yaml_names(path)):
-            return names
-    return ()
+def _object(class_id: int, values: list[float], shape: PointsShape | None) -> _Object | None:
+    """What a line says; None where it says nothing that is known."""
+    if shape is not None and len(values) == 4 + shape[0] * shape[1]:
+        table = np.array(values[4:]).reshape(shape)
+        # A point outside of the image is not there (Ultralytics, instance.py and dataset.py).
+        seen = table[:, 2] if shape[1] == 3 else (table >= 0).all(axis=1).astype(float)
+        good = _fractions(values[:4]) and np.isfinite(table).all() and (np.abs(table[seen > 0, :2]) <= 1.01).all()
+        points = np.concatenate([table[:, :2], seen[:, None]], axis=1)
+        return _Object(class_id, _around_centre(values), points=points) if good else None
+    if not _fractions(values):
+        return None
+    if len(values) == 4:
+        return _Object(class_id, _around_centre(values))
+    if len(values) < 6 or len(values) % 2:
+        return None
+    ring = np.array(values).reshape(-1, 2)
+    return _Object(class_id, [*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()], ring)
 
 
-def _yaml_names(path: Path) -> tuple[str, ...]:
-    """Read `names: [a, b]`, `names:` with `- a` lines, or with `0: a` lines; only this key of YAML."""
-    text = read_text(path)
-    if inline := re.search(r"^names:\s*([\[{].*?[\]}])", text, re.MULTILINE | re.DOTALL):
-        return _inline_names(inline.group(1), path)
-    if not (block := re.search(r"^names:[ \t]*(?:#.*)?\n((?:[ \t]*(?:-|\d+:).*\n?|[ \t]*\n)+)", text, re.MULTILINE)):
-        return ()
-    by_index: dict[int, str] = {}
-    for line in block.group(1).splitlines():
-        if found := re.match(r"\s*(?:-|(\d+):)\s*(.+?)\s*(?:#.*)?$", line):
-            by_index[int(found.group(1)) if found.group(1) else len(by_index)] = found.group(2).strip("'\"")
-    return _dense(by_index, path)
+def _fractions(values: list[float]) -> bool:
+    return all(-0.01 <= value <= 1.01 for value in values)
 
 
-def _inline_names(text: str, path: Path) -> tuple[str, ...]:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # YAML needs no quotes: [cat, dog] or {0: cat, 1: dog}
-        parts = [part.strip().strip("'\"") for part in text[1:-1].split(",") if part.strip()]
-        if text.startswith("["):
-            return tuple(parts)
-        pairs = [part.partition(":") for part in parts]
-        if not all(key.strip().isdigit() for key, _, _ in pairs):
-            raise DataError(f"{path}: cannot read the `names:` entry; write it as `0: name` lines") from None
-        return _dense({int(key): name.strip().strip("'\"") for key, _, name in pairs}, path)
-    if isinstance(value, dict):
-        return _dense({int(key): str(name) for key, name in value.items()}, path)
-    return tuple(str(name) for name in value)
-
-
-def _dense(by_index: dict[int, str], path: Path) -> tuple[str, ...]:
-    if by_index and max(by_index) > 100_000:
-        raise DataError(f"{path}: class index {max(by_index)} in `names:` is out of range (0..100000)")
-    size = max(by_index, default=-1) + 1
-    return tuple(by_index.get(index, f"class {index}") for index in range(size))
+def _around_centre(values: list[float]) -> list[float]:
+    cx, cy, width, height = values[:4]
+    return [cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2]

@@ -12,6 +12,7 @@ from places import SHARED_DATA
 
 from edge_export.evaluate.data import BoxTruth, ClassTruth, LabelledSet, MaskTruth, map_classes, open_labelled
 from edge_export.evaluate.data.masks import read_mask
+from edge_export.evaluate.data.outlines import Polygons, mask_of
 from edge_runtime.errors import DataError
 
 SHARED = SHARED_DATA
@@ -261,3 +262,102 @@ def test_names_spelled_differently_do_not_disturb_an_agreeing_order() -> None:
     ours = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
     theirs = ("open", "short", "mouse bite", "spur", "spurious_copper", "pinhole")
     assert map_classes(ours, theirs).table is None
+
+
+def test_coco_segmentations_are_read_in_all_their_forms_where_masks_are_asked_for(tmp_path: Path) -> None:
+    rows = [[0, 0, 4, 0, 4, 3, 0, 3]]
+    entry = {"image_id": 9, "category_id": 1, "bbox": [0, 0, 4, 3], "area": 12.0}
+    runs = {"size": [20, 40], "counts": [0, 3, 17, 3, 17, 3, 17, 3, 737]}
+    annotations = [
+        {**entry, "segmentation": rows},
+        {**entry, "segmentation": runs, "iscrowd": 1},
+        {**entry, "segmentation": {"size": [20, 40], "counts": "03a000000`f0"}},
+        {**entry, "segmentation": []},
+    ]
+    path = coco(tmp_path, annotations=annotations)
+    assert boxes(open_labelled(path)).outlines == ()
+    truth = boxes(open_labelled(path, parts=("masks",)))
+    masks = [mask_of(outline, 20, 40) for outline in truth.outlines]
+    assert [mask.inside.shape for mask in masks] == [(3, 4), (3, 4), (3, 4), (0, 0)]
+    assert all(mask.inside.all() for mask in masks)
+    assert truth.areas is not None
+    assert truth.areas.tolist() == [12.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ([[0, 0, "x", 1, 2, 2]], "expected a segmentation of polygons"),
+        (7, "expected a segmentation of polygons"),
+        ({"size": [20, 40], "counts": [1, 2]}, "expected runs of 800 pixels"),
+        ({"size": [20, 40], "counts": "\x7f"}, "cannot be read"),
+        ({"size": [20], "counts": [800]}, "cannot be read"),
+    ],
+)
+def test_a_segmentation_that_cannot_be_read_is_named_but_only_where_it_matters(
+    tmp_path: Path, segmentation: object, message: str
+) -> None:
+    entry = {"image_id": 9, "category_id": 1, "bbox": [0, 0, 4, 3], "segmentation": segmentation}
+    path = coco(tmp_path, annotations=[entry])
+    assert len(boxes(open_labelled(path)).boxes) == 1
+    with pytest.raises(DataError, match=rf"annotations\[0\]: .*{message}"):
+        open_labelled(path, parts=("masks",))
+
+
+def test_coco_key_points_are_read_and_their_file_preferred_where_points_are_asked_for(tmp_path: Path) -> None:
+    instances = coco(tmp_path)
+    data = json.loads(instances.read_text())
+    data["annotations"][0]["keypoints"] = [1, 2, 2, 0, 0, 0]
+    text(instances.parent / "person_keypoints_val2017.json", json.dumps(data))
+    assert open_labelled(tmp_path).format == "COCO instances"
+    labelled = open_labelled(tmp_path, parts=("points",))
+    assert labelled.format == "COCO key points"
+    points = boxes(labelled).points
+    assert points is not None
+    assert points.tolist() == [[[1, 2, 2], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+    data["annotations"][1]["keypoints"] = [1, 2, 2]
+    text(instances.parent / "person_keypoints_val2017.json", json.dumps(data))
+    with pytest.raises(DataError, match="objects have 1 and 2 key points"):
+        open_labelled(tmp_path, parts=("points",))
+
+
+def test_a_yolo_polygon_is_an_outline_where_masks_or_turned_boxes_are_asked_for(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.1 0.5 0.4 0.2 0.3 0.9\n1 0.5 0.5 0.2 0.2\n")
+    assert boxes(open_labelled(tmp_path)).outlines == ()
+    truth = boxes(open_labelled(tmp_path, parts=("oriented",)))
+    rings = [outline.rings for outline in truth.outlines if isinstance(outline, Polygons)]
+    assert rings[0][0].tolist() == [[0.1, 0.5], [0.4, 0.2], [0.3, 0.9]]
+    assert rings[1] == ()
+    assert truth.scale(40, 20) == (40.0, 20.0)
+
+
+@pytest.mark.parametrize("shape", ["kpt_shape: [2, 3]", "kpt_shape:\n- 2\n- 3\n", "kpt_shape: [2,3]  # x, y, visible"])
+def test_yolo_key_points_are_read_as_data_yaml_shapes_them(tmp_path: Path, shape: str) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "data.yaml", f"names: [a]\n{shape}\n")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4 0.1 0.2 2 0 0 0\n0 0.5 0.5 0.1 0.1\n")
+    truth = boxes(open_labelled(tmp_path, parts=("points",)))
+    assert truth.boxes.tolist() == [pytest.approx([0.4, 0.3, 0.6, 0.7]), pytest.approx([0.45, 0.45, 0.55, 0.55])]
+    assert truth.points is not None
+    assert truth.points.tolist() == [[[0.1, 0.2, 2], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+    assert boxes(open_labelled(tmp_path)).points is None
+
+
+def test_yolo_key_points_of_two_values_are_seen_unless_they_lie_outside(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "data.yaml", "kpt_shape: [2, 2]\n")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4 0.1 0.2 -1 -1\n")
+    points = boxes(open_labelled(tmp_path, parts=("points",))).points
+    assert points is not None
+    assert points[0, :, 2].tolist() == [1, 0]
+
+
+def test_yolo_key_points_without_their_shape_are_said_to_need_it(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4 0.1 0.2 2\n")
+    with pytest.raises(DataError, match=r"a\.txt:1: .* \(key points need kpt_shape in data.yaml\)"):
+        open_labelled(tmp_path)
+    text(tmp_path / "data.yaml", "kpt_shape: [9, 4]\n")
+    with pytest.raises(DataError, match=r"data.yaml: expected kpt_shape: \[POINTS, 2 or 3\]"):
+        open_labelled(tmp_path)
