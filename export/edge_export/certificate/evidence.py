@@ -10,15 +10,23 @@ from edge_export.certificate.figures import reference_name
 from edge_export.certificate.findings import Findings
 from edge_export.certificate.markup import Markup, join, table, tag
 from edge_export.certificate.words import machine, milliseconds, plural, ratio, score, signed
+from edge_export.evaluate.data.truth import Part
+from edge_export.evaluate.metrics.parts import parts_of
 from edge_export.state import Flip, Score
 from edge_runtime.bundle.manifest import Accuracy
+from edge_runtime.bundle.postprocess_spec import Postprocess
 
 __all__ = ["accuracy_section", "flips_section", "speed_section"]
 
 _MOST_CHARTED = 8
 _MARKS = {
-    "detect": " Ringed is what one reported and the other did not.",
+    "detect": " Ringed is what one reported and the other did not{}.",
     "segment": " Pixels of another class are magenta in both pictures.",
+}
+_PART_WORDS: dict[Part, str] = {
+    "masks": "another mask (what differs is magenta)",
+    "points": "other points",
+    "oriented": "another turn",
 }
 
 
@@ -146,11 +154,17 @@ def flips_section(findings: Findings) -> Markup:
     judged = findings.manifest.verdict.rule != "none"
     verdicts = f", {flips.verdicts or 'none'} of them with another verdict" if judged else ""
     words = f"{flips.changed} of {looked}{verdicts}."
-    words += _MARKS.get(findings.manifest.postprocess.task, "")
+    words += _marks(findings.manifest.postprocess)
     if flips.changed > len(flips.worst):
         words += f" The {len(flips.worst)} worst:"
     pictures = tag("div", *(_flip(flip) for flip in flips.worst), attributes={"class": "flips"})
     return tag("section", heading, tag("p", words), pictures, attributes={"class": "long"})
+
+
+def _marks(post: Postprocess) -> str:
+    """What is marked in the pictures."""
+    parts = [_PART_WORDS[part] for part in parts_of(post)]
+    return _MARKS.get(post.task, "").format(f", or with {' or '.join(parts)}" if parts else "")
 
 
 def _flip(flip: Flip) -> Markup:

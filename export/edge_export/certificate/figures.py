@@ -16,6 +16,9 @@ _TWIN_WORDS = f"agreement {{}} {_AGAINST_FLOAT.replace('against', 'with')}"
 _TASK_WORDS = {
     "agreement": "agreement {}",
     "box_f1": "box agreement (F1) {}",
+    "mask_f1": "mask agreement (F1) {}",
+    "points_f1": "key point agreement (F1) {}",
+    "oriented_f1": "turned box agreement (F1) {}",
     "mask_miou": "mask agreement (IoU) {}",
     "same_verdict": "same verdict {}",
 }
@@ -91,7 +94,11 @@ def reference_name(manifest: Manifest) -> str:
 
 def _agreement(manifest: Manifest) -> Accuracy | None:
     twin = next((row for row in _twins(manifest) if row.metric.startswith("agreement")), None)
-    return twin or next((row for row in manifest.accuracy if row.metric in _TASK_WORDS), None)
+    if twin is not None:
+        return twin
+    rows = [row for row in manifest.accuracy if row.metric in _TASK_WORDS]
+    # Of boxes and what else objects have, on the same data: what suffered most.
+    return min((row for row in rows if row.data == rows[0].data), key=lambda row: row.bundle) if rows else None
 
 
 def _twins(manifest: Manifest) -> list[Accuracy]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 from edge_runtime.vision.draw import draw
 
 __all__ = ["LONG_SIDE", "answer_jpeg"]
@@ -34,7 +34,7 @@ def answer_jpeg(
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1.0 else image
     mask = None if result.mask is None else _nearest(result.mask, size)
-    shown = tuple(dataclasses.replace(p, box=_scaled(p.box, factor)) for p in _shown(result))
+    shown = tuple(_scaled(p, factor, size) for p in _shown(result))
     drawn = draw(np.asarray(small, np.uint8), dataclasses.replace(result, predictions=shown, mask=mask))
     canvas = drawn[-size[1] :]  # below the line with the verdict
     if pixels is not None:
@@ -69,5 +69,29 @@ def _half(side: float, factor: float) -> int:
     return round(side / 2 * factor * 1.25 + 8)
 
 
-def _scaled(box: Box | None, factor: float) -> Box | None:
-    return None if box is None else Box(box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor)
+def _scaled(seen: Prediction, factor: float, size: tuple[int, int]) -> Prediction:
+    """An object as it lies in a picture made small by `factor` to `size` (width, height)."""
+    box, turned, mask = seen.box, seen.oriented, seen.mask
+    return dataclasses.replace(
+        seen,
+        box=box and Box(box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor),
+        oriented=turned
+        and OrientedBox(
+            turned.x * factor, turned.y * factor, turned.width * factor, turned.height * factor, turned.angle
+        ),
+        points=tuple(Point(point.x * factor, point.y * factor, point.confidence) for point in seen.points),
+        mask=mask and _small_mask(mask, factor, size),
+    )
+
+
+def _small_mask(mask: Mask, factor: float, size: tuple[int, int]) -> Mask:
+    """The mask's pixels after the picture is made small, from the nearest of its own."""
+    if factor == 1.0 or not mask.inside.size:
+        return mask
+    left, top = min(int(mask.left * factor), size[0] - 1), min(int(mask.top * factor), size[1] - 1)
+    height, width = mask.inside.shape
+    wanted = (
+        max(1, min(size[0] - left, round(width * factor))),
+        max(1, min(size[1] - top, round(height * factor))),
+    )
+    return Mask(left, top, _nearest(mask.inside.astype(np.uint8), wanted) > 0)

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.images import read_image
 from edge_export.evaluate.data.mapping import ClassMap, map_classes
-from edge_export.evaluate.data.truth import Labelled, LabelledSet
+from edge_export.evaluate.data.truth import BoxTruth, Labelled, LabelledSet, Part
 from edge_export.evaluate.metrics.answers import FIDELITY, FidelityTally
 from edge_export.evaluate.metrics.bootstrap import Statistic, interval, ones
 from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
-from edge_export.evaluate.metrics.tallies import Measure, Tally, tally_for
+from edge_export.evaluate.metrics.measure import Measure, Tally
+from edge_export.evaluate.metrics.parts import parts_of
+from edge_export.evaluate.metrics.tallies import tally_for
 from edge_export.state import CalibrationSet, Comparison, Feeds, Score
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Detect
@@ -58,13 +60,15 @@ Advance = Callable[[int, int], None]  # images done, images in all
 Witness = Callable[[Path, Image, Result, Result], None]  # an image, its first and its second model's answer
 
 MEASURING_CONFIDENCE = 0.001
+_PART_WORDS: dict[Part, str] = {"masks": "masks", "points": "key points", "oriented": "turned boxes"}
 
 
 @dataclass(frozen=True)
 class Options:
     """`labels`: the model's class names; `confidence`: what is reported from; `batch`: images a call.
 
-    `task` is the model's; "" means that of the labels. An anomaly detector must say so.
+    `task` is the model's; "" means that of the labels. An anomaly detector must say so. `parts` are what a detector
+    gives of each object besides its box.
     """
 
     labels: tuple[str, ...] = ()
@@ -72,6 +76,13 @@ class Options:
     batch: int = 1
     seed: int = 0
     task: str = ""
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def of(cls, facts: ModelFacts, seed: int = 0) -> Options:
+        """Return what a model's facts tell."""
+        post = facts.postprocess
+        return cls(facts.labels, facts.thresholds.confidence, seed=seed, task=post.task, parts=parts_of(post))
 
 
 @dataclass(frozen=True)
@@ -152,7 +163,9 @@ def fidelity(
     options: Options = Options(),
     progress: Advance | None = None,
 ) -> Evaluation:
-    """Compare two models' answers on images without labels: agreement, box_f1 or mask_miou, by task."""
+    """Compare two models' answers on images without labels: agreement, box_f1 (and mask_f1, points_f1, oriented_f1 of
+    what else the objects have) or mask_miou, by task.
+    """
     faithful = _faithful(task, options)
     skipped: list[Path] = []
     for _, read in _batches([(path, None) for path in images], options.batch, skipped, progress):
@@ -201,14 +214,25 @@ def _tally(labelled: LabelledSet, options: Options) -> tuple[Tally, tuple[str, .
     if options.task == "anomaly":  # it scores; there are no classes to compare
         return tally_for(labelled, ClassMap(None, ""), (), options.confidence, options.task), labelled.notes
     classes = map_classes(labelled.names, options.labels)
-    tally = tally_for(labelled, classes, options.labels or labelled.names, options.confidence)
-    return tally, (*labelled.notes, classes.how)
+    parts, notes = _judged_parts(labelled, options.parts)
+    tally = tally_for(labelled, classes, options.labels or labelled.names, options.confidence, parts=parts)
+    return tally, (*labelled.notes, classes.how, *notes)
+
+
+def _judged_parts(labelled: LabelledSet, parts: tuple[Part, ...]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Return the parts that the labels hold too, and a note on each that they do not."""
+    truths = [item.truth for item in labelled.items if isinstance(item.truth, BoxTruth)]
+    outlined = any(truth.outlines for truth in truths)
+    pointed = any(truth.points is not None and (truth.points[:, :, 2] > 0).any() for truth in truths)
+    held = {"masks": outlined, "points": pointed, "oriented": outlined}
+    notes = tuple(f"the labels hold no {_PART_WORDS[part]}: only boxes are judged" for part in parts if not held[part])
+    return tuple(part for part in parts if held[part]), notes
 
 
 def _faithful(task: str, options: Options) -> FidelityTally:
     if task not in FIDELITY:
         raise DataError(f"answers can be compared for {', '.join(FIDELITY)}, not {task}; compare its tensors")
-    return FIDELITY[task](options.confidence)
+    return FIDELITY[task](options.confidence, options.parts)
 
 
 def _pairs(labelled: LabelledSet) -> list[tuple[Path, Labelled]]:

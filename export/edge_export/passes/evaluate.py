@@ -12,6 +12,7 @@ from edge_export.evaluate.data.images import find_images, spread
 from edge_export.evaluate.data.labelled import LOOKED_FOR, NoLabelsError, open_labelled
 from edge_export.evaluate.data.truth import LabelledSet
 from edge_export.evaluate.metrics.answers import FIDELITY
+from edge_export.evaluate.metrics.parts import parts_of
 from edge_export.evaluate.runners import runner_of
 from edge_export.evaluate.scores import Options, compare, fidelity
 from edge_export.model.flags import confirmed
@@ -34,7 +35,8 @@ def evaluate_draft(draft: Draft, progress: Progress) -> Draft:
             "--evaluate needs to know what the model's answers mean: give --task and the pre-processing flags"
         )
     try:
-        labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed)
+        parts = parts_of(draft.facts.postprocess)
+        labelled = open_labelled(draft.options.evaluate, draft.options.evaluate_limit, draft.options.seed, parts)
     except NoLabelsError:
         return _without_labels(draft, progress)
     labelled = _unseen(draft, labelled)
@@ -82,7 +84,7 @@ def _without_labels(draft: Draft, progress: Progress) -> Draft:
             runner_of(draft, reference=False),
             chosen,
             task,
-            Options(facts.labels, facts.thresholds.confidence, seed=draft.options.seed, task=task),
+            Options.of(facts, draft.options.seed),
             lambda done, total: advance(),
         )
     rows = tuple(score.row(data) for score in found.scores if math.isfinite(score.value))
@@ -106,12 +108,7 @@ def compare_models(draft: Draft, labelled: LabelledSet, progress: Progress) -> t
     Returns the figures, and the images whose answer changed.
     """
     facts = draft.model_facts()
-    options = Options(
-        facts.labels,
-        facts.thresholds.confidence,
-        seed=draft.options.seed,
-        task=facts.postprocess.task,
-    )
+    options = Options.of(facts, draft.options.seed)
     collector = Collector(facts)
     with progress.step("evaluate", len(labelled.items)) as advance:
         comparison = compare(

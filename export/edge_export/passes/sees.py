@@ -96,4 +96,4 @@ _FINDS: dict[str, Callable[[Result, float, set[float]], bool]] = {
     "segment": _found_any,
     "anomaly": _found_scores,
 }
-_AGREEMENTS = ("agreement", "box_f1", "mask_miou", "same_verdict")
+_AGREEMENTS = ("agreement", "box_f1", "mask_f1", "points_f1", "oriented_f1", "mask_miou", "same_verdict")

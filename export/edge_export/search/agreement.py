@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from edge_export.evaluate.data.calibration import ImageCalibration
+from edge_export.evaluate.metrics.parts import parts_of
 from edge_export.evaluate.scores import MEASURING_CONFIDENCE, Options, fidelity
 from edge_export.run import ProtoSession, open_session
 from edge_export.search.targets import allowed_loss
@@ -25,8 +26,8 @@ _DOUBT = 0.05
 
 @dataclass(frozen=True)
 class Agreement:
-    """`value` 0..1 over `images` held-back images, by the measure that fits the task; `high` is the upper end of its
-    95 % interval.
+    """`value` 0..1 over `images` held-back images, by the measure that fits the task, the worst one where objects have
+    more than boxes; `high` is the upper end of its 95 % interval.
     """
 
     task: str
@@ -52,10 +53,13 @@ def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | Non
     settings = Settings.of(facts)
     runners = [VisionRunner(facts, ProtoSession(open_session(graph)), settings) for graph in (draft.reference, model)]
     confidence = max(facts.thresholds.confidence, MEASURING_CONFIDENCE)
-    evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, Options(facts.labels, confidence))
-    score = evaluation.scores[0] if evaluation.scores else None
-    if score is None or not math.isfinite(score.value):
+    options = Options(facts.labels, confidence, parts=parts_of(postprocess))
+    evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, options)
+    known = [score for score in evaluation.scores if math.isfinite(score.value)]
+    if not known:
         return None
+    # Boxes, masks, points, turned boxes: what suffers most must not have lost too much.
+    score = min(known, key=lambda one: one.value)
     high = score.high if math.isfinite(score.high) else score.value
     return Agreement(postprocess.task, score.metric, score.value, score.images, high)
 

@@ -25,7 +25,9 @@ _TOLERANCE = {"detect": 5.0, "segment": 10.0}
 
 
 def allowed_loss(task: str, max_drop: float) -> float:
-    """Return how much of the agreement with FP32 (0..1) may be lost: of classes, of the F1 of boxes, of masks' mIoU."""
+    """Return how much of the agreement with FP32 (0..1) may be lost: of classes, of the F1 of boxes and of what objects
+    have besides, of masks' mIoU.
+    """
     return _TOLERANCE.get(task, 1.0) * max_drop
 
 

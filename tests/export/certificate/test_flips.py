@@ -10,8 +10,8 @@ from certificate_cases import manifest
 
 from edge_export.certificate.flips import MOST, Collector
 from edge_runtime.bundle.facts import VerdictRule
-from edge_runtime.bundle.postprocess_spec import Anomaly, Detect, Segment
-from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.bundle.postprocess_spec import Anomaly, Detect, Masks, Points, Segment
+from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 
 IMAGE = np.full((480, 640, 3), 128, np.uint8)
 CLASSIFY = manifest()
@@ -137,3 +137,49 @@ def test_the_callers_image_is_left_alone():
     image = IMAGE.copy()
     collected(DETECT, (boxes(100), boxes()), image=image)
     assert np.array_equal(image, IMAGE)
+
+
+PARTS = manifest(
+    postprocess=Detect(masks=Masks("proto"), points=Points(2), angle="radians"), verdict=VerdictRule("any")
+)
+
+
+def whole(mask=None, points=((110, 20), (130, 40)), angle=0.0):
+    inside = np.ones((40, 40), np.bool_) if mask is None else mask
+    seen = Prediction(
+        "bad",
+        1,
+        0.9,
+        Box(100, 10, 140, 50),
+        oriented=OrientedBox(120, 30, 40, 40, angle),
+        points=tuple(Point(x, y) for x, y in points),
+        mask=Mask(100, 10, inside),
+    )
+    return Result("NG", (), (seen,))
+
+
+def test_objects_with_the_same_masks_points_and_turn_are_no_change():
+    assert collected(PARTS, (whole(), whole())).changed == 0
+
+
+def test_another_mask_in_the_same_box_is_a_change_that_is_painted_and_ringed():
+    half = np.ones((40, 40), np.bool_)
+    half[:, 20:] = False
+    found = collected(PARTS, (whole(), whole(mask=half)))
+    assert found.changed == 1
+    worst = found.worst[0]
+    assert worst.change == "bad (0.90) has another mask (IoU 0.50)"
+    assert min(purple(worst.fp32), purple(worst.bundle)) > 50
+
+
+def test_other_points_and_another_turn_in_the_same_box_are_changes():
+    moved = collected(PARTS, (whole(), whole(points=((139, 49), (101, 11)))))
+    assert moved.worst[0].change.startswith("bad (0.90) has other points (OKS 0.")
+    turned = collected(PARTS, (whole(), whole(angle=0.7)))
+    assert turned.worst[0].change == "bad (0.90) is turned otherwise (IoU 0.71)"
+
+
+def test_what_objects_have_is_drawn_as_small_as_the_picture():
+    image = np.full((1600, 1600, 3), 128, np.uint8)
+    found = collected(PARTS, (whole(), whole(angle=0.7)), image=image)
+    assert cv2.imdecode(np.frombuffer(found.worst[0].fp32, np.uint8), 1).shape[1] == 320

@@ -18,6 +18,7 @@ from edge_export.evaluate.data import (
     MaskTruth,
     RandomCalibration,
 )
+from edge_export.evaluate.data.outlines import Polygons
 from edge_export.evaluate.scores import (
     Image,
     ImageModel,
@@ -31,7 +32,7 @@ from edge_export.evaluate.scores import (
 from edge_export.state import Feeds, Score
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.errors import DataError
-from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.results import Box, Mask, Prediction, Result
 
 
 def shade(image: Image) -> int:
@@ -251,3 +252,41 @@ def test_a_missing_output_is_an_error() -> None:
     samples = RandomCalibration((TensorSpec("x", "float32", (1, 2)),), count=1)
     with pytest.raises(DataError, match=r"output 'y': expected \[1, 2\].*found nothing"):
         tensor_fidelity(doubled, lambda sample: {}, samples)
+
+
+def masked_answers(*shapes: tuple[int, int]) -> ImageModel:
+    """Answer image i with one object of class 0 whose box stays and whose mask has shapes[i]."""
+
+    def run(images: list[Image]) -> list[Result]:
+        masks = [Mask(0, 0, np.ones(shapes[shade(image)], np.bool_)) for image in images]
+        return [Result("NG", (), (Prediction("0", 0, 0.9, Box(0, 0, 20, 20), mask=mask),)) for mask in masks]
+
+    return run
+
+
+def labelled_masks(folder: Path, count: int, outlined: bool) -> LabelledSet:
+    square = Polygons((np.array([[0.0, 0], [20, 0], [20, 20], [0, 20]]),))
+    truth = BoxTruth(np.array([[0.0, 0, 20, 20]]), np.array([0]), np.array([False]))
+    truth = dataclasses.replace(truth, outlines=(square,) if outlined else ())
+    items = tuple(Labelled(path, truth) for path in pictures(folder, count))
+    return LabelledSet("detect", "YOLO labels", items, (), "test data")
+
+
+def test_masks_spoilt_in_boxes_that_stay_are_seen_with_labels_and_without(tmp_path: Path) -> None:
+    labelled = labelled_masks(tmp_path, 4, outlined=True)
+    good, spoilt = masked_answers(*[(20, 20)] * 4), masked_answers(*[(20, 9)] * 4)
+    options = Options(parts=("masks",))
+    found = compare(good, spoilt, labelled, options)
+    assert found.difference[0].metric == "mask_map50"
+    assert found.difference[0].value == -1.0
+    assert by_name(found.difference)["map50"].value == 0.0
+    assert {score.metric: score.value for score in found.fidelity} == {"box_f1": 1.0, "mask_f1": 0.0}
+    paths = [item.path for item in labelled.items]
+    assert by_name(fidelity(good, spoilt, paths, "detect", options).scores)["mask_f1"].value == 0.0
+
+
+def test_labels_without_masks_judge_boxes_alone_and_say_so(tmp_path: Path) -> None:
+    labelled = labelled_masks(tmp_path, 2, outlined=False)
+    result = evaluation_of(masked_answers((20, 20), (20, 20)), labelled, Options(parts=("masks",)))
+    assert result.scores[0].metric == "map50"
+    assert "the labels hold no masks: only boxes are judged" in result.notes

@@ -9,13 +9,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.evaluate.metrics.fidelity import BoxAgreement, SameAnswers, box_pairs
+from edge_export.evaluate.data.truth import Part
+from edge_export.evaluate.metrics.fidelity import SAME_BOX, SAME_PART, BoxAgreement, SameAnswers, box_pairs
+from edge_export.evaluate.metrics.measure import Measure, boxes_of, ranked_classes, reported
+from edge_export.evaluate.metrics.parts import alike, seen_targets
 from edge_export.evaluate.metrics.segmentation import collect_masks, count_mask
-from edge_export.evaluate.metrics.tallies import Measure, boxes_of, ranked_classes
 from edge_runtime.errors import DataError
 from edge_runtime.results import Result
 
 __all__ = ["FIDELITY", "BoxFidelity", "ClassFidelity", "FidelityTally", "MaskFidelity", "ScoreFidelity"]
+
+
+_PART_F1: dict[Part, str] = {"masks": "mask_f1", "points": "points_f1", "oriented": "oriented_f1"}
 
 
 class FidelityTally(Protocol):
@@ -46,19 +51,30 @@ class ClassFidelity:
 
 @dataclass
 class BoxFidelity:
-    """box_f1: the same boxes above the reporting threshold."""
+    """box_f1: the same boxes above the reporting threshold; then the same masks, points, turned boxes (`parts`)."""
 
     confidence: float
+    parts: tuple[Part, ...] = ()
     counts: list[tuple[int, int, int]] = field(default_factory=list)
+    part_counts: dict[Part, list[tuple[int, int, int]]] = field(default_factory=dict)
 
     def see(self, a: Result, b: Result) -> None:
         """Take in both answers for one image."""
-        self.counts.append(box_pairs(boxes_of(a, self.confidence), boxes_of(b, self.confidence)))
+        before, after = reported(a, self.confidence), reported(b, self.confidence)
+        left, right = boxes_of(before), boxes_of(after)
+        self.counts.append(box_pairs(left, right, SAME_BOX))
+        for part in self.parts:
+            likeness = alike(part, after, seen_targets(part, before))
+            self.part_counts.setdefault(part, []).append(box_pairs(left, right, SAME_PART, likeness))
 
     def measures(self) -> tuple[Measure, ...]:
-        """Return the figure over all images seen."""
-        pairs, reference, other = np.array(self.counts, dtype=np.int64).reshape(-1, 3).T
-        return (Measure("box_f1", BoxAgreement(pairs, reference, other).f1, {"confidence": self.confidence}),)
+        """Return the figures over all images seen."""
+        parts = (self._f1(_PART_F1[part], counts) for part, counts in self.part_counts.items())
+        return (self._f1("box_f1", self.counts), *parts)
+
+    def _f1(self, metric: str, counts: list[tuple[int, int, int]]) -> Measure:
+        pairs, reference, other = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+        return Measure(metric, BoxAgreement(pairs, reference, other).f1, {"confidence": self.confidence})
 
 
 @dataclass
@@ -97,9 +113,10 @@ class ScoreFidelity:
         return (Measure("same_verdict", SameAnswers(np.array(self.same, dtype=np.bool_)).share),)
 
 
-FIDELITY: dict[str, Callable[[float], FidelityTally]] = {
-    "classify": ClassFidelity,
+# A fresh tally: what is reported from, and the parts of a detector's objects that are compared.
+FIDELITY: dict[str, Callable[[float, tuple[Part, ...]], FidelityTally]] = {
+    "classify": lambda confidence, parts: ClassFidelity(confidence),
     "detect": BoxFidelity,
-    "segment": MaskFidelity,
-    "anomaly": ScoreFidelity,
+    "segment": lambda confidence, parts: MaskFidelity(confidence),
+    "anomaly": lambda confidence, parts: ScoreFidelity(confidence),
 }

@@ -21,23 +21,33 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Objects:
-    """True objects of one image, as Boxes; `crowd` bool [n] marks regions that count neither way."""
+    """True objects of one image, as Boxes; `crowd` bool [n] marks regions that count neither way, however many fall
+    on them, and `ignored` bool [n] (None: none) single objects that do (without a labelled point, difficult).
+    """
 
     boxes: NDArray[np.float64]
     classes: NDArray[np.int64]
     crowd: NDArray[np.bool_]
+    ignored: NDArray[np.bool_] | None = None
+
+    @property
+    def aside(self) -> NDArray[np.bool_]:
+        """What counts neither way, bool [n]."""
+        return self.crowd if self.ignored is None else self.crowd | self.ignored
 
 
 @dataclass(frozen=True)
 class Matches:
     """What became of each kept detection of one image: `order` its index, by falling score within its class.
 
-    `hit` and `ignored` are bool [thresholds, kept]; a detection that is neither is a false alarm.
+    `hit` and `ignored` are bool [thresholds, kept]; a detection that is neither is a false alarm. `partner` int64
+    [thresholds, kept] is the object that was hit, -1 where none was.
     """
 
     order: NDArray[np.int64]
     hit: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
+    partner: NDArray[np.int64]
 
 
 def overlaps(
@@ -56,12 +66,19 @@ def overlaps(
     return ratio
 
 
-def match(found: Boxes, truth: Objects, thresholds: NDArray[np.float64], max_per_class: int = 100) -> Matches:
+def match(
+    found: Boxes,
+    truth: Objects,
+    thresholds: NDArray[np.float64],
+    max_per_class: int = 100,
+    likeness: NDArray[np.float64] | None = None,
+) -> Matches:
     """Match detections to objects of their class as COCO does (pycocotools, cocoeval.py, evaluateImg).
 
-    In order of falling score each detection takes the free object it overlaps most, if by at least the
-    threshold; failing that it may fall on a crowd region, which any number may share. At most `max_per_class`
-    detections of a class are looked at in one image.
+    In order of falling score each detection takes the free object that it is most like, if by at least the threshold;
+    failing that it may fall on an object that counts neither way: a crowd region, which any number may share, or an
+    ignored one. At most `max_per_class` detections of a class are looked at in one image. `likeness` float64 [n, m] of
+    each detection and object is the IoU of their boxes where it is not given.
     """
     kept: list[NDArray[np.int64]] = []
     for class_id in np.unique(found.classes):
@@ -69,34 +86,46 @@ def match(found: Boxes, truth: Objects, thresholds: NDArray[np.float64], max_per
         kept.append(members[np.argsort(-found.scores[members], kind="stable")][:max_per_class])
     order = np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
     hit = np.zeros((len(thresholds), len(order)), dtype=np.bool_)
-    ignored = np.zeros_like(hit)
+    matches = Matches(order, hit, np.zeros_like(hit), np.full(hit.shape, -1, dtype=np.int64))
     if len(order) and len(truth.classes):
-        iou = overlaps(found.boxes[order], truth.boxes, truth.crowd)
-        iou[found.classes[order][:, None] != truth.classes[None, :]] = -1.0
+        alike = (
+            overlaps(found.boxes[order], truth.boxes, truth.crowd)
+            if likeness is None
+            else likeness[order].astype(float)
+        )
+        alike[found.classes[order][:, None] != truth.classes[None, :]] = -1.0
         # Most detections touch nothing: only those that could match at the lowest threshold are walked
         # through.
-        candidates = np.flatnonzero(iou.max(axis=1) >= thresholds.min())
+        candidates = np.flatnonzero(alike.max(axis=1) >= thresholds.min())
         for level, threshold in enumerate(thresholds):
-            _assign(iou, candidates, truth.crowd, float(threshold), hit[level], ignored[level])
-    return Matches(order, hit, ignored)
+            _assign(alike, candidates, truth, float(threshold), matches, level)
+    return matches
 
 
 def _assign(
-    iou: NDArray[np.float64],
+    alike: NDArray[np.float64],
     candidates: NDArray[np.int64],
-    crowd: NDArray[np.bool_],
+    truth: Objects,
     threshold: float,
-    hit: NDArray[np.bool_],
-    ignored: NDArray[np.bool_],
+    matches: Matches,
+    level: int,
 ) -> None:
-    free = ~crowd
+    aside = truth.aside
+    free, free_aside = ~aside, aside.copy()
     threshold = min(threshold, 1 - 1e-10)
     for row in candidates:
-        overlap = np.where(free, iou[row], -1.0)
-        # The last of equals, as pycocotools' loop keeps it.
-        best = len(overlap) - 1 - int(np.argmax(overlap[::-1]))
-        if overlap[best] >= threshold:
-            hit[row] = True
+        best = _best(alike[row], free)
+        if free[best] and alike[row, best] >= threshold:
+            matches.hit[level, row], matches.partner[level, row] = True, best
             free[best] = False
-        elif np.any(iou[row][crowd] >= threshold):
-            ignored[row] = True
+            continue
+        best = _best(alike[row], free_aside)
+        if free_aside[best] and alike[row, best] >= threshold:
+            matches.ignored[level, row] = True
+            free_aside[best] = truth.crowd[best]
+
+
+def _best(row: NDArray[np.float64], free: NDArray[np.bool_]) -> int:
+    """The free object that is most alike; the last of equals, as pycocotools' loop keeps it."""
+    values = np.where(free, row, -2.0)
+    return len(values) - 1 - int(np.argmax(values[::-1]))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.evaluate.metrics.bootstrap import Weights
-from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
+from edge_export.evaluate.metrics.boxes import Boxes, Matches, Objects, match
 
 __all__ = ["COCO_THRESHOLDS", "DetectionData", "Interpolation", "collect"]
 
@@ -108,12 +108,15 @@ def collect(
     found: Sequence[Boxes],
     truth: Sequence[Objects],
     thresholds: NDArray[np.float64],
-    max_per_class: int = 100,
+    matches: Sequence[Matches] | None = None,
 ) -> DetectionData:
-    """Match every image's detections and sort them. `found` and `truth` are in the same order of images."""
+    """Sort every image's detections. `found` and `truth` are in the same order of images; so are `matches` at the same
+    thresholds, which are those of boxes where they are not given.
+    """
     thresholds = np.asarray(thresholds, dtype=np.float64)
-    matches = [match(f, t, thresholds, max_per_class) for f, t in zip(found, truth, strict=True)]
-    known = [t.classes[~t.crowd] for t in truth]
+    if matches is None:
+        matches = [match(f, t, thresholds) for f, t in zip(found, truth, strict=True)]
+    known = [t.classes[~t.aside] for t in truth]
     ids = np.concatenate([*known, *(f.classes for f in found), np.zeros(0, dtype=np.int64)])
     classes = np.unique(ids).astype(np.int64)
     objects = np.zeros((len(truth), len(classes)), dtype=np.int64)

@@ -4,6 +4,8 @@
 - agreement: share of images with the same first class.
 - box_f1: 2 * pairs / (boxes of one + boxes of the other); a pair has the same class and IoU >= 0.5, both
 boxes above the reporting threshold.
+- mask_f1, points_f1, oriented_f1: the same, a pair's masks, key points or turned boxes being alike by 0.75 or more
+(IoU, of key points OKS): at 0.5 a turned square is every other one of its size, and half a mask is a whole one.
 - mask mIoU: segmentation.MaskCounts with the reference's mask as the truth.
 """
 
@@ -17,7 +19,9 @@ from numpy.typing import NDArray
 from edge_export.evaluate.metrics.bootstrap import Weights
 from edge_export.evaluate.metrics.boxes import Boxes, Objects, match
 
-__all__ = ["BoxAgreement", "SameAnswers", "SignalNoise", "box_pairs", "signal_noise"]
+__all__ = ["SAME_BOX", "SAME_PART", "BoxAgreement", "SameAnswers", "SignalNoise", "box_pairs", "signal_noise"]
+
+SAME_BOX, SAME_PART = 0.5, 0.75
 
 
 def signal_noise(reference: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[float, float, float]:
@@ -81,8 +85,13 @@ class BoxAgreement:
         return float(2.0 * (weights @ self.pairs) / total) if total else float("nan")
 
 
-def box_pairs(reference: Boxes, other: Boxes, iou: float = 0.5) -> tuple[int, int, int]:
-    """Return (pairs, boxes of the reference, boxes of the other) for one image."""
+def box_pairs(
+    reference: Boxes, other: Boxes, least: float = SAME_BOX, likeness: NDArray[np.float64] | None = None
+) -> tuple[int, int, int]:
+    """Return (pairs, boxes of the reference, boxes of the other) for one image.
+
+    `likeness` [others, references], of at least `least` for a pair, is the IoU of boxes where it is not given.
+    """
     truth = Objects(reference.boxes, reference.classes, np.zeros(len(reference.classes), dtype=np.bool_))
-    found = match(other, truth, np.array([iou]), max_per_class=len(other.classes))
+    found = match(other, truth, np.array([least]), len(other.classes), likeness)
     return int(found.hit.sum()), len(reference.classes), len(other.classes)
