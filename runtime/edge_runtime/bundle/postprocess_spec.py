@@ -168,6 +168,8 @@ class Detect:
         twice = [name for name in set(self.columns) - {"skip"} if self.columns.count(name) > 1]
         if twice or (self.columns and "box" not in self.columns):
             raise ValueError(f"columns must hold box, and each but skip once, found {' '.join(self.columns)}")
+        if self.columns and not {"classes", "score"} & set(self.columns):
+            raise ValueError(f"columns must hold classes or score, found {' '.join(self.columns)}")
         told = (("angle", self.angle != "none"), ("points", self.points), ("masks", self.masks))
         if untold := [name for name, is_told in told if name in self.columns and not is_told]:
             raise ValueError(f"columns hold {untold[0]}, of which the key {untold[0]!r} must tell more")

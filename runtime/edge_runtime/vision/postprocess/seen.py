@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_runtime.results import Prediction
 from edge_runtime.vision.settings import Settings
 
-__all__ = ["Seen", "reported"]
+__all__ = ["Seen", "chosen", "reported"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,12 @@ class Seen:
     tensors: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
 
+def chosen(judged: Sequence[Prediction], settings: Settings) -> Iterator[int]:
+    """Which of `judged` (best first) are reported: the first `max_det` of the classes asked for."""
+    wanted = (i for i, found in enumerate(judged) if not settings.classes or found.class_id in settings.classes)
+    return itertools.islice(wanted, settings.max_det)
+
+
 def reported(judged: Sequence[Prediction], settings: Settings) -> tuple[Prediction, ...]:
-    """The first `max_det` of `judged` (best first) that are of the classes asked for."""
-    wanted = (found for found in judged if not settings.classes or found.class_id in settings.classes)
-    return tuple(itertools.islice(wanted, settings.max_det))
+    """The part of `judged` that is reported."""
+    return tuple(judged[index] for index in chosen(judged, settings))

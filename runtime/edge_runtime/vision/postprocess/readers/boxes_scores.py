@@ -31,4 +31,4 @@ def boxes_scores(ask: Question, tensors: Sequence[Floats]) -> Candidates:
         if tensors[2].shape != (len(boxes), 4):
             raise misshaped(ask, tensors[2], f"[N, {len(boxes)}, 4]", output=2)
         found = decode_anchors(found, corners(tensors[2][kept], ask.spec.box))
-    return Candidates(found * input_size(ask) if ask.spec.normalized else found, best, classes)
+    return Candidates(found * input_size(ask) if ask.spec.normalized else found, best, classes, rows=kept)

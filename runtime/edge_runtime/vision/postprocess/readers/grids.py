@@ -12,7 +12,8 @@ from edge_runtime.vision.postprocess.boxes import corners
 from edge_runtime.vision.postprocess.candidates import Candidates, Question, input_size, misshaped
 from edge_runtime.vision.postprocess.grid import decode_fastest, decode_grid, grid_points
 from edge_runtime.vision.postprocess.readers.by_stride import grid_heads
-from edge_runtime.vision.postprocess.readers.rows import rows_of
+from edge_runtime.vision.postprocess.readers.columns import split_columns
+from edge_runtime.vision.postprocess.readers.rows import rows_of, scored, with_parts
 from edge_runtime.vision.postprocess.readers.scores import best_classes
 
 __all__ = ["fastest", "grid"]
@@ -24,17 +25,20 @@ def grid(ask: Question, tensors: Sequence[Floats]) -> Candidates:
     if ask.spec.columns or len(tensors) > 1:
         return grid_heads(ask, tensors)
     width, height, strides = ask.place.input_width, ask.place.input_height, ask.spec.strides
-    points = grid_points(width, height, strides)
-    before = 5 if ask.spec.objectness else 4
-    rows = rows_of(ask, tensors[0], before, anchors=len(points))
-    if len(rows) != len(points):
+    anchors = grid_points(width, height, strides)
+    rows = rows_of(ask, tensors[0], anchors=len(anchors))
+    if len(rows) != len(anchors):
         raise EngineError(
-            f"expected {len(points)} anchor points for {width}x{height} pixels and strides {list(strides)}, "
+            f"expected {len(anchors)} anchor points for {width}x{height} pixels and strides {list(strides)}, "
             f"found {len(rows)} in output {ask.names[0]!r}; export again with the right --size or --strides"
         )
-    kept, scores, classes = best_classes(ask, rows[:, before:], rows[:, 4] if ask.spec.objectness else None)
-    boxes = corners(decode_grid(rows[kept, :4], points[kept]), "cxcywh")
-    return Candidates(boxes, scores, classes)
+    parts = split_columns(ask, rows, ask.spec.row)
+    kept, scores, classes = scored(ask, parts)
+    boxes = corners(decode_grid(parts["box"][kept], anchors[kept]), "cxcywh")
+    found = with_parts(ask, Candidates(boxes, scores, classes, rows=kept), parts)
+    if found.points is not None:  # told as a box's centre is
+        found.points[:, :, :2] = (found.points[:, :, :2] + anchors[kept, None, :2]) * anchors[kept, None, 2:]
+    return found
 
 
 def fastest(ask: Question, tensors: Sequence[Floats]) -> Candidates:

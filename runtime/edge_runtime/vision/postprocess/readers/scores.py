@@ -9,7 +9,7 @@ from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.vision.postprocess.candidates import Question, misshaped
 from edge_runtime.vision.postprocess.tensors import activate, check_scores
 
-__all__ = ["best_classes"]
+__all__ = ["best_classes", "told_classes"]
 
 Floats = NDArray[np.float32]
 
@@ -25,6 +25,10 @@ def best_classes(
         classes = classes[:, 1:] if spec.background == "first" else classes[:, :-1]
         if not classes.shape[1]:
             raise misshaped(ask, classes, "a class beside the background", output)
+    if spec.first_class:
+        classes = classes[:, spec.first_class :]
+        if not classes.shape[1]:
+            raise misshaped(ask, classes, f"more than {spec.first_class} classes", output)
     best = classes.max(axis=1)
     if spec.activation == "sigmoid":  # keeps the order, so the best of each row is enough
         best = activate(best, "sigmoid", axis=0)
@@ -37,6 +41,16 @@ def best_classes(
         best = _with_objectness(spec, best, objectness)
     kept = np.flatnonzero(best >= np.float32(ask.confidence))
     return kept, best[kept], classes[kept].argmax(axis=1)
+
+
+def told_classes(
+    ask: Question, scores: Floats, classes: Floats, output: int = 0
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """The same where a row tells its score and its class id; padding rows have a score of 0 or less."""
+    check_scores(np.maximum(scores, 0), ask.names[output], "none")
+    ids = np.rint(classes).astype(np.int64) - (ask.spec.background == "first") - ask.spec.first_class
+    kept = np.flatnonzero((scores >= np.float32(ask.confidence)) & (ids >= 0))
+    return kept, scores[kept], ids[kept]
 
 
 def _with_objectness(spec: Detect, best: Floats, objectness: Floats) -> Floats:

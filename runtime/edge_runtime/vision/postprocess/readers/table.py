@@ -40,7 +40,7 @@ class Reader:
 
 READERS: dict[str, Reader] = {
     "yolo": Reader("rows", "yolo"),
-    "yolo-objectness": Reader("rows", "yolo_objectness"),
+    "yolo-objectness": Reader("rows", "yolo"),
     "grid": Reader("grids", "grid", most=32),
     "fastest": Reader("grids", "fastest"),
     "anchors": Reader("by_stride", "anchors", most=32, rest=True),
