@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edge_export.graph import Graph, attribute, default_opset
 from edge_export.state import KnownFacts
-from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.parts import row_parts
 from edge_runtime.bundle.postprocess_spec import Classify, Segment
 
 __all__ = ["DistillLoss"]
@@ -74,11 +74,12 @@ class DistillLoss:
             logits = [torch.logit(values, _LEAST) for values in (a, b)]
             middle = logits[0].mean()  # most are far below zero: what counts is how they differ
             return [(f"{name} logits", logits[0] - middle, logits[1] - middle)]
-        axis = box_axis(spec, tuple(a.shape))
-        if axis is None:
+        rows = row_parts(spec, tuple(a.shape))
+        if rows is None:
             return [(name, a, b)]
-        spans = (("boxes", 0, BOX_VALUES), ("scores", BOX_VALUES, a.shape[axis] - BOX_VALUES))
-        return [(f"{name} {word}", a.narrow(axis, i, n), b.narrow(axis, i, n)) for word, i, n in spans]
+        axis, parts = rows
+        indices = ((part, torch.tensor(places, device=a.device)) for part, places in parts.items())
+        return [(f"{name} {part}", a.index_select(axis, at), b.index_select(axis, at)) for part, at in indices]
 
     def _maker(self, name: str) -> onnx.NodeProto | None:
         """Return the node that makes an output, seen through nodes that only pass values on."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.parts import row_parts
 from edge_runtime.bundle.postprocess_spec import Classify, Postprocess
 
 __all__ = ["CEILING_DB", "NoiseMeter", "decibels"]
@@ -62,11 +62,11 @@ class NoiseMeter:
     def _parts(
         self, name: str, a: NDArray[np.generic], b: NDArray[np.generic]
     ) -> Iterable[tuple[str, NDArray[np.generic], NDArray[np.generic]]]:
-        axis = box_axis(self._postprocess, a.shape) if a.shape == b.shape else None
-        if axis is None:
+        rows = row_parts(self._postprocess, a.shape) if a.shape == b.shape else None
+        if rows is None:
             return [(name, a, b)]
-        (boxes, scores), (other_boxes, other_scores) = (np.split(array, [BOX_VALUES], axis) for array in (a, b))
-        return [(f"{name} boxes", boxes, other_boxes), (f"{name} scores", scores, other_scores)]
+        axis, parts = rows
+        return [(f"{name} {part}", a.take(places, axis), b.take(places, axis)) for part, places in parts.items()]
 
 
 def _logits(

@@ -1,20 +1,37 @@
 """The parts of an output that mean different things: a detector's boxes are hundreds of pixels, and would drown its
-scores, which are what breaks first. The certificate and the device tell them apart by this one rule.
+scores, which are what breaks first; so would key points and what masks are made of. The certificate and the device tell
+them apart by this one rule.
 """
 
 from __future__ import annotations
 
-from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
+from edge_runtime.bundle.postprocess_spec import Column, Detect, Postprocess
 
-__all__ = ["BOX_VALUES", "box_axis"]
+__all__ = ["row_parts"]
 
-BOX_VALUES = 4  # the first of a row; scores follow
-_BOX_FIRST = ("yolo", "yolo-objectness", "grid")
+_ROWS = ("yolo", "yolo-objectness", "grid")
+_NAMES: dict[Column, str] = {"box": "boxes", "angle": "angles", "masks": "masks"}  # "scores" is what is left
 
 
-def box_axis(postprocess: Postprocess | None, shape: tuple[int, ...]) -> int | None:
-    """Return the axis along which an output of `shape` holds boxes, then scores; None for one that is a single part."""
-    if not isinstance(postprocess, Detect) or postprocess.format not in _BOX_FIRST or len(shape) != 3:
+def row_parts(postprocess: Postprocess | None, shape: tuple[int, ...]) -> tuple[int, dict[str, list[int]]] | None:
+    """Return the axis of an output of `shape` that a row lies along, and where on it each part of the row is, by name.
+
+    None for an output that is a single part.
+    """
+    if not isinstance(postprocess, Detect) or postprocess.format not in _ROWS or len(shape) != 3:
         return None
     axis = postprocess.column_axis
-    return axis if shape[axis] > BOX_VALUES else None
+    left = shape[axis] - postprocess.row_values
+    if left < 1:
+        return None
+    parts: dict[str, list[int]] = {}
+    at = 0
+    for column in postprocess.row:
+        values = left if column == "classes" else postprocess.values_of(column)
+        for place in range(at, at + values):
+            name = _NAMES.get(column, "scores")
+            if column == "points" and postprocess.points is not None:
+                name = "point scores" if (place - at) % postprocess.points.values == 2 else "points"
+            parts.setdefault(name, []).append(place)
+        at += values
+    return axis, parts

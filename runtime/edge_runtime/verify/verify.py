@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.parts import row_parts
 from edge_runtime.bundle.postprocess_spec import Postprocess
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.ort.runner import Runner, check_feeds
@@ -206,11 +206,12 @@ def _distance(kind: str, one: NDArray[np.float64], other: NDArray[np.float64]) -
 
 def _parts(post: Postprocess, name: str, shape: tuple[int, ...], where: NDArray[np.int64]) -> list[tuple[str, Bools]]:
     """Which of the flat positions belong to which part of an output."""
-    axis = box_axis(post, shape)
-    if axis is None:
+    rows = row_parts(post, shape)
+    if rows is None:
         return [(name, np.ones(where.size, np.bool_))]
-    boxes = np.unravel_index(where, shape)[axis] < BOX_VALUES
-    return [(f"{name} boxes", boxes), (f"{name} scores", ~boxes)]
+    axis, parts = rows
+    columns = np.unravel_index(where, shape)[axis]
+    return [(f"{name} {part}", np.isin(columns, places)) for part, places in parts.items()]
 
 
 def _check(manifest: Manifest, part: str, sums: _Sums) -> PartCheck:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.bundle.parts import BOX_VALUES, box_axis
+from edge_runtime.bundle.parts import row_parts
 from edge_runtime.bundle.postprocess_spec import Postprocess
 from edge_runtime.cli.console import run_command
 from edge_runtime.errors import DataError, VerificationError
@@ -121,13 +121,13 @@ def agreement(manifest: Manifest, here: Mapping[str, Array], there: Mapping[str,
 
 
 def _parts(post: Postprocess, name: str, one: Array, two: Array) -> Iterator[tuple[str, Array, Array]]:
-    axis = box_axis(post, one.shape)
-    if axis is None:
+    rows = row_parts(post, one.shape)
+    if rows is None:
         yield name, one, two
         return
-    for part, rows in (("boxes", slice(BOX_VALUES)), ("scores", slice(BOX_VALUES, None))):
-        where = (slice(None),) * axis + (rows,)
-        yield f"{name} {part}", one[where], two[where]
+    axis, parts = rows
+    for part, places in parts.items():
+        yield f"{name} {part}", one.take(places, axis), two.take(places, axis)
 
 
 def _add(sums: _Sums, one: Array, two: Array) -> None:
