@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from edge_export.model.families import detr, ssd_and_tf, ultralytics, yolo
+from edge_export.model.families import (
+    boxes_and_scores,
+    by_stride,
+    detr,
+    faces,
+    finished,
+    ssd_and_tf,
+    ultralytics,
+    yolo,
+)
 from edge_export.model.families.family import Family
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: tuple[Family, ...] = (*ultralytics.ROWS, *yolo.ROWS, *detr.ROWS, *ssd_and_tf.ROWS)
+FAMILIES: tuple[Family, ...] = (
+    *ultralytics.ROWS,
+    *yolo.ROWS,
+    *detr.ROWS,
+    *ssd_and_tf.ROWS,
+    *by_stride.ROWS,
+    *faces.ROWS,
+    *boxes_and_scores.ROWS,
+    *finished.ROWS,
+)

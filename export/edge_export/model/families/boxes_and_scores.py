@@ -1,0 +1,58 @@
+"""Detectors that give decoded boxes and the scores of classes in two outputs, before duplicates are removed."""
+
+from __future__ import annotations
+
+from edge_export.model.families.common import UNIT
+from edge_export.model.families.family import Family, Match, Out, Pixels
+from edge_runtime.bundle.facts import Thresholds
+from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
+
+__all__ = ["PADDLE", "PADDLE_UNSURE", "ROWS"]
+
+# PP-YOLOE+ divides pixels by 255 (configs/ppyoloe/_base_/ppyoloe_plus_reader.yml).
+PADDLE = UNIT
+PADDLE_UNSURE = "PP-YOLOE+ takes pixels of 0..1, PP-YOLOE and others of PaddleDetection those less ImageNet's mean"
+
+
+def _boxes_scores(match: Match) -> Postprocess:
+    return Detect(format="boxes-scores", outputs=match.names, box="xyxy")
+
+
+def _boxes_first(match: Match) -> str:
+    order = [match.shown.outputs.index(output) for output in match.outputs]
+    return "" if order == sorted(order) else "its scores come first"
+
+
+def _scores_first(match: Match) -> str:
+    return "its boxes come first" if not _boxes_first(match) else ""
+
+
+ROWS: tuple[Family, ...] = (
+    Family(
+        name="yolo-nas",
+        source="https://github.com/Deci-AI/super-gradients/blob/master/documentation/source/models_export.md",
+        outputs=(Out(("N", "A", "4")), Out(("N", "A", "C"))),
+        read=_boxes_scores,
+        pixels=Pixels(fit="letterbox"),
+        thresholds=Thresholds(confidence=0.25, iou=0.7),
+        when=_boxes_first,
+    ),
+    Family(
+        name="damo-yolo",
+        source="https://github.com/tinyvision/DAMO-YOLO/blob/master/tools/demo.py",
+        outputs=(Out(("N", "A", "4")), Out(("N", "A", "C"))),
+        read=_boxes_scores,
+        pixels=Pixels(scale=1.0, fit="letterbox", anchor="top-left", pad_value=0),
+        thresholds=Thresholds(confidence=0.4, iou=0.7),
+        when=_scores_first,
+    ),
+    Family(
+        name="ppyoloe-without-nms",
+        source="https://github.com/PaddlePaddle/PaddleDetection/blob/develop/ppdet/modeling/heads/ppyoloe_head.py",
+        outputs=(Out(("N", "A", "4")), Out(("N", "C", "A"))),
+        read=_boxes_scores,
+        pixels=PADDLE,
+        unsure=PADDLE_UNSURE,
+        thresholds=Thresholds(confidence=0.5, iou=0.7),
+    ),
+)

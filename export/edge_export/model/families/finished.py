@@ -1,0 +1,256 @@
+"""Detectors that removed duplicates themselves, or need not: boxes with a score and a class each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE
+from edge_export.model.families.common import LETTERBOX, UNIT
+from edge_export.model.families.family import Family, Match, Out, Pixels
+from edge_runtime.bundle.facts import Thresholds
+from edge_runtime.bundle.postprocess_spec import Column, Detect, Masks, Postprocess
+
+__all__ = ["ROWS"]
+
+_PINTO = "https://github.com/PINTO0309/PINTO_model_zoo/blob/main/424_Gold-YOLO-Body/post_process_gen_tools/README.md"
+_SUPER_GRADIENTS = "https://github.com/Deci-AI/super-gradients/blob/master/documentation/source/models_export.md"
+_MMDEPLOY = "https://github.com/open-mmlab/mmdeploy/blob/main/docs/en/03-benchmark/supported_models.md"
+_GETI = (
+    "https://github.com/open-edge-platform/model_api/blob/master/src/python/model_api/models/instance_segmentation.py"
+)
+_RTDETR = "https://github.com/lyuwenyu/RT-DETR/blob/main/rtdetr_pytorch/tools/export_onnx.py"
+_QUARTER = Thresholds(confidence=0.25, iou=0.45)
+_HALF = Thresholds(confidence=0.5)
+# mmdet's models differ: RTMDet takes BGR, others RGB, most less ImageNet's mean in its deviations.
+_MMDET = Pixels(
+    scale=1.0,
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+    fit="letterbox",
+    anchor="top-left",
+    pad_value=0,
+)
+_MMDET_UNSURE = "mmdetection's configurations differ in colours, mean and padding"
+# What names of PINTO's outputs say of a row's columns, longest first.
+_TOKENS: tuple[tuple[str, tuple[Column, ...]], ...] = (
+    ("batchno", ("batch",)),
+    ("batch_no", ("batch",)),
+    ("classid", ("class",)),
+    ("class_id", ("class",)),
+    ("score", ("score",)),
+    ("x1y1x2y2", ("box",)),
+    ("y1x1y2x2", ("box",)),
+    ("cxcywh", ("box",)),
+)
+
+
+def _rows(*columns: Column, normalized: bool = False) -> Callable[[Match], Postprocess]:
+    def read(match: Match) -> Postprocess:
+        return Detect(
+            format="final", outputs=match.names, box="xyxy", normalized=normalized, nms=False, columns=columns
+        )
+
+    return read
+
+
+def _split(match: Match) -> Postprocess:
+    return Detect(format="final-split", outputs=match.names, box="xyxy", nms=False)
+
+
+def _labels(kind: str = "") -> Callable[[Match], Postprocess]:
+    """Boxes with scores, labels, and perhaps masks that fill their boxes ("boxes") or the picture ("image")."""
+
+    def read(match: Match) -> Postprocess:
+        masks = Masks(output=match.names[2], kind="boxes", activation="none") if kind == "boxes" else None
+        masks = Masks(output=match.names[2], kind="image", activation="none") if kind == "image" else masks
+        return Detect(format="final-labels", outputs=match.names[:2], box="xyxy", nms=False, masks=masks)
+
+    return read
+
+
+def _pinto_columns(name: str) -> tuple[Column, ...]:
+    columns: list[Column] = []
+    rest = name.lower()
+    while rest:
+        token, meant = next(((token, meant) for token, meant in _TOKENS if rest.startswith(token)), (rest[0], ()))
+        columns += meant
+        rest = rest[len(token) :]
+    return tuple(columns)
+
+
+def _pinto_misfit(match: Match) -> str:
+    columns = _pinto_columns(match.names[0])
+    return (
+        "" if sorted(columns) == ["batch", "box", "class", "score"] else "its name does not tell four kinds of columns"
+    )
+
+
+def _read_pinto(match: Match) -> Postprocess:
+    name = match.names[0].lower()
+    return Detect(
+        format="final",
+        outputs=match.names,
+        box="yxyx" if "y1x1" in name else "cxcywh" if "cxcy" in name else "xyxy",
+        nms=False,
+        columns=_pinto_columns(name),
+    )
+
+
+def _unnamed(match: Match) -> str:
+    """[K, 7] of another kind says so by its name."""
+    other = re.search(r"batchno|flat_predictions", match.names[0])
+    return f"its output is called {match.names[0]!r}" if other else ""
+
+
+def _named(match: Match) -> str:
+    return "names of outputs"
+
+
+def _told_nms(match: Match) -> str:
+    """PaddlePaddle names outputs after the operator that made them."""
+    return "names of outputs" if "multiclass_nms" in match.names[0] else ""
+
+
+def _has_no_masks(match: Match) -> str:
+    return "it has masks" if any(output.name == "masks" for output in match.shown.outputs) else ""
+
+
+def _any_outputs(_match: Match) -> str:
+    return ""
+
+
+def _geti(batch: tuple[str, ...], masks: bool) -> Family:
+    return Family(
+        name=f"geti{'-masks' if masks else ''}{'' if batch else '-one-picture'}",
+        source=_GETI,
+        outputs=(
+            Out((*batch, "K", "5"), "boxes"),
+            Out((*batch, "K"), "labels"),
+            *((Out((*batch, "K", "28", "28"), "masks"),) if masks else ()),
+        ),
+        read=_labels("boxes" if masks else ""),
+        pixels=Pixels(scale=1.0),
+        unsure="model_api's metadata say what its models take",
+        thresholds=_HALF,
+        when=_any_outputs if masks else _has_no_masks,
+        extra=True,  # saliency maps and features
+    )
+
+
+ROWS: tuple[Family, ...] = (
+    Family(
+        name="yolov7-end2end",
+        source="https://github.com/WongKinYiu/yolov7/blob/main/models/experimental.py",
+        outputs=(Out(("K", "7")),),
+        read=_rows("batch", "box", "class", "score"),
+        pixels=LETTERBOX,
+        thresholds=_QUARTER,
+        when=_unnamed,
+    ),
+    Family(
+        name="yolo-nas-flat",
+        source=_SUPER_GRADIENTS,
+        outputs=(Out(("K", "7"), r".*flat_predictions"),),
+        read=_rows("batch", "box", "score", "class"),
+        pixels=LETTERBOX,
+        thresholds=_QUARTER,
+        told=_named,
+    ),
+    Family(
+        name="yolo-nas-batch",
+        source=_SUPER_GRADIENTS,
+        outputs=(
+            Out(("N", "K", "4"), r"(.*_)?pred_boxes"),
+            Out(("N", "K"), r"(.*_)?pred_classes"),
+            Out(("N", "K"), r"(.*_)?pred_scores"),
+            Out(("N", "1"), r"(.*_)?num_(predictions|detections)"),
+        ),
+        read=_split,
+        pixels=LETTERBOX,
+        thresholds=_QUARTER,
+        told=_named,
+    ),
+    Family(
+        name="pinto",
+        source=_PINTO,
+        outputs=(Out(("K", "7"), r".*batch_?no.*"),),
+        read=_read_pinto,
+        pixels=UNIT,
+        unsure="PINTO's forms come from models of many kinds",
+        thresholds=_QUARTER,
+        when=_pinto_misfit,
+        told=_named,
+    ),
+    Family(
+        name="openvino-detection-output",
+        source="https://docs.openvino.ai/2024/documentation/openvino-ir-format/operation-sets/operation-specs/detection/"
+        "detectionoutput-8.html",
+        outputs=(Out(("1", "1", "*", "7")),),
+        read=_rows("batch", "class", "score", "box", normalized=True),
+        pixels=Pixels(colour="bgr", scale=1.0),
+        thresholds=_HALF,
+    ),
+    Family(
+        name="efficient-nms",
+        source="https://github.com/NVIDIA/TensorRT/tree/release/10.0/plugin/efficientNMSPlugin",
+        outputs=(
+            Out(("N", "K", "4"), "det_boxes|detection_boxes|nmsed_boxes|boxes"),
+            Out(("N", "K"), "det_classes|detection_classes|nmsed_classes|classes|labels"),
+            Out(("N", "K"), "det_scores|detection_scores|nmsed_scores|scores"),
+            Out(("N", "1"), "num_dets|num_detections|num|num_det"),
+        ),
+        read=_split,
+        pixels=LETTERBOX,
+        thresholds=_QUARTER,
+    ),
+    Family(
+        name="paddle-detection",
+        source="https://github.com/PaddlePaddle/PaddleDetection/blob/develop/deploy/python/infer.py",
+        outputs=(Out(("*", "6")), Out(("*",), "", "i")),
+        read=_rows("class", "score", "box"),
+        pixels=PADDLE,
+        unsure=PADDLE_UNSURE,
+        thresholds=_HALF,
+        told=_told_nms,
+    ),
+    Family(
+        name="rtdetr-original",
+        source=_RTDETR,
+        outputs=(Out(("N", "K", "4"), "boxes"), Out(("N", "K"), "labels"), Out(("N", "K"), "scores", "f")),
+        read=_split,
+        pixels=UNIT,
+        thresholds=_HALF,
+        told=lambda match: "names of inputs and outputs" if "orig_target_sizes" in match.shown.inputs else "",
+    ),
+    Family(
+        name="mmdeploy",
+        source=_MMDEPLOY,
+        outputs=(Out(("N", "K", "5"), "dets"), Out(("N", "K"), "labels")),
+        read=_labels(),
+        pixels=_MMDET,
+        unsure=_MMDET_UNSURE,
+        thresholds=Thresholds(confidence=0.3),
+        when=lambda match: "" if len(match.shown.outputs) == 2 else "it has more outputs",
+        extra=True,
+    ),
+    Family(
+        name="mmdeploy-masks",
+        source=_MMDEPLOY,
+        outputs=(Out(("N", "K", "5"), "dets"), Out(("N", "K"), "labels"), Out(("N", "K", "H", "W"), "masks")),
+        read=_labels("image"),
+        pixels=_MMDET,
+        unsure=_MMDET_UNSURE,
+        thresholds=Thresholds(confidence=0.3),
+    ),
+    Family(
+        name="mmdeploy-box-masks",
+        source=_MMDEPLOY,
+        outputs=(Out(("N", "K", "5"), "dets"), Out(("N", "K"), "labels"), Out(("N", "K", "28", "28"), "masks")),
+        read=_labels("boxes"),
+        pixels=_MMDET,
+        unsure=_MMDET_UNSURE,
+        thresholds=Thresholds(confidence=0.3),
+    ),
+    *(_geti(batch, masks) for batch in (("N",), ()) for masks in (False, True)),
+)
