@@ -81,12 +81,12 @@ def _masks(
     spec, place = ask.spec.masks, ask.place
     if spec is None:
         return [None] * len(boxes)
+    if spec.kind == "prototypes" and found.masks is None:
+        raise EngineError(f"format {ask.spec.format!r} has no weights of prototypes; export again without masks")
     maps = check_maps(spec, _of_image(ask, outputs, spec.output, image, each_row=spec.kind != "prototypes"))
     if not len(boxes):
         return []
-    if spec.kind == "prototypes":
-        if found.masks is None:
-            raise EngineError(f"format {ask.spec.format!r} has no weights of prototypes; export again without masks")
+    if found.masks is not None and spec.kind == "prototypes":
         return masks_of(spec, maps, found.masks, boxes, place)
     if found.angles is None:  # not clipped: the map is stretched over the whole box
         scale = np.array([place.scale_x, place.scale_y] * 2, np.float32)
