@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,10 +13,11 @@ from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.boxes import MOST_CANDIDATES, nms, to_original
-from edge_runtime.vision.postprocess.candidates import Candidates, Question, misshaped, named
+from edge_runtime.vision.postprocess.candidates import Candidates, Question, named
+from edge_runtime.vision.postprocess.images import by_image, rows_by_image, together
 from edge_runtime.vision.postprocess.readers.table import READERS
 from edge_runtime.vision.postprocess.seen import Seen, reported
-from edge_runtime.vision.postprocess.tensors import check_finite, floats, split
+from edge_runtime.vision.postprocess.tensors import check_finite
 from edge_runtime.vision.settings import Settings
 
 __all__ = ["candidates", "detect"]
@@ -73,37 +73,17 @@ def _questions(spec: Detect, facts: ModelFacts, placements: Sequence[Placement],
 def _read(asked: Sequence[Question], facts: ModelFacts, outputs: Mapping[str, NDArray[np.generic]]) -> list[Candidates]:
     if not asked:
         return []
-    spec, names, count = asked[0].spec, asked[0].names, len(asked)
-    read = READERS[spec.format].load()
-    if "batch" not in spec.columns:
-        tensors = [_floats(split(outputs, name, count), name) for name in names]
-        return [read(ask, [tensor[index] for tensor in tensors]) for index, ask in enumerate(asked)]
-    rows = _floats(outputs[names[0]], names[0])
-    found = []
-    for index, ask in enumerate(asked):
-        mine = _rows_of_image(ask, rows, index, max(count, facts.batch or 0))
-        part = read(ask, [rows[mine]])
-        found.append(part if part.rows is None else dataclasses.replace(part, rows=mine[part.rows]))
-    return found
-
-
-def _rows_of_image(ask: Question, rows: NDArray[np.float32], index: int, images: int) -> NDArray[np.int64]:
-    """Which rows of all images' are those of one: a column tells it."""
-    column = sum(ask.spec.values_of(part) for part in itertools.takewhile(lambda part: part != "batch", ask.spec.row))
-    if rows.ndim != 2 or rows.shape[1] <= column:
-        raise misshaped(ask, rows, f"[M, {ask.spec.row_values}]")
-    numbers = np.rint(rows[:, column])
-    if (numbers != rows[:, column]).any() or (numbers >= images).any():
-        raise EngineError(
-            f"expected the numbers of {images} images in column {column} of output {ask.names[0]!r}, found "
-            f"{rows[:, column].max():.4g}; export again with the right --columns"
-        )
-    return np.flatnonzero(numbers == index)
-
-
-def _floats(array: NDArray[np.generic], name: str) -> NDArray[np.float32]:
-    # Class ids and counts may be integers of any width, and a model with NMS inside may give no row at all.
-    return array.astype(np.float32) if array.dtype.kind in "iu" or not array.size else floats(array, name)
+    first, count = asked[0], len(asked)
+    read = READERS[first.spec.format].load()
+    mine = rows_by_image(first, outputs, count, max(count, facts.batch or 0))
+    if mine is None:
+        return [read(ask, part) for ask, part in zip(asked, by_image(first, outputs, count), strict=True)]
+    rows = together(first, outputs)
+    found = [read(ask, [rows[own]]) for ask, own in zip(asked, mine, strict=True)]
+    return [
+        part if part.rows is None else dataclasses.replace(part, rows=own[part.rows])
+        for part, own in zip(found, mine, strict=True)
+    ]
 
 
 def _select(found: Candidates, spec: Detect, settings: Settings) -> Candidates:

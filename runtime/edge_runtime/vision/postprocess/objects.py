@@ -12,11 +12,12 @@ from edge_runtime.errors import EngineError
 from edge_runtime.results import Mask, OrientedBox, Point, Prediction
 from edge_runtime.vision.postprocess.boxes import to_original
 from edge_runtime.vision.postprocess.candidates import Candidates, Question, named
+from edge_runtime.vision.postprocess.images import lie_together
 from edge_runtime.vision.postprocess.masks import check_maps, masks_of
 from edge_runtime.vision.postprocess.oriented import oriented, oriented_to_original, upright
 from edge_runtime.vision.postprocess.points import points_of_rows, points_to_original
 from edge_runtime.vision.postprocess.seen import chosen
-from edge_runtime.vision.postprocess.tensors import floats, split
+from edge_runtime.vision.postprocess.tensors import floats, output_of, split
 from edge_runtime.vision.settings import Settings
 
 __all__ = ["detailed"]
@@ -106,8 +107,8 @@ def _rows(ask: Question, found: Candidates) -> NDArray[np.int64]:
 def _of_image(
     ask: Question, outputs: Outputs, name: str, image: tuple[int, int], each_row: bool = True
 ) -> NDArray[np.generic]:
-    """One image's part of an output; rows that tell their image are counted through all of them."""
-    if each_row and "batch" in ask.spec.columns and name in outputs:
-        return outputs[name]
+    """One image's part of an output; rows of all images that lie together are counted through all of them."""
+    if each_row and lie_together(ask, outputs):
+        return output_of(outputs, name)
     found: NDArray[np.generic] = split(outputs, name, image[1])[image[0]]
     return found

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EngineError
 
-__all__ = ["Activation", "activate", "check_finite", "check_scores", "floats", "output_name", "split"]
+__all__ = ["Activation", "activate", "check_finite", "check_scores", "floats", "output_name", "output_of", "split"]
 
 Activation = Literal["none", "sigmoid", "softmax"]
 
@@ -35,17 +35,24 @@ def output_name(facts: ModelFacts, name: str, position: int = 0) -> str:
     return facts.outputs[position].name
 
 
-def split(outputs: Mapping[str, NDArray[np.generic]], name: str, count: int) -> NDArray[np.generic]:
-    """The output called `name`, its first dimension checked to be the `count` images of the batch.
-
-    A model that answers for a single image without a batch dimension is given one.
-    """
+def output_of(outputs: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:
+    """The output called `name`, as it is. Raises EngineError where there is none."""
     if name not in outputs:
         raise EngineError(f"expected an output {name!r}, found {', '.join(outputs)}; name it when exporting")
-    array = outputs[name]
-    if count == 1 and (array.ndim == 0 or array.shape[0] != 1):
-        array = array[None]
-    if array.ndim == 0 or array.shape[0] != count:
+    return outputs[name]
+
+
+def split(outputs: Mapping[str, NDArray[np.generic]], name: str, count: int, rank: int = 0) -> NDArray[np.generic]:
+    """The output called `name`, its first dimension checked to be the `count` images of the batch.
+
+    A model that answers for a single image without a batch dimension is given one: told by `rank`, the dimensions that
+    the output has with it, where that is known (a single row would pass for a batch of one).
+    """
+    array = output_of(outputs, name)
+    alone = array.ndim < rank
+    if count == 1 and (alone or array.ndim == 0 or array.shape[0] != 1):
+        array, alone = array[None], False
+    if alone or array.ndim == 0 or array.shape[0] != count:
         raise EngineError(
             f"expected output {name!r} to begin with the batch of {count}, found shape {list(array.shape)}; "
             f"export the model with a batch dimension or run it with --batch 1"

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.postprocess_spec import Detect
+from edge_runtime.errors import EngineError
 from edge_runtime.vision.postprocess.candidates import Question, misshaped
 from edge_runtime.vision.postprocess.tensors import activate, check_scores
 
 __all__ = ["best_classes", "told_classes"]
 
 Floats = NDArray[np.float32]
+_WHOLE = 0.01  # how far from a whole number an id may be that FP16 or int8 has rounded
 
 
 def best_classes(
@@ -46,11 +48,28 @@ def best_classes(
 def told_classes(
     ask: Question, scores: Floats, classes: Floats, output: int = 0
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
-    """The same where a row tells its score and its class id; padding rows have a score of 0 or less."""
-    check_scores(np.maximum(scores, 0), ask.names[output], "none")
-    ids = np.rint(classes).astype(np.int64) - (ask.spec.background == "first") - ask.spec.first_class
-    kept = np.flatnonzero((scores >= np.float32(ask.confidence)) & (ids >= 0))
-    return kept, scores[kept], ids[kept]
+    """The same where a row tells its score and its class id; padding rows have a score of 0 or less.
+
+    Raises EngineError for ids that no class has: boxes of another format, or of other labels.
+    """
+    name, first = ask.names[output], ask.spec.first_class
+    check_scores(np.maximum(scores, 0), name, "none")
+    kept = np.flatnonzero((scores >= np.float32(ask.confidence)) & (scores > 0))
+    told = classes[kept]
+    ids = np.rint(told).astype(np.int64)
+    if ask.spec.background == "first":
+        kept, told, ids = kept[ids != 0], told[ids != 0], ids[ids != 0] - 1
+    ids = ids - first
+    beyond = (ids < 0) | (np.abs(told - np.rint(told)) > _WHOLE)
+    if ask.labels:
+        beyond |= ids >= ask.labels
+    if beyond.any():
+        wanted = f"{first}..{first + ask.labels - 1}" if ask.labels else f"{first} and more"
+        raise EngineError(
+            f"expected class ids {wanted} for format {ask.spec.format!r}, found {told[beyond][0]:.4g} in output "
+            f"{name!r}; export again with the right --format, --first-class or --labels"
+        )
+    return kept, scores[kept], ids
 
 
 def _with_objectness(spec: Detect, best: Floats, objectness: Floats) -> Floats:

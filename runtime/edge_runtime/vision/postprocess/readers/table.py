@@ -22,7 +22,8 @@ class Reader:
     """`function` of a module of this folder, and the `least` and the `most` outputs that it reads.
 
     Outputs beyond the least are read where the manifest names them, or else with `rest`: what a model happens to give
-    besides is no anchors. A `finished` detector removed its duplicates itself.
+    besides is no anchors. A `finished` detector removed its duplicates itself. `ranks` are the dimensions of the
+    outputs, the batch counted, where rows of one image could pass for a batch.
     """
 
     module: str
@@ -31,6 +32,7 @@ class Reader:
     most: int = 1
     rest: bool = False
     finished: bool = False
+    ranks: tuple[int, ...] = ()
 
     def load(self) -> Read:
         """The function: one image's tensors, without their batch dimension, become candidates."""
@@ -47,6 +49,7 @@ READERS: dict[str, Reader] = {
     "fastest-v2": Reader("by_stride", "fastest_v2", most=32, rest=True),
     "distances": Reader("by_stride", "distances", most=32, rest=True),
     "boxes-scores": Reader("boxes_scores", "boxes_scores", least=2, most=3),
-    "final": Reader("final", "final", finished=True),
-    "final-split": Reader("final", "final_split", least=3, most=4, rest=True, finished=True),
+    "final": Reader("final", "final", most=2, finished=True, ranks=(3,)),
+    "final-split": Reader("final", "final_split", least=3, most=4, rest=True, finished=True, ranks=(3, 2, 2)),
+    "final-labels": Reader("final", "final_labels", least=2, most=2, finished=True, ranks=(3, 2)),
 }
