@@ -95,7 +95,8 @@ class Result:
     """Everything the model said of one image.
 
     `mask` is uint8 [height, width] of the original image: class index (segment) or anomaly 0..255 (anomaly).
-    `tensors` are the raw outputs of a Raw model, each without its batch dimension.
+    `tensors` are the raw outputs of a Raw model, each without its batch dimension. `edges` are the pairs of key points
+    that a drawing connects.
     """
 
     verdict: Verdict
@@ -104,6 +105,7 @@ class Result:
     score: float | None = None  # anomaly score 0..1
     mask: NDArray[np.uint8] | None = None
     tensors: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    edges: tuple[tuple[int, int], ...] = ()
     # milliseconds spent on this image: "preprocess", "inference" (its share of the batch), "postprocess"
     timing_ms: dict[str, float] = field(default_factory=dict)
 

@@ -6,7 +6,11 @@
      "model": {...}}
 
 Predictions have Ultralytics' shape, boxes in pixels of the original image. There is no "box" for a class of
-the whole image; a segmented region has its "area" (fraction of the image); an anomaly model adds "score", a
+the whole image; a segmented region has its "area" (fraction of the image). An object may have "oriented": {"cx",
+"cy", "w", "h", "angle"}, its turned box (radians, clockwise in the picture; "box" is then the upright one around it);
+"keypoints": {"x": [...], "y": [...], "visible": [...]} (0..1); and, beside its "area", "mask": {"size": [height,
+width], "counts": "..."}, COCO's compressed run lengths of the whole picture, which pycocotools.mask.decode reads
+(where there is "decoded", of that size). An anomaly model adds "score", a
 raw one "tensors" with the shape and type of each. Where several sources are served, "latency_ms" is from the moment
 the frame was taken to its verdict, "late" says whether that missed the deadline, and "degraded" lists by what its
 source was looked at less well than was asked for. "page", from 1, tells which picture of a file of several it is;
@@ -16,6 +20,7 @@ source was looked at less well than was asked for. "page", from 1, tells which p
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +29,9 @@ from typing import Any
 
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.files.names import stored
+from edge_runtime.inspect.rle import compressed, run_lengths
 from edge_runtime.inspect.sources.base import Frame
-from edge_runtime.results import Prediction, Result
+from edge_runtime.results import OrientedBox, Prediction, Result
 
 __all__ = ["SCHEMA", "ModelIdentity", "Record", "Served", "event_id", "make_record", "to_line", "utc_text"]
 
@@ -94,7 +100,7 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
         "frame_id": frame.frame_id,
         "verdict": result.verdict,
         "reasons": list(result.reasons),
-        "predictions": [_prediction(prediction, *scale) for prediction in result.predictions],
+        "predictions": [_prediction(prediction, frame, *scale) for prediction in result.predictions],
         "timing_ms": {**steps, "total": round(sum(timing.get(step, 0.0) for step in _STEPS), 2)},
         "model": {
             "name": model.name,
@@ -128,7 +134,7 @@ def _scale(frame: Frame) -> tuple[float, float]:
     return frame.size[1] / frame.image.shape[1], frame.size[0] / frame.image.shape[0]
 
 
-def _prediction(prediction: Prediction, across: float, down: float) -> dict[str, Any]:
+def _prediction(prediction: Prediction, frame: Frame, across: float, down: float) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": prediction.name,
         "class": int(prediction.class_id),
@@ -139,7 +145,31 @@ def _prediction(prediction: Prediction, across: float, down: float) -> dict[str,
         entry["box"] = {side: round(float(getattr(prediction.box, side)) * scale, 2) for side, scale in sides}
     if prediction.area is not None:
         entry["area"] = round(float(prediction.area), 5)
+    if prediction.oriented is not None:
+        entry["oriented"] = _turned(prediction.oriented, across, down)
+    if prediction.points:
+        entry["keypoints"] = {
+            "x": [round(float(point.x) * across, 2) for point in prediction.points],
+            "y": [round(float(point.y) * down, 2) for point in prediction.points],
+            "visible": [round(float(point.confidence), 5) for point in prediction.points],
+        }
+    if prediction.mask is not None and frame.image is not None:
+        height, width = frame.image.shape[:2]
+        counts = compressed(run_lengths(prediction.mask, width, height))
+        entry["mask"] = {"size": [height, width], "counts": counts}
     return entry
+
+
+def _turned(box: OrientedBox, across: float, down: float) -> dict[str, float]:
+    corners = [(x * across, y * down) for x, y in box.corners()]
+    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = corners
+    return {
+        "cx": round((x1 + x3) / 2, 2),
+        "cy": round((y1 + y3) / 2, 2),
+        "w": round(math.hypot(x2 - x1, y2 - y1), 2),
+        "h": round(math.hypot(x4 - x1, y4 - y1), 2),
+        "angle": round(float(box.angle), 5),
+    }
 
 
 def to_line(record: Mapping[str, Any], ascii_only: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Pictures that show a result: boxes, masks, class labels, and the verdict on a strip above the image."""
+"""Pictures that show a result: boxes, masks, key points, class labels, and the verdict on a strip above the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from edge_runtime.bundle.facts import Verdict
-from edge_runtime.results import Prediction, Result
+from edge_runtime.results import Mask, Point, Prediction, Result
+from edge_runtime.vision.contours import contours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,7 @@ _PALETTE: tuple[Colour, ...] = (
 _VERDICTS: dict[Verdict, Colour] = {"OK": (115, 158, 0), "NG": (0, 94, 213), "NO_READ": (90, 90, 90)}
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _MASK_WEIGHT = 0.45
+_POINT_SEEN = 0.25  # confidence, as Ultralytics draws them
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,19 @@ def draw(image: Image, result: Result) -> Image:
     # Boxes first: no box may cross a label.
     boxed = [prediction for prediction in result.predictions if prediction.box is not None]
     for prediction in boxed:
-        x1, y1, x2, y2 = _corners(prediction)
+        if prediction.mask is not None:
+            _fill(canvas, prediction.mask, class_colour(prediction.class_id), pen)
+    for prediction in boxed:
         colour = class_colour(prediction.class_id)
         # The rim keeps a yellow box visible on a white board, a blue one on a black board.
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), _ink(colour), pen.line + 2, cv2.LINE_AA)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, pen.line, cv2.LINE_AA)
+        for line, ink in ((pen.line + 2, _ink(colour)), (pen.line, colour)):
+            _frame(canvas, prediction, ink, line)
+        if prediction.points:
+            _skeleton(canvas, prediction.points, result.edges, colour, pen)
     for prediction in boxed:
-        x1, y1, x2, y2 = _corners(prediction)
+        x1, y1, _, y2 = _corners(prediction)
+        if prediction.oriented is not None:
+            x1 = round(min(prediction.oriented.corners(), key=lambda corner: corner[1])[0])
         colour = class_colour(prediction.class_id)
         _label(canvas, f"{prediction.name} {prediction.confidence:.2f}", x1, y1, y2, colour, pen)
     top = pen.pad
@@ -101,6 +109,43 @@ def _corners(prediction: Prediction) -> tuple[int, int, int, int]:
     if box is None:
         return 0, 0, 0, 0
     return round(box.x1), round(box.y1), round(box.x2), round(box.y2)
+
+
+def _frame(canvas: Image, prediction: Prediction, colour: Colour, line: int) -> None:
+    if prediction.oriented is None:
+        x1, y1, x2, y2 = _corners(prediction)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line, cv2.LINE_AA)
+    else:
+        # Far beyond the picture whole numbers of 32 bits would end.
+        corners = np.clip(prediction.oriented.corners(), -30_000, 30_000)
+        cv2.polylines(canvas, [np.rint(corners).astype(np.int32)], True, colour, line, cv2.LINE_AA)
+
+
+def _fill(canvas: Image, mask: Mask, colour: Colour, pen: _Pen) -> None:
+    """Colour an object's pixels, in place, and draw the line around them."""
+    height, width = mask.inside.shape
+    part = canvas[mask.top : mask.top + height, mask.left : mask.left + width]
+    inside = mask.inside[: part.shape[0], : part.shape[1]]
+    part[inside] = (part[inside] * (1 - _MASK_WEIGHT) + np.array(colour) * _MASK_WEIGHT).astype(np.uint8)
+    lines = contours(mask)
+    for line, ink in ((pen.line + 2, _ink(colour)), (pen.line, colour)):
+        cv2.drawContours(canvas, lines, -1, ink, line, cv2.LINE_AA)
+
+
+def _skeleton(
+    canvas: Image, points: Sequence[Point], edges: Sequence[tuple[int, int]], colour: Colour, pen: _Pen
+) -> None:
+    """Draw the key points that are seen, and lines between them."""
+    places = [(round(point.x), round(point.y)) if point.confidence >= _POINT_SEEN else None for point in points]
+    for width, ink in ((pen.line + 2, _ink(colour)), (pen.line, colour)):
+        for first, second in edges:
+            start, end = places[first], places[second]
+            if start is not None and end is not None:
+                cv2.line(canvas, start, end, ink, width, cv2.LINE_AA)
+    for place in places:
+        if place is not None:
+            cv2.circle(canvas, place, pen.line * 3 + 1, _ink(colour), cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(canvas, place, pen.line * 3, colour, cv2.FILLED, cv2.LINE_AA)
 
 
 def _text_size(text: str, pen: _Pen) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import uuid
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from edge_runtime.inspect.fake_engine import fake_manifest, fake_ng
 from edge_runtime.inspect.record import ModelIdentity, event_id, make_record, to_line, utc_text
+from edge_runtime.inspect.rle import compressed
 from edge_runtime.inspect.sources import Frame
-from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=timezone.utc)
 MODEL = ModelIdentity.of(fake_manifest(), "ab" * 32)
@@ -64,6 +66,24 @@ def test_a_class_of_the_whole_image_has_no_box_key() -> None:
 def test_a_region_has_its_area() -> None:
     region = Prediction("rust", 1, 0.5, Box(0, 0, 1, 1), area=0.123456)
     assert make_record(frame(), Result("NG", (), (region,)), MODEL)["predictions"][0]["area"] == 0.12346
+
+
+def test_an_object_has_its_turned_box_its_key_points_and_its_mask() -> None:
+    mask = Mask(1, 1, np.ones((2, 2), np.bool_))
+    seen = Prediction(
+        "a", 0, 0.5, Box(0, 0, 9, 9), 0.2, OrientedBox(10, 20, 8, 4, 0.5), (Point(1, 2, 0.123456), Point(3, 4)), mask
+    )
+    (entry,) = make_record(frame(), Result("NG", (), (seen,)), MODEL)["predictions"]
+    assert list(entry) == ["name", "class", "confidence", "box", "area", "oriented", "keypoints", "mask"]
+    assert entry["oriented"] == {"cx": 10, "cy": 20, "w": 8, "h": 4, "angle": 0.5}
+    assert entry["keypoints"] == {"x": [1, 3], "y": [2, 4], "visible": [0.12346, 1]}
+    assert entry["mask"] == {"size": [40, 60], "counts": compressed([41, 2, 38, 2, 2317])}
+    # A picture that was decoded smaller: all but the mask, which says its size, is told of the original.
+    larger = dataclasses.replace(frame(), size=(80, 120))
+    (entry,) = make_record(larger, Result("NG", (), (seen,)), MODEL)["predictions"]
+    assert entry["oriented"] == {"cx": 20, "cy": 40, "w": 16, "h": 8, "angle": 0.5}
+    assert entry["keypoints"]["x"] == [2, 6]
+    assert entry["mask"]["size"] == [40, 60]
 
 
 def test_an_anomaly_has_its_score_and_a_raw_model_its_tensors() -> None:

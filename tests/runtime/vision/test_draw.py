@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.inspect.fake_engine import fake_ng, fake_ok
-from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 from edge_runtime.vision.draw import class_colour, draw, verdict_colour
 
 WHITE = np.full((200, 300, 3), 255, np.uint8)
@@ -15,6 +17,11 @@ WHITE = np.full((200, 300, 3), 255, np.uint8)
 
 def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
     return bool((picture == np.array(colour)).all(axis=2).any())
+
+
+def is_like(pixel: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    """But for the soft edges of lines."""
+    return bool(np.abs(pixel.astype(int) - colour).max() < 40)
 
 
 def test_the_strip_has_the_verdict_s_colour_and_hides_no_pixel() -> None:
@@ -47,6 +54,37 @@ def test_a_mask_tints_only_reported_classes() -> None:
     last = draw(WHITE, result)[-1]
     assert (last[50] != 255).any()
     assert (last[250] == 255).all()
+
+
+def test_a_mask_of_an_object_tints_its_pixels_and_has_a_line_around_it() -> None:
+    inside = np.zeros((80, 100), np.bool_)
+    inside[10:70, 10:90] = True
+    seen = Prediction("a", 1, 0.9, Box(100, 60, 200, 140), mask=Mask(100, 60, inside))
+    picture = draw(WHITE, Result("NG", (), (seen,)))[-200:]
+    middle, outside = picture[100, 150], picture[65, 150]
+    assert (middle != 255).any()
+    assert (outside == 255).all()
+    assert is_like(picture[70, 150], class_colour(1))
+
+
+def test_key_points_that_are_seen_are_connected() -> None:
+    points = (Point(50, 50, 0.9), Point(150, 50, 0.9), Point(150, 150, 0.1))
+    seen = Prediction("a", 2, 0.9, Box(20, 20, 280, 180), points=points)
+    edges = ((0, 1), (1, 2))
+    picture = draw(WHITE, Result("NG", (), (seen,), edges=edges))[-200:]
+    assert is_like(picture[50, 100], class_colour(2))
+    assert is_like(picture[50, 150], class_colour(2))
+    assert (picture[100:160, 145:155] == 255).all()
+
+
+def test_a_turned_box_is_drawn_as_it_lies() -> None:
+    turned = OrientedBox(150, 100, 100, 40, np.pi / 4)
+    seen = Prediction("a", 0, 0.9, Box(100, 51, 200, 149), oriented=turned)
+    picture = draw(WHITE, Result("NG", (), (seen,)))[-200:]
+    for (x1, y1), (x2, y2) in itertools.pairwise(turned.corners()):
+        x, y = round((x1 + x2) / 2), round((y1 + y2) / 2)
+        assert has_colour(picture[y - 2 : y + 3, x - 2 : x + 3], class_colour(0))
+    assert (picture[140:, 102:110] == 255).all()  # a corner of the upright box
 
 
 def test_an_anomaly_map_glows_where_it_is_high() -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
 
 from edge_runtime.files.atomic import write_bytes, write_text
 from edge_runtime.inspect.record import Record
@@ -11,20 +17,38 @@ from edge_runtime.inspect.sinks.base import Opened, Target
 from edge_runtime.inspect.sinks.pictures import encode_image, make_folder
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import Prediction, Result
+from edge_runtime.vision.contours import outline
 
-__all__ = ["CropSink", "TextSink", "crop_bounds", "open_crops", "open_labels", "yolo_line"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Image = NDArray[np.uint8]
+
+__all__ = ["CropSink", "TextSink", "crop_bounds", "cut_out", "open_crops", "open_labels", "yolo_line"]
 
 
 def yolo_line(prediction: Prediction, width: int, height: int) -> str:
-    """Return `class cx cy w h confidence`, coordinates as fractions of the image.
+    """Return `class cx cy w h confidence`, coordinates as fractions of the image: Ultralytics' form with confidences.
 
-    A class of the whole image, which has no box, is the box of the whole image.
+    A class of the whole image, which has no box, is the box of the whole image. An object with a mask has its outline's
+    x y x y ... instead of the box, one that is turned its four corners; key points follow as x y confidence each.
     """
     box = prediction.box
     x1, y1, x2, y2 = (0.0, 0.0, width, height) if box is None else (box.x1, box.y1, box.x2, box.y2)
-    centre_x, centre_y = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
-    size = f"{(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f}"
-    return f"{prediction.class_id} {centre_x:.6f} {centre_y:.6f} {size} {prediction.confidence:.5f}"
+    where: tuple[float, ...] = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+    polygon: Sequence[Sequence[float]] = ()
+    if prediction.mask is not None:
+        polygon = outline(prediction.mask).tolist()
+        if len(polygon) < 3:  # no area: the box's corners, as readers of polygons want three points at least
+            polygon = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+    elif prediction.oriented is not None:
+        polygon = prediction.oriented.corners()
+    if polygon:
+        where = tuple(value for x, y in polygon for value in (x / width, y / height))
+    words = [f"{value:.6f}" for value in where]
+    for point in prediction.points:
+        words += [f"{point.x / width:.6f}", f"{point.y / height:.6f}", f"{point.confidence:.5f}"]
+    return f"{prediction.class_id} {' '.join(words)} {prediction.confidence:.5f}"
 
 
 def crop_bounds(prediction: Prediction, width: int, height: int) -> tuple[int, int, int, int] | None:
@@ -35,6 +59,25 @@ def crop_bounds(prediction: Prediction, width: int, height: int) -> tuple[int, i
     x1, y1 = max(0, int(box.x1)), max(0, int(box.y1))
     x2, y2 = min(width, int(box.x2 + 0.999)), min(height, int(box.y2 + 0.999))
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def cut_out(image: Image, prediction: Prediction) -> Image | None:
+    """Return the part of an image in a prediction's box, a turned one set upright; None without a box inside of it."""
+    height, width = image.shape[:2]
+    bounds = crop_bounds(prediction, width, height)
+    turned = prediction.oriented
+    if bounds is None or turned is None:
+        return None if bounds is None else image[bounds[1] : bounds[3], bounds[0] : bounds[2]]
+    longest = math.ceil(math.hypot(width, height))
+    across, down = (min(max(1, round(side)), longest) for side in (turned.width, turned.height))
+    cos, sin = math.cos(turned.angle), math.sin(turned.angle)
+    # The centre of the cut-out's pixels (u, v) lies at the box's centre.
+    u, v = (across - 1) / 2, (down - 1) / 2
+    back = np.array(
+        [[cos, -sin, turned.x - 0.5 - cos * u + sin * v], [sin, cos, turned.y - 0.5 - sin * u - cos * v]], np.float64
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, back, (across, down), flags=flags), np.uint8)
 
 
 class TextSink:
@@ -65,15 +108,13 @@ class CropSink:
         """Write the cut-outs of one frame."""
         if frame.image is None:
             return
-        height, width = frame.image.shape[:2]
         for number, prediction in enumerate(result.predictions):
-            bounds = crop_bounds(prediction, width, height)
-            if bounds is None:
+            cut = cut_out(frame.image, prediction)
+            if cut is None:
                 continue
-            x1, y1, x2, y2 = bounds
             # A label comes from the bundle: it must not lead out of the folder.
             folder = make_folder(self._folder / (re.sub(r"[^\w. -]+", "_", prediction.name).strip(". ") or "unnamed"))
-            write_bytes(folder / f"{frame.stem}_{number}.jpg", encode_image(frame.image[y1:y2, x1:x2], ".jpg"))
+            write_bytes(folder / f"{frame.stem}_{number}.jpg", encode_image(cut, ".jpg"))
 
     def close(self) -> None:
         """Every file is already complete."""

@@ -104,8 +104,9 @@ def _seen(result: Result) -> str:
         return f"score {result.score:.3f}"
     if result.tensors:
         return ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in result.tensors.items())
-    if any(prediction.area is not None for prediction in result.predictions):
-        return ", ".join(f"{p.name} {p.area:.1%}" for p in result.predictions if p.area is not None)
+    regions = [p for p in result.predictions if p.area is not None and p.mask is None]
+    if regions:
+        return ", ".join(f"{p.name} {p.area:.1%}" for p in regions)
     if any(prediction.box is None for prediction in result.predictions):
         return ", ".join(f"{p.name} {p.confidence:.2f}" for p in result.predictions[:3])
     counts: dict[str, int] = {}

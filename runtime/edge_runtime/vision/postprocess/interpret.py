@@ -34,6 +34,7 @@ def interpret(
     Raises EngineError for outputs that do not fit the manifest or hold NaN or infinity.
     """
     results = []
+    points = facts.postprocess.points if isinstance(facts.postprocess, Detect) else None
     for seen in _look(facts, outputs, placements, settings):
         verdict, reasons = judge(facts.verdict, settings.confidence, seen.judged, seen.score, seen.exclusive)
         results.append(
@@ -44,6 +45,7 @@ def interpret(
                 score=seen.score,
                 mask=seen.mask,
                 tensors=seen.tensors,
+                edges=points.edges if points else (),
             )
         )
     return results

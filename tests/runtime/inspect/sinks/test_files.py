@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.inspect.fake_engine import fake_ng, fake_ok
 from edge_runtime.inspect.sinks import CropSink, ImageSink, OutputSettings, Sink, TextSink, VideoSink
-from edge_runtime.inspect.sinks.labels import crop_bounds, yolo_line
+from edge_runtime.inspect.sinks.labels import crop_bounds, cut_out, yolo_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources import FakeSource, Frame, read_image
 from edge_runtime.inspect.stop import Stop
-from edge_runtime.results import Box, Prediction, Result
+from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 
 IMAGE = np.full((48, 64, 3), 200, np.uint8)
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -80,6 +80,60 @@ def test_an_empty_label_file_means_looked_at_and_none_means_not_read(tmp_path: P
 
 def test_a_class_of_the_whole_image_is_labelled_with_the_whole_image() -> None:
     assert yolo_line(Prediction("cat", 7, 0.5), 64, 48) == "7 0.500000 0.500000 1.000000 1.000000 0.50000"
+
+
+def test_labels_of_objects_are_in_ultralytics_forms() -> None:
+    box = Box(10, 10, 30, 20)
+    pose = Prediction("a", 1, 0.5, box, points=(Point(16, 12, 0.75), Point(32, 24)))
+    line = "1 0.312500 0.312500 0.312500 0.208333 0.250000 0.250000 0.75000 0.500000 0.500000 1.00000 0.50000"
+    assert yolo_line(pose, 64, 48) == line
+    turned = Prediction("a", 2, 0.5, box, oriented=OrientedBox(32, 24, 16, 12, 0.0))
+    corners = "0.375000 0.375000 0.625000 0.375000 0.625000 0.625000 0.375000 0.625000"
+    assert yolo_line(turned, 64, 48) == f"2 {corners} 0.50000"
+    square = Prediction("a", 3, 0.5, box, mask=Mask(8, 12, np.ones((13, 9), np.bool_)))
+    corners = "0.125000 0.250000 0.125000 0.500000 0.250000 0.500000 0.250000 0.250000"
+    assert yolo_line(square, 64, 48) == f"3 {corners} 0.50000"
+
+
+@given(st.integers(0, 9999), st.sampled_from([0.05, 0.4, 0.8]))
+def test_the_polygon_of_a_mask_covers_its_parts_and_no_more(seed: int, share: float) -> None:
+    inside = np.zeros((48, 64), np.uint8)
+    random = np.random.default_rng(seed)
+    for _ in range(1 + int(share * 10)):
+        x, y = random.integers(0, 60), random.integers(0, 44)
+        inside[y : y + random.integers(2, 12), x : x + random.integers(2, 12)] = 1
+    seen = Prediction("a", 0, 0.5, Box(0, 0, 64, 48), mask=Mask(0, 0, inside.astype(np.bool_)))
+    values = np.array(yolo_line(seen, 64, 48).split()[1:-1], np.float64).reshape(-1, 2) * [64, 48]
+    filled = np.zeros_like(inside)
+    outer = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    wanted = cv2.drawContours(np.zeros_like(inside), outer, -1, 1, cv2.FILLED)
+    cv2.fillPoly(filled, [np.rint(values).astype(np.int32)], 1)
+    assert not (wanted & ~filled).any()
+    # The lines that connect the parts are a pixel wide where they are drawn.
+    assert cv2.contourArea(np.rint(values).astype(np.float32)) <= wanted.sum()
+
+
+def test_a_mask_without_area_is_labelled_with_its_box() -> None:
+    for inside in (np.zeros((4, 4), np.bool_), np.eye(1, dtype=np.bool_)):
+        line = yolo_line(Prediction("a", 0, 0.5, Box(16, 12, 32, 24), mask=Mask(16, 12, inside)), 64, 48)
+        corners = "0.250000 0.250000 0.500000 0.250000 0.500000 0.500000 0.250000 0.500000"
+        assert line == f"0 {corners} 0.50000"
+
+
+def test_a_turned_box_is_cut_out_upright() -> None:
+    image = np.zeros((100, 120, 3), np.uint8)
+    turned = OrientedBox(60, 50, 40, 20, 0.5)
+    corners = np.rint(np.array(turned.corners()) - 0.5).astype(np.int32)
+    cv2.fillPoly(image, [corners], (255, 255, 255))
+    cut = cut_out(image, Prediction("a", 0, 0.5, Box(38, 30, 82, 70), oriented=turned))
+    assert cut is not None
+    assert cut.shape == (20, 40, 3)
+    assert cut[1:-1, 1:-1].min() > 200
+    wider = OrientedBox(60, 50, 60, 40, 0.5)
+    around = cut_out(image, Prediction("a", 0, 0.5, Box(20, 20, 100, 80), oriented=wider))
+    assert around is not None
+    assert around[:8].max() == around[:, :8].max() == 0
+    assert cut_out(image, Prediction("a", 0, 0.5, Box(130, 5, 140, 9), oriented=turned)) is None
 
 
 def test_crops_lie_in_a_folder_for_each_class(tmp_path: Path) -> None:
