@@ -261,7 +261,7 @@ def test_ids_may_begin_later_than_with_zero() -> None:
     output[..., 5] += 1
     check_boxes(look(Detect(format="final", first_class=1), output0=output)[0].predictions)
     output[0, 3] = [1, 1, 9, 9, 0.8, 0]  # then the ids begin with 0 after all
-    with pytest.raises(EngineError, match="class ids 1..3"):
+    with pytest.raises(EngineError, match=r"class ids 1\.\.3"):
         look(Detect(format="final", first_class=1), output0=output)
     scores = np.concatenate([yolo()[:, :4], np.ones((1, 1, 20)), yolo()[:, 4:]], axis=1)
     check_boxes(look(Detect(first_class=1), output0=scores)[0].predictions)
