@@ -53,7 +53,7 @@ class ExportCommand(SectionedCommand):
         "Result": ("output", "name", "model_version", "block_size", "json_output", "quiet"),
         "Quantization": ("quantize", "effort", "max_drop", "target", "keep_fp16", "calibrate", "samples", "seed"),
         "Proof": ("evaluate", "evaluate_limit", "compare"),
-        "The model": ("facts", "labels", "task", "input_shape"),
+        "The model": ("facts", "family", "labels", "task", "input_shape"),
         "Pre-processing": (
             "size", "fit", "anchor", "pad_value", "resize_short", "interpolation", "colour", "scale", "mean",
             "std", "layout", "dtype",
@@ -120,6 +120,7 @@ class ExportCommand(SectionedCommand):
     "--facts", type=click.Path(path_type=Path), metavar="FILE",
     help="JSON with any of the manifest's preprocess, postprocess, labels, thresholds, verdict.",
 )  # fmt: skip
+@click.option("--family", metavar="NAME", help="A row of the table of known families, such as yolov8 or rtdetr-hf.")
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="Class names, one on each line.")
 @click.option("--task", type=click.Choice(["classify", "detect", "segment", "anomaly", "raw"]), help="What it answers.")
 @click.option(
@@ -247,6 +248,7 @@ def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportO
         name=flags["name"],
         version=flags["model_version"],
         task=flags["task"],
+        family=flags["family"],
         preprocess=preprocess,
         postprocess=postprocess,
         labels=flags["labels"],

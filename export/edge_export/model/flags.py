@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 from edge_export.model.facts import merge
-from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
+from edge_export.model.metadata import GUESS, GUESSED_FIT, GUESSED_INPUT, GUESSED_OUTPUTS, RAW, input_note
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
@@ -17,7 +18,7 @@ from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.schema import SchemaError, from_json, to_json
 
-__all__ = ["NO_VERDICT", "confirmed", "lay_over", "read_facts_file", "read_labels"]
+__all__ = ["NO_VERDICT", "confirmed", "label_count", "lay_over", "read_facts_file", "read_labels"]
 
 # How the note begins that says why a guess brings no verdict.
 NO_VERDICT = "no verdict:"
@@ -34,8 +35,11 @@ _TASKS: dict[str, type[Any]] = {
 _RULES: dict[str, Literal["any", "score"]] = {"detect": "any", "segment": "any", "anomaly": "score"}
 
 
-def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]) -> KnownFacts:
-    """Return `facts` with the flags' values on top. Raises UsageError or DataError for values that do not fit."""
+def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...], several: bool = False) -> KnownFacts:
+    """Return `facts` with the flags' values on top. Raises UsageError or DataError for values that do not fit.
+
+    `several`: the outputs may be read in more ways than one, even as the flags say.
+    """
     if flags.file is not None:
         facts = merge(read_facts_file(flags.file), facts)
     preprocess = _preprocess(facts.preprocess, flags.preprocess, inputs)
@@ -52,7 +56,7 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
             },
             "--conf/--iou",
         )
-    origin = {**facts.origin, **_said(facts, flags)}
+    origin = {**facts.origin, **_said(facts, flags, preprocess, several)}
     # A verdict on a guess would be OK for the wrong reason.
     guessed = [name for name in ("preprocess", "postprocess") if origin.get(name) == GUESS]
     wanted = _verdict(facts.verdict, flags, postprocess, labels)
@@ -68,7 +72,7 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
         labels=labels,
         thresholds=thresholds,
         verdict=verdict,
-        notes=_notes(facts, origin, wanted if verdict is None else None),
+        notes=_notes(facts, preprocess, postprocess, origin, flags.preprocess, wanted if verdict is None else None),
         unconfirmed=wanted if verdict is None else None,
     )
     changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}
@@ -78,42 +82,72 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
 
 def confirmed(facts: KnownFacts, by: str) -> KnownFacts:
     """Return the facts with the verdict rule that was wanted: data (`by`) has confirmed what was guessed."""
-    guesses = (GUESSED_INPUT, GUESSED_OUTPUTS, NO_VERDICT)
+    guesses = (GUESSED_INPUT, GUESSED_FIT, GUESSED_OUTPUTS, NO_VERDICT)
     notes = tuple(note for note in facts.notes if not note.startswith(guesses))
     origin = {name: by if found == GUESS else found for name, found in facts.origin.items()}
     return dataclasses.replace(facts, verdict=facts.unconfirmed, unconfirmed=None, notes=notes, origin=origin)
 
 
-def _said(facts: KnownFacts, flags: FactFlags) -> dict[str, str]:
-    """Where pre- and post-processing come from, flags counted. A size alone says nothing of what pixels mean."""
+def _said(facts: KnownFacts, flags: FactFlags, preprocess: Preprocess | None, several: bool) -> dict[str, str]:
+    """Where pre- and post-processing come from, flags counted. One flag says what it says, and no more."""
     origin = {}
-    if set(flags.preprocess) - {"width", "height"}:
-        origin["preprocess"] = "flag"
-    elif flags.preprocess and facts.preprocess is None:
-        origin["preprocess"] = GUESS
+    given = set(flags.preprocess)
+    if preprocess is not None and given:
+        # What pixels mean is their range and the order of the colours.
+        colour = "colour" in given or preprocess.colour == "gray"
+        span = given & {"scale", "mean", "std"} or preprocess.dtype == "uint8"
+        if colour and span:
+            origin["preprocess"] = "flag"
+        elif facts.preprocess is None:
+            origin["preprocess"] = GUESS
     # A detector's outputs are told by their format: with a box order or a task alone the format stays a guess.
     known = facts.postprocess
-    told = {"format"} if isinstance(known, Detect) and facts.origin.get("postprocess") == GUESS else set()
-    if flags.task not in (None, "detect") or ((flags.task or flags.postprocess) and told <= set(flags.postprocess)):
+    guessed = isinstance(known, Detect) and facts.origin.get("postprocess") == GUESS
+    if flags.task not in (None, "detect") or (
+        (flags.task or flags.postprocess) and (not guessed or ("format" in flags.postprocess and not several))
+    ):
         origin["postprocess"] = "flag"
     return origin
 
 
-def _notes(facts: KnownFacts, origin: dict[str, str], unjudged: VerdictRule | None) -> tuple[str, ...]:
+def _notes(
+    facts: KnownFacts,
+    preprocess: Preprocess | None,
+    postprocess: Postprocess | None,
+    origin: dict[str, str],
+    given: Collection[str],
+    unjudged: VerdictRule | None,
+) -> tuple[str, ...]:
     """Return the notes less those about guesses that flags have replaced; say why there is no verdict."""
     begins = {"preprocess": GUESSED_INPUT, "postprocess": GUESSED_OUTPUTS}
     dropped = tuple(start for name, start in begins.items() if origin.get(name) != GUESS)
+    if postprocess is not None:
+        dropped = (*dropped, RAW)
     notes = tuple(note for note in facts.notes if not note.startswith(dropped))
+    was_guessed = facts.origin.get("preprocess", GUESS) == GUESS
+    if preprocess is not None and given and was_guessed:
+        # What is not said of the input is still a guess: the note about it says what is taken now.
+        notes = tuple(note for note in notes if not note.startswith(GUESSED_INPUT))
+        if origin.get("preprocess") == GUESS:
+            notes = (*notes, input_note(preprocess))
+        elif "fit" not in given:
+            size = f"{preprocess.width}x{preprocess.height}"
+            notes = (*notes, f"{GUESSED_FIT} {preprocess.fit} to {size}; say it with --fit")
     guessed = [name for name in begins if origin.get(name) == GUESS]
     if not guessed or unjudged is None:
         return notes
-    family = {"preprocess": "--colour, --scale, --mean, --std, --fit", "postprocess": "--task and --format"}
+    family = {"preprocess": "--colour and --scale (or --mean, --std)", "postprocess": "--family or --format"}
     return (
         *notes,
         f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "
         f"{' and '.join(family[name] for name in guessed)}, with --facts, or with labelled images that it is right on "
         "(--evaluate); until then edge-run says NO_READ",
     )
+
+
+def label_count(flags: FactFlags) -> int | None:
+    """How many labels flags give; None where they give none."""
+    return len(read_labels(flags.labels)) if flags.labels is not None else None
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Literal, Union
 import onnx
 from onnx import TensorProto
 
-__all__ = ["ImageInput", "Output", "image_input", "outputs"]
+__all__ = ["ImageInput", "Output", "image_input", "input_names", "outputs"]
 
 _DTYPES: dict[int, Literal["float32", "float16", "uint8", "int8"]] = {
     TensorProto.FLOAT: "float32",
@@ -49,6 +49,11 @@ def image_input(model: onnx.ModelProto) -> ImageInput | None:
     """The only image among the graph's inputs; None when there is none, or there are several."""
     found = [image for value in _inputs(model) if (image := _image(value)) is not None]
     return found[0] if len(found) == 1 else None
+
+
+def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The names of the graph's inputs in order."""
+    return tuple(value.name for value in _inputs(model))
 
 
 def outputs(model: onnx.ModelProto) -> tuple[Output, ...]:

@@ -33,9 +33,9 @@ from edge_export.evaluate.data.calibration import open_calibration
 from edge_export.graph import default_opset
 from edge_export.graph.outside import WeightFolder
 from edge_export.model.facts import image_shape
-from edge_export.model.flags import lay_over
+from edge_export.model.flags import label_count, lay_over
 from edge_export.model.interface import check_interface, input_specs, output_specs
-from edge_export.model.metadata import complete
+from edge_export.model.metadata import look
 from edge_export.probe import INTEGERS, Probe, ProbeError, seeded_feed
 from edge_export.state import Draft, ExportOptions, Feeds, KnownFacts, Progress
 from edge_runtime.bundle.facts import TensorSpec
@@ -85,7 +85,8 @@ def clean(draft: Draft, progress: Progress) -> Draft:
         advance()
     inputs, outputs = input_specs(model), output_specs(model)
     # What flags say stays on top.
-    facts = lay_over(complete(model, source.facts), options.flags, inputs)
+    found = look(model, source.facts, options.flags, label_count(options.flags))
+    facts = lay_over(found.facts, options.flags, inputs, found.several)
     if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
         facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
     check_interface(facts, inputs, outputs)

@@ -15,13 +15,15 @@ __all__ = ["ExportOptions", "FactFlags"]
 class FactFlags:
     """`preprocess` and `postprocess` hold only the fields that were given, by the manifest's names.
 
-    `file` is a JSON file with any of the manifest's keys preprocess, postprocess, labels, thresholds, verdict.
+    `family` names a row of the families table. `file` is a JSON file with any of the manifest's keys preprocess,
+    postprocess, labels, thresholds, verdict.
     """
 
     file: Path | None = None
     name: str | None = None
     version: str | None = None
     task: str | None = None
+    family: str | None = None
     preprocess: dict[str, Any] = field(default_factory=dict)
     postprocess: dict[str, Any] = field(default_factory=dict)
     labels: Path | None = None

@@ -82,8 +82,11 @@ def test_data_that_fit_confirm_what_was_guessed():
 @pytest.mark.parametrize(
     ("preprocess", "told", "rule"),
     [
-        ({"colour": "rgb"}, {"format": "yolo"}, VerdictRule("any")),
-        ({"colour": "rgb"}, {}, None),
+        ({"colour": "rgb", "scale": 1.0, "fit": "stretch"}, {"format": "yolo"}, VerdictRule("any")),
+        ({"colour": "rgb", "scale": 1.0, "fit": "stretch"}, {}, None),
+        ({"colour": "rgb"}, {"format": "yolo"}, None),
+        ({"scale": 1.0, "fit": "stretch"}, {"format": "yolo"}, None),
+        ({"scale": 1.0, "colour": "rgb"}, {"format": "yolo"}, VerdictRule("any")),
         ({}, {"format": "yolo"}, None),
         ({"width": 32, "height": 32}, {"format": "yolo"}, None),
     ],
@@ -91,9 +94,22 @@ def test_data_that_fit_confirm_what_was_guessed():
 def test_flags_confirm_a_guess_even_where_they_say_the_same(preprocess, told, rule):
     facts = lay_over(GUESSED, FactFlags(task="detect", preprocess=preprocess, postprocess=told), ())
     assert facts.verdict == rule
-    assert sum(note.startswith("guess:") for note in facts.notes) == (facts.origin["preprocess"] == GUESS) + (
-        facts.origin["postprocess"] == GUESS
+    assert sum(note.startswith("guess:") for note in facts.notes) == (
+        (facts.origin["preprocess"] == GUESS or "fit" not in preprocess) + (facts.origin["postprocess"] == GUESS)
     )
+
+
+def test_one_flag_says_what_it_says_and_leaves_the_note_about_the_rest():
+    facts = lay_over(GUESSED, FactFlags(task="detect", preprocess={"colour": "bgr"}), ())
+    assert facts.preprocess == Preprocess(64, 64, colour="bgr")
+    assert any(note.startswith("guess: the input is bgr pixels 0..1, stretched") for note in facts.notes)
+
+
+def test_a_format_that_several_rows_have_decides_nothing():
+    flags = FactFlags(
+        preprocess={"colour": "rgb", "scale": 1.0, "fit": "stretch"}, task="detect", postprocess={"format": "yolo"}
+    )
+    assert lay_over(GUESSED, flags, (), several=True).verdict is None
 
 
 def test_what_the_models_file_says_gives_a_verdict():

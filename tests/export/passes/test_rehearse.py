@@ -10,7 +10,7 @@ from edge_export.state import ExportOptions, FactFlags
 from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import ModelError, UsageError
 
-SIZE = {"width": 16, "height": 16, "scale": 1 / 255}
+SIZE = {"width": 16, "height": 16, "scale": 1 / 255, "colour": "rgb"}
 
 
 def detector(tmp_path, classes=3, cells=8):
@@ -89,8 +89,9 @@ def test_labels_must_be_as_many_as_a_detectors_classes(tmp_path):
 
 def test_a_verdict_on_a_class_beyond_the_scores_is_refused(tmp_path):
     source = detector(tmp_path)
+    layout = {"format": "yolo", "axis": "channels-first"}
     with pytest.raises(UsageError, match="names class_7, but the model scores the classes 0 to"):
-        export(source, tmp_path, preprocess=SIZE, task="detect", ng_classes=("class_7",))
+        export(source, tmp_path, preprocess=SIZE, task="detect", postprocess=layout, ng_classes=("class_7",))
 
 
 def test_a_grid_needs_strides_that_give_its_anchor_points(tmp_path):

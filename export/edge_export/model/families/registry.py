@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from edge_export.model.families import (
+    anomaly,
     boxes_and_scores,
     by_stride,
+    classify_and_segment,
     detr,
     faces,
     finished,
@@ -17,12 +19,14 @@ from edge_export.model.families.family import Family
 __all__ = ["FAMILIES"]
 
 FAMILIES: tuple[Family, ...] = (
-    *ultralytics.ROWS,
     *yolo.ROWS,
+    *ultralytics.ROWS,
     *detr.ROWS,
     *ssd_and_tf.ROWS,
     *by_stride.ROWS,
     *faces.ROWS,
     *boxes_and_scores.ROWS,
     *finished.ROWS,
+    *anomaly.ROWS,
+    *classify_and_segment.ROWS,
 )

@@ -6,15 +6,20 @@ and pictures tell. The letterbox is that of ultralytics/data/augment.py, LetterB
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from edge_export.model.families.common import LETTERBOX, UNIT
 from edge_export.model.families.family import Family, Match, Out, Pixels
 from edge_export.model.families.shapes import cells_of
 from edge_export.model.families.ultralytics_metadata import (
     finished,
     is_rtdetr,
+    is_yolo,
     key_points,
     of_task,
     point_values,
+    strides_of,
     task_of,
     told_by,
 )
@@ -27,6 +32,7 @@ _HEADS = "https://github.com/ultralytics/ultralytics/blob/main/ultralytics/nn/mo
 # What `yolo predict` uses when nobody says otherwise (cfg/default.yaml).
 _THRESHOLDS = Thresholds(confidence=0.25, iou=0.7)
 _FINISHED = 6  # columns of a finished box: four corners, a score, a class
+_FEWEST_QUERIES = 50
 # The strides of the usual heads, of P6 and of P2 models.
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
 
@@ -43,6 +49,8 @@ def _rows_are_cells(match: Match) -> str:
 def _detects(match: Match) -> str:
     if is_rtdetr(match.shown):
         return "the metadata name RT-DETR"
+    if strides_of(match.shown):
+        return "the metadata name the strides of a grid"
     return of_task("detect")(match) or _rows_are_cells(match)
 
 
@@ -60,12 +68,18 @@ def _told_turned(match: Match) -> str:
 
 def _told_finished(match: Match) -> str:
     """The metadata say so, or no other layout has six columns for so many classes."""
-    classes = len(match.shown.labels or ())
-    return told_by("detect")(match) if finished(match.shown) or classes not in (0, 1, 2) else ""
+    # One class and a YOLO: no other layout of theirs has six columns.
+    unclear = (0, 2) if is_yolo(match.shown) else (0, 1, 2)
+    sure = finished(match.shown) or len(match.shown.labels or ()) not in unclear
+    return told_by("detect")(match) if sure else ""
 
 
 def _is_rtdetr(match: Match) -> str:
-    return of_task("detect")(match)
+    if is_yolo(match.shown):
+        return "the metadata name a YOLO"
+    queries = match.sizes.get("K", _FEWEST_QUERIES)
+    few = "names" not in match.shown.properties and queries < _FEWEST_QUERIES
+    return f"{queries} queries are fewer than published ones have" if few else of_task("detect")(match)
 
 
 def _told_rtdetr(match: Match) -> str:
@@ -77,11 +91,43 @@ def _masks(match: Match) -> Masks:
     return Masks(output=match.names[1], count=match.sizes.get("M", 32), activation="none", threshold=0.0)
 
 
+def _grid(axis: Literal["channels-first", "channels-last"], objectness: bool) -> Callable[[Match], Postprocess]:
+    def read(match: Match) -> Postprocess:
+        return Detect(format="grid", axis=axis, strides=strides_of(match.shown), objectness=objectness)
+
+    return read
+
+
+def _has_strides(match: Match) -> str:
+    return of_task("detect")(match) if strides_of(match.shown) else "the metadata name no strides"
+
+
 def _yolo(match: Match) -> Postprocess:
     return Detect(format="yolo")
 
 
+_ORDERS: tuple[tuple[str, tuple[str, ...], Literal["channels-first", "channels-last"], bool], ...] = (
+    ("", ("N", "4+C", "R"), "channels-first", False),
+    ("-transposed", ("N", "R", "4+C"), "channels-last", False),
+    ("-objectness", ("N", "5+C", "R"), "channels-first", True),
+    ("-objectness-transposed", ("N", "R", "5+C"), "channels-last", True),
+)
+_GRIDS = tuple(
+    Family(
+        name=f"anchor-points{name}",
+        source="https://github.com/Megvii-BaseDetection/YOLOX/blob/main/yolox/models/yolo_head.py",
+        outputs=(Out(shape),),
+        read=_grid(axis, objectness),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=_has_strides,
+        told=told_by("detect"),
+    )
+    for name, shape, axis, objectness in _ORDERS
+)
+
 ROWS: tuple[Family, ...] = (
+    *_GRIDS,
     Family(
         name="yolov8",
         source=_HEADS,

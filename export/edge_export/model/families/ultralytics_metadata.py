@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edge_export.model.families.family import Match, Shown
-from edge_export.model.metadata.parse import boolean, literal, numbers
+from edge_export.model.parse import boolean, literal, numbers
 from edge_runtime.bundle.postprocess_spec import Points
 
-__all__ = ["ORIGIN", "finished", "is_rtdetr", "key_points", "of_task", "point_values", "task_of", "told_by"]
+__all__ = [
+    "ORIGIN",
+    "finished",
+    "is_rtdetr",
+    "is_yolo",
+    "key_points",
+    "of_task",
+    "point_values",
+    "strides_of",
+    "task_of",
+    "told_by",
+]
 
 ORIGIN = "ultralytics metadata"
 
@@ -49,6 +60,17 @@ def is_rtdetr(shown: Shown) -> bool:
     """Whether the metadata name RT-DETR: `head` in newer versions, else the description's model."""
     text = shown.properties.get("head", "") + shown.properties.get("description", "")
     return "rtdetr" in text.lower().replace("-", "")
+
+
+def is_yolo(shown: Shown) -> bool:
+    """Whether the metadata's description names a YOLO."""
+    return "yolo" in shown.properties.get("description", "").lower()
+
+
+def strides_of(shown: Shown) -> tuple[int, ...]:
+    """Strides of the grids whose points the rows are, where the metadata name them; () elsewhere."""
+    values = numbers(shown.properties.get("strides")) or ()
+    return tuple(int(value) for value in values if value == int(value) and 0 < value <= 1024)
 
 
 def key_points(shown: Shown) -> Points:

@@ -24,6 +24,11 @@ def _told_yolov5(match: Match) -> str:
     return ORIGIN if match.shown.labels and task_of(match.shown) == "detect" else ""
 
 
+def _only_names(match: Match) -> str:
+    properties = match.shown.properties
+    return "" if "names" in properties and "task" not in properties else "YOLOv5's metadata are names without a task"
+
+
 def _ones(match: Match, pictures: Sequence[Answers]) -> bool:
     return all(bool(np.all(answers[match.names[0]][..., 4] == 1)) for answers in pictures)
 
@@ -86,17 +91,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("N", "C")),),
         read=lambda match: Classify(activation="softmax"),
         pixels=IMAGENET,
-        when=lambda match: "" if "names" in match.shown.properties else "no metadata name its classes",
-    ),
-    Family(
-        name="yolov6",
-        source=_YOLOV6,
-        outputs=(Out(("N", "A", "5+C")),),
-        read=lambda match: Detect(format="yolo", axis="channels-last", columns=("box", "objectness", "classes")),
-        pixels=LETTERBOX,
-        thresholds=_THRESHOLDS,
-        when=of_task("detect"),
-        fits=_has_ones,
+        when=_only_names,
     ),
     Family(
         name="yolox",
@@ -117,5 +112,15 @@ ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=of_task("detect"),
         fits=_has_objectness,
+    ),
+    Family(
+        name="yolov6",
+        source=_YOLOV6,
+        outputs=(Out(("N", "A", "5+C")),),
+        read=lambda match: Detect(format="yolo", axis="channels-last", columns=("box", "objectness", "classes")),
+        pixels=LETTERBOX,
+        thresholds=_THRESHOLDS,
+        when=of_task("detect"),
+        fits=_has_ones,
     ),
 )

@@ -2,8 +2,18 @@
 shapes.
 """
 
-from edge_export.model.metadata.guess import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS
+from edge_export.model.metadata.guess import GUESS, GUESSED_FIT, GUESSED_INPUT, GUESSED_OUTPUTS, RAW, input_note, look
 from edge_export.model.metadata.hugging_face import facts_of_folder
-from edge_export.model.metadata.read import complete, facts_of_onnx
+from edge_export.model.metadata.read import facts_of_onnx
 
-__all__ = ["GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "complete", "facts_of_folder", "facts_of_onnx"]
+__all__ = [
+    "GUESS",
+    "GUESSED_FIT",
+    "GUESSED_INPUT",
+    "GUESSED_OUTPUTS",
+    "RAW",
+    "facts_of_folder",
+    "facts_of_onnx",
+    "input_note",
+    "look",
+]

@@ -1,130 +1,182 @@
-"""The last resort: what names and shapes suggest. Each guess is a note, so that nobody takes it for
-knowledge.
+"""What names and shapes suggest of a model: the rows of the families table that it fits. What the file does not tell
+itself is a guess, and a note, so that nobody takes it for knowledge.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import onnx
 
 from edge_export.model.facts import merge
-from edge_export.model.graph_io import ImageInput, Output
-from edge_export.model.metadata.parse import label_list
-from edge_export.state import KnownFacts
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Segment
+from edge_export.model.families import FAMILIES, Miss, Reading, Shown
+from edge_export.model.families.choose import candidates
+from edge_export.model.families.common import UNIT
+from edge_export.model.families.ultralytics_metadata import ORIGIN
+from edge_export.model.graph_io import ImageInput, image_input, input_names, outputs
+from edge_export.model.metadata.ultralytics import image_size
+from edge_export.model.parse import label_list
+from edge_export.state import FactFlags, KnownFacts
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 
-__all__ = ["FINISHED", "GUESS", "GUESSED_INPUT", "GUESSED_OUTPUTS", "MOST_FINISHED", "STRIDES", "guess"]
+__all__ = [
+    "GUESS",
+    "GUESSED_FIT",
+    "GUESSED_INPUT",
+    "GUESSED_OUTPUTS",
+    "RAW",
+    "Found",
+    "input_note",
+    "look",
+    "with_reading",
+]
 
-# How the notes of guesses begin, so that they can be dropped where flags say better.
+# How the notes of guesses begin, so that they can be dropped where flags or pictures say better.
 GUESSED_INPUT = "guess: the input is"
+GUESSED_FIT = "guess: a picture becomes the input's size by"
 GUESSED_OUTPUTS = "guess: the outputs are"
 GUESS = "guess from shapes"
-STRIDES = (8, 16, 32)
-FINISHED = 6  # columns of a finished box: four corners, a score, a class
-MOST_FINISHED = 1000
-_PROBABILITIES = ("Softmax", "Sigmoid")
-_TF_NAMES = ("boxes", "classes", "scores")
+# How the note begins of a model whose outputs nothing tells.
+RAW = "the outputs are given as they are"
+_NEAR = 0.3  # of a miss that is worth saying
+_NO_FLAGS = FactFlags()
 
 
-def guess(
-    model: onnx.ModelProto, image: ImageInput | None, outputs: tuple[Output, ...], known: KnownFacts
-) -> KnownFacts:
-    """Facts that `known` lacks, as far as the graph suggests them; what it does not suggest stays None."""
-    pre, post = known.preprocess, known.postprocess or _postprocess(image, outputs)
-    notes = []
-    if pre is None and (pre := _preprocess(image)):
-        if isinstance(post, Detect) and post.format == "grid" and known.origin.get("postprocess", GUESS) == GUESS:
-            # YOLOX writes such outputs, and takes pixels as OpenCV reads them (yolox/data/data_augment.py, preproc).
-            pre = replace(pre, fit="letterbox", anchor="top-left", scale=1.0)
-            pre = pre if pre.colour == "gray" else replace(pre, colour="bgr")
-        notes.append(
-            f"{GUESSED_INPUT} {pre.colour} pixels {'0..255' if pre.scale == 1.0 else '0..1'}, "
-            f"{'stretched' if pre.fit == 'stretch' else 'letterboxed'} to {pre.width}x{pre.height}; "
-            "say it with flags if the model was trained otherwise"
-        )
-    if post and not known.postprocess:
-        notes.append(f"{GUESSED_OUTPUTS} read as {post.task}{_detail(post)}; say it with flags if they are not")
-    facts = KnownFacts(preprocess=pre, postprocess=post, notes=tuple(notes)).found_in(GUESS)
-    return merge(facts, KnownFacts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
+@dataclass(frozen=True)
+class Found:
+    """What a graph shows beside what its files say: the facts with the first reading's, and all readings of it."""
+
+    facts: KnownFacts
+    readings: tuple[Reading, ...]
+    nearest: tuple[Miss, ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether the rows that fit, and that flags leave, read the outputs in more than one way."""
+        told = [reading for reading in self.readings if reading.told] or self.readings
+        return any(reading.postprocess != told[0].postprocess for reading in told)
 
 
-def _preprocess(image: ImageInput | None) -> Preprocess | None:
-    if image is None or not image.width or not image.height:
-        return None
-    integer = image.dtype in ("uint8", "int8")
-    channels = image.channels
-    return Preprocess(
-        width=image.width,
-        height=image.height,
-        colour="gray" if channels == 1 else "rgb",
-        scale=1.0 if integer else 1.0 / 255.0,
-        # int8 holds the pixel less 128
-        mean=(128.0 if image.dtype == "int8" else 0.0,) * channels,
-        std=(1.0,) * channels,
-        layout=image.layout,
-        dtype=image.dtype,
+def look(model: onnx.ModelProto, known: KnownFacts, flags: FactFlags = _NO_FLAGS, classes: int | None = None) -> Found:
+    """Add to `known` what the rows say that fit this graph; what a look at another graph suggested is forgotten.
+
+    `classes` is the number of labels that flags give, None without. Raises UsageError where --family does not fit.
+    """
+    known = _as_files_say(known)
+    shown = _shown(model, known, classes)
+    found = candidates(shown, flags, FAMILIES)
+    facts = known
+    if not found.readings and shown.labels:
+        without = candidates(dataclasses.replace(shown, labels=None), flags, FAMILIES)
+        if without.readings and classes is None:
+            facts, found = _without_labels(known, without.readings[0]), without
+    readings = found.readings
+    if known.postprocess is not None:
+        readings = tuple(reading for reading in readings if reading.postprocess == known.postprocess)
+    facts = with_reading(facts, readings[0], _origins(shown, readings, flags.family is not None)) if readings else facts
+    facts = merge(facts, KnownFacts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
+    facts = _noted(facts, _plain(shown.image), readings)
+    if facts.postprocess is None and shown.image is not None:
+        facts = dataclasses.replace(facts, notes=(*facts.notes, _why_raw(found.nearest)))
+    return Found(facts, readings, found.nearest)
+
+
+def with_reading(facts: KnownFacts, reading: Reading, origins: Mapping[str, str]) -> KnownFacts:
+    """`facts` completed with what a row says; `origins` are those of its pre- and its post-processing."""
+    detector = isinstance(reading.postprocess, Detect)
+    said = KnownFacts(
+        preprocess=reading.preprocess,
+        postprocess=reading.postprocess,
+        thresholds=reading.family.thresholds if detector or reading.family.thresholds else None,
+    )
+    return merge(facts, dataclasses.replace(said, origin={**dict.fromkeys(said.known(), GUESS), **origins}))
+
+
+def input_note(pre: Preprocess, why: str = "") -> str:
+    """The note that says what is guessed of the input."""
+    ends = [(pixel * pre.scale - pre.mean[0]) / pre.std[0] for pixel in (0, 255)]
+    return (
+        f"{GUESSED_INPUT} {pre.colour} pixels {ends[0]:.3g}..{ends[1]:.3g}, "
+        f"{'stretched' if pre.fit == 'stretch' else f'{pre.fit}ed'} to {pre.width}x{pre.height}; "
+        f"{f'{why}: ' if why else ''}say it with flags if the model was trained otherwise"
     )
 
 
-def _postprocess(image: ImageInput | None, outputs: tuple[Output, ...]) -> Postprocess | None:
-    by_name = {output.name: output for output in outputs}
-    if {"pred_score", "anomaly_map"} <= set(by_name):
-        return Anomaly(map_output="anomaly_map", score_output="pred_score")
-    if {"logits", "pred_boxes"} <= set(by_name):
-        return Detect(
-            format="boxes-scores",
-            outputs=("pred_boxes", "logits"),
-            normalized=True,
-            activation="softmax",
-            background="last",
-            nms=False,
+def _as_files_say(known: KnownFacts) -> KnownFacts:
+    """`known` less what rows said of another graph."""
+    rows = [name for name in ("preprocess", "postprocess", "thresholds") if known.origin.get(name) in (GUESS, ORIGIN)]
+    return dataclasses.replace(
+        known,
+        **dict.fromkeys(rows),
+        origin={name: origin for name, origin in known.origin.items() if name not in rows},
+        notes=tuple(note for note in known.notes if not note.startswith((GUESSED_INPUT, GUESSED_OUTPUTS, RAW))),
+    )
+
+
+def _shown(model: onnx.ModelProto, known: KnownFacts, classes: int | None) -> Shown:
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    image, size = image_input(model), image_size(properties)
+    if image is not None and not (image.width and image.height) and size is not None:
+        image = dataclasses.replace(image, width=size[0], height=size[1])
+    labels = known.labels if classes is None else tuple(f"class_{index}" for index in range(classes))
+    return Shown(image, outputs(model), properties, labels, input_names(model))
+
+
+def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[str, str]:
+    """Where the first reading's pre- and post-processing come from: its row is told, or all that fit say the same."""
+    first = readings[0]
+    if flag:
+        return {"preprocess": GUESS if first.family.unsure else "flag", "postprocess": "flag", "thresholds": "flag"}
+    told = [reading for reading in readings if reading.told]
+    named = told or (list(readings) if "names" in shown.properties else [])
+    post = bool(told) and all(reading.postprocess == first.postprocess for reading in told)
+    pre = bool(named) and all(reading.preprocess == first.preprocess for reading in named) and not first.family.unsure
+    origin = first.told or ORIGIN
+    return {
+        "preprocess": origin if pre else GUESS,
+        "postprocess": origin if post else GUESS,
+        "thresholds": origin if post else GUESS,
+    }
+
+
+def _noted(facts: KnownFacts, plain: Preprocess | None, readings: tuple[Reading, ...]) -> KnownFacts:
+    """`facts` with notes of what is a guess in them; `plain` is the pre-processing where no row tells one."""
+    if facts.preprocess is None and plain is not None:
+        facts = merge(facts, KnownFacts(preprocess=plain).found_in(GUESS))
+    notes = []
+    if facts.preprocess is not None and facts.origin.get("preprocess") == GUESS:
+        notes.append(input_note(facts.preprocess, readings[0].family.unsure if readings else ""))
+    if facts.postprocess is not None and facts.origin.get("postprocess") == GUESS and readings:
+        others = tuple(dict.fromkeys(r.family.name for r in readings if r.postprocess != facts.postprocess))
+        notes.append(
+            f"{GUESSED_OUTPUTS} read as {readings[0].family.name}, {facts.postprocess.task}"
+            f"{_detail(facts.postprocess)}"
+            + (f", but they may as well be {', '.join(others)}: say which with --family" if others else "")
+            + ("; pictures (--calibrate) tell" if facts.postprocess.task == "detect" else "")
+            + "; say it with flags if they are not"
         )
-    if all(f"detection_{name}" in by_name for name in _TF_NAMES):
-        names = tuple(f"detection_{name}" for name in _TF_NAMES)
-        count = ("num_detections",) if "num_detections" in by_name else ()
-        return Detect(format="final-split", outputs=names + count, box="yxyx", normalized=True, nms=False)
-    if len(outputs) != 1 or outputs[0].shape is None:
-        return None
-    return _single(image, outputs[0].maker, outputs[0].shape)
+    return dataclasses.replace(facts, notes=(*facts.notes, *notes))
 
 
-def _single(image: ImageInput | None, maker: str, shape: tuple[int | None, ...]) -> Postprocess | None:
-    """A model with one output of known rank and, but for detectors, of known size."""
-    rank = len(shape)
-    if image is None:
-        return None
-    if (rank == 2 and (shape[1] or 0) >= 2) or (rank == 4 and shape[2:] == (1, 1) and (shape[1] or 0) >= 2):
-        return Classify(activation="none" if maker in _PROBABILITIES else "softmax")
-    if rank == 3:
-        return _detector(image, shape[1], shape[2])
-    if rank == 4 and image.width and image.height:
-        channels, height, width = shape[1:] if image.layout == "nchw" else (shape[3], shape[1], shape[2])
-        dense = (height or 0) * 8 >= image.height and (width or 0) * 8 >= image.width
-        features = maker in ("Relu", "Clip", "LeakyRelu")
-        if dense and not features and 2 <= (channels or 0) <= 200:
-            return Segment(
-                axis="channels-first" if image.layout == "nchw" else "channels-last",
-                activation="none" if maker in _PROBABILITIES else "softmax",
-            )
-    return None
+def _why_raw(nearest: tuple[Miss, ...]) -> str:
+    """The note of a model that fits no row: which came nearest, and why not."""
+    near = "; ".join(f"{miss.family.name}: {miss.reason}" for miss in nearest if miss.near >= _NEAR)
+    return (
+        f"{RAW}, they are of no known family{f' (nearest are {near})' if near else ''}; say what they mean with --task"
+    )
 
 
-def _detector(image: ImageInput, second: int | None, third: int | None) -> Detect | None:
-    """[N, 4+C, A] or [N, A, 5+C], told by A: cells of strides 8, 16, 32, three times that with anchors."""
-    if third == FINISHED and second is not None and second <= MOST_FINISHED:
-        return Detect(format="final", box="xyxy", nms=False)
-    cells = sum((image.width // stride) * (image.height // stride) for stride in STRIDES)
-    if not cells or second is None or third is None:
-        return None
-    if third == cells and second >= 5:
-        return Detect(format="yolo", axis="channels-first")
-    if second == cells and third >= 6:
-        return Detect(format="grid", axis="channels-last", strides=STRIDES, objectness=True)
-    if second == 3 * cells and third >= 6:
-        return Detect(format="yolo-objectness", axis="channels-last")
-    return None
+def _plain(image: ImageInput | None) -> Preprocess | None:
+    return UNIT.preprocess(image) if image is not None else None
+
+
+def _without_labels(known: KnownFacts, reading: Reading) -> KnownFacts:
+    found = reading.match.sizes.get("C")
+    note = f"metadata names {len(known.labels or ())} classes but the output has {found}: the names were ignored"
+    return dataclasses.replace(known, labels=None, notes=(*known.notes, note))
 
 
 def _zipmap_labels(model: onnx.ModelProto) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_export.model.metadata.hugging_face_size import Fit, read_fit
-from edge_export.model.metadata.parse import label_list, number, numbers, read_json
+from edge_export.model.parse import label_list, number, numbers, read_json
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, Segment

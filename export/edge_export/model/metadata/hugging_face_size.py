@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge_export.model.metadata.parse import number
+from edge_export.model.parse import number
 
 __all__ = ["Fit", "read_fit"]
 

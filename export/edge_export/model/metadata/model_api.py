@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from edge_export.model.graph_io import ImageInput, Output
-from edge_export.model.metadata.parse import MAX_LABELS, boolean, label_list, number, numbers
+from edge_export.model.parse import MAX_LABELS, boolean, label_list, number, numbers
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment

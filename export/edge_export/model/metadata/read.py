@@ -6,13 +6,13 @@ import onnx
 
 from edge_export.model.facts import merge
 from edge_export.model.graph_io import image_input, outputs
-from edge_export.model.metadata.guess import guess
+from edge_export.model.metadata.guess import look
 from edge_export.model.metadata.model_api import read_model_api
 from edge_export.model.metadata.own import read_own
 from edge_export.model.metadata.ultralytics import read_ultralytics
 from edge_export.state import KnownFacts
 
-__all__ = ["complete", "facts_of_onnx"]
+__all__ = ["facts_of_onnx"]
 
 
 def facts_of_onnx(model: onnx.ModelProto, name: str = "", known: KnownFacts | None = None) -> KnownFacts:
@@ -26,13 +26,8 @@ def facts_of_onnx(model: onnx.ModelProto, name: str = "", known: KnownFacts | No
     for found in (
         read_own(properties),
         read_model_api(properties, image, results),
-        read_ultralytics(properties, image, results),
+        read_ultralytics(properties, image),
     ):
         facts = merge(facts, found) if found else facts
-    facts = complete(model, facts)
+    facts = look(model, facts).facts
     return merge(facts, KnownFacts(name=name).found_in("file name")) if name else facts
-
-
-def complete(model: onnx.ModelProto, facts: KnownFacts) -> KnownFacts:
-    """Add guesses for what is still not known. A clean graph says more than its source: its shapes are known."""
-    return merge(facts, guess(model, image_input(model), outputs(model), facts))

@@ -17,7 +17,7 @@ import onnx
 
 from edge_export.model.metadata import facts_of_folder, facts_of_onnx
 from edge_export.model.metadata.hugging_face import task_of
-from edge_export.model.metadata.parse import read_json
+from edge_export.model.parse import read_json
 from edge_export.model.sources.onnx_file import joined_sha256, load_onnx, read_onnx
 from edge_export.model.sources.options import LoadOptions
 from edge_export.model.sources.quiet import quiet

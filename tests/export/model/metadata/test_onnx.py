@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from edge_export.model.facts import image_shape, merge
-from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, complete, facts_of_onnx
-from edge_export.model.metadata.parse import boolean, label_list, literal, numbers
+from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, RAW, facts_of_onnx, look
+from edge_export.model.parse import boolean, label_list, literal, numbers
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds, VerdictRule
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Raw, Segment
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Masks, Points, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
 from edge_runtime.files.schema import to_json
@@ -81,10 +81,13 @@ def test_strides_say_that_the_output_is_a_grid():
 
 @pytest.mark.parametrize("names", [{0: "scratch"}, {0: "scratch", 1: "dent"}])
 def test_six_columns_that_may_be_finished_boxes_are_a_guess(names):
-    facts = facts_of_onnx(model({"output0": [1, 300, 6]}, ultralytics(names=str(names))))
-    assert facts.origin["postprocess"] == GUESS
+    properties = ultralytics(names=str(names), description="Ultralytics YOLOv10n model trained on defects.yaml")
+    facts = facts_of_onnx(model({"output0": [1, 300, 6]}, properties))
+    assert facts.origin["postprocess"] == (GUESS if len(names) == 2 else "ultralytics metadata")
     assert facts.origin["preprocess"] == "ultralytics metadata"
-    assert any(note.startswith(GUESSED_OUTPUTS) and "--format" in note for note in facts.notes)
+    unsaid = facts_of_onnx(model({"output0": [1, 300, 6]}, ultralytics(names=str(names))))
+    assert unsaid.origin["postprocess"] == unsaid.origin["preprocess"] == GUESS  # RT-DETR's boxes are stretched
+    assert any(note.startswith(GUESSED_OUTPUTS) and "--family" in note for note in unsaid.notes)
 
 
 @pytest.mark.parametrize("shape", [[1, 6, 8400], [1, 25200, 6]])
@@ -101,13 +104,25 @@ def test_ultralytics_classifier_is_already_a_softmax_and_cropped_with_pillow():
     assert (facts.preprocess.fit, facts.preprocess.interpolation) == ("crop", "pil-bilinear")
 
 
-@pytest.mark.parametrize(
-    ("task", "shape"), [("pose", [1, 56, 8400]), ("segment", [1, 38, 8400]), ("obb", [1, 7, 8400])]
-)
-def test_a_task_without_post_processing_is_raw_with_a_note(task, shape):
-    facts = facts_of_onnx(model({"output0": shape}, ultralytics(task=task)))
-    assert facts.postprocess == Raw()
-    assert any(task in note for note in facts.notes)
+@pytest.mark.parametrize("shape", [[1, 38, 8400], [1, 8400]])
+def test_a_task_whose_outputs_are_of_no_row_stays_raw_with_the_nearest_rows(shape):
+    facts = facts_of_onnx(model({"output0": shape}, ultralytics(task="segment")))
+    assert facts.postprocess is None
+    assert any(note.startswith(RAW) for note in facts.notes)
+    if len(shape) == 3:
+        assert any("output 0 'output0' is [1, 38, 8400]: 38 is not " in note for note in facts.notes)
+
+
+def test_pose_oriented_boxes_and_masks_are_parts_of_a_detector():
+    pose = facts_of_onnx(model({"output0": [1, 57, 8400]}, ultralytics(task="pose", kpt_shape="[17, 3]")))
+    assert pose.postprocess == Detect(format="yolo", points=Points(count=17))
+    turned = facts_of_onnx(model({"output0": [1, 7, 8400]}, ultralytics(task="obb")))
+    assert turned.postprocess == Detect(format="yolo", angle="radians")
+    masks = facts_of_onnx(model({"output0": [1, 38, 8400], "output1": [1, 32, 160, 160]}, ultralytics(task="segment")))
+    assert masks.postprocess == Detect(
+        format="yolo", outputs=("output0",), masks=Masks("output1", activation="none", threshold=0.0)
+    )
+    assert {facts.origin["postprocess"] for facts in (pose, turned, masks)} == {"ultralytics metadata"}
 
 
 def test_names_that_contradict_the_output_are_ignored_with_a_note():
@@ -237,12 +252,13 @@ def test_shapes_are_guessed_with_a_note_or_not_at_all(outputs, expected):
     assert facts.postprocess == expected
     assert facts.preprocess is not None
     assert sum("guess" in note for note in facts.notes) == (1 if expected is None else 2)
+    assert sum(note.startswith(RAW) for note in facts.notes) == (expected is None)
 
 
-def test_a_guess_of_yolox_outputs_brings_yolox_pre_processing():
+def test_a_guess_brings_its_rows_pre_processing():
     facts = facts_of_onnx(model({"y": [1, 8400, 85]}))
     assert facts.preprocess == Preprocess(640, 640, fit="letterbox", anchor="top-left", colour="bgr", scale=1.0)
-    assert facts_of_onnx(model({"y": [1, 84, 8400]})).preprocess == Preprocess(640, 640)
+    assert facts_of_onnx(model({"y": [1, 84, 8400]})).preprocess == Preprocess(640, 640, fit="letterbox")
 
 
 def test_a_model_that_ends_in_a_softmax_needs_none():
@@ -274,7 +290,7 @@ def test_a_gray_uint8_image_in_nhwc_is_recognized():
 
 def test_completing_leaves_what_is_known():
     known = KnownFacts(postprocess=Raw(), preprocess=Preprocess(640, 640)).found_in("flag")
-    assert complete(model({"y": [1, 10]}), known) == known
+    assert look(model({"y": [1, 10]}), known).facts == known
 
 
 def test_merging_prefers_the_first_and_keeps_both_notes():

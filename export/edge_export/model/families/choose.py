@@ -1,0 +1,73 @@
+"""Which readings of a model are left when what the user said of it is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from edge_export.model.families.family import Family, Miss, Reading, Shown
+from edge_export.model.families.recognise import Recognised, fit, recognise
+from edge_export.state import FactFlags
+from edge_runtime.bundle.postprocess_spec import Postprocess
+from edge_runtime.bundle.preprocess_spec import Preprocess
+from edge_runtime.errors import UsageError
+from edge_runtime.files.schema import to_json
+
+__all__ = ["agrees", "candidates", "named"]
+
+# What a flag says of the layout itself; the others (--max-det, --nms, ...) say what is done with it.
+_LAYOUT = (
+    "format", "box", "axis", "normalized", "strides", "objectness", "activation", "background", "columns",
+    "first_class", "angle", "points", "masks",
+)  # fmt: skip
+
+
+def candidates(shown: Shown, flags: FactFlags, families: tuple[Family, ...]) -> Recognised:
+    """The readings that flags leave, those that the file names first; raises UsageError for a --family that is none.
+
+    Where flags contradict every row they say what no row does, and none is left.
+    """
+    if flags.family is not None:
+        return Recognised((named(flags.family, shown, families),), ())
+    found = recognise(shown, families)
+    left = [reading for reading in found.readings if agrees(reading.postprocess, flags.task, flags.postprocess)]
+    said = [reading for reading in left if reading.preprocess and _same_pixels(reading.preprocess, flags.preprocess)]
+    return Recognised(tuple(said or left), found.nearest)
+
+
+def named(name: str, shown: Shown, families: Iterable[Family]) -> Reading:
+    """The row that a user named. Raises UsageError where there is none, or the model does not fit it."""
+    rows = {family.name: family for family in families}
+    if name not in rows:
+        raise UsageError(f"--family {name}: no such family; known are {', '.join(sorted(rows))}")
+    found = fit(shown, rows[name])
+    if isinstance(found, Miss):
+        raise UsageError(f"--family {name}: {found.reason}")
+    return found
+
+
+def agrees(post: Postprocess, task: str | None, given: Mapping[str, Any]) -> bool:
+    """Whether a post-processing is as flags say, in what they say of the layout."""
+    if task is not None and post.task != task:
+        return False
+    return all(
+        hasattr(post, key) and _plain(getattr(post, key)) == _plain(value)
+        for key, value in given.items()
+        if key in _LAYOUT
+    )
+
+
+def _same_pixels(pre: Preprocess, given: Mapping[str, Any]) -> bool:
+    return all(
+        _plain(getattr(pre, key)) == _plain(value)
+        for key, value in given.items()
+        if key in ("colour", "scale", "mean", "std", "fit", "anchor")
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, so that what a flag gives and what a row holds compare."""
+    value = to_json(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return round(value, 6) if isinstance(value, (int, float)) else value
