@@ -21,6 +21,10 @@ from edge_export.state import Draft, Progress
 from edge_runtime.bundle.facts import VerdictRule
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Segment
 from edge_runtime.errors import DataError, EngineError, ModelError, UsageError
+from edge_runtime.vision.placement import Placement
+from edge_runtime.vision.postprocess.candidates import Question
+from edge_runtime.vision.postprocess.images import by_image
+from edge_runtime.vision.postprocess.readers.by_stride import count_classes
 from edge_runtime.vision.runner import VisionRunner
 from edge_runtime.vision.settings import Settings
 
@@ -115,13 +119,26 @@ def _classes(draft: Draft, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[
             return ()
         count = int(scores.shape[1 if post.axis == "channels-first" else 3])
         return (2, 1) if count == 1 else (count,)  # a single channel tells foreground from background
+    if isinstance(post, Detect) and _by_stride(post) and draft.facts.preprocess is not None:
+        size = draft.facts.preprocess
+        place = Placement(size.width, size.height, size.width, size.height, 1.0, 1.0, 0.0, 0.0)
+        ask = Question(post, names, 0, 0.0, place)
+        return (count_classes(ask, by_image(ask, outputs, draft.inputs[0].batch or 1)[0]) - post.first_class,)
     return _detected(post, [outputs[name] for name in names]) if isinstance(post, Detect) else ()
+
+
+def _by_stride(post: Detect) -> bool:
+    """Whether a detector's outputs are its heads."""
+    cut = bool(post.columns) or len(post.outputs) > 1
+    return post.format in ("anchors", "fastest-v2", "distances") or (post.format == "grid" and cut)
 
 
 def _detected(post: Detect, tensors: list[NDArray[np.generic]]) -> tuple[int, ...]:
     background = int(post.background != "none")
     if post.format == "boxes-scores":
-        return (tensors[1].shape[-1] - background,)
+        rows, columns = tensors[1].shape[-2:]
+        turned = columns == tensors[0].shape[1] != rows
+        return ((rows if turned else columns) - background - post.first_class,)
     if post.format == "fastest":
         return (tensors[0].shape[-3] - 5,)
     if post.format not in _ROW_FORMATS or "classes" not in post.row:  # finished boxes hold ids only

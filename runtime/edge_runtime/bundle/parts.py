@@ -9,7 +9,8 @@ from edge_runtime.bundle.postprocess_spec import Column, Detect, Postprocess
 
 __all__ = ["row_parts"]
 
-_ROWS = ("yolo", "yolo-objectness", "grid")
+_ROWS = ("yolo", "yolo-objectness")
+_HEADS = ("grid", "distances", "anchors")  # rows too where all strides lie in one output
 _NAMES: dict[Column, str] = {"box": "boxes", "angle": "angles", "masks": "masks"}  # "scores" is what is left
 
 
@@ -18,7 +19,10 @@ def row_parts(postprocess: Postprocess | None, shape: tuple[int, ...]) -> tuple[
 
     None for an output that is a single part.
     """
-    if not isinstance(postprocess, Detect) or postprocess.format not in _ROWS or len(shape) != 3:
+    if not isinstance(postprocess, Detect) or len(shape) != 3:
+        return None
+    one = len(postprocess.outputs) < 2 or postprocess.format not in _HEADS
+    if postprocess.format not in (*_ROWS, *_HEADS) or not one:
         return None
     axis = postprocess.column_axis
     left = shape[axis] - postprocess.row_values

@@ -87,6 +87,36 @@ def test_labels_must_be_as_many_as_a_detectors_classes(tmp_path):
         export(source, tmp_path, "ab", preprocess=SIZE, task="detect")
 
 
+def heads(tmp_path, classes=3):
+    """NanoDet-like in four outputs: class scores [1, cells, C] and distances [1, cells, 4] of strides 8 and 16."""
+    rng = np.random.default_rng(0)
+    weights, nodes, outputs = {}, [], {}
+    for stride in (8, 16):
+        cells = (16 // stride) ** 2
+        for name, width in ((f"cls_{stride}", classes), (f"dis_{stride}", 4)):
+            weights |= {
+                f"w_{name}": (rng.standard_normal((width, 3, stride, stride)) * 0.01).astype(np.float32),
+                f"shape_{name}": np.array([0, width, cells], np.int64),
+            }
+            nodes += [
+                helper.make_node("Conv", ["images", f"w_{name}"], [f"c_{name}"], strides=[stride, stride]),
+                helper.make_node("Sigmoid", [f"c_{name}"], [f"s_{name}"]),
+                helper.make_node("Reshape", [f"s_{name}", f"shape_{name}"], [f"r_{name}"]),
+                helper.make_node("Transpose", [f"r_{name}"], [name], perm=[0, 2, 1]),
+            ]
+            outputs[name] = [1, cells, width]
+    return save(make(nodes, weights, {"images": [1, 3, 16, 16]}, outputs), tmp_path / "h.onnx")
+
+
+def test_labels_must_be_as_many_as_the_classes_of_heads(tmp_path):
+    source = heads(tmp_path)
+    said = {"format": "distances", "strides": [8, 16], "axis": "channels-last"}
+    manifest, _ = export(source, tmp_path, "abc", preprocess=SIZE, task="detect", postprocess=said)
+    assert manifest.requires == ("heads by stride",)
+    with pytest.raises(UsageError, match="2 labels for 3 classes"):
+        export(source, tmp_path, "ab", preprocess=SIZE, task="detect", postprocess=said)
+
+
 def test_a_verdict_on_a_class_beyond_the_scores_is_refused(tmp_path):
     source = detector(tmp_path)
     layout = {"format": "yolo", "axis": "channels-first"}

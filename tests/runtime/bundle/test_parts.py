@@ -26,12 +26,20 @@ def test_boxes_and_scores_are_told_apart_along_the_axis_that_the_reader_takes(
         (Detect("detect", "yolo"), (1, 4, 8400)),
         (Detect("detect", "yolo", masks=Masks("proto")), (1, 36, 8400)),
         (Detect("detect", "final"), (1, 100, 6)),
+        (Detect("detect", "distances", outputs=("scores", "boxes"), bins=8), (1, 1600, 80)),
         (Classify(), (1, 10, 10)),
         (None, (1, 84, 8400)),
     ],
 )
 def test_any_other_output_is_a_single_part(post: Postprocess | None, shape: tuple[int, ...]) -> None:
     assert row_parts(post, shape) is None
+
+
+def test_distances_are_boxes_wherever_they_lie() -> None:
+    assert row_parts(Detect("detect", "distances", axis="channels-last", bins=8), (1, 3598, 35)) == (
+        2,
+        {"scores": [0, 1, 2], "boxes": list(range(3, 35))},
+    )
 
 
 def test_angles_points_and_masks_do_not_drown_the_scores() -> None:

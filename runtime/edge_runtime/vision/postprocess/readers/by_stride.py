@@ -15,7 +15,7 @@ from edge_runtime.vision.postprocess.readers.heads import Head, anchor_sizes, ce
 from edge_runtime.vision.postprocess.readers.scores import best_classes
 from edge_runtime.vision.postprocess.tensors import activate, check_finite
 
-__all__ = ["anchors", "distances", "fastest_v2", "grid_heads"]
+__all__ = ["anchors", "count_classes", "distances", "fastest_v2", "grid_heads"]
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -73,6 +73,15 @@ def fastest_v2(ask: Question, tensors: Sequence[Floats]) -> Candidates:
         boxes = decode_sized_anchors(box.reshape(-1, 4)[kept], points[cell[kept]], sizes)
         found.append(Candidates(corners(boxes, "cxcywh"), scores, ids))
     return Candidates.joined(found)
+
+
+def count_classes(ask: Question, tensors: Sequence[Floats]) -> int:
+    """How many classes the heads of one image score. Raises EngineError for heads that do not fit."""
+    if ask.spec.format == "fastest-v2":
+        first = cells_of(ask, tensors)[0]
+        return int(first[-1].values.shape[1]) - (5 * count_anchors(ask.spec) if len(first) == 1 else 0)
+    parts = next(heads(ask, tensors, ask.spec.row)).parts
+    return int(parts["classes"].shape[1]) if "classes" in parts else 1
 
 
 def _read(ask: Question, tensors: Sequence[Floats], boxes: _Boxes, places: _Places) -> Candidates:

@@ -128,25 +128,35 @@ def _placed(ask: Question, tensors: Sequence[Floats]) -> list[Cells]:
 
 
 def _place(ask: Question, tensor: Floats, anchors: int, output: int) -> Cells | None:
-    """The stride of one output, and its values cell by cell; None where it fits no stride."""
+    """The stride of one output, and its values cell by cell; None where it fits no stride.
+
+    The declared axis counts where a tiny grid fits the other way round too.
+    """
     first = ask.spec.axis == "channels-first"
-    for level, (height, width) in enumerate(_grids(ask)):
-        shape, grid, cells = tensor.shape, (height, width), height * width
-        if tensor.ndim == 4:
-            if shape[1:3] == grid:  # [anchors, H, W, .]
-                values = tensor.transpose(1, 2, 0, 3).reshape(cells, -1)
-                return Cells(level, values, shape[0], output)
-            if shape[2:] == grid:  # [anchors, ., H, W]
-                return Cells(level, tensor.reshape(-1, cells).T, shape[0], output)
-            if shape[:2] == grid:  # [H, W, anchors, .]
-                return Cells(level, tensor.reshape(cells, -1), shape[2], output)
-        elif tensor.ndim == 3 and grid in (shape[1:], shape[:2]):
-            turned = shape[1:] == grid and (first or shape[:2] != grid)
-            values = tensor.reshape(-1, cells).T if turned else tensor.reshape(cells, -1)
-            return Cells(level, values, count_anchors(ask.spec) or 1, output)
-        elif tensor.ndim == 2 and cells * anchors in shape:
-            last = shape[1] == cells * anchors and (first or shape[0] != cells * anchors)
-            return Cells(level, _side_by_side(ask.spec, tensor.T if last else tensor, anchors), anchors, output)
+    for turned in (first, not first):
+        for level, (height, width) in enumerate(_grids(ask)):
+            found = _cells_in(ask, tensor, (height, width), turned, anchors)
+            if found is not None:
+                return Cells(level, *found, output)
+    return None
+
+
+def _cells_in(
+    ask: Question, tensor: Floats, grid: tuple[int, int], turned: bool, anchors: int
+) -> tuple[Floats, int] | None:
+    """An output as values [cells, .] of a grid, and the anchors of a cell. `turned`: the cells come last."""
+    shape, cells = tensor.shape, grid[0] * grid[1]
+    if tensor.ndim == 4:
+        if shape[1:3] == grid:  # [anchors, H, W, .]
+            return tensor.transpose(1, 2, 0, 3).reshape(cells, -1), shape[0]
+        if shape[2:] == grid:  # [anchors, ., H, W]
+            return tensor.reshape(-1, cells).T, shape[0]
+        if shape[:2] == grid:  # [H, W, anchors, .]
+            return tensor.reshape(cells, -1), shape[2]
+    elif tensor.ndim == 3 and (shape[1:] if turned else shape[:2]) == grid:
+        return tensor.reshape(-1, cells).T if turned else tensor.reshape(cells, -1), count_anchors(ask.spec) or 1
+    elif tensor.ndim == 2 and shape[1 if turned else 0] == cells * anchors:
+        return _side_by_side(ask.spec, tensor.T if turned else tensor, anchors), anchors
     return None
 
 
