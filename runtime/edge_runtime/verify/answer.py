@@ -1,7 +1,8 @@
 """What a model's outputs mean, in a few numbers, and whether two such answers are the same.
 
 golden.npz keeps it of every sample (`answer_00`, ...), in pixels of the model's input:
-    detect     float32 [boxes, 6]: x1 y1 x2 y2 confidence class, best first, from MARGIN below the threshold on
+    detect     float32 [boxes, 6]: x1 y1 x2 y2 confidence class, best first, from MARGIN below the threshold on; with
+               turned boxes, key points or masks the rows are longer (objects.py)
     classify   float32 [classes, 2]: confidence and class, best first
     segment    uint8 [rows, columns]: the class of every nth pixel
     anomaly    float32 [1]: the score
@@ -17,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.postprocess_spec import Classify
+from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import BundleError
 from edge_runtime.results import Result
+from edge_runtime.verify.objects import overlaps, packed_objects, unlike
 from edge_runtime.vision.class_names import class_name
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess import interpret
-from edge_runtime.vision.postprocess.boxes import iou
 from edge_runtime.vision.settings import Settings
 
 __all__ = ["MARGIN", "WORDS", "Likeness", "compare_answers", "read_answer"]
@@ -63,20 +64,19 @@ def read_answer(facts: ModelFacts, outputs: Mapping[str, Array]) -> Array | None
     if isinstance(post, Classify):  # the runner-up tells how sure the best one is
         facts = dataclasses.replace(facts, postprocess=dataclasses.replace(post, top_k=5))
     places = [_whole(spec)] * (facts.batch or 1)
-    return _packed(task, interpret(facts, outputs, places, settings)[0])
+    return _packed(post, interpret(facts, outputs, places, settings)[0])
 
 
 def _whole(spec: Preprocess) -> Placement:
     return Placement(spec.width, spec.height, spec.width, spec.height, 1.0, 1.0, 0.0, 0.0)
 
 
-def _packed(task: str, result: Result) -> Array:
-    if task == "detect":
-        boxes = [(*dataclasses.astuple(p.box), p.confidence, p.class_id) for p in result.predictions if p.box]
-        return np.array(boxes, np.float32).reshape(-1, 6)
-    if task == "classify":
+def _packed(post: Postprocess, result: Result) -> Array:
+    if isinstance(post, Detect):
+        return packed_objects(post, result.predictions)
+    if post.task == "classify":
         return np.array([(p.confidence, p.class_id) for p in result.predictions], np.float32).reshape(-1, 2)
-    if task == "segment" and result.mask is not None:
+    if post.task == "segment" and result.mask is not None:
         step = -(-max(result.mask.shape) // _MASK_SIDE)
         return np.ascontiguousarray(result.mask[::step, ::step])
     return np.array([result.score], np.float32)
@@ -93,8 +93,8 @@ def compare_answers(facts: ModelFacts, recorded: Array, found: Array) -> Likenes
     if not np.isfinite(recorded).all():
         raise BundleError("golden.npz holds an answer that is no number; copy the bundle again")
     expected, given = np.asarray(recorded, np.float32), np.asarray(found, np.float32)
-    if task == "detect":
-        return _boxes(facts, expected, given)
+    if isinstance(facts.postprocess, Detect):
+        return _boxes(facts, facts.postprocess, expected, given)
     if task == "classify":
         return _classes(facts, expected, given)
     if task == "segment":
@@ -102,27 +102,37 @@ def compare_answers(facts: ModelFacts, recorded: Array, found: Array) -> Likenes
     return _score(facts, expected, given)
 
 
-def _boxes(facts: ModelFacts, expected: Floats, given: Floats) -> Likeness:
-    """F1 of the boxes that are reported; a change is a box well above the threshold that has no counterpart at all."""
+def _boxes(facts: ModelFacts, post: Detect, expected: Floats, given: Floats) -> Likeness:
+    """F1 of the objects that are reported; a change is one well above the threshold that has no counterpart at all."""
     threshold = facts.thresholds.confidence
-    change = _lost(facts, expected, given, "is not found here") or _lost(facts, given, expected, "is found here only")
+    change = _lost(facts, post, expected, given, "is not found here")
+    change = change or _lost(facts, post, given, expected, "is found here only")
     left, right = expected[expected[:, 4] >= threshold], given[given[:, 4] >= threshold]
     free, pairs = np.ones(len(right), np.bool_), 0
     for box in left:
-        overlap = np.where(free & (right[:, 5] == box[5]), iou(box[:4], right[:, :4]), 0.0)
-        if overlap.size and overlap.max() >= _SAME_BOX:
-            free[overlap.argmax()] = False
-            pairs += 1
+        for place in _counterparts(post, box, right):
+            if free[place] and right[place, 5] == box[5] and not unlike(post, box, right[place]):
+                free[place] = False
+                pairs += 1
+                break
     total = len(left) + len(right)
     return Likeness(2.0 * pairs / total if total else 1.0, change)
 
 
-def _lost(facts: ModelFacts, boxes: Floats, others: Floats, words: str) -> str:
+def _counterparts(post: Detect, box: Floats, others: Floats) -> list[int]:
+    """Which of the others lie where `box` does, the nearest first."""
+    overlap = overlaps(post, box, others)
+    return [place for place in np.argsort(-overlap, kind="stable").tolist() if overlap[place] >= _SAME_BOX]
+
+
+def _lost(facts: ModelFacts, post: Detect, boxes: Floats, others: Floats, words: str) -> str:
     # Whatever class it has there: of two that are as likely, rounding takes either.
     for box in boxes[boxes[:, 4] >= facts.thresholds.confidence + MARGIN]:
-        if not (iou(box[:4], others[:, :4]) >= _SAME_BOX).any():
+        found = [unlike(post, box, others[place]) for place in _counterparts(post, box, others)]
+        if not found or all(found):
             name = class_name(facts.labels, int(box[5]))
-            return f"{name} {box[4]:.2f} at {box[0]:.0f},{box[1]:.0f} {words}"
+            what = f"{found[0]} here" if found else words
+            return f"{name} {box[4]:.2f} at {box[0]:.0f},{box[1]:.0f} {what}"
     return ""
 
 
