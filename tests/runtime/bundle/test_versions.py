@@ -24,8 +24,10 @@ from edge_export.certificate.manifest import render_manifest
 from edge_runtime import open_bundle
 from edge_runtime.bundle import versions
 from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Masks, Points, Segment
 from edge_runtime.bundle.seal import UNSEALED, seal
 from edge_runtime.errors import BundleError
+from edge_runtime.files.schema import needs_of, to_json
 from edge_runtime.verify.golden import load_golden, read_golden
 
 FIRST = Path(__file__).parent / "format-1.0.edge"
@@ -181,3 +183,50 @@ def test_a_command_says_it_once_on_stderr_and_its_records_stay_clean(
     )
     assert [json.loads(line)["verdict"] in ("OK", "NG") for line in done.stdout.splitlines()] == [True]
     assert done.stderr.count("'postprocess.masks'") == 1
+
+
+def needs_in(kind: Any) -> set[str]:
+    """Every need that a field of a dataclass, or of those that it holds, may name."""
+    found = set()
+    for field in dataclasses.fields(kind):
+        found |= {field.metadata["needs"]} if field.metadata.get("needs") else set()
+        found |= set(field.metadata.get("values", {}).values())
+    return found
+
+
+def test_all_that_a_manifest_may_require_is_understood_and_told() -> None:
+    kinds = (Classify, Detect, Segment, Anomaly, Masks, Points)
+    assert set().union(*map(needs_in, kinds)) == set(versions.UNDERSTOOD)
+
+
+@pytest.mark.parametrize(
+    ("post", "needs"),
+    [
+        (Detect(), ()),
+        (Detect(format="final", box="xyxy", nms=False), ()),
+        (Detect(masks=Masks("protos")), ("object masks",)),
+        (Detect(points=Points(17)), ("key points",)),
+        (Detect(angle="radians", columns=("box", "classes", "angle")), ("columns", "oriented boxes")),
+        (Detect(format="final-split", first_class=1), ("first class",)),
+    ],
+)
+def test_what_a_detector_says_beside_boxes_is_required_and_opens_here_but_not_on_an_older_device(
+    post: Detect, needs: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, changed: Callable[[Change], Path]
+) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["postprocess"] = to_json(post)
+        data["verdict"] = {"rule": "any", "classes": [], "ok_classes": []}
+        data.update({"minor": versions.MINOR_VERSION, "requires": list(needs)} if needs else {})
+
+    assert needs_of(post) == needs
+    later_keys = ("columns", "first_class", "angle", "points", "masks")
+    used = {name for name in later_keys if getattr(post, name) != getattr(Detect(), name)}
+    assert set(to_json(post)) == set(to_json(Detect())) | used
+    bundle = changed(change)
+    assert read_bundle(bundle).manifest.postprocess == post
+    monkeypatch.setattr(versions, "UNDERSTOOD", {})
+    if needs:
+        with pytest.raises(BundleError, match="update edgeline on this device"):
+            read_bundle(bundle)
+    else:
+        assert read_bundle(bundle).manifest.postprocess == post
