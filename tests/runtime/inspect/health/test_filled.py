@@ -31,6 +31,43 @@ def test_they_are_told_after_a_jpeg_too() -> None:
     assert filled(np.asarray(passed_on, np.uint8)) is not None
 
 
+@pytest.mark.parametrize("colour", [0, 255, (0, 135, 0), (10, 20, 200)])
+@pytest.mark.parametrize("quality", [None, 40, 90])
+def test_rows_of_one_colour_behind_a_line_are_told_at_either_edge(colour: int, quality: int | None) -> None:
+    picture = cv2.resize(scene(), (320, 400), interpolation=cv2.INTER_CUBIC)
+    picture[270:] = colour
+    if quality is not None:
+        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [1, quality])[1], cv2.IMREAD_COLOR)
+    for turned, edge in ((picture, "from row 2"), (picture[::-1], "above row 1")):
+        reason = filled(np.asarray(turned, np.uint8))
+        assert edge in (reason or "")
+        assert "--health off" in (reason or "")
+
+
+def test_a_last_row_of_blocks_that_is_filled_in_part_is_no_ragged_edge() -> None:
+    picture = scene()
+    picture[120:], picture[104:, 70:] = 0, 0
+    assert "black from row" in (filled(picture) or "")
+
+
+def test_a_colour_that_the_scene_has_or_that_ends_softly_or_aslant_is_not_taken_for_missing_rows() -> None:
+    dark = scene()
+    dark[150:], dark[20:60, 20:60] = 0, 0  # black is in the scene
+    assert filled(dark) is None
+    bars = scene()
+    bars[:30], bars[-30:] = 0, 0
+    assert filled(bars) is None
+    smooth = cv2.GaussianBlur(cv2.resize(scene(), (320, 400)), (0, 0), 2)
+    soft = (smooth * np.clip((270 - np.arange(400)) / 3, 0, 1)[:, None, None]).astype(np.uint8)
+    assert filled(soft) is None
+    aslant = scene()
+    cv2.fillPoly(aslant, [np.array([[0, 130], [160, 140], [160, 200], [0, 200]])], (0, 0, 0))
+    assert filled(aslant) is None
+    text = scene()
+    text[150:], text[165:175, 20:50] = 0, 200  # a clock in a bar
+    assert filled(text) is None
+
+
 def test_a_picture_is_not_taken_for_one_that_lacks_rows() -> None:
     assert filled(scene()) is None
     bars = scene()

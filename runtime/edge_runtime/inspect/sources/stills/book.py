@@ -14,7 +14,7 @@ from edge_runtime.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Book", "Page", "decode", "run_of"]
+__all__ = ["Book", "Page", "decode", "random_in", "run_of"]
 
 
 @dataclass(frozen=True)
@@ -77,3 +77,29 @@ def run_of(data: bytes, start: int, end: int, stride: int) -> bool:
         if not whole_rows and elsewhere < pixels.size / 10_000:
             return True
     return False
+
+
+_WINDOW = 1024  # bytes that are looked at together
+_APART = (78, 93)  # levels from byte to byte on average: 85 where every one is as likely as any other
+_LIKELY = 380  # chi-square of the levels' counts, 255 +- 23 of random bytes; of what a camera sees, thousands
+_MOST_RANDOM = 0.7  # of the pixels: more of them are a test pattern
+
+
+def random_in(data: bytes, start: int, end: int) -> bool:
+    """Whether a part of pixels stored as they are is random to the byte: something else was written over it.
+
+    What is compressed or encrypted looks so; nothing that a camera gives does.
+    """
+    count = (end - start) // _WINDOW
+    if count < 3:
+        return False
+    pixels = np.frombuffer(data, np.uint8, count * _WINDOW, start)
+    apart = cv2.absdiff(pixels[1:], pixels[:-1]).ravel()
+    means = np.add.reduceat(apart, np.arange(0, len(apart), _WINDOW), dtype=np.int64) / _WINDOW
+    random = np.zeros(count, bool)
+    for number in np.flatnonzero((means > _APART[0]) & (means < _APART[1])):
+        levels = np.bincount(pixels[number * _WINDOW : (number + 1) * _WINDOW], minlength=256)
+        expected = _WINDOW / 256
+        random[number] = ((levels - expected) ** 2).sum() / expected < _LIKELY
+    together = bool((random[1:] & random[:-1]).any())
+    return together and bool(np.count_nonzero(random) < _MOST_RANDOM * count)

@@ -52,8 +52,10 @@ def _frames(data: bytes) -> int:
             wide, high = (int.from_bytes(data[place + at : place + at + 2], "little") for at in (5, 7))
             start = place + 10 + _table(data[place + 9])
             place, packed = _pieces(data, start + 1)
-            if _unpacked(packed, data[start]) < wide * high:
-                raise DataError(f"the GIF is damaged: frame {frames + 1} has not all of its pixels")
+            pixels = _unpacked(packed, data[start])
+            if pixels != wide * high:
+                what = "not all of its pixels" if pixels < wide * high else "more pixels than it says"
+                raise DataError(f"the GIF is damaged: frame {frames + 1} has {what}")
             frames += 1
         else:
             break

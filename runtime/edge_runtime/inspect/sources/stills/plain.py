@@ -1,6 +1,7 @@
 """BMP, PNM and Sun raster: pixels as they are behind a header, which is read here; OpenCV refuses what is too short.
 
-Nothing in them tells a changed pixel from a true one; a part that was never written is looked for (book.run_of).
+Nothing in them tells a changed pixel from a true one; a part that was never written, or overwritten with what is no
+picture, is looked for (book.run_of, random_in).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import DataError
-from edge_runtime.inspect.sources.stills.book import Book, Page, decode, run_of
+from edge_runtime.inspect.sources.stills.book import Book, Page, decode, random_in, run_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,14 @@ __all__ = ["open_bmp", "open_pnm", "open_sun"]
 
 _PNM = re.compile(rb"P([1-6])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
 _BITMAP = re.compile(rb"P[14](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
-_BLANK = "a part of the file is blank: it was never written"
+
+
+def _check(data: bytes, start: int, end: int, stride: int) -> None:
+    """Raise DataError for pixels of one byte a value of which a part was never written, or overwritten."""
+    if run_of(data, start, end, stride):
+        raise DataError("a part of the file is blank: it was never written")
+    if random_in(data, start, end):
+        raise DataError("a part of the file is random bytes: something else was written over it")
 
 
 def open_bmp(data: bytes) -> Book:
@@ -38,8 +46,8 @@ def open_bmp(data: bytes) -> Book:
     end = start + stride * abs(height)
     if not packed and end > len(data):
         raise DataError(f"the BMP ends early: {len(data)} of {end} bytes are there")
-    if not packed and bits in (8, 24) and width > 0 and run_of(data, start, end, stride):
-        raise DataError(_BLANK)
+    if not packed and bits in (8, 24) and width > 0:
+        _check(data, start, end, stride)
     look = functools.partial(decode, data, bits == 32)
     return Book([Page(abs(height), width, look, 4 if bits == 32 else 3)])
 
@@ -60,8 +68,8 @@ def open_pnm(data: bytes) -> Book:
         end = found.end() + stride * height
         if end > len(data):
             raise DataError(f"the PNM ends early: {len(data)} of {end} bytes are there")
-        if not bitmap and wide == 1 and run_of(data, found.end(), end, stride):
-            raise DataError(_BLANK)
+        if not bitmap and wide == 1:
+            _check(data, found.end(), end, stride)
         unseen = "pictures after the first of a PNM were not looked at" if data[end : end + 1] == b"P" else ""
     else:
         values = width * height * channels
@@ -88,6 +96,6 @@ def open_sun(data: bytes) -> Book:
     bits, coding, colours = (int.from_bytes(data[at : at + 4], "big") for at in (12, 20, 28))
     start, stride = 32 + colours, -(-width * bits // 16) * 2
     end = min(len(data), start + stride * height)
-    if coding < 2 and bits in (8, 24) and width and run_of(data, start, end, stride):
-        raise DataError(_BLANK)
+    if coding < 2 and bits in (8, 24) and width:
+        _check(data, start, end, stride)
     return Book([Page(height, width, functools.partial(decode, data))])

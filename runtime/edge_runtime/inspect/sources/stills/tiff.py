@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_runtime.errors import DataError
-from edge_runtime.inspect.sources.stills.book import Book, Page, decode, run_of
+from edge_runtime.inspect.sources.stills.book import Book, Page, decode, random_in, run_of
 from edge_runtime.inspect.sources.stills.jpeg import whole_jpeg
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ def _check(file: _Pages, tags: Mapping[int, tuple[int, ...]]) -> None:
         end = starts[0] + min(sum(lengths[:count]), stride * height)
         if run_of(file.data, starts[0], end, stride):
             raise DataError("the TIFF is damaged: a part of it is blank")
+        if random_in(file.data, starts[0], end):
+            raise DataError("the TIFF is damaged: a part of it is random bytes, something else was written over it")
 
 
 def _check_piece(data: bytes, start: int, length: int, compression: int, size: int, most: int, number: int) -> None:

@@ -1,19 +1,30 @@
-"""WebP, animated too. Source: RFC 9649."""
+"""WebP, animated too. Sources: RFC 9649, and RFC 6386 for VP8.
+
+Neither of its codings has a check sum, but both know how many pixels there are: the last one takes the last bytes. What
+was damaged ends too early, of which libwebp complains, or too late, and then it can do without those bytes.
+"""
 
 from __future__ import annotations
 
 import functools
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page, decode
 from edge_runtime.inspect.sources.stills.canvas import Canvas, Patch
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 __all__ = ["open_webp"]
 
 # So many zero bytes on end are in no honest VP8 stream, unless of a large flat picture; VP8L has them.
 _ZEROS = 96
+# Bytes at the end that a decoder may not need: encoders fill up the last one; of libwebp's, VP8 leaves 3, VP8L 1.
+_SPARE = {b"VP8 ": 6, b"VP8L": 3}
+_LEAST = 64  # bytes; OpenCV complains of a file of fewer
 
 
 def open_webp(data: bytes) -> Book:
@@ -32,7 +43,7 @@ def open_webp(data: bytes) -> Book:
     if b"VP8 " not in kinds and b"VP8L" not in kinds:
         raise DataError("the WebP ends early: it has no picture data")
     height, width, alpha = _size(chunks)
-    return Book([Page(height, width, functools.partial(decode, data, alpha), 4)])
+    return Book([Page(height, width, functools.partial(_whole, data.ljust(_LEAST, b"\0"), chunks, alpha), 4)])
 
 
 def _chunks(data: bytes, place: int, end: int) -> Iterator[tuple[bytes, bytes]]:
@@ -60,6 +71,38 @@ def _size(chunks: list[tuple[bytes, bytes]]) -> tuple[int, int, bool]:
     return height, width, alpha
 
 
+def _whole(file: bytes, chunks: list[tuple[bytes, bytes]], alpha: bool) -> NDArray[Any]:
+    """Decode. Raises DataError for data that is too short, and for data of which the end was not needed.
+
+    libwebp reads on into what follows the pixels: metadata, and the byte that makes a length even.
+    """
+    bare = [(kind, body) for kind, body in chunks if kind in (b"VP8X", b"ALPH", b"VP8 ", b"VP8L")]
+    image = decode(file, alpha)
+    last, body = bare[-1]
+    if len(body) < _LEAST:
+        return image
+    if len(bare) < len(chunks):
+        decode(_file(bare), alpha)
+    spare = _SPARE.get(last, 0)
+    bare[-1] = last, body[: len(body) - spare - (len(body) - spare) % 2]
+    if spare and _decodes(_file(bare), alpha):
+        raise DataError("the WebP is damaged: its pixels end before its data")
+    return image
+
+
+def _decodes(file: bytes, alpha: bool) -> bool:
+    try:
+        decode(file, alpha)
+    except DataError:
+        return False
+    return True
+
+
+def _file(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    parts = b"".join(kind + struct.pack("<I", len(part)) + part + b"\0" * (len(part) % 2) for kind, part in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(parts)) + b"WEBP" + parts
+
+
 def _patch(body: bytes) -> Patch:
     left, top, width, height = (int.from_bytes(body[i : i + 3], "little") for i in (0, 3, 6, 9))
     width, height, flags, inner = width + 1, height + 1, body[15] if len(body) > 15 else 0, body[16:]
@@ -68,7 +111,5 @@ def _patch(body: bytes) -> Patch:
     if any(kind == b"ALPH" for kind, _ in chunks):
         size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
         chunks.insert(0, (b"VP8X", b"\x10\0\0\0" + size))
-    parts = b"".join(kind + struct.pack("<I", len(part)) + part + b"\0" * (len(part) % 2) for kind, part in chunks)
-    file = b"RIFF" + struct.pack("<I", 4 + len(parts)) + b"WEBP" + parts
-    look = functools.partial(decode, file, alpha)
+    look = functools.partial(_whole, _file(chunks).ljust(_LEAST, b"\0"), chunks, alpha)
     return Patch(left * 2, top * 2, height, width, look, not flags & 2, "clear" if flags & 1 else "keep")

@@ -86,11 +86,36 @@ def test_a_part_of_a_file_is_no_picture(kind: str, part: float) -> None:
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.7])
 def test_a_part_that_was_never_written_is_told(kind: str, part: float) -> None:
     data = FILES[kind]
-    if kind == "webp, lossless":
-        pytest.skip("its codes have no check sum, and zeros among them are honest")
     start, count = int(len(data) * part), max(len(data) // 7, 1500)
     found = read(data[:start] + bytes(min(count, len(data) - start)) + data[start + count :])
     assert [picture.image for picture in found] == [None]
+
+
+@pytest.mark.parametrize("quality", [85, 101])  # 101: lossless
+def test_damage_inside_of_a_webp_is_told_by_where_its_pixels_end(quality: int) -> None:
+    rng = np.random.default_rng(3)
+    levels = rng.normal(0, 2, (480, 640, 3)) + cv2.resize(COLOUR, (640, 480), interpolation=cv2.INTER_CUBIC)
+    data = written(".webp", levels.clip(0, 255).astype(np.uint8), cv2.IMWRITE_WEBP_QUALITY, quality)
+    places = range(len(data) // 5, len(data) // 10 * 9, len(data) // 20)
+    harmed = [data[:begin] + rng.bytes(3000) + data[begin + 3000 :] for begin in places]
+    told = [only(file[: len(data)]).image is None for file in harmed]
+    assert sum(told) >= len(told) - 2  # it is no check sum: by chance an end may fit
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_what_follows_the_pixels_of_a_webp_is_no_part_of_them(lossless: bool) -> None:
+    tags = Image.Exif()
+    tags[0x10F] = "x" * 300
+    for columns in range(100, 160, 7):
+        whole = saved("WEBP", COLOUR[:, :columns], lossless=lossless, exif=tags, xmp=b"<x/>" * 40)
+        assert only(whole).error is None
+
+
+@pytest.mark.parametrize("kind", ["bmp", "ppm", "pgm", "ras", "tiff"])
+def test_random_bytes_in_the_place_of_pixels_are_told(kind: str) -> None:
+    data = FILES[kind]
+    for begin in range(len(data) // 6, len(data) // 2, len(data) // 9):
+        assert only(data[:begin] + np.random.default_rng(begin).bytes(5000) + data[begin + 5000 :]).image is None
 
 
 @pytest.mark.parametrize("kind", ["png", "png, gray", "tiff, deflate"])
