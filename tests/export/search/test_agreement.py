@@ -1,8 +1,18 @@
 """A few images prove little: one that changes is no loss, several are."""
 
+import cv2
+import numpy as np
 import pytest
+from onnx import helper
+from tiny_models import make
 
-from edge_export.search.agreement import Agreement
+from edge_export.evaluate.data.calibration import ImageCalibration
+from edge_export.search.agreement import Agreement, agreement_of
+from edge_export.state import Draft, ExportOptions, KnownFacts
+from edge_runtime.bundle.facts import TensorSpec
+from edge_runtime.bundle.postprocess_spec import Detect, Masks
+from edge_runtime.bundle.preprocess_spec import Preprocess
+from edge_runtime.vision.preprocess import Preprocessor
 
 
 @pytest.mark.parametrize(
@@ -21,3 +31,40 @@ def test_boxes_and_masks_may_change_a_little_more_and_are_judged_by_their_interv
     assert Agreement("detect", "box_f1", 0.94, 8, 0.96).meets(0.01)
     assert not Agreement("detect", "box_f1", 0.90, 8, 0.94).meets(0.01)
     assert Agreement("segment", "mask_miou", 0.88, 8, 0.91).meets(0.01)
+
+
+def answering(prototypes):
+    """A model that answers every image with one object, 4..28 of 32 pixels, and a mask of these prototypes."""
+    rows = np.array([[[16.0], [16.0], [24.0], [24.0], [0.9], [1.0], [-1.0]]], np.float32)
+    nodes = [helper.make_node("Identity", [name], [name[1:]]) for name in ("_predictions", "_prototypes")]
+    weights = {"_predictions": rows, "_prototypes": prototypes.astype(np.float32)}
+    outputs = {"predictions": [1, 7, 1], "prototypes": [1, 2, 8, 8]}
+    return make(nodes, weights, {"images": [1, 3, 32, 32]}, outputs)
+
+
+def draft_of(folder, reference):
+    paths = tuple(folder / f"{index}.png" for index in range(4))
+    for path in paths:
+        cv2.imwrite(str(path), np.full((32, 32, 3), 128, np.uint8))
+    spec, preprocess = TensorSpec("images", "float32", (1, 3, 32, 32)), Preprocess(32, 32)
+    post = Detect(outputs=("predictions",), masks=Masks("prototypes", count=2))
+    return Draft(
+        ExportOptions("model.onnx", folder / "model.edge"),
+        facts=KnownFacts(preprocess=preprocess, postprocess=post, labels=("a",)),
+        reference=reference,
+        holdout=ImageCalibration(paths, spec, Preprocessor(preprocess), "4 images", ()),
+        inputs=(spec,),
+        outputs=(
+            TensorSpec("predictions", "float32", (1, 7, 1)),
+            TensorSpec("prototypes", "float32", (1, 2, 8, 8)),
+        ),
+    )
+
+
+def test_a_mix_that_keeps_boxes_and_spoils_masks_is_seen(tmp_path):
+    good, spoilt = np.full((1, 2, 8, 8), [[[4.0]], [[-4.0]]]), np.full((1, 2, 8, 8), [[[4.0]], [[-4.0]]])
+    spoilt[:, :, :, 4:] *= -1
+    draft = draft_of(tmp_path, answering(good))
+    same, other = agreement_of(draft, answering(good)), agreement_of(draft, answering(spoilt))
+    assert (same.value, same.meets(0.01)) == (1.0, True)
+    assert (other.measure, other.value, other.meets(0.01)) == ("mask_f1", 0.0, False)
