@@ -1,52 +1,122 @@
-"""Detectors whose graph ends in the detections themselves, as TensorFlow and torchvision write them: ids from 1."""
+"""Detectors whose graph ends in the detections themselves, as TensorFlow and torchvision write them: ids from 1.
+
+TensorFlow Lite counts its classes from 0, and so do models that were trained without a background; pictures tell.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
 from edge_export.model.families.common import UNIT
-from edge_export.model.families.family import Family, Match, Out
+from edge_export.model.families.family import Answers, Family, Match, Out
 from edge_runtime.bundle.facts import Thresholds
-from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
+from edge_runtime.bundle.postprocess_spec import Detect, Masks, Points, Postprocess
 
 __all__ = ["ROWS"]
 
+_TF_SOURCE = "https://github.com/tensorflow/models/blob/master/research/object_detection/exporter_lib_v2.py"
+_TFLITE_SOURCE = "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/kernels/detection_postprocess.cc"
+_TORCHVISION = "https://github.com/pytorch/vision/blob/main/torchvision/models/detection/generalized_rcnn.py"
 _HALF = Thresholds(confidence=0.5)
+_FAINT = 0.05
 _TF = (
     Out(("N", "K", "4"), r"detection_boxes(:0)?"),
     Out(("N", "K"), r"detection_classes(:0)?"),
     Out(("N", "K"), r"detection_scores(:0)?"),
 )
+_RCNN = (Out(("K", "4"), "boxes"), Out(("K",), "labels", "i"), Out(("K",), "scores", "f"))
+_RCNN_MASKS = Out(("K", "1", "*", "*"), "masks", "f")
+_RCNN_POINTS = Out(("K", "P", "3"), "keypoints", "f")
 
 
-def _tf(match: Match) -> Postprocess:
-    return Detect(format="final-split", outputs=match.names, box="yxyx", normalized=True, nms=False, first_class=1)
+def _seen_zero(match: Match, pictures: Sequence[Answers]) -> bool:
+    """Whether any object has the id 0."""
+    classes, scores = match.names[1:3]
+    ids = [np.asarray(one[classes])[np.asarray(one[scores], np.float32) >= _FAINT] for one in pictures]
+    return any(bool((found == 0).any()) for found in ids)
+
+
+def _from_one(match: Match, pictures: Sequence[Answers]) -> str:
+    return "an object has the class id 0" if _seen_zero(match, pictures) else ""
+
+
+def _from_zero(match: Match, pictures: Sequence[Answers]) -> str:
+    return "" if _seen_zero(match, pictures) else "no object has the class id 0"
+
+
+def _uncounted(match: Match) -> str:
+    counted = any(output.name.startswith("num_detections") for output in match.shown.outputs)
+    return "the model counts its detections" if counted else ""
+
+
+def _anything(_match: Match) -> str:
+    return ""
+
+
+def _tf(first: int) -> Callable[[Match], Postprocess]:
+    def read(match: Match) -> Postprocess:
+        return Detect(
+            format="final-split", outputs=match.names, box="yxyx", normalized=True, nms=False, first_class=first
+        )
+
+    return read
+
+
+def _tf_row(first: int, counted: bool) -> Family:
+    name = "tf-detection" if counted else "tf-detection-without-count"
+    return Family(
+        name=name if first else f"{name}-from-0",
+        source=_TF_SOURCE if first else _TFLITE_SOURCE,
+        outputs=(*_TF, Out(("N",), r"num_detections(:0)?")) if counted else _TF,
+        read=_tf(first),
+        pixels=UNIT,
+        thresholds=_HALF,
+        when=_anything if counted else _uncounted,
+        fits=_from_one if first else _from_zero,
+        extra=True,
+    )
+
+
+def _rcnn(first: int, part: str) -> Callable[[Match], Postprocess]:
+    def read(match: Match) -> Postprocess:
+        masks, points = None, None
+        if part == "masks":
+            # Maps of 28x28 are stretched over their boxes; when traced whole, the graph pastes them into the picture.
+            shape = next(output for output in match.outputs if output.name == "masks").shape or ()
+            kind = "boxes" if shape[-2:] == (28, 28) else "image"
+            masks = Masks(output="masks", kind="boxes" if kind == "boxes" else "image", activation="none")
+        if part == "keypoints":  # the third value says that a point is there at all: 1
+            points = Points(count=match.sizes.get("P", 17), values=3, output="keypoints")
+        return Detect(
+            format="final-split",
+            outputs=match.names[:3],
+            box="xyxy",
+            nms=False,
+            first_class=first,
+            masks=masks,
+            points=points,
+        )
+
+    return read
+
+
+def _rcnn_row(first: int, part: str) -> Family:
+    name = f"torchvision-{part}" if part else "torchvision"
+    return Family(
+        name=name if first else f"{name}-from-0",
+        source=_TORCHVISION,
+        outputs={"": _RCNN, "masks": (*_RCNN, _RCNN_MASKS), "keypoints": (*_RCNN, _RCNN_POINTS)}[part],
+        read=_rcnn(first, part),
+        pixels=UNIT,
+        thresholds=_HALF,
+        fits=_from_one if first else _from_zero,
+        extra=part == "keypoints",  # keypoints_scores
+    )
 
 
 ROWS: tuple[Family, ...] = (
-    Family(
-        name="tf-detection",
-        source="https://github.com/tensorflow/models/blob/master/research/object_detection/exporter_lib_v2.py",
-        outputs=(*_TF, Out(("N",), r"num_detections(:0)?")),
-        read=_tf,
-        pixels=UNIT,
-        thresholds=_HALF,
-        extra=True,
-    ),
-    Family(
-        name="tf-detection-without-count",
-        source="https://github.com/tensorflow/models/blob/master/research/object_detection/exporter.py",
-        outputs=_TF,
-        read=_tf,
-        pixels=UNIT,
-        thresholds=_HALF,
-        when=lambda match: "" if len(match.shown.outputs) == 3 else "the model counts its detections",
-        extra=True,
-    ),
-    Family(
-        name="torchvision",
-        source="https://github.com/pytorch/vision/blob/main/torchvision/models/detection/generalized_rcnn.py",
-        outputs=(Out(("K", "4"), "boxes"), Out(("K",), "labels", "i"), Out(("K",), "scores", "f")),
-        read=lambda match: Detect(format="final-split", outputs=match.names, box="xyxy", nms=False, first_class=1),
-        pixels=UNIT,
-        thresholds=_HALF,
-    ),
+    *(_tf_row(first, counted) for first in (1, 0) for counted in (True, False)),
+    *(_rcnn_row(first, part) for first in (1, 0) for part in ("", "masks", "keypoints")),
 )

@@ -16,6 +16,7 @@ from edge_runtime.vision.postprocess.tensors import floats, output_of, split
 __all__ = ["by_image", "lie_together", "rows_by_image", "together"]
 
 Floats = NDArray[np.float32]
+_WHOLE = 0.01  # how far from a whole number an image's may be that FP16 or int8 has rounded
 Outputs = Mapping[str, NDArray[np.generic]]
 
 
@@ -62,7 +63,7 @@ def _by_column(ask: Question, rows: Floats, count: int, images: int) -> list[NDA
     if rows.ndim != 2 or rows.shape[1] <= column:
         raise misshaped(ask, rows, f"[M, {ask.spec.row_values}]")
     numbers = np.rint(rows[:, column])
-    if (numbers != rows[:, column]).any() or (numbers >= images).any():
+    if (np.abs(numbers - rows[:, column]) > _WHOLE).any() or (numbers >= images).any():
         raise EngineError(
             f"expected the numbers of {images} images in column {column} of output {ask.names[0]!r}, found "
             f"{rows[:, column].max():.4g}; export again with the right --columns"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edge_export.model.families import FAMILIES, Reading, Shown, recognise
@@ -110,6 +111,19 @@ _PICODET = _by_stride("s{}", (1, "cells", 80), (8, 16, 32, 64)) | _by_stride("d{
         ("mmdeploy-box-masks", {"dets": (1, 100, 5), "labels": ("int", 1, 100), "masks": (1, 100, 28, 28)}, 0),
         ("geti-one-picture", {"boxes": (None, 5), "labels": ("int", None)}, 0),
         ("geti-masks-one-picture", {"boxes": (None, 5), "labels": ("int", None), "masks": (None, 28, 28)}, 0),
+        (
+            "torchvision-masks",
+            {"boxes": (None, 4), "labels": ("int", None), "scores": (None,), "masks": (None, 1, 28, 28)},
+            0,
+        ),
+        (
+            "torchvision-keypoints",
+            {
+                "boxes": (None, 4), "labels": ("int", None), "scores": (None,), "keypoints": (None, 17, 3),
+                "keypoints_scores": (None, 17),
+            },
+            0,
+        ),
         ("geti", {"boxes": (1, 100, 5), "labels": ("int", 1, 100)}, 0),
     ],
 )  # fmt: skip
@@ -154,3 +168,13 @@ def test_outputs_of_scrfd_are_read_in_their_order() -> None:
     post = _readings(_scrfd((1,)))["scrfd-landmarks"].postprocess
     assert isinstance(post, Detect)
     assert post.outputs == tuple(_scrfd((1,)))
+
+
+def test_class_ids_from_zero_are_told_by_pictures() -> None:
+    shapes: Shapes = {"boxes": (None, 4), "labels": ("int", None), "scores": (None,)}
+    readings = _readings(shapes)
+    seen = {"boxes": np.zeros((2, 4)), "labels": np.array([2, 0]), "scores": np.array([0.9, 0.6])}
+    unseen = {**seen, "scores": np.array([0.9, 0.0])}
+    for answers, fitting in ((seen, "torchvision-from-0"), (unseen, "torchvision")):
+        found = [name for name, one in readings.items() if not one.family.fits(one.match, [answers])]
+        assert [name for name in found if name.startswith("torchvision")] == [fitting]
