@@ -92,7 +92,7 @@ def _read(ask: Question, tensors: Sequence[Floats], boxes: _Boxes, places: _Plac
         kept, scores, classes = best_classes(ask, head.parts[part], objectness, head.outputs[part])
         points = None
         if ask.spec.points is not None and "points" in head.parts:
-            values = head.parts["points"][kept].reshape(len(kept), ask.spec.points.count, -1)
+            values = head.parts["points"][kept].reshape(len(kept), ask.spec.points.count, ask.spec.points.values)
             points = np.ones((*values.shape[:2], 3), np.float32)
             points[..., :2] = places(ask, head, kept, values[..., :2])
             check_finite(points, "points, decoded")
