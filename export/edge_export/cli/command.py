@@ -108,8 +108,8 @@ class ExportCommand(SectionedCommand):
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples.")
 @click.option(
     "--evaluate", type=click.Path(path_type=Path), metavar="DIR",
-    help="Images to measure FP32 and the bundle on: class folders, YOLO, COCO, DeepPCB, masks, lists; where there are "
-    "no labels, how far the answers are FP32's.",
+    help="Images to measure FP32 and the bundle on: class folders, YOLO, COCO, DOTA, DeepPCB, masks, lists; where "
+    "there are no labels, how far the answers are FP32's.",
 )  # fmt: skip
 @click.option("--evaluate-limit", type=click.IntRange(min=0), default=0, help="At most so many of them; 0: all.")
 @click.option(

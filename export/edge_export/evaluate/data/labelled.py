@@ -8,6 +8,7 @@ from pathlib import Path
 from edge_export.evaluate.data.classes import class_folders, find_list, open_class_folders, open_list
 from edge_export.evaluate.data.coco import find_coco, open_coco
 from edge_export.evaluate.data.deeppcb import find_deeppcb, is_deeppcb, open_deeppcb
+from edge_export.evaluate.data.dota import is_dota, open_dota
 from edge_export.evaluate.data.masks import find_masks, open_masks
 from edge_export.evaluate.data.truth import LabelledSet, Part
 from edge_export.evaluate.data.yolo import is_yolo, open_yolo
@@ -19,6 +20,7 @@ LOOKED_FOR = (
     "COCO instances (*.json, annotations/*.json)",
     "DeepPCB (test.txt or trainval.txt with image-label pairs)",
     "YOLO (images/ + labels/*.txt)",
+    "DOTA (images/ + labelTxt/*.txt)",
     "masks (images/ or JPEGImages/ + masks/ or SegmentationClass/*.png)",
     "a list of images (*.txt with lines `FILE, INDEX`)",
     "class folders (two or more sub-folders with images)",
@@ -52,6 +54,8 @@ def open_labelled(path: Path, limit: int = 0, seed: int = 0, parts: Collection[P
         return open_deeppcb(deeppcb, limit, seed)
     if is_yolo(path):
         return open_yolo(path, limit, seed, parts)
+    if is_dota(path):
+        return open_dota(path, limit, seed)
     if masks := find_masks(path):
         return open_masks(*masks, limit, seed)
     if listed := find_list(path):

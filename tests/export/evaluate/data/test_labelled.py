@@ -361,3 +361,36 @@ def test_yolo_key_points_without_their_shape_are_said_to_need_it(tmp_path: Path)
     text(tmp_path / "data.yaml", "kpt_shape: [9, 4]\n")
     with pytest.raises(DataError, match=r"data.yaml: expected kpt_shape: \[POINTS, 2 or 3\]"):
         open_labelled(tmp_path)
+
+
+def dota(folder: Path, *lines: str) -> Path:
+    picture(folder / "images" / "a.png", 100, 100)
+    text(folder / "labelTxt" / "a.txt", "\n".join(["imagesource:GoogleEarth", "gsd:0.146", *lines]) + "\n")
+    return folder
+
+
+def test_dota_corners_are_outlines_and_difficult_objects_are_known(tmp_path: Path) -> None:
+    dota(tmp_path, "10 10 30 20 25 30 5 20 small-vehicle 0", "50.5 50 60 50 60 60 51 60 ship 1")
+    labelled = open_labelled(tmp_path)
+    truth = boxes(labelled)
+    assert labelled.format == "DOTA labels"
+    assert len(labelled.names) == 15
+    assert [labelled.names[index] for index in truth.classes] == ["small-vehicle", "ship"]
+    assert truth.boxes.tolist() == [[5, 10, 30, 30], [50.5, 50, 60, 60]]
+    assert truth.difficult is not None
+    assert truth.difficult.tolist() == [False, True]
+    assert isinstance(truth.outlines[0], Polygons)
+    assert truth.outlines[0].rings[0].tolist() == [[10, 10], [30, 20], [25, 30], [5, 20]]
+
+
+def test_names_that_are_not_dotas_are_in_the_order_of_the_alphabet(tmp_path: Path) -> None:
+    dota(tmp_path, "0 0 9 0 9 9 0 9 screw 0", "0 0 9 0 9 9 0 9 nut")
+    assert open_labelled(tmp_path).names == ("nut", "screw")
+
+
+@pytest.mark.parametrize(
+    "line", ["1 2 3 4 5 6 7 ship 0", "1 2 3 4 5 6 7 x ship 0", "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 nan a 0"]
+)
+def test_a_malformed_dota_line_is_named_by_file_and_line(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match=r"a\.txt:3: expected `x1 y1"):
+        open_labelled(dota(tmp_path, line))
