@@ -10,7 +10,7 @@ from edge_runtime.errors import EngineError
 from edge_runtime.results import Point
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.candidates import Question, input_size
-from edge_runtime.vision.postprocess.tensors import activate, check_scores
+from edge_runtime.vision.postprocess.tensors import activate
 
 __all__ = ["points_of", "points_of_rows", "points_to_original"]
 
@@ -24,9 +24,8 @@ def points_of(ask: Question, spec: Points, values: Floats) -> Floats:
     if ask.spec.normalized:
         found[:, :, :2] *= input_size(ask)[:2]
     if spec.values == 3:
-        confidence = activate(found[:, :, 2], spec.activation, axis=0)
-        check_scores(confidence, f"{spec.output or ask.names[0]} (key points)", spec.activation)
-        found[:, :, 2] = confidence.clip(0, 1)
+        # Some write flags of visibility, 0 to 2: what is above 1 is as sure.
+        found[:, :, 2] = activate(found[:, :, 2], spec.activation, axis=0).clip(0, 1)
     return found
 
 

@@ -206,9 +206,9 @@ def test_points_without_confidence_are_sure_and_logits_are_activated() -> None:
     (result,) = look(Detect(points=Points(POINTS, values=2)), output0=yolo(points[..., :2]))
     points[..., 2] = 1
     check_points(result.predictions, points)
+    (result,) = look(Detect(points=Points(POINTS)), output0=yolo(points + np.array([0, 0, 1])))  # a flag of visibility
+    check_points(result.predictions, points)
     points[..., 2] = -2.0
-    with pytest.raises(EngineError, match="key points"):
-        look(Detect(points=Points(POINTS)), output0=yolo(points))
     (result,) = look(Detect(points=Points(POINTS, activation="sigmoid")), output0=yolo(points))
     points[..., 2] = 1 / (1 + math.exp(2))
     check_points(result.predictions, points)
