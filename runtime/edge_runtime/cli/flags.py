@@ -125,7 +125,7 @@ def source_options(flags: Flags) -> SourceOptions:
     depth = flags.get("bit_depth", str)
     return SourceOptions(
         flags.get("stride", int),
-        LiveOptions(reconnect=flags.find("reconnect_seconds", float)),
+        LiveOptions(reconnect=flags.find("reconnect_seconds", float), ask=flags.get("poll_ms", float) / 1000),
         bit_depth=None if depth == "auto" else int(depth),
         background=background_of(flags.find("background", str)),
     )

@@ -30,6 +30,7 @@ class EdgeRun(SectionedCommand):
             "max_frames",
             "realtime",
             "reconnect_seconds",
+            "poll_ms",
             "health",
             "frozen_seconds",
             "learn_health",
@@ -96,6 +97,14 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         type=click.FloatRange(min=0),
         help="How long a camera or stream that is lost, or off at the start, is tried again, each attempt a NO_READ "
         "frame.  [default: for ever]",
+    ),
+    click.option(
+        "--poll-ms",
+        metavar="MS",
+        type=click.FloatRange(min=1),
+        default=200.0,
+        show_default=True,
+        help="How often a camera is asked whose address gives one picture for each request.",
     ),
     click.option(
         "--health",

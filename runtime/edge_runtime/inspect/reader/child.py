@@ -60,7 +60,8 @@ def _serve_source(message: dict[str, Any], channel: socket.socket) -> None:
             return
         try:
             if _say(channel, {"facts": dataclasses.asdict(decoder.facts)}):
-                _Outlet(decoder, channel, message["way"] == "file").run()
+                patience = None if message["way"] == "file" else float(message["read_timeout"])
+                _Outlet(decoder, channel, patience).run()
         finally:
             decoder.close()
 
@@ -90,11 +91,13 @@ class _Outlet:
     """Between a decoder, which fills slots, and the channel, where each byte that comes asks for one shot.
 
     A byte also says that the shot before has been taken. Of a live source's pictures the newest is kept; errors wait
-    until they were taken. A file's decoder waits for a free slot.
+    until they were taken. A file's decoder waits for a free slot (`patience` None). A live one that is well and has
+    had nothing for `patience` seconds says so, or it would be taken to hang.
     """
 
-    def __init__(self, decoder: Decoder, channel: socket.socket, in_order: bool) -> None:
-        self._decoder, self._channel, self._in_order = decoder, channel, in_order
+    def __init__(self, decoder: Decoder, channel: socket.socket, patience: float | None) -> None:
+        self._decoder, self._channel, self._patience = decoder, channel, patience
+        self._in_order = patience is None
         self._changed = threading.Condition()
         self._slots = [SlotWriter() for _ in range(SLOTS)]
         self._free = list(self._slots)
@@ -108,7 +111,7 @@ class _Outlet:
         answering.start()
         while not self._gone:
             try:
-                shot = self._decoder.read()
+                shot = self._decoder.read(self._patience)
             except Exception as error:  # noqa: BLE001 (a decoder's fault costs this source a reconnect, and is said)
                 shot = End(f"the decoder failed: {type(error).__name__}: {error}"[:500])
             if isinstance(shot, End):
@@ -116,6 +119,8 @@ class _Outlet:
                 break
             if shot is not None:
                 self._put_shot(shot)
+            elif not self._ready:
+                self._put(_Ready({"nothing": True}))
         answering.join()
         for slot in self._slots:
             slot.close()

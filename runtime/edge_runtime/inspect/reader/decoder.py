@@ -26,7 +26,8 @@ class DecoderSettings:
     """What to open and how. `address`: a path, a URL with its password, or a camera's number or device.
 
     `decoder` is a key of DECODERS; "": the best that is installed. `skip`: so many pictures of a file are decoded and
-    not given. `stride`: of those after them, each Nth is given. Seconds; `extra` is what one decoder alone understands.
+    not given. `stride`: of those after them, each Nth is given. Seconds; `poll` from one request for a picture to the
+    next, where each has to be asked for. `extra` is what one decoder alone understands.
     """
 
     address: str
@@ -36,12 +37,16 @@ class DecoderSettings:
     stride: int = 1
     open_timeout: float = 10.0
     read_timeout: float = 10.0
+    poll: float = 0.2
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DecoderFacts:
-    """What is known once it is open. `frames`: how many the container declares, often an estimate; None: unknown."""
+    """What is known once it is open. `frames`: how many the container declares, often an estimate; None: unknown.
+
+    `clocked`: a stream whose pictures bear times, though the first ones may lack them.
+    """
 
     decoder: str
     codec: str = ""
@@ -49,6 +54,7 @@ class DecoderFacts:
     height: int = 0
     fps: float | None = None
     frames: int | None = None
+    clocked: bool = False
 
 
 @dataclass(frozen=True, eq=False)

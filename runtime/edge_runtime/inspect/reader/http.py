@@ -25,6 +25,7 @@ __all__ = ["Answer", "Chunks", "get"]
 _MOST_HEAD = 64 << 10
 _MOST_REDIRECTS = 5
 _PIECE = 64 << 10
+_KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # seconds, seconds, times
 _REDIRECTS = (301, 302, 303, 307, 308)
 # A server that sends no status line at all may send pictures at once.
 _STATUS = re.compile(rb"(?:HTTP/\d(?:\.\d)?|ICY|RTSP/\d\.\d)[ \t]+(\d{3})[^\r\n]*\r?\n")
@@ -156,6 +157,7 @@ def _ask(address: Address, until: float, headers: Mapping[str, str], context: Ca
     secure = address.scheme == "https"
     stream = socket.create_connection((address.host, address.port or (443 if secure else 80)), _left(until))
     try:
+        _watch(stream)
         if secure:
             stream.settimeout(_left(until))
             stream = context().wrap_socket(stream, server_hostname=address.host)
@@ -167,6 +169,14 @@ def _ask(address: Address, until: float, headers: Mapping[str, str], context: Ca
     except BaseException:
         stream.close()
         raise
+
+
+def _watch(stream: socket.socket) -> None:
+    """Let the kernel find out within seconds that a camera is gone that said no word: off, or started anew."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # as the system has it
+            stream.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _head(stream: socket.socket, until: float) -> Answer:

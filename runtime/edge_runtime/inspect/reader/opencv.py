@@ -104,6 +104,7 @@ class OpenCvDecoder:
             fps=fps if math.isfinite(fps) and 0 < fps < 1000 else None,
             # OpenCV answers with huge negative or infinite numbers for what it does not know.
             frames=int(count) if math.isfinite(count) and 0 < count < 2**40 else None,
+            clocked=settings.way == "stream",
         )
 
     def read(self, timeout: float | None = None) -> Shot | End | None:

@@ -232,6 +232,8 @@ class _RemoteDecoder:
             return None
         self._asked = False
         told = answer if isinstance(answer, End) else self._told(answer)
+        if told is None:  # it is there, and has nothing
+            return None
         if isinstance(told, End):
             self._end = told
             self.close()
@@ -293,8 +295,10 @@ class _RemoteDecoder:
             return self._end
         return End(f"the process that reads it {self._child.fate()}", died=True)
 
-    def _told(self, message: dict[str, Any]) -> Shot | End:
+    def _told(self, message: dict[str, Any]) -> Shot | End | None:
         """What a message says; the process is not to be trusted any more when that cannot be."""
+        if "nothing" in message:
+            return None
         try:
             if "shot" not in message:
                 return End(message["end"])

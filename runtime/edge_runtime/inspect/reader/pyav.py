@@ -84,7 +84,9 @@ class AvDecoder:
         self._codec = context.name
         rate = self._stream.average_rate or self._stream.guessed_rate
         fps = float(rate) if rate and 0 < rate < 1000 else None
-        self.facts = DecoderFacts("av", self._codec, context.width or 0, context.height or 0, fps, self._frames(fps))
+        size = (context.width or 0, context.height or 0)
+        clocked = settings.way == "stream"
+        self.facts = DecoderFacts("av", self._codec, *size, fps, self._frames(fps), clocked)
         self._number = -1
         self._given = -1
         self._wholeness, self._gaps = Wholeness(), Gaps()

@@ -5,28 +5,29 @@ Which it is, the first answer says: by its type, else by its first bytes.
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import cv2
-import numpy as np
 
 from edge_runtime.errors import DataError, SourceError
 from edge_runtime.inspect.address import Address, parse_address
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.http import Answer, get
 from edge_runtime.inspect.reader.splitter import MOST_BYTES, Splitter
-from edge_runtime.inspect.sources.stills.jpeg import whole_jpeg
+from edge_runtime.inspect.sources.stills.read import Reading, pictures
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["POLL", "MjpegDecoder", "SnapshotDecoder", "decode_picture", "open_webcam"]
+__all__ = ["MjpegDecoder", "SnapshotDecoder", "decode_picture", "open_webcam"]
 
-POLL = 0.2  # seconds from one request for a picture to the next
 _LOOK = 0.2  # seconds between two looks whether the time is over
 _WORDS = ("text/", "application/json", "application/xml", "application/xhtml")
+# So many periods without a picture, and a connection is given up; and so many time limits while none is known.
+_PERIODS, _UNKNOWN, _GAPS = 3.0, 6.0, 15
 _MOTION = ("video/x-motion-jpeg", "video/x-mjpeg", "video/mjpeg", "video/x-jpeg")
 # `bytes -> picture or the reason why not`, as the decoder of image files has it.
 Decode = Callable[[bytes], "NDArray[np.uint8] | str"]
@@ -60,14 +61,14 @@ def open_webcam(
 
 
 def decode_picture(data: bytes) -> NDArray[np.uint8] | str:
-    """Return a JPEG's or PNG's picture if it is whole, else the reason why it is not."""
-    if data.startswith(b"\xff\xd8"):
-        try:
-            return whole_jpeg(data)
-        except DataError as error:
-            return f"cannot decode: {error}"
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return "cannot decode: damaged" if image is None else np.asarray(image, np.uint8)
+    """Return a picture if it is whole, else the reason why it is not, by the rules that hold for files."""
+    try:
+        first, *more = pictures(data, Reading())
+    except DataError as error:
+        return f"cannot decode: {error}"
+    if more:
+        return f"it holds {len(more) + 1} pictures, and a camera's is one"
+    return f"cannot decode: {first.error}" if first.image is None else first.image
 
 
 def _like_parts(begins: bytes) -> bool:
@@ -103,7 +104,21 @@ class MjpegDecoder:
         self._waiting: list[tuple[bytes, bool, float]] = []
         self._number = -1
         self._since = clock()
+        self._came = 0
+        self._gaps: deque[float] = deque(maxlen=_GAPS)
         self._end: End | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a picture after which the camera is taken to hang: longer for one that is slow by nature.
+
+        One that is gone is found out sooner (http.py), and that it is silent is said long before.
+        """
+        if not self._came:
+            return self._timeout
+        if len(self._gaps) < 2:
+            return _UNKNOWN * self._timeout
+        return max(self._timeout, _PERIODS * statistics.median_high(self._gaps))
 
     def read(self, timeout: float | None = None) -> Shot | End | None:
         """Return the next picture, or a part that is none; the End when nothing whole came for too long."""
@@ -112,8 +127,8 @@ class MjpegDecoder:
             if self._end is not None:
                 return self._end
             now = self._clock()
-            if now - self._since > self._timeout:
-                self._end = End(f"no picture for {self._timeout:g} s")
+            if now - self._since > self.patience:
+                self._end = End(f"no picture for {self.patience:g} s")
                 continue
             if until is not None and now >= until:
                 return None
@@ -143,6 +158,9 @@ class MjpegDecoder:
             return
         for picture, whole in self._splitter.feed(data):
             self._waiting.append((picture, whole, now))
+            if self._came:
+                self._gaps.append(now - self._since)
+            self._came += 1
             self._since = now
         if self._splitter.lost:
             self._end = End(self._splitter.lost)
@@ -170,10 +188,11 @@ class SnapshotDecoder:
         ask: Callable[..., Answer] = get,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.facts = DecoderFacts("webcam", "snapshots")
+        self._poll = settings.poll
+        # What is asked for seldom comes seldom.
+        self.facts = DecoderFacts("webcam", "snapshots", fps=1 / self._poll if self._poll > 1 else None)
         self._address, self._answer, self._settings = address, first, settings
         self._decode, self._clock, self._ask, self._pause = decode, clock, ask, pause
-        self._poll = float(settings.extra.get("poll", POLL))
         self._asked = clock()
         self._before = b""
         self._number = -1

@@ -76,6 +76,7 @@ class LiveSource:
         self._end: str | None = None
         self._freshness = Freshness(options.silence, options.periods)
         self._limit = self._freshness.limit
+        self._silences = 0  # said since the last picture
         # When the consumer was told something, or could have been: nothing is expected while it is opened.
         self._heard = clock() + max(0.0, options.opening - self._limit)
         self._stale_since: float | None = None
@@ -128,9 +129,10 @@ class LiveSource:
                     break
                 if self._end is not None:
                     raise SourceError(self._end)
-                if self._clock() - self._heard > self._limit:
+                if self._clock() - self._heard > (limit := self._unheard_limit()):
                     self._heard = self._clock()
-                    return f"{self.name} silent: no frame for {self._limit:.3g} s"
+                    self._silences += 1
+                    return f"{self.name} silent: no frame for {limit:.3g} s"
                 before = monotonic()
                 self._condition.wait(self._options.poll)
                 # A wait that took far longer than it was to: this process was stopped (SIGTSTP), or the machine slept.
@@ -145,6 +147,15 @@ class LiveSource:
         age = self._clock() - taken.taken_s
         # Nothing newer has come while somebody was busy: the source is silent, and this is the past.
         return taken if age <= self._limit else self._stale(age)
+
+    def _unheard_limit(self) -> float:
+        """How long nothing may come before that is said (again).
+
+        Of a camera whose pace nobody knows yet, which may be a slow one, it is said less and less often.
+        """
+        if self._freshness.known:
+            return self._limit
+        return min(self._limit * 2.0 ** min(self._silences, 9), max(self._limit, self._options.silence_most))
 
     def _stale(self, seconds: float) -> str:
         return f"{self.name} stale: {seconds:.1f} s old"
@@ -193,7 +204,8 @@ class LiveSource:
 
     def _read(self, decoder: Decoder) -> str:
         """Take what a decoder gives until it ends; returns why it did."""
-        self._freshness.restart(decoder.facts.fps)
+        self._freshness.restart(decoder.facts.fps, decoder.facts.clocked)
+        self._limit = self._freshness.limit
         self._stale_since = None
         read: Shot | End | None = None
         while not self._closed.is_set() and not isinstance(read, End):
@@ -209,6 +221,7 @@ class LiveSource:
         """Publish a fresh picture; say of others what is to be said, once in a while."""
         age = self._freshness.see(shot.pts, shot.arrived, shot.number)
         self._limit = self._freshness.limit
+        self._silences = 0
         with self._condition:
             self.dropped += shot.dropped
         if shot.error is not None:

@@ -17,18 +17,21 @@ class LiveOptions:
 
     `reconnect` is how long a source that is lost, or not there yet, is tried again (None: for ever). One that gives
     nothing for `silence`, or for `periods` times what passes between its own pictures where that is longer, is silent:
-    a NO_READ frame says so, again and again. One that gives only pictures older than that for `stale` is opened anew.
+    a NO_READ frame says so, again and again (of one whose pace is not known yet after twice the time each, at most
+    `silence_most`). One that gives only pictures older than that for `stale` is opened anew.
     Until its first picture it has `opening`. Attempts to reconnect start `backoff` apart and double up to
-    `backoff_most`.
+    `backoff_most`. A camera that gives one picture for each request is asked each `ask` seconds.
     """
 
     reconnect: float | None = None
     silence: float = 2.0
+    silence_most: float = 10.0
     opening: float = 5.0
     periods: float = 3.0
     stale: float = 10.0
     backoff: float = 0.5
     backoff_most: float = 10.0
+    ask: float = 0.2
     poll: float = 0.2  # how often a waiting consumer looks whether it should stop
 
 

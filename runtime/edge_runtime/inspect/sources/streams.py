@@ -54,7 +54,7 @@ def is_stream(text: str) -> bool:
 def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a stream. Raises SourceError."""
     address = _known(text)
-    settings = DecoderSettings(address.url, "stream")
+    settings = DecoderSettings(address.url, "stream", poll=options.live.ask)
     host = safe_stem(address.host or "stream")
     hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
     return LiveSource(

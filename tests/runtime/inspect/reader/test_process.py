@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from web_cameras import Camera
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, Shot
@@ -119,6 +122,26 @@ def test_one_that_hangs_is_ended(film: Path) -> None:
         assert reader.pid is None
     finally:
         reader.close()
+
+
+def test_a_camera_that_has_nothing_for_long_does_not_count_as_a_process_that_hangs() -> None:
+    over = threading.Event()
+
+    def serve(stream: socket.socket, head: str) -> None:
+        picture = cv2.imencode(".jpg", np.full((16, 16, 3), 90, np.uint8))[1].tobytes()
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace\r\n\r\n" + picture)
+        over.wait()
+
+    camera, reader = Camera(serve), ReaderProcess(grace=1.0)
+    try:
+        decoder = reader.open(DecoderSettings(f"http://{camera.place}/", "stream", read_timeout=0.5))
+        while isinstance(end := decoder.read(0.1), Shot) or end is None:
+            pass
+        assert end == End("no picture for 3 s")
+    finally:
+        over.set()
+        reader.close()
+        camera.close()
 
 
 def test_a_film_goes_on_in_a_new_process_and_says_which_picture_it_lacks(reader: ReaderProcess, film: Path) -> None:

@@ -18,7 +18,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import http
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderFacts, DecoderSettings, End, FakeDecoder, Shot
 from edge_runtime.inspect.reader.http import Chunks
-from edge_runtime.inspect.reader.webcam import decode_picture, open_webcam
+from edge_runtime.inspect.reader.webcam import MjpegDecoder, decode_picture, open_webcam
 from edge_runtime.inspect.sources import Frame, LiveOptions, SourceOptions, open_source
 
 PICTURES = [cv2.imencode(".jpg", np.full((48, 64, 3), value * 40, np.uint8))[1].tobytes() for value in range(5)]
@@ -165,7 +165,7 @@ def test_snapshots_are_asked_for_again_and_the_same_is_no_new_one(camera: Callab
 
     one = camera(serve)
     decoder = open_webcam(
-        DecoderSettings(f"http://{one.place}/snap.jpg", "stream", extra={"poll": "0"}),
+        DecoderSettings(f"http://{one.place}/snap.jpg", "stream", poll=0.0),
         decode_picture,
         lambda _: FakeDecoder([]),
     )
@@ -281,3 +281,62 @@ def test_a_web_camera_is_a_live_source_and_its_end_is_a_loss(camera: Callable[[S
     assert source.name == f"http://***@{one.place}/video?***"
     assert "ses/am" not in told
     assert "secret" not in told
+
+
+def slowly(times: list[float]) -> tuple[MjpegDecoder, list[float]]:
+    """A camera whose pictures come at these times, on a clock that goes on when somebody waits."""
+    now = [0.0]
+
+    class Slow:
+        def read(self, timeout: float) -> bytes | None:
+            if times and times[0] <= now[0] + timeout:
+                now[0] = times.pop(0)
+                return PICTURES[1]
+            now[0] += timeout
+            return None
+
+        def close(self) -> None:
+            pass
+
+    asked = DecoderSettings("http://cam/", "stream")
+    return MjpegDecoder(Slow(), asked, decode_picture, lambda: now[0]), now  # type: ignore[arg-type]
+
+
+def test_a_camera_that_is_slow_by_nature_is_not_given_up_between_two_pictures() -> None:
+    decoder, now = slowly([number * 15.0 for number in range(1, 20)])
+    now[0] = 14.9
+    decoder._since = 14.9
+    found = []
+    while not isinstance(read := decoder.read(1.0), End):
+        found += [] if read is None else [read]
+    assert len(found) == 19
+    assert read.reason == "no picture for 45 s"
+
+
+def test_a_camera_that_hangs_is_given_up_after_ten_seconds_when_it_was_quick() -> None:
+    decoder, now = slowly([number * 0.1 for number in range(20)])
+    while not isinstance(read := decoder.read(1.0), End):
+        pass
+    assert read.reason == "no picture for 10 s"
+    assert now[0] == pytest.approx(11.9, abs=0.5)
+
+
+def test_a_png_part_goes_by_the_rules_for_files() -> None:
+    noise = cv2.imencode(".png", np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
+    assert isinstance(decode_picture(noise), np.ndarray)
+    half = len(noise) // 2
+    damaged = noise[:half] + bytes([noise[half] ^ 4]) + noise[half + 1 :]
+    assert "check sum" in str(decode_picture(damaged))
+    assert "ends early" in str(decode_picture(noise[:half]))
+    glass = np.full((8, 8, 4), 100, np.uint8)
+    glass[:4, :, 3] = 255
+    assert "transparent" in str(decode_picture(cv2.imencode(".png", glass)[1].tobytes()))
+
+
+def test_how_often_a_picture_is_asked_for_is_what_the_camera_declares(camera: Callable[[Serve], Camera]) -> None:
+    def serve(stream: socket.socket, head: str) -> None:
+        stream.sendall(typed(b"image/jpeg", b"Content-Length: %d\r\n" % len(PICTURES[1])) + PICTURES[1])
+
+    decoder = opened(camera(serve), poll=5.0)
+    assert decoder.facts.fps == pytest.approx(0.2)
+    decoder.close()

@@ -130,3 +130,47 @@ def test_one_long_gap_makes_no_slow_source() -> None:
     fresh = Freshness()
     seen(fresh, [(None, 100.0), (None, 114.0), (None, 114.04), (None, 114.08)])
     assert fresh.limit == 2.0
+
+
+def test_the_first_pictures_of_a_stream_with_a_clock_are_not_judged_before_it_is_seen_to_keep_time() -> None:
+    """As FFmpeg gives them that it looked at while it opened the stream: in haste, and the first without a time."""
+    fresh = Freshness()
+    fresh.restart(10.0, clocked=True)
+    kept: list[tuple[float | None, float]] = [(None, 103.5), (0.1, 103.5), (None, 103.501)]
+    found = states(seen(fresh, [*kept, *((0.3 + number / 10, 103.502) for number in range(30))]))
+    assert "fresh" not in found
+    later = (fresh.see(3.3 + number / 10, 103.6 + number / 10, 33 + number) for number in range(10))
+    assert states(later) == ["fresh"] * 10
+
+
+def test_a_stream_with_a_clock_that_shows_no_time_goes_by_its_pace() -> None:
+    fresh = Freshness()
+    fresh.restart(clocked=True)
+    found = states(seen(fresh, [(None, 100.0), (None, 100.001), *((None, 100.1 + n / 10) for n in range(10))]))
+    assert found == ["unknown", "unknown", *["fresh"] * 10]
+
+
+def test_a_clock_that_is_set_while_it_is_not_seen_is_learnt_anew() -> None:
+    """OpenCV on an RTSP camera of 1 and of 0.2 pictures a second: the sender's report sets the times anew."""
+    for period, before, after in ((1.0, [3.0, 4.0, 5.0, None], 1.0), (5.0, [5.0, None, None], 5.0)):
+        fresh = Freshness()
+        fresh.restart(1 / period, clocked=True)
+        times = [*before, *(after + period * number for number in range(20))]
+        ages = seen(fresh, [(pts, 107.0 + period * number) for number, pts in enumerate(times)])
+        assert states(ages)[1:] == ["fresh"] * (len(times) - 1)
+        assert max(age.seconds for age in ages) < 0.5
+
+
+def test_a_time_that_is_missing_now_and_then_does_not_hide_a_lag() -> None:
+    fresh = Freshness()
+    fresh.restart(25.0, clocked=True)
+    seen(fresh, steady(50))
+    assert fresh.see(None, 102.0, 50).state == "fresh"
+    assert fresh.see(2.04, 112.0, 51).state != "fresh"
+    assert fresh.see(2.08, 112.001, 52).state != "fresh"
+
+
+def test_what_is_declared_is_believed_up_to_ten_seconds() -> None:
+    fresh = Freshness()
+    fresh.restart(fps=0.001)
+    assert fresh.limit == 30.0

@@ -208,14 +208,41 @@ def test_zero_seconds_of_reconnecting_still_show_the_loss_as_a_frame() -> None:
 
 def test_a_silent_camera_is_said_to_be_within_two_seconds_and_again_and_again() -> None:
     clock = Clock()
-    decoder = Gated([shot(1)])
+    decoder = Gated([shot(1, number * 0.04, None, number) for number in range(3)])
+    decoder.gate.release(2)
     source = live([decoder], clock=clock)
+    for _ in range(4):
+        decoder.asked.acquire()
     frames = iter(source)
     assert next(frames).error is None
     for _ in range(3):
         clock.now += 2.1
         assert next(frames).error == "cam silent: no frame for 2 s"
     decoder.gate.release(10)
+    source.close()
+
+
+def test_a_camera_whose_pace_is_not_known_yet_is_silent_within_two_seconds_and_then_less_often() -> None:
+    clock = Clock()
+    decoder = Gated([shot(1)])
+    source = live([decoder], clock=clock)
+    frames = iter(source)
+    assert next(frames).error is None
+    for seconds in (2, 4, 8, 10, 10):
+        clock.now += seconds + 0.1
+        assert next(frames).error == f"cam silent: no frame for {seconds} s"
+    decoder.gate.release(10)
+    source.close()
+
+
+def test_a_slow_camera_that_says_so_is_not_silent_before_its_first_picture() -> None:
+    clock = Clock()
+    decoder = FakeDecoder(itertools.repeat(None), DecoderFacts("fake", fps=0.2))
+    source = live([decoder], clock=clock)
+    while not source._freshness.known:
+        pass
+    clock.now = 18.1
+    assert next(iter(source)).error == "cam silent: no frame for 15 s"
     source.close()
 
 
