@@ -19,6 +19,7 @@ from edge_tools.damage.camera import sending
 from edge_tools.damage.encode import FORMATS
 from edge_tools.damage.films import FILM_KINDS, FILMS, FilmVariant, board_film, film_variants, write_film
 from edge_tools.damage.judge import EdgeRun, Said, by_file
+from edge_tools.damage.live import Endured, endure
 from edge_tools.damage.optical import OPTICAL, good_pictures, spoilt
 from edge_tools.damage.rtsp import ENCODERS, LOSSY, Part, missing, played
 from edge_tools.damage.tally import Row, outcome
@@ -202,6 +203,18 @@ def rtsp(plan: Plan) -> Iterator[Row]:
                 yield Row("rtsp", "freeze", "h264", 0.0, outcome([record], boxes), record.reasons)
 
 
+def live(plan: Plan) -> Iterator[Row]:
+    """What takes long: ten kills of an RTSP server, twenty changes of size, five minutes of lost packets."""
+    why = missing()
+    if why is not None:
+        plan.say(f"live left out: {why}")
+        return
+    frames = np.concatenate([board_film(board, False, plan.seed)[:5] for board in plan.boards[:8]])
+    boxes = [box for board in plan.boards[:8] for box in board.boxes]
+    share = 1.0 if plan.variants >= 500 else 0.05
+    yield from endure(Endured(frames, boxes, plan.judge, plan.work, share), plan.say)
+
+
 def _until(done: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not done() and time.monotonic() < end:
@@ -219,4 +232,5 @@ PLACES: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "mjpeg": mjpeg,
     "optical": optical,
     "rtsp": rtsp,
+    "live": live,
 }

@@ -82,8 +82,9 @@ def played(
     judge: EdgeRun,
     work: Path,
     flags: Sequence[str] = (),
+    settles: float = 2.0,
 ) -> Iterator[tuple[Part, Said]]:
-    """Play the parts to edge-run; yield each record with the part it fell in, the first two seconds of each left out.
+    """Play the parts to edge-run; yield each record with the part it fell in, the first `settles` s of each left out.
 
     `frames` [n, height, width, 3] BGR. `encoder` is one of ENCODERS' pipelines.
     """
@@ -119,5 +120,5 @@ def played(
         raw.unlink()
     for (begin, part), (end, _) in itertools.pairwise(marks):
         for record in records:
-            if begin + 2 <= record.at < end:
+            if begin + settles <= record.at < end:
                 yield part, record

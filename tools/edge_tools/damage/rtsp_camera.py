@@ -7,9 +7,11 @@ project is imported: it runs under the system's Python, with Debian's python3-gi
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 (the versions come first)
 
 Gst.init(None)
-PORT, FRAMES, WIDTH, HEIGHT, RATE, ENCODER, CONTROL = sys.argv[1:8]
+PORT, FRAMES, WIDTH, HEIGHT, _RATE, ENCODER, CONTROL = sys.argv[1:8]
+RATE = Fraction(_RATE)  # 1/5: a picture each 5 s
 SIZE = (int(WIDTH), int(HEIGHT))
 FRAME_BYTES = SIZE[0] * SIZE[1] * 3
 FILM = Path(FRAMES).read_bytes()
@@ -28,8 +31,10 @@ COUNT = len(FILM) // FRAME_BYTES
 FLAT = {"black": 0, "white": 255, "gray": 128}
 
 
-def scaled(frame: bytes, width: int, height: int) -> bytes:
-    """The nearest pixels of a frame, three bytes each."""
+@functools.lru_cache(maxsize=64)
+def scaled(place: int, width: int, height: int) -> bytes:
+    """The nearest pixels of the frame at that place of the film, three bytes each."""
+    frame = FILM[place : place + FRAME_BYTES]
     columns = [x * SIZE[0] // width * 3 for x in range(width)]
     rows = [y * SIZE[1] // height * SIZE[0] * 3 for y in range(height)]
     return b"".join(frame[row + column : row + column + 3] for row in rows for column in columns)
@@ -58,7 +63,7 @@ class Factory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
 
 def caps(source: Any, width: int, height: int) -> None:
     """Say what size the next frames have."""
-    text = f"video/x-raw,format=BGR,width={width},height={height},framerate={RATE}/1"
+    text = f"video/x-raw,format=BGR,width={width},height={height},framerate={RATE.numerator}/{RATE.denominator}"
     source.set_property("caps", Gst.Caps.from_string(text))
 
 
@@ -66,7 +71,7 @@ def feed(source: Any, stop: threading.Event) -> None:
     """Push a frame each period, by the monotonic clock."""
     began, number, shown, told = time.monotonic(), 0, 0, SIZE
     while not stop.is_set():
-        due = number / int(RATE)
+        due = float(number / RATE)
         time.sleep(max(0.0, began + due - time.monotonic()))
         number += 1
         word = Path(CONTROL).read_text().strip() or "play"
@@ -79,13 +84,13 @@ def feed(source: Any, stop: threading.Event) -> None:
         if word.startswith("size:"):
             width, height = word[5:].split("x")
             size = (int(width), int(height))
-            frame = scaled(frame, *size)
+            frame = scaled(place, *size)
         if size != told:
             caps(source, *size)
             told = size
         buffer = Gst.Buffer.new_wrapped(frame)
         buffer.pts = buffer.dts = int(due * Gst.SECOND)
-        buffer.duration = Gst.SECOND // int(RATE)
+        buffer.duration = int(Gst.SECOND / RATE)
         if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
             return
 
