@@ -106,7 +106,9 @@ def _rows(
         rows.append([value for column in post.row for value in _column(post, column, thing, classes, size)])
     table = np.array(rows, np.float32).reshape(-1, columns)
     found = {names[0]: (table.T if turned else table).reshape(shape[:-2] + (table.T if turned else table).shape)}
-    if len(names) > 1:
+    if len(names) > 1 and "score" not in post.row:
+        found[names[1]] = np.array([[thing.score] for thing in things], np.float32).reshape(-1, 1)
+    elif len(names) > 1:
         found[names[1]] = np.array([len(things)], np.int32)
     return found
 

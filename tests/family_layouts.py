@@ -66,6 +66,7 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
     ("yolo-fastestv2-six", _SIX, 80),
     ("fastestdet", {"758": (1, 85, 20, 20)}, 0),
     ("yolov5-face", {"output": (1, 3 * ALL, 16)}, 0),
+    ("yolov5-plate", {"output": (1, 3 * ALL, 15)}, 0),
     ("yolov5-face-heads", by_stride("o{}", (1, 3, "side", "side", 16)), 1),
     ("scrfd-landmarks", scrfd((1,)), 0),
     ("scrfd-landmarks-one-picture", scrfd(()), 0),
@@ -88,6 +89,7 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
         0,
     ),
     ("pinto", {"batchno_classid_score_x1y1x2y2": (None, 7)}, 0),
+    ("pinto-scores-apart", {"score": (None, 1), "batchno_classid_x1y1x2y2": (None, 6)}, 0),
     ("openvino-detection-output", {"detection_out": (1, 1, 200, 7)}, 0),
     (
         "efficient-nms",

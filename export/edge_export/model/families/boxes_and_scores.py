@@ -47,6 +47,22 @@ ROWS: tuple[Family, ...] = (
         when=_scores_first,
     ),
     Family(
+        name="st-ssd",
+        source="https://github.com/STMicroelectronics/stm32ai-modelzoo/blob/main/object_detection/src/postprocessing/"
+        "postprocess.py",
+        outputs=(
+            Out(("N", "R", "4"), "bboxes_concat"),
+            Out(("N", "R", "1+C"), "classes_softmax"),
+            Out(("N", "R", "4"), "anchors_concat"),
+        ),
+        read=lambda match: Detect(
+            format="boxes-scores", outputs=match.names, box="xyxy", normalized=True, background="first"
+        ),
+        pixels=Pixels(scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3),
+        thresholds=Thresholds(confidence=0.5, iou=0.5),
+        told=lambda match: "names of outputs",
+    ),
+    Family(
         name="ppyoloe-without-nms",
         source="https://github.com/PaddlePaddle/PaddleDetection/blob/develop/ppdet/modeling/heads/ppyoloe_head.py",
         outputs=(Out(("N", "A", "4")), Out(("N", "C", "A"))),

@@ -30,15 +30,20 @@ def _one_label(match: Match) -> str:
     return "" if len(match.shown.labels or "?") == 1 else f"it has {len(match.shown.labels or ())} classes"
 
 
-def _points_in_boxes(match: Match, pictures: Sequence[Answers]) -> str:
+def _points_in_boxes(match: Match, pictures: Sequence[Answers], count: int = 5) -> str:
     """Eleven classes have as many columns as five landmarks and a class; landmarks lie in their boxes."""
     inside = []
     for answers in pictures:
-        rows = np.asarray(answers[match.names[0]], np.float32).reshape(-1, 16)
+        rows = np.asarray(answers[match.names[0]], np.float32)
+        rows = rows.reshape(-1, rows.shape[-1])
         rows = rows[np.argsort(-rows[:, 4])[:20]]
-        middle = rows[:, 5:15].reshape(-1, 5, 2).mean(axis=1)
+        middle = rows[:, 5 : 5 + 2 * count].reshape(-1, count, 2).mean(axis=1)
         inside.append((np.abs(middle - rows[:, :2]) <= rows[:, 2:4] / 2 + 1).all(axis=1))
     return "" if np.mean(inside) > 0.5 else "its landmarks do not lie in its boxes"
+
+
+def _corners_in_boxes(match: Match, pictures: Sequence[Answers]) -> str:
+    return _points_in_boxes(match, pictures, count=4)
 
 
 def _scrfd(landmarks: bool) -> Callable[[Match], Postprocess]:
@@ -87,6 +92,22 @@ ROWS: tuple[Family, ...] = (
         thresholds=Thresholds(confidence=0.5, iou=0.5),
         when=_one_label,
         fits=_points_in_boxes,
+        extra=True,
+    ),
+    Family(
+        name="yolov5-plate",
+        source="https://github.com/we0091234/Chinese_license_plate_detection_recognition/blob/main/onnx_infer.py",
+        outputs=(Out(("N", "3*A", "13+C")),),
+        read=lambda match: Detect(
+            format="yolo-objectness",
+            outputs=match.names if len(match.shown.outputs) > 1 else (),
+            axis="channels-last",
+            columns=_ROW,
+            points=Points(count=4, values=2, names=("upper left", "upper right", "lower right", "lower left")),
+        ),
+        pixels=LETTERBOX,
+        thresholds=Thresholds(confidence=0.3, iou=0.5),
+        fits=_corners_in_boxes,
         extra=True,
     ),
     Family(

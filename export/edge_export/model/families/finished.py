@@ -183,6 +183,17 @@ ROWS: tuple[Family, ...] = (
         told=_named,
     ),
     Family(
+        name="pinto-scores-apart",
+        source="https://github.com/PINTO0309/PINTO_model_zoo/blob/main/307_YOLOv7/README.md",
+        outputs=(Out(("*", "6"), r".*batch_?no.*"), Out(("*", "1"), "scores?", "f")),
+        read=_read_pinto,
+        pixels=UNIT,
+        unsure="PINTO's forms come from models of many kinds",
+        thresholds=_QUARTER,
+        when=_pinto_misfit,
+        told=_named,
+    ),
+    Family(
         name="openvino-detection-output",
         source="https://docs.openvino.ai/2024/documentation/openvino-ir-format/operation-sets/operation-specs/detection/"
         "detectionoutput-8.html",

@@ -13,7 +13,7 @@ from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.boxes import MOST_CANDIDATES, nms, to_original
-from edge_runtime.vision.postprocess.candidates import Candidates, Question, named
+from edge_runtime.vision.postprocess.candidates import Candidates, Question, misshaped, named
 from edge_runtime.vision.postprocess.images import by_image, rows_by_image, together
 from edge_runtime.vision.postprocess.readers.table import READERS
 from edge_runtime.vision.postprocess.seen import Seen, reported
@@ -78,8 +78,11 @@ def _read(asked: Sequence[Question], facts: ModelFacts, outputs: Mapping[str, ND
     mine = rows_by_image(first, outputs, count, max(count, facts.batch or 0))
     if mine is None:
         return [read(ask, part) for ask, part in zip(asked, by_image(first, outputs, count), strict=True)]
-    rows = together(first, outputs)
-    found = [read(ask, [rows[own]]) for ask, own in zip(asked, mine, strict=True)]
+    beside = range(len(first.names) if "batch" in first.spec.columns else 1)  # counts are read
+    rows = [together(first, outputs, place) for place in beside]
+    if any(len(part) != len(rows[0]) for part in rows):
+        raise misshaped(first, rows[-1], f"{len(rows[0])} rows", output=len(rows) - 1)
+    found = [read(ask, [part[own] for part in rows]) for ask, own in zip(asked, mine, strict=True)]
     return [
         part if part.rows is None else dataclasses.replace(part, rows=own[part.rows])
         for part, own in zip(found, mine, strict=True)

@@ -50,9 +50,9 @@ def rows_by_image(ask: Question, outputs: Outputs, count: int, images: int) -> l
     return [np.arange(end - found, end) for found, end in zip(counts.tolist(), ends.tolist(), strict=True)][:count]
 
 
-def together(ask: Question, outputs: Outputs) -> Floats:
-    """The rows of all images, [M, .]: OpenVINO's DetectionOutput gives [1, 1, M, 7]."""
-    rows = _floats(output_of(outputs, ask.names[0]), ask.names[0])
+def together(ask: Question, outputs: Outputs, place: int = 0) -> Floats:
+    """The rows of all images, [M, .], in the output at `place`: OpenVINO's DetectionOutput gives [1, 1, M, 7]."""
+    rows = _floats(output_of(outputs, ask.names[place]), ask.names[place])
     while rows.ndim > 2 and len(rows) == 1:
         rows = rows[0]
     return rows

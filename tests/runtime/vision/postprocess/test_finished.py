@@ -111,6 +111,21 @@ def test_paddles_rows_are_counted_for_each_image(seed: int, images: int) -> None
     check(look(spec, {"rows": rows, "counts": counts}, images), drawn)
 
 
+@given(seed=seeds, images=st.integers(1, 3))
+@quick
+def test_pintos_scores_may_lie_beside_rows(seed: int, images: int) -> None:
+    random = np.random.default_rng(seed)
+    drawn = [objects(random) for _ in range(images)]
+    columns: tuple[Column, ...] = ("batch", "class", "box")
+    rows = [row(columns, image, one, 1.0) for image, found in enumerate(drawn) for one in found]
+    outputs = {
+        "score": np.array([[one[1]] for found in drawn for one in found], np.float32).reshape(-1, 1),
+        "batchno_classid_x1y1x2y2": np.array(rows, np.float32).reshape(-1, 6),
+    }
+    names = ("batchno_classid_x1y1x2y2", "score")
+    check(look(Detect(format="final", box="xyxy", columns=columns, outputs=names, nms=False), outputs, images), drawn)
+
+
 def padded(found: Objects, length: int, first: int) -> tuple[Array, Array, Array]:
     boxes, scores, classes = np.zeros((length, 4)), np.zeros(length), np.full(length, -1)
     for index, (box, score, class_id) in enumerate(found):

@@ -19,18 +19,24 @@ Floats = NDArray[np.float32]
 
 
 def final(ask: Question, tensors: Sequence[Floats]) -> Candidates:
-    """Rows of boxes with their scores and classes, in the order that the manifest tells; a second output counts them.
+    """Rows of boxes with their scores and classes, in the order that the manifest tells.
 
+    A second output counts them, or holds the scores that the rows do not have (PINTO0309/PINTO_model_zoo).
     Sources: THU-MIG/yolov10, ultralytics/nn/modules/head.py, v10Detect; WongKinYiu/yolov7, models/experimental.py,
     ONNX_ORT; PaddlePaddle/PaddleDetection, deploy/python/infer.py; OpenVINO's DetectionOutput-8.
     """
     rows, fixed = tensors[0], ask.spec.row_values
-    if len(tensors) > 1:
+    told = "score" in ask.spec.row or "classes" in ask.spec.row
+    if len(tensors) > 1 and told:
         rows = rows[: _count(ask, tensors[1], len(rows), output=1)]
     scores = "classes" in ask.spec.row
     if rows.ndim != 2 or (rows.shape[1] <= fixed if scores else rows.shape[1] != fixed):
         raise misshaped(ask, rows, f"[N, K, {fixed}{'+C' if scores else ''}]")
     parts = split_columns(ask, rows, ask.spec.row)
+    if not told:
+        if len(tensors) < 2 or tensors[1].size != len(rows):
+            raise misshaped(ask, tensors[-1], f"[{len(rows)}] scores beside rows without one", output=len(tensors) - 1)
+        parts["score"] = tensors[1].reshape(-1, 1)
     kept, best, classes = scored(ask, parts)
     found = Candidates(to_pixels(ask, parts["box"][kept]), best, classes, rows=kept)
     return with_parts(ask, found, parts)
