@@ -80,10 +80,9 @@ def _pinto_columns(name: str) -> tuple[Column, ...]:
 
 
 def _pinto_misfit(match: Match) -> str:
-    columns = _pinto_columns(match.names[0])
-    return (
-        "" if sorted(columns) == ["batch", "box", "class", "score"] else "its name does not tell four kinds of columns"
-    )
+    wanted = ["batch", "box", "class", *(() if len(match.names) > 1 else ("score",))]
+    told = sorted(_pinto_columns(match.names[0])) == wanted
+    return "" if told else f"its name does not tell {', '.join(wanted)}"
 
 
 def _read_pinto(match: Match) -> Postprocess:
