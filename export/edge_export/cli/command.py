@@ -24,6 +24,7 @@ from edge_export.cli.values import (
     NAMES,
     SIZE,
     SIZE_BYTES,
+    SIZES,
     STRIDES,
 )
 from edge_export.memory import spare_memory
@@ -59,9 +60,9 @@ class ExportCommand(SectionedCommand):
             "std", "layout", "dtype",
         ),
         "Post-processing": (
-            "format", "outputs", "box", "axis", "normalized", "strides", "objectness", "activation", "background",
-            "nms", "class_agnostic", "max_det", "top_k", "first_class", "min_area", "map_output", "score_output",
-            "anomaly_range",
+            "format", "outputs", "box", "axis", "normalized", "strides", "anchors", "objectness", "activation",
+            "background", "nms", "class_agnostic", "max_det", "top_k", "first_class", "min_area", "map_output",
+            "score_output", "anomaly_range",
         ),
         "Verdict": ("conf", "iou", "ok_classes", "ng_classes"),
     }  # fmt: skip
@@ -144,7 +145,21 @@ class ExportCommand(SectionedCommand):
 @click.option("--dtype", type=click.Choice(["float32", "float16", "uint8", "int8"]), help="The input's type.")
 @click.option(
     "--format",
-    type=click.Choice(["yolo", "yolo-objectness", "grid", "fastest", "boxes-scores", "final", "final-split"]),
+    type=click.Choice(
+        [
+            "yolo",
+            "yolo-objectness",
+            "grid",
+            "anchors",
+            "distances",
+            "fastest",
+            "fastest-v2",
+            "boxes-scores",
+            "final",
+            "final-split",
+            "final-labels",
+        ]
+    ),
     help="What a detector's outputs hold.",
 )
 @click.option(
@@ -153,7 +168,8 @@ class ExportCommand(SectionedCommand):
 @click.option("--box", type=click.Choice(["cxcywh", "xyxy", "yxyx"]), help="Coordinates of a box.")
 @click.option("--axis", type=click.Choice(["channels-first", "channels-last"]), help="Where channels lie in outputs.")
 @click.option("--normalized/--pixels", default=None, help="Boxes are 0..1, or in pixels of the input.")
-@click.option("--strides", type=STRIDES, metavar="8,16,32", help="grid: pixels between anchor points, by level.")
+@click.option("--strides", type=STRIDES, metavar="8,16,32", help="Pixels between the cells of each head's grid.")
+@click.option("--anchors", type=SIZES, metavar="W,H,...", help="anchors: their sizes in pixels, stride by stride.")
 @click.option("--objectness/--no-objectness", default=None, help="grid: an objectness stands before the classes.")
 @click.option("--activation", type=click.Choice(["none", "sigmoid", "softmax"]), help="Makes scores of outputs.")
 @click.option("--background", metavar="none|first|last|ID", help="The class that means nothing is there.")
@@ -231,9 +247,9 @@ def _show_comparison(old: Side, source: str, output: Path | None, json_output: b
 def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportOptions:
     preprocess_keys = ("fit", "anchor", "pad_value", "resize_short", "interpolation", "colour", "scale", "mean",
                        "std", "layout", "dtype")  # fmt: skip
-    postprocess_keys = ("format", "outputs", "box", "axis", "normalized", "strides", "objectness", "activation",
-                        "background", "nms", "class_agnostic", "max_det", "top_k", "first_class", "min_area",
-                        "map_output", "score_output")  # fmt: skip
+    postprocess_keys = ("format", "outputs", "box", "axis", "normalized", "strides", "anchors", "objectness",
+                        "activation", "background", "nms", "class_agnostic", "max_det", "top_k", "first_class",
+                        "min_area", "map_output", "score_output")  # fmt: skip
     preprocess = {key: flags[key] for key in preprocess_keys if flags[key] is not None}
     if flags["size"] is not None:
         preprocess["width"], preprocess["height"] = flags["size"]

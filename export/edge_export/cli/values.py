@@ -16,6 +16,7 @@ __all__ = [
     "INPUT_SHAPE",
     "NAMES",
     "SIZE",
+    "SIZES",
     "SIZE_BYTES",
     "STRIDES",
 ]
@@ -96,6 +97,13 @@ def _numbers(text: str) -> list[float]:
     return values
 
 
+def _sizes(text: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    if len(values) % 2 or not all(0 < value < 65536 for value in values):
+        raise ValueError(text)
+    return values
+
+
 def _strides(text: str) -> list[int]:
     values = [int(part) for part in text.split(",")]
     if min(values) < 1:
@@ -122,6 +130,7 @@ SIZE_BYTES = _Value("SIZE", _bytes, "8MB")
 INPUT_SHAPE = _Value("NAME:SHAPE", _shape, "images:1,3,224,224")
 FRACTIONS = _Value("FRACTION", _fraction, "1/255")
 COLOUR_VALUES = _Value("VALUES", _numbers, "0.485,0.456,0.406")
+SIZES = _Value("SIZES", _sizes, "10,13,16,30,33,23")
 STRIDES = _Value("STRIDES", _strides, "8,16,32")
 NAMES = _Value("NAMES", _names, "boxes,scores")
 ANOMALY_RANGE = _Value("RANGE", _anomaly_range, "0.0,42.5,17.3 (minimum, maximum, threshold)")

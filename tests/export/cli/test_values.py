@@ -4,13 +4,15 @@ import pytest
 from click import BadParameter
 
 from edge_export.cli.command import _options, edge_export_command
-from edge_export.cli.values import ANOMALY_RANGE, NAMES, STRIDES
+from edge_export.cli.values import ANOMALY_RANGE, NAMES, SIZES, STRIDES
 from edge_export.text import printable
 
 
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
+        (SIZES, "10,13,16"),
+        (SIZES, "10,0"),
         (STRIDES, "0"),
         (STRIDES, "8,-16"),
         (STRIDES, ""),
@@ -28,6 +30,7 @@ def test_values_that_cannot_be_meant_are_refused_with_an_example(kind, text):
 
 def test_good_values_are_read():
     assert STRIDES.convert("8,16,32", None, None) == [8, 16, 32]
+    assert SIZES.convert("10,13.5", None, None) == (10.0, 13.5)
     assert NAMES.convert("boxes, scores", None, None) == ["boxes", "scores"]
     assert ANOMALY_RANGE.convert("-1,42.5,17", None, None) == (-1.0, 42.5, 17.0)
 
