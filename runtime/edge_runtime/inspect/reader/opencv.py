@@ -15,6 +15,7 @@ import numpy as np
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
+from edge_runtime.inspect.reader.packets import AHEAD, Packets, codec_of, woven_stream
 from edge_runtime.inspect.reader.wholeness import Wholeness
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ __all__ = ["as_bgr8", "open_opencv"]
 _ONE_THREAD = (cv2.CAP_PROP_N_THREADS, 1) if hasattr(cv2, "CAP_PROP_N_THREADS") else ()
 _FRAME_TYPE: int | None = getattr(cv2, "CAP_PROP_FRAME_TYPE", None)
 _EXTRA = "pip install 'edgeline[video]' reads it"
+_NO_KEY = "first frame is no keyframe"
 _REORDERED = 4  # pictures
+_WOVEN = f"woven of two fields, which were taken at two times (interlaced video); {_EXTRA}"
+_ZEROS = "a run of zeros or ones lies in its data"
 
 
 def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
@@ -94,11 +98,15 @@ class OpenCvDecoder:
         self._log = log.captured() if settings.way != "camera" else None
         self._seen = self._log.drain() if self._log is not None else 0
         self._wholeness = Wholeness()
+        self._packets = Packets.open(settings.address) if settings.way == "file" else None
+        self._woven = settings.way == "stream" and woven_stream(capture)
+        self._lost = 0  # packets of which perhaps no picture came, as they were damaged
         self._held: Shot | None = None
         self._end: Shot | End = End()
         count, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
         self.facts = DecoderFacts(
             "opencv",
+            codec_of(capture) if settings.way != "camera" else "",
             width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
             fps=fps if math.isfinite(fps) and 0 < fps < 1000 else None,
@@ -121,9 +129,11 @@ class OpenCvDecoder:
             if held is not None and held.image is not None and heard:
                 held = replace(held, image=None, error=heard)
             if not good:
-                self.close()
                 self._end = self._ended(heard)
-                return held or self._end
+                self.close()
+                if held is not None:
+                    return held
+                break
             wrong, key = self._judge(capture, heard)
             shot = None
             if self._number >= settings.skip and not (self._number - settings.skip) % settings.stride:
@@ -140,10 +150,17 @@ class OpenCvDecoder:
             return End("no frame came")
         if heard:  # OpenCV reads no further
             return Shot(error=f"not read from here on: {heard}", number=self._number, whole=False)
+        if self._packets is not None and (left := self._packets.left(self._number)):
+            reason = (
+                f"no picture came of {left} of its packets" if self._number else f"OpenCV cannot decode it; {_EXTRA}"
+            )
+            return Shot(error=reason, number=self._number, whole=False)
         return End()
 
     def _shot(self, capture: Capture, wrong: str | None, key: bool) -> Shot:
         arrived = time.monotonic()
+        if wrong is None and self._woven:
+            wrong = _WOVEN
         before = self._no_picture()
         good, image = capture.retrieve()
         ms = (time.monotonic() - arrived) * 1000
@@ -155,7 +172,7 @@ class OpenCvDecoder:
             # OpenCV 4.14 and 5.0 give True, and memory that holds zeros or something older, for interlaced 4:2:0.
             wrong = f"OpenCV made no picture of it: interlaced video, or a format of its own; {_EXTRA}"
         elif wrong is None and image is not None and not image.any():
-            wrong = f"every byte of it is zero, which no camera gives: interlaced video that was not read; {_EXTRA}"
+            wrong = "every byte of it is zero, which no camera gives"
         if wrong is not None or image is None:
             return Shot(error=wrong, pts=pts, arrived=arrived, number=self._number, whole=key, decode_ms=ms)
         return Shot(as_bgr8(image), None, pts, arrived, self._number, key, decode_ms=ms)
@@ -171,15 +188,26 @@ class OpenCvDecoder:
         if self._log is None or (seen := self._log.drain()) == self._seen:
             return None
         self._seen = seen
+        if self.facts.codec == "h261" and self._log.last.endswith(_NO_KEY):  # which it has none of
+            return None
         return f"FFmpeg says: {self._log.last}"
 
     def _judge(self, capture: Capture, heard: str | None) -> tuple[str | None, bool]:
         """What is wrong with the grabbed picture, and whether it needs no other one."""
         key = capture.get(_FRAME_TYPE) == ord("I") if _FRAME_TYPE is not None else False
         self._intra = self._intra and key
+        # Where pictures are shown in another order than they are decoded, one from before comes out after it.
+        after = 0 if self._intra else _REORDERED
         if heard:
-            # Where pictures are shown in another order than they are decoded, one from before comes out after it.
-            self._wholeness.damaged(self._number + (0 if self._intra else _REORDERED), heard)
+            self._wholeness.damaged(self._number + after, heard)
+        if self._packets is not None:
+            self._lost += AHEAD if heard else 0
+            told = self._packets.tell(self._number, (1 if self._intra else AHEAD) + self._lost)
+            self._woven = told.woven
+            if told.zeros is not None:
+                self._wholeness.damaged(told.zeros + max(after, 1), _ZEROS)
+            key = key and not told.follows
+            self._heard()  # what the packets' demuxer said, the pictures' has said or will say
         return self._wholeness.judge(self._number, key), key
 
     def close(self) -> None:
@@ -187,6 +215,8 @@ class OpenCvDecoder:
         if self._capture is not None:
             self._capture.release()
             self._capture = None
+        if self._packets is not None:
+            self._packets.close()
 
 
 def as_bgr8(image: NDArray[Any]) -> NDArray[np.uint8]:

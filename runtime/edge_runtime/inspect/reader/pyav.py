@@ -170,7 +170,7 @@ class AvDecoder:
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
         if packet.is_corrupt:
             self._wholeness.damaged(at, "data are missing before it (the container's count)")
-        if packet.size and zero_run(self._codec, bytes(packet)):
+        if packet.size and zero_run(self._codec, bytes(packet), self.facts.width * self.facts.height):
             self._wholeness.damaged(at, "a run of zeros or ones lies in its data")
         self._listen(at)
         try:

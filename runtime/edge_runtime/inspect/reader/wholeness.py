@@ -8,16 +8,42 @@ __all__ = ["Wholeness", "zero_run"]
 # (ISO/IEC 14496-10 and 23008-2, 7.4.1: emulation prevention; 13818-2, 6.2.1 and 14496-2, 6.2.1: start codes).
 _START_CODES = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
 _SHORT = bytes(32)
-# And these compress: so many zeros would be a picture's part that needed fewer. (Not VP8: its encoder does write them.)
-_COMPRESSING = frozenset({"av1", "ffv1", "libdav1d", "theora", "vc1", "vp9", "wmv1", "wmv2", "wmv3"})
+# And these compress: so many zeros would be a picture's part that needed fewer.
+_COMPRESSING = frozenset({"av1", "libdav1d", "vp9"})
+# In these a macroblock of a flat picture may be three zeros: measured, for whole pictures.
+_ZEROS_FOR_FLAT = frozenset({"theora", "wmv2"})
+_PIXELS_A_ZERO = 512  # pixels for each zero byte; three bits for 256 are 683
 _LONG = bytes(256)
+_LONGER = bytes(1024)  # in VP8's first part, of modes and motion, its encoder does write a few hundred
+# These write ones for what does not change or is flat, but no zeros; nor do they pad with them (MPEG-4 pads to a byte,
+# with ones: ISO/IEC 14496-2, 5.2.4).
+_ONES_FOR_NOTHING = frozenset(
+    {
+        *("cfhd", "ffv1", "flv", "flv1", "h261", "h263", "jpeg2000", "mpeg4", "msmpeg4", "msmpeg4v2", "snow", "svq1"),
+        *("vc1", "wmv1", "wmv3"),
+    }
+)
 _NAL_CODECS = frozenset({"h264", "hevc"})
 _ONES = b"\xff" * 400  # a white macroblock without any compression has 384
 _DV_BLOCK = 80  # SMPTE 314M: each begins with three bytes that say what it is, of which one is never 0
+_HEADS = (b"\0\0\1", b"\0\0\0\1")
 
 
-def zero_run(codec: str, packet: bytes) -> bool:
-    """Whether zeros, or ones, lie in a compressed picture where no codec writes them: decoders take them for data."""
+def zero_run(codec: str, packet: bytes, pixels: int = 0) -> bool:
+    """Whether zeros, or ones, lie in a compressed picture where no codec writes them: decoders take them for data.
+
+    `pixels`: of the picture.
+    """
+    if codec == "vp8":
+        # RFC 6386, 9.1: how long the first part is.
+        begin = 3 + (int.from_bytes(packet[:3], "little") >> 5)
+        return packet.find(_LONG, begin) >= 0 or _LONGER in packet or _ONES in packet
+    if codec == "prores":  # what stands behind its own length is padding
+        return _LONG in packet[: int.from_bytes(packet[:4], "big")] or _LONG in packet[:512]
+    if codec in _ZEROS_FOR_FLAT:
+        return bytes(len(_LONG) + pixels // _PIXELS_A_ZERO) in packet
+    if codec in _ONES_FOR_NOTHING and _LONG in packet:
+        return True
     if codec in _COMPRESSING:
         return _LONG in packet or _ONES in packet
     if codec == "dvvideo":
@@ -28,6 +54,10 @@ def zero_run(codec: str, packet: bytes) -> bool:
         if not kinds & {12, 38} and b"\0\0\1" not in packet[place - 8 : place]:
             return True
     place = packet.find(_SHORT) if codec in _START_CODES else -1
+    if place == 0 and not any(packet):
+        return True
+    if place >= 0 and codec in _NAL_CODECS and not packet.startswith(_HEADS):
+        return True  # units that have lengths are not padded
     while place >= 0:
         rest = packet[place:].lstrip(b"\0")
         if rest and not rest.startswith(b"\1"):

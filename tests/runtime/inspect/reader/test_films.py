@@ -30,10 +30,26 @@ KINDS = {
     "mjpeg.avi": "-c:v mjpeg -q:v 3",
     "vp9.webm": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 2M -g 12",
     "prores.mov": "-c:v prores_ks",
+    "vp8.webm": "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M -g 12",
+    "wmv2.wmv": "-c:v wmv2 -q:v 3 -g 12",
+    "intra-refresh.mp4": "-c:v libx264 -preset veryfast -x264opts intra-refresh=1",
+    "ffv1.mkv": "-c:v ffv1 -g 12 -slicecrc 0",
 }
 INTERLACED = {
     "mpeg2i.ts": "-c:v mpeg2video -q:v 3 -flags +ildct+ilme -top 1 -r 25",
     "h264i.mp4": "-c:v libx264 -preset veryfast -flags +ildct+ilme -x264opts tff=1",
+}
+# What is deinterlaced, or not judged, in every OpenCV: the codec says it itself, or its container does.
+WOVEN = {
+    **INTERLACED,
+    "h264i.ts": "-c:v libx264 -preset ultrafast -x264opts bff=1:nal-hrd=vbr:vbv-maxrate=3000:vbv-bufsize=3000",
+    "mpeg4i.avi": "-c:v mpeg4 -q:v 3 -flags +ildct+ilme",
+    "hevci.mp4": "-c:v libx265 -preset ultrafast -x265-params log-level=none:interlace=tff",
+    "proresi.mov": "-c:v prores_ks -flags +ildct -vf setfield=tff",
+    "dv.dv": "-c:v dvvideo -s 720x576 -r 25",
+    "dnxhdi.mov": "-c:v dnxhd -s 1920x1080 -r 25 -b:v 120M -pix_fmt yuv422p -flags +ildct -vf setfield=tff -frames:v 4",
+    "ffv1i.mkv": "-c:v ffv1 -vf setfield=bff -field_order bb",
+    "v210i.mov": "-c:v v210 -vf setfield=tff -field_order tt",
 }
 
 
@@ -47,8 +63,8 @@ def reader() -> Iterator[ReaderProcess]:
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
-    for name, flags in {**KINDS, **INTERLACED}.items():
-        pixels = [] if name.startswith("prores") else ["-pix_fmt", "yuv420p"]
+    for name, flags in {**KINDS, **WOVEN}.items():
+        pixels = [] if name.startswith(("prores", "dnxhd", "v210")) else ["-pix_fmt", "yuv420p"]
         words = ["ffmpeg", "-v", "error", "-i", str(BELT), "-s", "320x320", *pixels, "-frames:v", str(COUNT)]
         subprocess.run([*words, *flags.split(), str(folder / name)], check=True, stdin=subprocess.DEVNULL)
     return folder
@@ -86,8 +102,8 @@ def test_an_honest_film_has_no_error(reader: ReaderProcess, films: Path, name: s
 def test_of_a_film_with_a_zeroed_middle_no_smeared_picture_is_given(
     reader: ReaderProcess, films: Path, tmp_path: Path, name: str, decoder: str
 ) -> None:
-    if decoder == "opencv" and name in ("prores.mov", "mpeg4.avi"):
-        pytest.skip("OpenCV tells nothing of zeros that its codec takes for data")
+    if decoder == "opencv" and name.endswith(".wmv"):
+        pytest.skip("a packet of ASF that has lost its header is left out by FFmpeg without a word")
     honest = {shot.image.tobytes() for shot in shots(reader, films / name, decoder) if shot.image is not None}
     found = shots(reader, zeroed(films / name, tmp_path), decoder)
     assert [shot.number for shot in found if shot.image is not None and shot.image.tobytes() not in honest] == []
@@ -111,11 +127,21 @@ def test_interlaced_pictures_are_deinterlaced(reader: ReaderProcess, films: Path
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", INTERLACED)
-def test_with_opencv_alone_interlaced_pictures_are_right_or_none(reader: ReaderProcess, films: Path, name: str) -> None:
-    for shot in shots(reader, films / name, "opencv"):
-        assert shot.error is not None or (shot.image is not None and shot.image.mean() > 50)
-        assert shot.error is None or "edgeline[video]" in shot.error
+@pytest.mark.parametrize("name", WOVEN)
+def test_with_opencv_alone_no_interlaced_picture_is_given(reader: ReaderProcess, films: Path, name: str) -> None:
+    found = shots(reader, films / name, "opencv")
+    assert [shot.error for shot in found if "edgeline[video]" not in (shot.error or "")] == []
+    assert found
+
+
+@needs_ffmpeg
+def test_what_may_be_interlaced_but_says_of_each_picture_that_it_is_not_is_given(
+    reader: ReaderProcess, tmp_path: Path
+) -> None:
+    film = tmp_path / "progressive.ts"
+    flags = "-c:v libx264 -preset ultrafast -x264opts fake-interlaced=1:pic-struct=1 -pix_fmt yuv420p -frames:v 8"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(BELT), *flags.split(), str(film)], check=True)
+    assert [shot.error for shot in shots(reader, film, "opencv")] == [None] * 8
 
 
 @needs_av

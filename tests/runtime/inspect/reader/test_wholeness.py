@@ -40,13 +40,46 @@ def test_without_times_any_key_picture_ends_it() -> None:
     assert whole.judge(None, key=True) is None
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video", "mpeg4"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video"])
 def test_zeros_in_a_picture_are_damage_and_before_a_start_code_padding(codec: str) -> None:
     assert not zero_run(codec, START + DATA + START + DATA)
     assert not zero_run(codec, START + DATA + bytes(500) + START[2:] + DATA)
     assert not zero_run(codec, START + DATA + bytes(500))
     assert zero_run(codec, START + DATA + bytes(500) + DATA)
     assert zero_run(codec, START + DATA + bytes(50) + START[2:] + DATA + bytes(50) + DATA)
+
+
+@pytest.mark.parametrize("codec", ["h264", "mpeg4", "vp8", "wmv2", "prores"])
+def test_a_packet_of_zeros_is_damage(codec: str) -> None:
+    assert zero_run(codec, bytes(2000))
+
+
+def test_mpeg4_does_not_pad_with_zeros() -> None:
+    assert not zero_run("mpeg4", START + DATA + START + DATA)
+    assert zero_run("mpeg4", START + DATA + bytes(500))
+    assert zero_run("mpeg4", START + DATA + bytes(50) + START[2:] + DATA + bytes(50) + DATA)
+
+
+def test_units_that_have_lengths_are_not_padded() -> None:
+    assert zero_run("h264", b"\0\0\0\xc5\x41" + DATA + bytes(50))
+
+
+def test_flat_pictures_of_some_codecs_are_ones_or_a_few_zeros() -> None:
+    assert not zero_run("ffv1", DATA + b"\xff" * 2000)
+    assert not zero_run("wmv2", DATA + bytes(3060) + DATA, pixels=1920 * 1080)
+    assert zero_run("wmv2", DATA + bytes(5000) + DATA, pixels=1920 * 1080)
+
+
+def test_vp8_writes_zeros_for_motion_but_not_for_what_is_seen() -> None:
+    first = (300 << 5 | 1 << 4 | 1).to_bytes(3, "little") + bytes(300)
+    assert not zero_run("vp8", first + DATA)
+    assert zero_run("vp8", first + DATA + bytes(300) + DATA)
+
+
+def test_behind_a_picture_of_prores_zeros_are_padding() -> None:
+    picture = (8 + len(DATA)).to_bytes(4, "big") + b"icpf" + DATA * 3
+    assert not zero_run("prores", picture + bytes(500))
+    assert zero_run("prores", (2000).to_bytes(4, "big") + b"icpf" + DATA + bytes(500) + DATA)
 
 
 def test_zeros_may_lie_in_what_does_not_compress_them_away() -> None:
