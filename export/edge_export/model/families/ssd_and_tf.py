@@ -11,8 +11,9 @@ import numpy as np
 
 from edge_export.model.families.common import UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out
+from edge_export.model.families.person import points_with_names
 from edge_runtime.bundle.facts import Thresholds
-from edge_runtime.bundle.postprocess_spec import Detect, Masks, Points, Postprocess
+from edge_runtime.bundle.postprocess_spec import Detect, Masks, Postprocess
 
 __all__ = ["ROWS"]
 
@@ -88,7 +89,7 @@ def _rcnn(first: int, part: str) -> Callable[[Match], Postprocess]:
             kind = "boxes" if shape[-2:] == (28, 28) else "image"
             masks = Masks(output="masks", kind="boxes" if kind == "boxes" else "image", activation="none")
         if part == "keypoints":  # the third value says that a point is there at all: 1
-            points = Points(count=match.sizes.get("P", 17), values=3, output="keypoints")
+            points = points_with_names(match.sizes.get("P", 17), output="keypoints")
         return Detect(
             format="final-split",
             outputs=match.names[:3],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edge_export.model.families.family import Match, Shown
+from edge_export.model.families.person import points_with_names
 from edge_export.model.parse import boolean, literal, numbers
 from edge_runtime.bundle.postprocess_spec import Points
 
@@ -77,8 +78,8 @@ def key_points(shown: Shown) -> Points:
     """The key points that `kpt_shape` tells, else COCO's 17 with a confidence each."""
     shape = numbers(shown.properties.get("kpt_shape")) or ()
     if len(shape) == 2 and shape[1] in (2, 3) and 1 <= shape[0] <= 1000:
-        return Points(count=int(shape[0]), values=3 if shape[1] == 3 else 2)
-    return Points(count=17)
+        return points_with_names(int(shape[0]), 3 if shape[1] == 3 else 2)
+    return points_with_names(17)
 
 
 def point_values(shown: Shown) -> Mapping[str, int]:
