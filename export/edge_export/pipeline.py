@@ -22,6 +22,7 @@ from edge_export.passes.names import shorten_names
 from edge_export.passes.open_samples import open_samples
 from edge_export.passes.precision import choose_precision
 from edge_export.passes.quantize import quantize
+from edge_export.passes.recognise import confirm_on_pictures
 from edge_export.passes.rehearse import rehearse
 from edge_export.passes.round_weights import round_weights
 from edge_export.passes.sees import look_whether_fp32_sees
@@ -41,6 +42,7 @@ Pass = Callable[[Draft, Progress], Draft]
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("load", load),
     ("clean", clean),
+    ("recognise", confirm_on_pictures),
     ("open samples", open_samples),
     ("shorten names", shorten_names),
     ("calibrate", calibrate),

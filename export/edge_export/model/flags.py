@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_export.model.facts import merge
-from edge_export.model.metadata import GUESS, GUESSED_FIT, GUESSED_INPUT, GUESSED_OUTPUTS, RAW, input_note
+from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Postprocess, Raw, Segment
@@ -82,7 +82,7 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
 
 def confirmed(facts: KnownFacts, by: str) -> KnownFacts:
     """Return the facts with the verdict rule that was wanted: data (`by`) has confirmed what was guessed."""
-    guesses = (GUESSED_INPUT, GUESSED_FIT, GUESSED_OUTPUTS, NO_VERDICT)
+    guesses = (GUESSED_INPUT, GUESSED_REST, GUESSED_OUTPUTS, NO_VERDICT)
     notes = tuple(note for note in facts.notes if not note.startswith(guesses))
     origin = {name: by if found == GUESS else found for name, found in facts.origin.items()}
     return dataclasses.replace(facts, verdict=facts.unconfirmed, unconfirmed=None, notes=notes, origin=origin)
@@ -93,10 +93,8 @@ def _said(facts: KnownFacts, flags: FactFlags, preprocess: Preprocess | None, se
     origin = {}
     given = set(flags.preprocess)
     if preprocess is not None and given:
-        # What pixels mean is their range and the order of the colours.
-        colour = "colour" in given or preprocess.colour == "gray"
-        span = given & {"scale", "mean", "std"} or preprocess.dtype == "uint8"
-        if colour and span:
+        # What pixels mean is their range above all; what else is not said stays noted as a guess.
+        if given & {"scale", "mean", "std"} or (preprocess.dtype == "uint8" and "colour" in given):
             origin["preprocess"] = "flag"
         elif facts.preprocess is None:
             origin["preprocess"] = GUESS
@@ -130,13 +128,13 @@ def _notes(
         notes = tuple(note for note in notes if not note.startswith(GUESSED_INPUT))
         if origin.get("preprocess") == GUESS:
             notes = (*notes, input_note(preprocess))
-        elif "fit" not in given:
-            size = f"{preprocess.width}x{preprocess.height}"
-            notes = (*notes, f"{GUESSED_FIT} {preprocess.fit} to {size}; say it with --fit")
+        elif unsaid := [key for key in ("colour", "fit") if key not in given and getattr(preprocess, key) != "gray"]:
+            taken = " and ".join(f"{getattr(preprocess, key)} (--{key})" for key in unsaid)
+            notes = (*notes, f"{GUESSED_REST} {taken}; say it with flags if the model was trained otherwise")
     guessed = [name for name in begins if origin.get(name) == GUESS]
     if not guessed or unjudged is None:
         return notes
-    family = {"preprocess": "--colour and --scale (or --mean, --std)", "postprocess": "--family or --format"}
+    family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": "--family or --format"}
     return (
         *notes,
         f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "

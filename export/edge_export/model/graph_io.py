@@ -9,7 +9,7 @@ from typing import Literal, Union
 import onnx
 from onnx import TensorProto
 
-__all__ = ["ImageInput", "Output", "image_input", "input_names", "outputs"]
+__all__ = ["FILLED", "ImageInput", "Output", "image_input", "input_names", "outputs"]
 
 _DTYPES: dict[int, Literal["float32", "float16", "uint8", "int8"]] = {
     TensorProto.FLOAT: "float32",
@@ -17,6 +17,8 @@ _DTYPES: dict[int, Literal["float32", "float16", "uint8", "int8"]] = {
     TensorProto.UINT8: "uint8",
     TensorProto.INT8: "int8",
 }
+# The property that keeps the names of inputs that became constants: they tell families apart.
+FILLED = "edgeline.size_inputs"
 _MAX_SIDE = 16384
 _SEE_THROUGH = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"}
 
@@ -52,8 +54,9 @@ def image_input(model: onnx.ModelProto) -> ImageInput | None:
 
 
 def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
-    """The names of the graph's inputs in order."""
-    return tuple(value.name for value in _inputs(model))
+    """The names of the graph's inputs in order, those after them that were filled (size_inputs.py)."""
+    filled = next((entry.value for entry in model.metadata_props if entry.key == FILLED), "")
+    return (*(value.name for value in _inputs(model)), *filled.split())
 
 
 def outputs(model: onnx.ModelProto) -> tuple[Output, ...]:

@@ -34,8 +34,10 @@ from edge_export.graph import default_opset
 from edge_export.graph.outside import WeightFolder
 from edge_export.model.facts import image_shape
 from edge_export.model.flags import label_count, lay_over
+from edge_export.model.graph_io import ImageInput, image_input
 from edge_export.model.interface import check_interface, input_specs, output_specs
 from edge_export.model.metadata import look
+from edge_export.model.size_inputs import fill_sizes
 from edge_export.probe import INTEGERS, Probe, ProbeError, seeded_feed
 from edge_export.state import Draft, ExportOptions, Feeds, KnownFacts, Progress
 from edge_runtime.bundle.facts import TensorSpec
@@ -73,10 +75,11 @@ def clean(draft: Draft, progress: Progress) -> Draft:
     A graph whose opset cannot be made int8 is stored as FP16. Raises UsageError where a flag contradicts the graph.
     """
     options, source = draft.options, draft.source
-    raw = input_specs(source.proto)
+    proto, filled = fill_sizes(source.proto, _image(source.proto, source.facts, options))
+    raw = input_specs(proto)
     shapes = _input_shapes(options, raw, lay_over(source.facts, options.flags, raw))
     with progress.step("clean", 1) as advance:
-        cleaned = clean_graph(source.proto, shapes, _example(options, raw), draft.weights)
+        cleaned = clean_graph(proto, shapes, _example(options, raw), draft.weights)
         # Other types of inputs and outputs are no rewrite that the same answers could prove: it comes after those.
         model, promoted = promote_half(cleaned.model)
         if draft.weights is not None:
@@ -90,7 +93,7 @@ def clean(draft: Draft, progress: Progress) -> Draft:
     if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
         facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
     check_interface(facts, inputs, outputs)
-    notes = (*draft.notes, *facts.notes, *cleaned.notes, *promoted)
+    notes = (*draft.notes, *facts.notes, *filled, *cleaned.notes, *promoted)
     if options.quantize == "int8" and not cleaned.opset_ok:
         notes = (*notes, "stored as FP16: the graph's opset has no per-channel quantization and could not be raised")
         options = dataclasses.replace(options, quantize="fp16")
@@ -173,6 +176,22 @@ def _record(
         except ProbeError as error:
             reason = str(error)
     return None, reason
+
+
+def _image(model: onnx.ModelProto, facts: KnownFacts, options: ExportOptions) -> ImageInput | None:
+    """The image input, of the size that flags or its pre-processing say where the graph leaves it free."""
+    image = image_input(model)
+    if image is None or (image.width and image.height):
+        return image
+    specs = [spec for spec in input_specs(model) if spec.name == image.name]
+    if image.name in options.input_shapes:
+        shape = options.input_shapes[image.name]
+    else:
+        shape = image_shape(lay_over(facts, options.flags, tuple(specs)), specs[0].shape) or ()
+    height, width = (shape[2:4] if image.layout == "nchw" else shape[1:3]) if len(shape) == 4 else (0, 0)
+    if isinstance(height, int) and isinstance(width, int):
+        return dataclasses.replace(image, width=width, height=height)
+    return image
 
 
 def _input_shapes(

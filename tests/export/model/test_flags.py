@@ -85,7 +85,7 @@ def test_data_that_fit_confirm_what_was_guessed():
         ({"colour": "rgb", "scale": 1.0, "fit": "stretch"}, {"format": "yolo"}, VerdictRule("any")),
         ({"colour": "rgb", "scale": 1.0, "fit": "stretch"}, {}, None),
         ({"colour": "rgb"}, {"format": "yolo"}, None),
-        ({"scale": 1.0, "fit": "stretch"}, {"format": "yolo"}, None),
+        ({"scale": 1.0, "fit": "stretch"}, {"format": "yolo"}, VerdictRule("any")),
         ({"scale": 1.0, "colour": "rgb"}, {"format": "yolo"}, VerdictRule("any")),
         ({}, {"format": "yolo"}, None),
         ({"width": 32, "height": 32}, {"format": "yolo"}, None),
@@ -95,7 +95,8 @@ def test_flags_confirm_a_guess_even_where_they_say_the_same(preprocess, told, ru
     facts = lay_over(GUESSED, FactFlags(task="detect", preprocess=preprocess, postprocess=told), ())
     assert facts.verdict == rule
     assert sum(note.startswith("guess:") for note in facts.notes) == (
-        (facts.origin["preprocess"] == GUESS or "fit" not in preprocess) + (facts.origin["postprocess"] == GUESS)
+        (facts.origin["preprocess"] == GUESS or not {"fit", "colour"} <= set(preprocess))
+        + (facts.origin["postprocess"] == GUESS)
     )
 
 

@@ -10,7 +10,7 @@ from edge_export.state import ExportOptions, FactFlags
 from edge_runtime.bundle.postprocess_spec import Raw
 from edge_runtime.errors import ModelError, UsageError
 
-SIZE = {"width": 16, "height": 16, "scale": 1 / 255, "colour": "rgb"}
+SIZE = {"width": 16, "height": 16, "scale": 1 / 255}
 
 
 def detector(tmp_path, classes=3, cells=8):

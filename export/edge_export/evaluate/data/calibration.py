@@ -30,6 +30,7 @@ __all__ = [
     "RandomCalibration",
     "SmoothImages",
     "choose_images",
+    "list_images",
     "open_calibration",
 ]
 
@@ -174,7 +175,7 @@ def open_calibration(
         chosen = spread(members[0].count, limit, seed)
         text = f"{path.name}: {len(chosen)} of {members[0].count} samples, seed {seed}"
         return NpzCalibration(path, members, tuple(chosen), printable(text))
-    candidates = _candidates(path)
+    candidates = list_images(path)
     if preprocess is None:
         raise UsageError(
             f"{path} holds images, but how an image becomes this model's input is not known; give --size "
@@ -192,7 +193,8 @@ def open_calibration(
     return choose_images(path, candidates, inputs[0], preprocessor, limit, seed)
 
 
-def _candidates(path: Path) -> list[Path]:
+def list_images(path: Path) -> list[Path]:
+    """The image files of a folder or a text list, or the one that is given. Raises DataError where there are none."""
     if path.is_dir():
         if found := find_images(path):
             return found

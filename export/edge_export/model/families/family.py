@@ -126,7 +126,7 @@ class Family:
     is no guess ("ultralytics metadata"), "" where only names and shapes suggest it. `fits` gives why real answers are
     not of this row ("" where they are), beside what is asked of any answer of its task. `unsure` says what differs
     between a family's versions in `pixels`: then only a flag tells, and nothing is judged. `extra`: a model may have
-    more outputs than those.
+    more outputs than those. `size` is the width and height where the graph leaves them free.
     """
 
     name: str
@@ -142,6 +142,7 @@ class Family:
     sizes: Callable[[Shown], Mapping[str, int]] = _nothing
     fits: Callable[[Match, Sequence[Answers]], str] = _any_answers
     extra: bool = False
+    size: Union[tuple[int, int], None] = None
 
 
 @dataclass(frozen=True)

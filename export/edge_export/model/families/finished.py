@@ -22,16 +22,14 @@ _GETI = (
 _RTDETR = "https://github.com/lyuwenyu/RT-DETR/blob/main/rtdetr_pytorch/tools/export_onnx.py"
 _QUARTER = Thresholds(confidence=0.25, iou=0.45)
 _HALF = Thresholds(confidence=0.5)
-# mmdet's models differ: RTMDet takes BGR, others RGB, most less ImageNet's mean in its deviations.
+# A graph of fixed size is exported with keep_ratio off (mmdeploy, process_model_config). mmdet's models differ: RTMDet
+# takes BGR, others RGB, most less ImageNet's mean in its deviations.
 _MMDET = Pixels(
     scale=1.0,
     mean=(123.675, 116.28, 103.53),
     std=(58.395, 57.12, 57.375),
-    fit="letterbox",
-    anchor="top-left",
-    pad_value=0,
 )
-_MMDET_UNSURE = "mmdetection's configurations differ in colours, mean and padding"
+_MMDET_UNSURE = "mmdetection's configurations differ in colours and mean"
 # What names of PINTO's outputs say of a row's columns, longest first.
 _TOKENS: tuple[tuple[str, tuple[Column, ...]], ...] = (
     ("batchno", ("batch",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -43,7 +44,10 @@ def fit(shown: Shown, family: Family) -> Reading | Miss:
     match = Match(shown, outputs, sizes)
     if reason := family.when(match):
         return Miss(family, reason, 0.95)
-    preprocess = family.pixels.preprocess(shown.image) if shown.image is not None else None
+    image = shown.image
+    if image is not None and not (image.width and image.height) and family.size is not None:
+        image = dataclasses.replace(image, width=family.size[0], height=family.size[1])
+    preprocess = family.pixels.preprocess(image) if image is not None else None
     try:
         return Reading(family, match, family.told(match), preprocess, family.read(match))
     except ValueError as error:  # the sizes are none that the runtime reads

@@ -77,6 +77,7 @@ def _tf_row(first: int, counted: bool) -> Family:
         when=_anything if counted else _uncounted,
         fits=_from_one if first else _from_zero,
         extra=True,
+        size=(640, 640),  # it resizes inside
     )
 
 

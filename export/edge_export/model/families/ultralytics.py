@@ -172,7 +172,9 @@ ROWS: tuple[Family, ...] = (
         name="rtdetr-ultralytics-final",
         source=_HEADS,
         outputs=(Out(("N", "K", "6")),),
-        read=lambda match: Detect(format="final", box="cxcywh", normalized=True, nms=False),
+        read=lambda match: Detect(
+            format="final", box="cxcywh", normalized=True, nms=False, columns=("box", "score", "class")
+        ),
         pixels=UNIT,
         thresholds=_THRESHOLDS,
         when=_is_rtdetr,
@@ -192,7 +194,9 @@ ROWS: tuple[Family, ...] = (
         name="yolo-obb-final",
         source=_HEADS,
         outputs=(Out(("N", "K", "7")),),
-        read=lambda match: Detect(format="final", box="cxcywh", angle="radians", nms=False),
+        read=lambda match: Detect(
+            format="final", box="cxcywh", angle="radians", nms=False, columns=("box", "score", "class", "angle")
+        ),
         pixels=LETTERBOX,
         thresholds=_THRESHOLDS,
         when=of_task("obb"),

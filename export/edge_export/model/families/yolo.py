@@ -30,7 +30,7 @@ def _only_names(match: Match) -> str:
 
 
 def _ones(match: Match, pictures: Sequence[Answers]) -> bool:
-    return all(bool(np.all(answers[match.names[0]][..., 4] == 1)) for answers in pictures)
+    return all(bool(np.allclose(answers[match.names[0]][..., 4], 1, atol=1e-3)) for answers in pictures)
 
 
 def _has_ones(match: Match, pictures: Sequence[Answers]) -> str:

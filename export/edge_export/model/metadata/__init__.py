@@ -2,15 +2,15 @@
 shapes.
 """
 
-from edge_export.model.metadata.guess import GUESS, GUESSED_FIT, GUESSED_INPUT, GUESSED_OUTPUTS, RAW, input_note, look
+from edge_export.model.metadata.guess import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note, look
 from edge_export.model.metadata.hugging_face import facts_of_folder
 from edge_export.model.metadata.read import facts_of_onnx
 
 __all__ = [
     "GUESS",
-    "GUESSED_FIT",
     "GUESSED_INPUT",
     "GUESSED_OUTPUTS",
+    "GUESSED_REST",
     "RAW",
     "facts_of_folder",
     "facts_of_onnx",

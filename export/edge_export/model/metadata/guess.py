@@ -5,7 +5,7 @@ itself is a guess, and a note, so that nobody takes it for knowledge.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -24,32 +24,38 @@ from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = [
     "GUESS",
-    "GUESSED_FIT",
     "GUESSED_INPUT",
     "GUESSED_OUTPUTS",
+    "GUESSED_REST",
     "RAW",
     "Found",
     "input_note",
     "look",
-    "with_reading",
 ]
 
 # How the notes of guesses begin, so that they can be dropped where flags or pictures say better.
 GUESSED_INPUT = "guess: the input is"
-GUESSED_FIT = "guess: a picture becomes the input's size by"
+GUESSED_REST = "guess: of the input is taken"
 GUESSED_OUTPUTS = "guess: the outputs are"
 GUESS = "guess from shapes"
 # How the note begins of a model whose outputs nothing tells.
 RAW = "the outputs are given as they are"
+# What is said of a model by more than its shapes and the names that are in the table of families.
+_FILES = ("flag", "file ", "edgeline metadata", "model_api metadata", "Hugging Face config")
 _NEAR = 0.3  # of a miss that is worth saying
 _NO_FLAGS = FactFlags()
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a graph shows beside what its files say: the facts with the first reading's, and all readings of it."""
+    """What a graph shows beside what its files say: the facts with the first reading's, and all readings of it.
+
+    `base` are the facts without any reading, `plain` the pre-processing where no row tells one.
+    """
 
     facts: KnownFacts
+    base: KnownFacts
+    plain: Preprocess | None
     readings: tuple[Reading, ...]
     nearest: tuple[Miss, ...]
 
@@ -58,6 +64,10 @@ class Found:
         """Whether the rows that fit, and that flags leave, read the outputs in more than one way."""
         told = [reading for reading in self.readings if reading.told] or self.readings
         return any(reading.postprocess != told[0].postprocess for reading in told)
+
+    def read_as(self, readings: Sequence[Reading], origins: Mapping[str, str]) -> KnownFacts:
+        """The facts with the first of `readings`, its fields found in `origins`; notes name the others."""
+        return _noted(_with_reading(self.base, readings[0], origins), self.plain, readings)
 
 
 def look(model: onnx.ModelProto, known: KnownFacts, flags: FactFlags = _NO_FLAGS, classes: int | None = None) -> Found:
@@ -76,15 +86,18 @@ def look(model: onnx.ModelProto, known: KnownFacts, flags: FactFlags = _NO_FLAGS
     readings = found.readings
     if known.postprocess is not None:
         readings = tuple(reading for reading in readings if reading.postprocess == known.postprocess)
-    facts = with_reading(facts, readings[0], _origins(shown, readings, flags.family is not None)) if readings else facts
     facts = merge(facts, KnownFacts(labels=_zipmap_labels(model)).found_in("ZipMap operator"))
-    facts = _noted(facts, _plain(shown.image), readings)
+    made = Found(facts, facts, _plain(shown.image), readings, found.nearest)
+    if readings:
+        origins = _origins(shown, readings, flags.family is not None)
+        return dataclasses.replace(made, facts=made.read_as(readings, origins))
+    facts = _noted(facts, made.plain, ())
     if facts.postprocess is None and shown.image is not None:
         facts = dataclasses.replace(facts, notes=(*facts.notes, _why_raw(found.nearest)))
-    return Found(facts, readings, found.nearest)
+    return dataclasses.replace(made, facts=facts)
 
 
-def with_reading(facts: KnownFacts, reading: Reading, origins: Mapping[str, str]) -> KnownFacts:
+def _with_reading(facts: KnownFacts, reading: Reading, origins: Mapping[str, str]) -> KnownFacts:
     """`facts` completed with what a row says; `origins` are those of its pre- and its post-processing."""
     detector = isinstance(reading.postprocess, Detect)
     said = KnownFacts(
@@ -107,7 +120,11 @@ def input_note(pre: Preprocess, why: str = "") -> str:
 
 def _as_files_say(known: KnownFacts) -> KnownFacts:
     """`known` less what rows said of another graph."""
-    rows = [name for name in ("preprocess", "postprocess", "thresholds") if known.origin.get(name) in (GUESS, ORIGIN)]
+    rows = [
+        name
+        for name in ("preprocess", "postprocess", "thresholds")
+        if not known.origin.get(name, "flag").startswith(_FILES)
+    ]
     return dataclasses.replace(
         known,
         **dict.fromkeys(rows),
@@ -142,7 +159,7 @@ def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[st
     }
 
 
-def _noted(facts: KnownFacts, plain: Preprocess | None, readings: tuple[Reading, ...]) -> KnownFacts:
+def _noted(facts: KnownFacts, plain: Preprocess | None, readings: Sequence[Reading]) -> KnownFacts:
     """`facts` with notes of what is a guess in them; `plain` is the pre-processing where no row tells one."""
     if facts.preprocess is None and plain is not None:
         facts = merge(facts, KnownFacts(preprocess=plain).found_in(GUESS))

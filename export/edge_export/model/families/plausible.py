@@ -1,0 +1,159 @@
+"""Whether what a reading finds in real pictures can be true: boxes inside the picture and with area, scores of 0..1
+that vary within an answer, classes in range, points in the picture. A misread answer is seldom so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_export.model.families.family import Answers, Reading
+from edge_runtime.bundle.facts import ModelFacts
+from edge_runtime.bundle.postprocess_spec import Anomaly, Detect
+from edge_runtime.errors import EngineError
+from edge_runtime.results import Result
+from edge_runtime.vision.placement import Placement
+from edge_runtime.vision.postprocess import interpret
+from edge_runtime.vision.postprocess.candidates import Candidates
+from edge_runtime.vision.postprocess.detect import candidates
+from edge_runtime.vision.postprocess.readers.table import READERS
+from edge_runtime.vision.settings import Settings
+
+__all__ = ["Look", "Opinion", "judge"]
+
+_LEAST = 0.001  # below it a row is padding
+_FAINT = 0.05  # from here on a box says something of the reading
+_CLEAR = 0.25  # and one of these at least must be there for it to be confirmed
+_MOST_LOOKED_AT = 20  # boxes of a picture
+_FEWEST = 3  # boxes in all pictures that confirm a reading
+_MARGIN = 0.05  # of the input's side: so far a box may reach beyond the picture
+_DENSE = 500  # rows from which most must be empty: cells of a head
+_CROWDED = 0.3  # of a dense head's rows
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture as the model answers it in FP32, and where it lies in the input."""
+
+    answers: Answers
+    place: Placement
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What pictures say of a reading: why it cannot be ("" where it can), and in how many something was found."""
+
+    against: str
+    found: int = 0
+
+
+def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = None, real: bool = True) -> Opinion:
+    """Say what pictures tell of the way that `facts` read a model; `reading` is the row that it comes from.
+
+    Half of the boxes may be odd before it is called wrong; of a mere guess a tenth. Pictures that are not `real` only
+    tell what cannot be read at all.
+    """
+    post, batch = facts.postprocess, facts.batch or 1
+    found: list[Candidates] = []
+    results: list[Result] = []
+    try:
+        for look in looks:
+            places = [look.place] * batch
+            if isinstance(post, Detect):
+                found.append(candidates(post, facts, look.answers, places, _LEAST)[0])
+            else:
+                results.append(interpret(facts, look.answers, places, Settings.of(facts))[0])
+    except EngineError as error:
+        return Opinion(str(error).partition("; export again")[0])
+    if not real:
+        return Opinion("")
+    against = reading.family.fits(reading.match, [look.answers for look in looks]) if reading is not None else ""
+    if against:
+        return Opinion(against)
+    if isinstance(post, Detect):
+        return _judge_boxes(post, facts, found, looks, 0.1 if reading is not None and not reading.told else 0.5)
+    if isinstance(post, Anomaly):
+        scores = {result.score for result in results}
+        return Opinion("", len(results) if len(scores) > 1 or len(looks) == 1 else 0)
+    return Opinion("")
+
+
+def _judge_boxes(
+    post: Detect, facts: ModelFacts, found: Sequence[Candidates], looks: Sequence[Look], odd_share: float
+) -> Opinion:
+    every = np.concatenate([part.scores for part in found])
+    if len(every) >= _MOST_LOOKED_AT and np.ptp(every) < 1e-4:
+        return Opinion(f"every score is {every[0]:.3g}: no scores")
+    rows = _rows(post, facts, looks[0].answers) if looks else 0
+    clear = [int(np.count_nonzero(part.scores >= _CLEAR)) for part in found]
+    if rows >= _DENSE and max(clear, default=0) > _CROWDED * rows:
+        return Opinion(f"{max(clear)} of its {rows} rows find something in one picture")
+    best = [_best(part) for part in found]
+    odd = [_odd(part, look.place) for part, look in zip(best, looks, strict=True)]
+    count, wrong = sum(map(len, odd)), sum(int(np.count_nonzero(part)) for part in odd)
+    if wrong > count * odd_share:
+        return Opinion(f"{wrong} of {count} boxes do not lie in the picture with an area{_example(best, odd)}")
+    if against := _against_points(best, looks):
+        return Opinion(against)
+    sure = count >= _FEWEST and any(clear)
+    return Opinion("", sum(bool(number) for number in clear) if sure else 0)
+
+
+def _rows(post: Detect, facts: ModelFacts, answers: Answers) -> int:
+    """How many rows a head has that is not finished; 0 where that is not told by one output."""
+    names = post.outputs or tuple(output.name for output in facts.outputs)
+    shape = answers[names[0]].shape
+    if READERS[post.format].finished or len(shape) != 3:
+        return 0
+    return int(shape[2] if post.column_axis == 1 and post.format != "boxes-scores" else shape[1])
+
+
+def _best(found: Candidates) -> Candidates:
+    order = np.argsort(-found.scores, kind="stable")[:_MOST_LOOKED_AT]
+    return found.take(order[found.scores[order] >= _FAINT])
+
+
+def _odd(found: Candidates, place: Placement) -> NDArray[np.bool_]:
+    """Which boxes have no area, are larger than the picture, or reach out of it."""
+    boxes = np.nan_to_num(found.boxes.astype(np.float64), nan=1e9, posinf=1e9, neginf=-1e9)
+    side = np.array([place.input_width, place.input_height])
+    sizes, centres = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
+    start = np.array([place.offset_x, place.offset_y])
+    end = start + np.array([place.width * place.scale_x, place.height * place.scale_y])
+    low, high = np.maximum(start, 0) - _MARGIN * side, np.minimum(end, side) + _MARGIN * side
+    flat = (sizes < 1).any(axis=1)
+    if found.angles is not None:  # its upright form reaches beyond what it covers
+        out = (centres < low).any(axis=1) | (centres > high).any(axis=1) | (np.abs(found.angles) > 2 * np.pi)
+        return np.asarray(flat | out | (sizes > 2 * side.max()).any(axis=1))
+    # Through a letterbox' bars a box may reach, its centre may not lie there.
+    centre = (centres < low).any(axis=1) | (centres > high).any(axis=1)
+    reach = (boxes[:, :2] < -_MARGIN * side).any(axis=1) | (boxes[:, 2:] > (1 + _MARGIN) * side).any(axis=1)
+    return np.asarray(flat | centre | reach)
+
+
+def _example(best: Sequence[Candidates], odd: Sequence[NDArray[np.bool_]]) -> str:
+    for found, wrong in zip(best, odd, strict=True):
+        if wrong.any():
+            corners = ", ".join(f"{value:.4g}" for value in found.boxes[int(np.flatnonzero(wrong)[0])])
+            return f": one is at {corners} of the input"
+    return ""
+
+
+def _against_points(best: Sequence[Candidates], looks: Sequence[Look]) -> str:
+    shares = []
+    for found, look in zip(best, looks, strict=True):
+        if found.points is not None and found.points.size:
+            side = np.array([look.place.input_width, look.place.input_height])
+            places = found.points[:, :, :2]
+            corner = (np.abs(places) < 2).all(axis=2).mean()
+            outside = ((places < -side / 2) | (places > 1.5 * side)).any(axis=2).mean()
+            shares.append((corner, outside))
+    if not shares:
+        return ""
+    corner, outside = np.mean(shares, axis=0)
+    if corner > 0.9:
+        return "its key points lie in the picture's corner"
+    return "its key points lie outside of the picture" if outside > 0.1 else ""
