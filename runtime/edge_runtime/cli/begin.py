@@ -1,6 +1,7 @@
 """How a command begins, before anything heavy is imported: descriptors that are there, text that can be written.
 
-The console scripts point here: an import that fails for lack of memory is then told as that.
+The console scripts point here: an import that fails for lack of memory is then told as that. The process that reads
+videos and streams begins here too: it imports what it needs while this one does.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import codecs
 import contextlib
 import importlib
+import itertools
 import os
 import sys
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from edge_runtime.files.shortage import memory_is_limited, shortage
+from edge_runtime.inspect.suffixes import looks_like_pictures
 
-__all__ = ["edge_run", "edge_tune", "plain_stream", "stand", "start"]
+__all__ = ["edge_run", "edge_tune", "plain_stream", "read_ahead", "stand", "start"]
 
 # What a terminal without them shows for the signs that we write; anything else comes as \xe9, \u2603.
 _PLAIN = {
@@ -41,7 +45,7 @@ _NEAREST = "edgeline-nearest"
 
 def edge_run() -> None:
     """Run `edge-run`."""
-    start("edge_runtime.cli.run")
+    start("edge_runtime.cli.run", lambda: read_ahead(sys.argv[1:]))
 
 
 def edge_tune() -> None:
@@ -49,13 +53,27 @@ def edge_tune() -> None:
     start("edge_runtime.cli.tune")
 
 
-def start(module: str) -> None:
-    """Import a command's module and call its `main`; what a lack of memory stops there is one line and its code."""
+def read_ahead(words: Sequence[str]) -> None:
+    """Begin the reader's process where something to look at is not plainly pictures."""
+    values = [word.partition("=")[2] for word in words if word.startswith("--source=")]
+    values += [value for flag, value in itertools.pairwise(words) if flag == "--source"]
+    if not all(looks_like_pictures(value) for value in values):
+        from edge_runtime.inspect.reader.life import begin_ahead
+
+        begin_ahead()
+
+
+def start(module: str, first: Callable[[], None] = lambda: None) -> None:
+    """Import a command's module and call its `main`; what a lack of memory stops there is one line and its code.
+
+    `first` is called before that.
+    """
     stand()
     if memory_is_limited():
         # OpenBLAS, in numpy and in OpenCV, takes address space for every core, and crashes where there is none.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        first()
         command = importlib.import_module(module)
     except (ImportError, MemoryError, OSError, RuntimeError, SystemError, AttributeError) as error:
         short = shortage(error)

@@ -20,6 +20,7 @@ from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError, VerificationError
 from edge_runtime.inspect.address import masked
 from edge_runtime.inspect.pipeline import run_pipeline
+from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.room import frames_bytes
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sources.open import looks_like_source
@@ -112,9 +113,9 @@ def _learn(flags: Flags, target: Path, arguments: Sequence[str], sources: Sequen
     from edge_runtime.inspect.health.limits import write_limits
 
     stop = Stop()
-    options, most = source_options(flags), flags.find("max_frames", int)
-    with _quiet(flags), stop_on_signals(stop):
-        limits = learn_from(sources, options, most, stop)
+    most = flags.find("max_frames", int)
+    with contextlib.closing(ReaderProcess()) as reader, _quiet(flags), stop_on_signals(stop):
+        limits = learn_from(sources, replace(source_options(flags), reader=reader), most, stop)
     if stop.signal:
         return stop.exit_code
     write_limits(target, limits)

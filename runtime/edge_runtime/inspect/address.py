@@ -14,13 +14,14 @@ from urllib.parse import quote, unquote
 __all__ = ["Address", "masked", "parse_address", "scrubbed"]
 
 _HIDDEN = "***"
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*")
+# Compiled by re when the first URL is looked at, which runs on files do without.
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*"
 # Some cameras take them in the path: /user=admin_password=secret_channel=1_stream=0.sdp
-_IN_PATH = re.compile(
+_IN_PATH = (
     r"(?i)(?<![a-z])((?:[a-z]*user(?:name)?|usr|login|[a-z]*pass(?:word|wd)?|pwd|psw|token|auth|key|secret|session)=)"
     r"(?:(?!_[a-z]+=)[^&;/])*"
 )
-_LABELS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_LABELS = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?"
 _LISTENING = ("udp", "rtp", "srt", "tcp")  # udp://:1234 waits for whoever sends
 _SHORTEST_SECRET = 3  # characters; of a shorter one alone, a text says nothing
 
@@ -72,7 +73,7 @@ class Address:
     @property
     def name(self) -> str:
         """The URL for people, logs and records."""
-        place, path = self.place, _IN_PATH.sub(rf"\1{_HIDDEN}", self.path)
+        place, path = self.place, re.sub(_IN_PATH, rf"\1{_HIDDEN}", self.path)
         secret = f"{_HIDDEN}@" if self.user or self.password else ""
         if secret and "@" in path:  # or was it the password's?
             place, path = path.rpartition("@")[2], ""
@@ -114,12 +115,12 @@ def masked(text: str) -> str:
     except ValueError:
         scheme, _, rest = text.partition("://")
         rest = f"{_HIDDEN}@{rest.rpartition('@')[2]}" if "@" in rest else rest
-        return _IN_PATH.sub(rf"\1{_HIDDEN}", f"{scheme}://{re.sub(r'[?#].+', f'?{_HIDDEN}', rest)}")
+        return re.sub(_IN_PATH, rf"\1{_HIDDEN}", f"{scheme}://{re.sub(r'[?#].+', f'?{_HIDDEN}', rest)}")
 
 
 def scrubbed(text: str) -> str:
     """Return a text with every URL in it masked."""
-    return _URL.sub(lambda found: masked(found.group()), text)
+    return re.sub(_URL, lambda found: masked(found.group()), text)
 
 
 def _where_the_host_begins(rest: str) -> int:
@@ -178,6 +179,6 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
     if six is not None:
         ipaddress.IPv6Address(six.partition("%")[0])
         host = six
-    elif host and not _LABELS.fullmatch(host.encode("idna").decode() if not host.isascii() else host):
+    elif host and not re.fullmatch(_LABELS, host.encode("idna").decode() if not host.isascii() else host):
         raise ValueError("its host cannot be one")
     return host or "", int(digits) if digits else None

@@ -32,11 +32,11 @@ from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.inspect.sources.live import LiveSource
-from edge_runtime.inspect.sources.open import in_real_time, looks_like_pictures, open_source
+from edge_runtime.inspect.sources.open import in_real_time, looks_live, open_source
 from edge_runtime.inspect.sources.peek import PeekedSource
 from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
+from edge_runtime.inspect.suffixes import looks_like_pictures
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.vision.preprocess import Preprocessor
 
@@ -52,18 +52,20 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     summary = Summary()
     summary.limit_bytes = settings.engine.options.memory_limit or 0
     # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
-    # Otherwise a single camera is opened last: what it gives while the model is loaded would only be dropped.
-    early = settings.served or settings.engine.options.memory_limit is not None
+    peek = settings.served or settings.engine.options.memory_limit is not None
+    # A single camera is opened last: what it gives while the model is loaded would only be dropped. Of a film the first
+    # frames are decoded meanwhile.
+    early = peek or not any(looks_live(source.text) for source in settings.inputs.sources)
     with contextlib.ExitStack() as cleanup:
         reader = cleanup.enter_context(contextlib.closing(ReaderProcess()))
         settings = _with_reader(settings, reader)
         settings = _with_notices(settings, summary)
         with contextlib.ExitStack() as opening:
             sources = _open_sources(settings, stop, opening) if early else []
-            peeked = [PeekedSource(source) for source in sources]
+            peeked = [PeekedSource(source) for source in sources] if peek else []
             settings = _with_room_for(reader, settings, peeked)
             driven = _drive(settings, peeked, progress, cleanup)
-            feeds = _feeds(settings, peeked or _open_sources(settings, stop, opening), driven.held, stop)
+            feeds = _feeds(settings, peeked or sources or _open_sources(settings, stop, opening), driven.held, stop)
             feeds, summary.saved = _with_sinks(settings, driven.engine.manifest, feeds, stop, opening)
             if settings.output.lines == "words":
                 _write_heading(settings, driven.engine.manifest, feeds)
@@ -132,11 +134,19 @@ def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitSta
     ]
     until = time.monotonic() + inputs.options.live.opening
     for source in sources:
-        why = source.settle(max(0.0, until - time.monotonic())) if isinstance(source, LiveSource) else None
-        if why is not None:
-            with contextlib.suppress(OSError):
-                click.echo(f"waiting for {why}", err=True)
+        if source.kind == "live":
+            _wait_for(source, until)
     return sources
+
+
+def _wait_for(source: Source, until: float) -> None:
+    """Give a camera or stream until then to begin, and say what it lacks."""
+    from edge_runtime.inspect.sources.live import LiveSource  # which runs on files do without
+
+    why = source.settle(max(0.0, until - time.monotonic())) if isinstance(source, LiveSource) else None
+    if why is not None:
+        with contextlib.suppress(OSError):
+            click.echo(f"waiting for {why}", err=True)
 
 
 def _drive(

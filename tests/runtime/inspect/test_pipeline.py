@@ -80,7 +80,8 @@ def settings(*texts: str, limit: int | None = None, lanes: int = 1) -> RunSettin
 @pytest.mark.parametrize(
     ("made", "order"),
     [
-        (settings("a"), ["engine", "a", "sink of a"]),  # what a camera gives while the model is loaded is not dropped
+        (settings("0"), ["engine", "0", "sink of 0"]),  # what a camera gives while the model is loaded is not dropped
+        (settings("a"), ["a", "engine", "sink of a"]),  # a film's first frames are decoded meanwhile
         (settings("a", limit=1 << 30), ["a", "engine", "sink of a"]),  # frames are counted within a limit
         (settings("a", "b"), ["a", "b", "engine", "sink of a", "sink of b"]),
         (settings("a", lanes=2), ["a", "engine", "sink of a"]),

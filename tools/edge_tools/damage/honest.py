@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES
+from edge_runtime.inspect.suffixes import IMAGE_SUFFIXES
 from edge_tools.damage.judge import EdgeRun
 
 __all__ = ["honest_lines"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.inspect.sources import Frame, SourceKind, VideoSource
-from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES
+from edge_runtime.inspect.suffixes import VIDEO_SUFFIXES
 
 __all__ = ["LoopedVideo", "videos_in"]
 

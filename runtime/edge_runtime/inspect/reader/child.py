@@ -132,7 +132,7 @@ class _Outlet:
             try:
                 slot.write(shot.image)
                 told["slot"] = self._slots.index(slot)
-                told["height"], told["width"] = shot.image.shape[:2]
+                told["height"], told["width"] = (shot.image.shape or ())[:2]
             except OSError as error:
                 told["error"] = f"no memory for a picture of {shot.image.nbytes} bytes: {error.strerror}"
                 self._give_back(slot)

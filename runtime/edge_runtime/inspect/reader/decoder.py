@@ -9,16 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, Union
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["DecoderFacts", "DecoderSettings", "End", "FakeDecoder", "Shot", "Way"]
+__all__ = ["DecoderFacts", "DecoderSettings", "End", "FakeDecoder", "Pixels", "Shot", "Way"]
 
 # A `file` gives every picture in order and waits for who takes it; of a `stream` or `camera` the newest wins.
 Way = Literal["file", "stream", "camera"]
+# uint8 [height, width, 3], BGR, without gaps. A view will do: the reader's process starts without numpy where it can.
+Pixels: TypeAlias = "Union[NDArray[np.uint8], memoryview]"
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ class DecoderFacts:
 class Shot:
     """One picture, or the reason why it cannot be judged: exactly one of `image` and `error` is set.
 
-    `image` is uint8 [height, width, 3], BGR. `pts`: seconds on the stream's own clock, None where it has none.
+    `pts`: seconds on the stream's own clock, None where it has none.
     `arrived`: when the last of its data was here, on time.monotonic's clock, which is one for all processes. `number`:
     its place in the file or stream, pictures not given counted too. `whole`: decoded from its own data alone (a key
     frame). `interlaced`: it was, and has been deinterlaced. `dropped`: older ones of a live source that nobody took
     since the shot before.
     """
 
-    image: NDArray[np.uint8] | None = None
+    image: Pixels | None = None
     error: str | None = None
     pts: float | None = None
     arrived: float = field(default_factory=time.monotonic)

@@ -13,8 +13,9 @@ from contextlib import suppress
 
 __all__ = ["Log", "capture", "captured"]
 
+# Compiled by re when the first line comes, if one does.
 # Lines of FFmpeg's decoders and demuxers about data that are not as they were written, or are missing.
-_DAMAGE = re.compile(
+_DAMAGE = (
     rb"error while decoding|[Cc]onceal|[Cc]orrupt|[Mm]issing reference|Missing picture|non-existing [PS]PS|no frame!"
     rb"|Invalid NAL|decode_slice_header error|damaged|overread|Could not find ref|First slice in a frame missing"
     rb"|slice mismatch|[Ii]nvalid cbp|block unavailable|Error parsing NAL|Error splitting|constructing the frame RPS"
@@ -26,7 +27,7 @@ _DAMAGE = re.compile(
     rb"|skipped MB in|[Ii]nvalid mb type|Error decoding|Error while decoding|Invalid data found"
 )
 # And of what OpenCV could not turn into a picture, while it says that it could: the memory holds whatever it held.
-_NO_PICTURE = re.compile(rb"Cannot convert interlaced|does not contain data|Unsupported input|not supported as input")
+_NO_PICTURE = rb"Cannot convert interlaced|does not contain data|Unsupported input|not supported as input"
 _MOST = 4096
 _UNBUFFERED = 2  # stdio.h
 
@@ -52,8 +53,8 @@ class Log:
                     *lines, self._rest = (self._rest + data).split(b"\n")
                     self._rest = self._rest[-_MOST:]
                     for line in lines:
-                        self.no_picture += _NO_PICTURE.search(line) is not None
-                        if _DAMAGE.search(line):
+                        self.no_picture += re.search(_NO_PICTURE, line) is not None
+                        if re.search(_DAMAGE, line):
                             self.damage += 1
                             self.last = line.decode("utf-8", "replace").strip()[:200]
             return self.damage

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import av
-import av.filter
 import av.logging
-import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
-from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
+from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.gaps import Gaps
 from edge_runtime.inspect.reader.wholeness import Wholeness, zero_run
 
@@ -226,18 +224,39 @@ class AvDecoder:
             return
         image, wrong = None, told.wrong
         if wrong is None:
-            image = self._bgr(frame)
-            if not image.any():  # no camera gives that, but what cannot be converted does
-                image, wrong = None, _BLACK
+            # One reformatter for all: a frame's own starts threads and makes a table for each picture.
+            view = _without_gaps(self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC"))
+            if _is_zero(view):  # no camera gives that, but what cannot be converted does
+                wrong = _BLACK
+            else:
+                image = _turned(view, round(frame.rotation / 90) % 4)
         yield Shot(image, wrong, told.pts, told.arrived, self._number, told.whole, told.interlaced)
 
-    def _bgr(self, frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """The picture, uint8 [height, width, 3], turned as the container says."""
-        # One reformatter for all: a frame's own starts threads and makes a table for each picture.
-        converted: Any = self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC")
-        image: np.ndarray[Any, np.dtype[np.uint8]] = converted.to_ndarray()
-        turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+def _is_zero(image: memoryview) -> bool:
+    """Whether every byte of a picture is zero."""
+    return image.cast("B") == bytes(image.nbytes)  # looked at no further than to the first that is not
+
+
+def _without_gaps(frame: Any) -> memoryview:
+    """A converted picture's own memory, uint8 [height, width, 3]; a copy where its rows are longer than its width."""
+    plane, row = frame.planes[0], frame.width * 3
+    if plane.line_size < 0:  # from below, which PyAV itself can turn
+        return memoryview(frame.to_ndarray().copy())
+    view = memoryview(plane)
+    if plane.line_size > row:
+        starts = range(0, frame.height * plane.line_size, plane.line_size)
+        view = memoryview(b"".join([view[start : start + row] for start in starts]))
+    return view[: frame.height * row].cast("B", (frame.height, frame.width, 3))
+
+
+def _turned(image: memoryview, turns: int) -> Pixels:
+    """The picture turned to the left by so many right angles, as its container says."""
+    if not turns:
+        return image
+    import numpy as np  # which hardly any film needs; the reader's process starts sooner without, and is smaller
+
+    return np.ascontiguousarray(np.rot90(np.asarray(image), turns))
 
 
 class _Deinterlacer:
@@ -283,6 +302,8 @@ class _Deinterlacer:
 
 
 def _graph(frame: Any) -> Any:
+    import av.filter  # of interlaced pictures alone
+
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base

@@ -7,10 +7,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from edge_runtime.inspect.reader.decoder import Pixels
 
 __all__ = ["SLOTS", "SlotReader", "SlotWriter"]
 
@@ -25,13 +23,13 @@ class SlotWriter:
         self._memory: mmap.mmap | None = None
         self.fresh: int | None = None
 
-    def write(self, image: NDArray[np.uint8]) -> None:
+    def write(self, image: Pixels) -> None:
         """Copy a picture in. Raises OSError where there is no memory for it."""
         if self._memory is None or len(self._memory) < image.nbytes:
             self.close()
             self.fresh = _new_memory(image.nbytes)
             self._memory = mmap.mmap(self.fresh, image.nbytes)
-        np.frombuffer(self._memory, np.uint8, image.nbytes).reshape(image.shape)[:] = image
+        self._memory[: image.nbytes] = (image if isinstance(image, memoryview) else image.data).cast("B")
 
     def sent(self) -> None:
         """The other process has the descriptor."""
@@ -61,12 +59,11 @@ class SlotReader:
         finally:
             os.close(descriptor)
 
-    def copy(self, height: int, width: int) -> NDArray[np.uint8]:
-        """Return the picture, BGR. Raises ValueError where the slot is smaller than that."""
+    def view(self, height: int, width: int) -> memoryview:
+        """Return the picture, uint8 [height, width, 3], to be copied. Raises ValueError where the slot is smaller."""
         if self._memory is None or min(height, width) < 1 or height * width * 3 > len(self._memory):
             raise ValueError(f"a picture of {width} x {height} that is not in its slot")
-        image: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8, height * width * 3).copy()
-        return image.reshape(height, width, 3)
+        return memoryview(self._memory)[: height * width * 3].cast("B", (height, width, 3))
 
     def close(self) -> None:
         """Let the memory go."""

@@ -12,7 +12,6 @@ from edge_runtime.errors import SourceError
 from edge_runtime.files.names import shown
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.images import (
-    IMAGE_SUFFIXES,
     ImageSource,
     begins_like_a_picture,
     images_in,
@@ -21,8 +20,7 @@ from edge_runtime.inspect.sources.images import (
     sort_files,
 )
 from edge_runtime.inspect.sources.options import SourceOptions
-from edge_runtime.inspect.sources.stills.gif import whole_gif
-from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
+from edge_runtime.inspect.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 __all__ = [
     "is_file",
@@ -126,12 +124,21 @@ def _tell_of(others: Counter[str], text: str, options: SourceOptions) -> None:
 
 def _open_file(text: str, path: Path, options: SourceOptions) -> Source:
     suffix = path.suffix.lower()
-    if suffix == ".gif" and not whole_gif(path):  # a film, as long as it is whole: ffmpeg does not tell
+    if suffix == ".gif" and _is_cut(path):
         return ImageSource(shown(text), [path], options)
     # An unknown suffix is decided by the file's first bytes.
     if suffix in IMAGE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_like_a_picture(path)):
         return ImageSource(shown(text), [path], options)
+    from edge_runtime.inspect.sources.video import VideoSource  # which runs on pictures do without
+
     return VideoSource(str(path), text, safe_stem(path.stem), options.stride, options.reader.open)
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a GIF is no film: it is one as long as it is whole, and ffmpeg does not tell."""
+    from edge_runtime.inspect.sources.stills.gif import whole_gif
+
+    return not whole_gif(path)
 
 
 def _videos_among(paths: Iterable[Path]) -> list[Path]:

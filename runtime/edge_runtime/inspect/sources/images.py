@@ -19,13 +19,13 @@ from edge_runtime.inspect.sources.base import Frame, SourceKind
 from edge_runtime.inspect.sources.options import PLAIN, SourceOptions
 from edge_runtime.inspect.sources.stills.eight_bits import Depth
 from edge_runtime.inspect.sources.stills.read import HEAD, Picture, Reading, kind_of, pictures
+from edge_runtime.inspect.suffixes import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "ImageSource",
     "begins_like_a_picture",
     "images_in",
@@ -35,16 +35,6 @@ __all__ = [
     "sort_files",
     "unused_stem",
 ]
-
-# A file with such a name is meant to be a picture: when it cannot be read, that is said of it.
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".apng", ".avif", ".bmp", ".dib", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
-        *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"),
-        # and kinds that are named and refused
-        *(".arw", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".jxl", ".nef", ".orf", ".pfm", ".psd", ".raf", ".rw2"),
-    }
-)
 
 _LONGEST_STEM = 180  # bytes
 _DIGITS = re.compile(r"(\d+)")

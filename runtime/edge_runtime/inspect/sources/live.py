@@ -9,6 +9,8 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, End, Shot
 from edge_runtime.inspect.sources.base import Frame, SourceKind, now_utc
@@ -16,7 +18,6 @@ from edge_runtime.inspect.sources.freshness import Freshness
 from edge_runtime.inspect.sources.options import LIVE, LiveOptions
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["LiveSource"]
@@ -230,7 +231,7 @@ class LiveSource:
         if age.state != "stale":
             self._stale_since = None
         if age.state == "fresh" and shot.image is not None:
-            self._publish(_Picture(shot.image, shot.arrived - age.seconds, shot.decode_ms))
+            self._publish(_Picture(np.asarray(shot.image), shot.arrived - age.seconds, shot.decode_ms))
             return
         if age.state == "stale" and self._stale_since is None:
             self._stale_since = shot.arrived

@@ -10,16 +10,14 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.address import masked
 from edge_runtime.inspect.sources import files, streams
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.inspect.sources.images import IMAGE_SUFFIXES, images_in
+from edge_runtime.inspect.sources.images import images_in
 from edge_runtime.inspect.sources.options import PLAIN, SourceOptions
-from edge_runtime.inspect.sources.realtime import RealtimeSource
-from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES
+from edge_runtime.inspect.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 __all__ = [
     "SOURCES",
     "SourceRow",
     "in_real_time",
-    "looks_like_pictures",
     "looks_like_source",
     "looks_live",
     "open_source",
@@ -75,7 +73,11 @@ def in_real_time(source: Source, stop: Callable[[], bool] = lambda: False) -> So
 
     Raises SourceError for a video without a rate.
     """
-    return RealtimeSource(source, stop=stop) if source.kind == "video" else source
+    if source.kind != "video":
+        return source
+    from edge_runtime.inspect.sources.realtime import RealtimeSource  # for --realtime alone
+
+    return RealtimeSource(source, stop=stop)
 
 
 def looks_like_source(text: str) -> bool:
@@ -92,15 +94,6 @@ def looks_like_source(text: str) -> bool:
         return False
     except ValueError:  # a bad URL
         return streams.is_url(text)
-
-
-def looks_like_pictures(text: str) -> bool:
-    """Return whether a source is plainly no video, stream or camera, without opening it."""
-    path = Path(text)
-    try:
-        return path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def looks_live(text: str) -> bool:

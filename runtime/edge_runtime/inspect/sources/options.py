@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge_runtime.inspect.reader.process import HERE, Reader
+from edge_runtime.inspect.reader.here import HERE, Reader
 from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
 
 __all__ = ["LIVE", "PLAIN", "LiveOptions", "SourceOptions"]

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.address import Address, parse_address
-from edge_runtime.inspect.reader.decoder import DecoderSettings
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.images import natural_key, safe_stem
-from edge_runtime.inspect.sources.live import LiveSource
 from edge_runtime.inspect.sources.options import SourceOptions
-from edge_runtime.inspect.sources.video import VIDEO_SUFFIXES, VideoSource
+from edge_runtime.inspect.suffixes import VIDEO_SUFFIXES
 
 __all__ = [
     "STREAM_SCHEMES",
@@ -34,6 +32,9 @@ def is_camera(text: str) -> bool:
 
 def open_live_camera(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a camera: "0", "/dev/video0". Raises SourceError."""
+    from edge_runtime.inspect.reader.decoder import DecoderSettings  # which runs on pictures do without, as below
+    from edge_runtime.inspect.sources.live import LiveSource
+
     settings = DecoderSettings(text, "camera")
     name = f"camera {text}" if text.isdigit() else text
     return LiveSource(
@@ -53,6 +54,9 @@ def is_stream(text: str) -> bool:
 
 def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a stream. Raises SourceError."""
+    from edge_runtime.inspect.reader.decoder import DecoderSettings
+    from edge_runtime.inspect.sources.live import LiveSource
+
     address = _known(text)
     settings = DecoderSettings(address.url, "stream", poll=options.live.ask)
     host = safe_stem(address.host or "stream")
@@ -64,6 +68,8 @@ def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]
 
 def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
     """Open a video behind a URL. (A picture there is a camera's: it is asked for again and again.)"""
+    from edge_runtime.inspect.sources.video import VideoSource
+
     address = _known(text)
     return VideoSource(
         address.url, address.name, safe_stem(Path(address.path).stem), options.stride, options.reader.open

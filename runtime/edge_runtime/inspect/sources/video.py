@@ -6,31 +6,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, FakeDecoder, Shot
-from edge_runtime.inspect.reader.process import HERE
+from edge_runtime.inspect.reader.here import HERE
 from edge_runtime.inspect.sources.base import Frame, SourceKind
 
-__all__ = ["VIDEO_SUFFIXES", "VideoSource"]
-
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".asf",
-        ".avi",
-        ".gif",
-        ".m4v",
-        ".mjpeg",
-        ".mjpg",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".ts",
-        ".webm",
-        ".wmv",
-    }
-)
+__all__ = ["VideoSource"]
 
 # A container's frame count is often an estimate; only an end well before it means that something is missing.
 _COMPLETE = 0.97
@@ -88,7 +71,7 @@ class VideoSource:
     def _frame(self, shot: Shot) -> Frame:
         stem = f"{self._stem}_{shot.number:06d}"
         if shot.image is not None:
-            return Frame(self.name, shot.number, stem, image=shot.image, read_ms=shot.decode_ms)
+            return Frame(self.name, shot.number, stem, image=np.asarray(shot.image), read_ms=shot.decode_ms)
         error = f"cannot decode: frame {shot.number} of {self.name}: {shot.error}"
         return Frame(self.name, shot.number, stem, error=error, read_ms=shot.decode_ms)
 

@@ -159,6 +159,31 @@ def test_both_decoders_give_the_same_picture_of_the_sample(reader: ReaderProcess
         assert one.pts == pytest.approx(other.pts, abs=0.001)
 
 
+@needs_ffmpeg
+@needs_av
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("odd.mkv", "-s 321x319 -c:v ffv1 -pix_fmt bgr0"),
+        ("from-below.avi", "-s 320x320 -c:v rawvideo -pix_fmt bgr24"),
+        ("raw.nut", "-s 321x319 -c:v rawvideo -pix_fmt bgr24"),
+        ("on-its-side.mp4", "-s 320x240 -c:v mpeg4 -metadata:s:v rotate=90"),
+    ],
+)
+def test_rows_of_any_length_and_order_are_read_as_ffmpeg_reads_them(
+    reader: ReaderProcess, tmp_path: Path, name: str, flags: str
+) -> None:
+    film = str(tmp_path / name)
+    words = ["ffmpeg", "-v", "error", "-i", str(BELT), *flags.split(), "-frames:v", "3", film]
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+    words = ["ffmpeg", "-v", "error", "-i", film, "-f", "rawvideo", "-pix_fmt", "bgr24", "-"]
+    raw = subprocess.run(words, check=True, stdin=subprocess.DEVNULL, capture_output=True).stdout
+    found = shots(reader, tmp_path / name, "av")
+    assert [shot.error for shot in found] == [None] * 3
+    pictures = b"".join(bytes(shot.image) for shot in found if shot.image is not None)
+    assert np.abs(np.frombuffer(pictures, np.uint8).astype(int) - np.frombuffer(raw, np.uint8)).max() <= 2
+
+
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="needs ../shared/data/videos")
 @pytest.mark.parametrize("decoder", BOTH)
 def test_the_films_of_others_have_no_error(reader: ReaderProcess, decoder: str) -> None:

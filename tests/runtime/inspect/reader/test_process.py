@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -15,11 +18,15 @@ import pytest
 from web_cameras import Camera
 
 from edge_runtime.errors import SourceError
+from edge_runtime.inspect.reader import life
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, Shot
-from edge_runtime.inspect.reader.process import HERE, ReaderProcess
+from edge_runtime.inspect.reader.here import HERE
+from edge_runtime.inspect.reader.life import begin_ahead, new_life
+from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.sources import VideoSource
 
 COUNT = 12
+needs_av = pytest.mark.skipif(find_spec("av") is None, reason="needs the extra [video]")
 
 
 @pytest.fixture
@@ -109,7 +116,8 @@ def test_one_that_died_is_told_of_and_the_next_opening_has_a_new_one(reader: Rea
     assert reader.pid not in (None, first)
 
 
-def test_one_that_hangs_is_ended(film: Path) -> None:
+def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.avi", 1000)  # a busy machine lets it run for a while before it stops
     reader = ReaderProcess(grace=1.0)
     try:
         decoder = reader.open(DecoderSettings(str(film), "file", "opencv", read_timeout=0.5))
@@ -191,3 +199,35 @@ def test_a_closed_reader_opens_nothing(film: Path) -> None:
         os.kill(pid, 0)
     with pytest.raises(SourceError, match="closed"):
         reader.open(settings(film))
+
+
+def test_the_process_that_was_begun_ahead_is_taken_once(film: Path) -> None:
+    begin_ahead()
+    first, second = ReaderProcess(), ReaderProcess()
+    try:
+        first.start()
+        second.start()
+        assert first.pid != second.pid
+        assert len(shots(first.open(settings(film)))) == COUNT
+    finally:
+        first.close()
+        second.close()
+
+
+def test_one_that_was_begun_ahead_and_died_is_not_taken() -> None:
+    begin_ahead()
+    dead = new_life()
+    dead.kill("a test")
+    life._ahead.append(dead)
+    alive = new_life()
+    assert alive is not dead
+    dead.end()
+    alive.end()
+
+
+@needs_av
+def test_the_process_loads_no_more_than_its_decoder_needs() -> None:
+    code = "import sys, edge_runtime.inspect.reader.child as child; child.warm_up(); print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "av" in found
+    assert {"numpy", "cv2", "onnxruntime", "click"} & set(found) == set()
