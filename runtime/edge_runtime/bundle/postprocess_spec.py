@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Union
 
 from edge_runtime.files.schema import grown, later
@@ -180,7 +181,7 @@ class Detect:
         if not 1 <= self.bins <= 64 or not 0.0 <= self.centre <= 1.0:
             raise ValueError(f"bins must be 1..64 and centre 0..1, found {self.bins} and {self.centre}")
 
-    @property
+    @cached_property  # asked several times a frame
     def row(self) -> tuple[Column, ...]:
         """What a row of a format with rows is made of, in order."""
         first: tuple[Column, ...] = self.columns
@@ -203,7 +204,7 @@ class Detect:
             return self.masks.count if self.masks else 0
         return 4 * self.bins if column == "box" else 0 if column == "classes" else 1
 
-    @property
+    @cached_property
     def row_values(self) -> int:
         """How many values a row has beside the scores of classes."""
         return sum(self.values_of(column) for column in self.row)

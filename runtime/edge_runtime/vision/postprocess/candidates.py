@@ -75,11 +75,14 @@ class Candidates:
 
 def named(found: Candidates, boxes: Floats, alive: NDArray[np.bool_], labels: Sequence[str]) -> tuple[Prediction, ...]:
     """The candidates that are `alive`, with their `boxes` in original pixels."""
+    scores, classes = found.scores, found.classes
+    if not alive.all():
+        boxes, scores, classes = boxes[alive], scores[alive], classes[alive]
+    rows = zip(boxes.tolist(), np.minimum(scores, 1).tolist(), classes.tolist(), strict=True)
+    known = len(labels)
     return tuple(
-        Prediction(class_name(labels, class_id), class_id, min(score, 1.0), Box(*box))
-        for box, score, class_id in zip(
-            boxes[alive].tolist(), found.scores[alive].tolist(), found.classes[alive].tolist(), strict=True
-        )
+        Prediction(labels[number] if 0 <= number < known else class_name(labels, number), number, score, Box(*box))
+        for box, score, number in rows
     )
 
 

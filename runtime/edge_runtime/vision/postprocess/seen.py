@@ -39,4 +39,6 @@ def chosen(judged: Sequence[Prediction], settings: Settings) -> Iterator[int]:
 
 def reported(judged: Sequence[Prediction], settings: Settings) -> tuple[Prediction, ...]:
     """The part of `judged` that is reported."""
+    if not settings.classes:
+        return tuple(judged[: settings.max_det])
     return tuple(judged[index] for index in chosen(judged, settings))

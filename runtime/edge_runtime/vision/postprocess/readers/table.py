@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -34,6 +35,7 @@ class Reader:
     finished: bool = False
     ranks: tuple[int, ...] = ()
 
+    @functools.cache  # noqa: B019 -- one of a few rows of a table, asked every frame
     def load(self) -> Read:
         """The function: one image's tensors, without their batch dimension, become candidates."""
         module = import_module(f"{__package__}.{self.module}")
