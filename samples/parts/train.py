@@ -108,7 +108,7 @@ def facts(kind: str) -> dict[str, Any]:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--steps", default=2000, show_default=True)
 @click.option("--batch", default=8, show_default=True)
-@click.option("--rate", default=3e-3, show_default=True, help="Peak learning rate.")
+@click.option("--rate", default=4e-3, show_default=True, help="Peak learning rate.")
 @click.option("--pictures", default=300, show_default=True, help="To judge on; 64 more are to calibrate on.")
 def main(kind: str, out: Path, steps: int, batch: int, rate: float, pictures: int) -> None:
     """Train a detector of KIND, and write OUT/model.onnx, OUT/facts.json, OUT/calibrate and OUT/judge."""
