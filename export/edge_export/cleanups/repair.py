@@ -11,6 +11,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from edge_export.graph import default_opset, subgraphs
+from edge_export.model.interface import UNKNOWN
 
 __all__ = [
     "all_graphs",
@@ -19,6 +20,7 @@ __all__ = [
     "fill_sparse",
     "fix_imports",
     "fix_ir_version",
+    "forget_question_marks",
     "name_nodes",
     "repair",
     "sort_nodes",
@@ -35,6 +37,7 @@ _NEWEST_TYPE_OF_IR_10 = TensorProto.INT4
 def repair(model: onnx.ModelProto) -> list[str]:
     """Repair a model in place, before anything is run; returns what was done, in sentences."""
     del model.training_info[:]
+    forget_question_marks(model)
     sort_nodes(model.graph)
     notes = fill_sparse(model)
     notes += drop_overridable_inputs(model)
@@ -43,6 +46,15 @@ def repair(model: onnx.ModelProto) -> list[str]:
     fix_imports(model)
     name_nodes(model)  # onnxruntime refuses two nodes of one name, though the format allows them
     return notes
+
+
+def forget_question_marks(model: onnx.ModelProto) -> None:
+    """Dimensions that paddle2onnx calls "?" are not known; the name they share would make them one."""
+    for graph in all_graphs(model.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_param == UNKNOWN:
+                    dim.ClearField("dim_param")
 
 
 def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

@@ -11,7 +11,10 @@ from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Post
 from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.vision.preprocess import Preprocessor
 
-__all__ = ["check_fit", "check_interface", "input_specs", "output_specs", "outputs_read"]
+__all__ = ["UNKNOWN", "check_fit", "check_interface", "input_specs", "output_specs", "outputs_read"]
+
+
+UNKNOWN = "?"  # what paddle2onnx calls each dimension that it does not know
 
 
 def input_specs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
@@ -77,7 +80,9 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     except (KeyError, TypeError):
         dtype = "object"
     shape = tuple(
-        int(dim.dim_value) if dim.dim_value > 0 else (dim.dim_param or f"{value.name}_{axis}")
+        int(dim.dim_value)
+        if dim.dim_value > 0
+        else (dim.dim_param if dim.dim_param not in ("", UNKNOWN) else f"{value.name}_{axis}")
         for axis, dim in enumerate(tensor.shape.dim)
     )
     return TensorSpec(value.name, dtype, shape)

@@ -111,6 +111,8 @@ def _classes(draft: Draft, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[
     post = draft.facts.postprocess
     named = post.outputs if isinstance(post, Detect) else outputs_read(post)
     names = named or tuple(spec.name for spec in draft.outputs)
+    if isinstance(post, Classify) and post.binary:
+        return (2,)
     if isinstance(post, Classify):
         return (outputs[names[0]].size // (draft.inputs[0].batch or 1) - post.first_class,)
     if isinstance(post, Segment):

@@ -16,7 +16,10 @@ Column = Literal["batch", "box", "score", "class", "objectness", "classes", "ang
 
 @dataclass(frozen=True)
 class Classify:
-    """One score per class: output [N, C] (trailing or leading dimensions of size 1 are squeezed)."""
+    """One score per class: output [N, C] (trailing or leading dimensions of size 1 are squeezed).
+
+    `binary`: one score [N, 1] tells two classes; it is that of the second, and the first has what is left to 1.
+    """
 
     task: Literal["classify"] = "classify"
     output: str = ""  # "" is the model's first output
@@ -24,8 +27,11 @@ class Classify:
     top_k: int = 5
     # output[C] is "nothing": some ImageNet models have 1001 classes, the first meaning background.
     first_class: int = 0
+    binary: bool = later(False, needs="binary classifiers")
 
     def __post_init__(self) -> None:
+        if self.binary and (self.first_class or self.activation == "softmax"):
+            raise ValueError("a binary classifier has no first_class, and activation sigmoid or none")
         if self.top_k < 1 or self.first_class < 0:
             raise ValueError(
                 f"top_k must be at least 1 and first_class at least 0, found {self.top_k} and {self.first_class}"

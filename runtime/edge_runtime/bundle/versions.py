@@ -27,6 +27,7 @@ MINOR_VERSION, MOST_MINOR = 1, 9999
 # What a manifest's `requires` may name, with the minor version that brought it and what it is.
 UNDERSTOOD: Mapping[str, str] = {
     "columns": "1.1: the order of a detector's row (Detect.columns)",
+    "binary classifiers": "1.1: one score that tells two classes (Classify.binary)",
     "first class": "1.1: class ids that do not begin with 0 (Detect.first_class)",
     "heads by stride": "1.1: a detector's outputs for each stride (anchors, fastest-v2, distances of Detect.format)",
     "key points": "1.1: key points of objects (Detect.points)",

@@ -49,7 +49,30 @@ def _layout(layout: str) -> str:
     return f"the input's channels are not {'first' if layout == 'nchw' else 'last'}"
 
 
+def _one_of_two(match: Match) -> str:
+    labels = match.shown.labels
+    if labels is not None and len(labels) != 2:
+        return f"{len(labels)} labels are not two"
+    if match.shown.image is None:
+        return "it takes no image"
+    sure = match.outputs[0].maker == "Sigmoid" or labels is not None
+    return "" if sure else "its one value is no sigmoid's, and no two labels say that it tells two classes"
+
+
+def _binary(match: Match) -> Postprocess:
+    return Classify(activation="none" if match.outputs[0].maker == "Sigmoid" else "sigmoid", binary=True)
+
+
 ROWS: tuple[Family, ...] = (
+    Family(
+        name="binary-classifier",
+        source="https://keras.io/api/layers/activations/#sigmoid-function",
+        outputs=(Out(("N", "1"), kind="f"),),
+        read=_binary,
+        pixels=UNIT,
+        unsure=_UNSURE,
+        when=_one_of_two,
+    ),
     Family(
         name="classifier",
         source="one score for each class",

@@ -34,12 +34,20 @@ def classify(
     """
     name = output_name(facts, spec.output)
     scores = floats(split(outputs, name, len(placements)), name)
-    if scores.size != len(placements) * max(scores.shape[1:], default=0) or scores.ndim < 2:
+    if scores.size != len(placements) * max(scores.shape[1:], default=0) or (scores.ndim < 2 and not spec.binary):
         raise EngineError(
             f"expected one score per class in output {name!r}, found shape {list(scores.shape)}; "
             f"export again with the right --task"
         )
     scores = activate(scores.reshape(len(placements), -1), spec.activation, axis=1)
+    if spec.binary:
+        if scores.shape[1] != 1:
+            raise EngineError(
+                f"expected one score in output {name!r} for two classes, found {scores.shape[1]}; "
+                f"export again with the right --family"
+            )
+        check_scores(scores, name, spec.activation)
+        scores = np.concatenate([1 - scores, scores], axis=1)
     if spec.first_class >= scores.shape[1]:
         raise EngineError(
             f"expected more than first_class = {spec.first_class} scores in output {name!r}, found {scores.shape[1]}; "
@@ -61,4 +69,4 @@ def _rank(scores: NDArray[np.float32], spec: Classify, facts: ModelFacts, settin
         for chosen in (wanted[: spec.top_k], order[: max(above, 1)])
     )
     # Independent (sigmoid) scores may all be low: such an image merely has none of the properties.
-    return Seen(predictions=reported, judged=judged, exclusive=spec.activation != "sigmoid")
+    return Seen(predictions=reported, judged=judged, exclusive=spec.binary or spec.activation != "sigmoid")
