@@ -135,6 +135,16 @@ def test_with_opencv_alone_no_interlaced_picture_is_given(reader: ReaderProcess,
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("name", ["mpeg2i.ts", "h264i.ts", "mpeg4i.avi"])
+def test_with_opencv_alone_no_interlaced_stream_is_judged(reader: ReaderProcess, films: Path, name: str) -> None:
+    opened = reader.open(DecoderSettings(f"file://{films / name}", "stream", "opencv"))
+    first = opened.read()
+    opened.close()
+    assert isinstance(first, Shot)
+    assert "edgeline[video]" in (first.error or "")
+
+
+@needs_ffmpeg
 def test_what_may_be_interlaced_but_says_of_each_picture_that_it_is_not_is_given(
     reader: ReaderProcess, tmp_path: Path
 ) -> None:
