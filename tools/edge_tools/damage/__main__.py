@@ -46,6 +46,13 @@ _SAMPLE = Path(__file__).resolve().parents[3] / "samples" / "pcb"
 @click.option("--flag", "flags", multiple=True, help="One more word for edge-run, as --flag=--health.")
 @click.option("--false-alarms", "honest", multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
+    "--copies",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Of each honest picture, in other formats.",
+)
+@click.option(
     "--work",
     type=click.Path(path_type=Path),
     help="Keep the damaged files and the outcomes here, for another run. [default: a temporary folder]",
@@ -64,6 +71,7 @@ def damage(
     command: str,
     flags: tuple[str, ...],
     honest: tuple[Path, ...],
+    copies: int,
     work: Path | None,
     output: Path | None,
 ) -> None:
@@ -73,7 +81,7 @@ def damage(
         place = (work or Path(temporary)).resolve()
         place.mkdir(parents=True, exist_ok=True)
         if honest:
-            _finish(output, "\n".join(honest_lines(honest, judge, place, _say)), [])
+            _finish(output, "\n".join(honest_lines(honest, copies, judge, place, _say)), [])
             return
         if quick:
             boards, variants = min(boards, 4), min(variants, 60)

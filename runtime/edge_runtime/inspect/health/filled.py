@@ -32,6 +32,7 @@ _ELSEWHERE = 0.03  # of the rest that may have the colour
 _JUMP = 0.3  # of the step at the line that the rows above may differ by, besides what they always do ...
 _HARD = 0.7  # ... or the step is so much of what lies within _REACH rows: light that falls off takes more than one row
 _REACH = 4
+_STEP = 16  # levels by which most columns change at the line: less is a shade
 _LIGHT = np.array([29, 150, 77], np.int32)  # of 256: blue, green and red, ITU-R BT.601
 
 
@@ -114,6 +115,8 @@ def _line(away: NDArray[Any], step: int) -> int | None:
         return None
     at = ends[columns]
     jump = away[at, columns]
+    if np.median(jump) < _STEP:
+        return None
     on = np.abs(away[at + 1, columns] - jump)
     most = np.max([away[at + way, columns] for way in range(_REACH)], axis=0)
     above = away[int(at.max()) + 2 :]

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST", "dull_cells", "learn", "odd_cells"]
 
 FEWEST = 5  # pictures; of fewer nobody knows how much they differ
-_LEVELS = 8.0  # that a cell or a picture may lie beyond all good ones, and half their span besides
+# 20 pictures of a normal distribution span 3.7 of its deviations; once more beyond them leaves out 1 in 10 million.
+# Half of it refused one good picture in 60 (of cells and tones there are hundreds, and they stray farther).
+_STRAY = 1.0  # of their span, that a picture may lie beyond all good ones ...
+_LEVELS = 8.0  # ... and so many levels besides
 _TEXTURE = 0.6  # of the least contrast that a cell had
 _DULL, _MORE_DULL = 0.25, 6  # of the usual contrast, and cells that have less, beside those of good pictures
 _WHITE = 0.8  # of the least level that the brightest pixels had
@@ -51,23 +54,25 @@ def learn(pictures: Iterable[NDArray[np.uint8]]) -> Limits:
     least, most, textures = _cells(measured)
     brightness = [own.brightness for own in measured]
     blacks = [own.black for own in measured]
-    slack = _LEVELS + (max(brightness) - min(brightness)) / 2
+    whites = [own.white for own in measured]
+    slack = _LEVELS + _STRAY * (max(brightness) - min(brightness))
     texture = _DULL * float(np.median([own.textures for own in measured]))
+    dull = [dull_cells(own, texture) for own in measured]
     return Limits(
         schema=1,
         pictures=len(measured),
         darkest=min(brightness) - slack,
         brightest=max(brightness) + slack,
-        black=max(blacks) + _LEVELS + (max(blacks) - min(blacks)) / 2,
-        white=min(own.white for own in measured) * _WHITE,
+        black=max(blacks) + _LEVELS + _STRAY * (max(blacks) - min(blacks)),
+        white=min(_WHITE * min(whites), min(whites) - (max(whites) - min(whites)) / 2),
         sharpness=_SHARPNESS * min(own.sharpness for own in measured),
         tones_most=_tones(measured),
         levels_least=_listed(least),
         levels_most=_listed(most),
         textures_least=_listed(textures),
-        odd_cells=math.ceil(1.5 * max(max(counts) for counts in strayed)) + 2,
+        odd_cells=math.ceil(2 * max(max(counts) for counts in strayed)) + 5,
         texture=texture,
-        dull_cells=max(dull_cells(own, texture) for own in measured) + _MORE_DULL,
+        dull_cells=max(dull) + max(_MORE_DULL, round(_STRAY * (max(dull) - min(dull)))),
         place=_place(measured),
     )
 
@@ -93,14 +98,14 @@ def dull_cells(own: Measures, texture: float) -> int:
 def _cells(measured: Sequence[Measures]) -> Cells:
     levels = np.stack([own.levels for own in measured])
     least, most = levels.min(axis=0), levels.max(axis=0)
-    slack = _LEVELS + (most - least) / 2
+    slack = _LEVELS + _STRAY * (most - least)
     return least - slack, most + slack, _TEXTURE * np.min([own.textures for own in measured], axis=0)
 
 
 def _tones(measured: Sequence[Measures]) -> tuple[float, ...]:
     tones = np.stack([own.tones for own in measured])
     most = tones.max(axis=0)
-    return tuple(round(float(share), 4) for share in most + _SHARE + (most - tones.min(axis=0)) / 2)
+    return tuple(round(float(share), 4) for share in most + _SHARE + _STRAY * (most - tones.min(axis=0)))
 
 
 def _listed(cells: NDArray[Any]) -> tuple[float, ...]:
