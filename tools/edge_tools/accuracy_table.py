@@ -39,7 +39,14 @@ from edge_tools.known_models import KNOWN, KnownModel
 __all__ = ["Line", "as_markdown", "line_of", "measure_model", "measure_sample"]
 
 _LEADING = ("map33", "map50", "top1", "miou")
-_FIDELITY = {"agreement": "same top-1", "box_f1": "same boxes (F1)", "mask_miou": "same mask (mIoU)"}
+_FIDELITY = {
+    "agreement": "same top-1",
+    "box_f1": "same boxes (F1)",
+    "mask_f1": "same masks (F1)",
+    "points_f1": "same key points (F1)",
+    "oriented_f1": "same turned boxes (F1)",
+    "mask_miou": "same mask (mIoU)",
+}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from edge_export.certificate.flips import Collector
 from edge_export.evaluate.data.calibration import ImageCalibration
 from edge_export.evaluate.runners import runner_of
 from edge_export.state import Draft, Progress
+from edge_runtime.vision.settings import Settings
 
 __all__ = ["collect_flips"]
 
@@ -21,17 +22,18 @@ def collect_flips(draft: Draft, progress: Progress) -> Draft:
         return draft
     if facts.preprocess is None or facts.postprocess is None or facts.postprocess.task == "raw":
         return draft
-    collector = Collector(draft.model_facts())
+    told = draft.model_facts()
+    collector, settings = Collector(told), Settings.of(told)  # the answers are kept: only what the device reports
     looked = _few(held) if draft.options.effort == "fast" else held
     with progress.step("look for changed answers", 2 * len(looked)) as advance:
         answers = []
         # One session after the other: two of a heavy model are too many.
-        fp32 = runner_of(draft, reference=True)
+        fp32 = runner_of(draft, True, settings)
         for image in looked.images():
             answers.append(fp32([image])[0])
             advance()
         del fp32
-        bundle = runner_of(draft, reference=False)
+        bundle = runner_of(draft, False, settings)
         for path, image, answer in zip(looked.paths, looked.images(), answers, strict=True):
             collector.see(path, image, answer, bundle([image])[0])
             advance()

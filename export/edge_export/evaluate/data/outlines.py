@@ -49,10 +49,10 @@ def mask_of(outline: Outline, height: int, width: int, scale: tuple[float, float
             raise ValueError(f"runs are of {outline.width}x{outline.height} pixels, the image has {width}x{height}")
         inside = np.repeat(np.arange(len(outline.counts)) % 2 == 1, outline.counts)
         return _cut(inside.reshape(width, height).T)
-    whole = np.zeros((height, width), np.bool_)
+    columns = np.zeros((width, height), np.bool_)
     for ring in outline.rings:
-        whole |= _filled(ring * np.array(scale), height, width)
-    return _cut(whole)
+        _fill(columns, ring * np.array(scale))
+    return _cut(columns.T)
 
 
 def corners_of(outline: Outline, scale: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.float64]:
@@ -96,8 +96,11 @@ def decode_runs(text: str) -> NDArray[np.int64]:
     return np.array(counts, dtype=np.int64)
 
 
-def _filled(ring: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels of one polygon. Column by column from the top, each crossing of its boundary toggles in and out."""
+def _fill(columns: NDArray[np.bool_], ring: NDArray[np.float64]) -> None:
+    """Add the pixels of one polygon to an image turned to [width, height]. Column by column from the top, each crossing
+    of its boundary toggles in and out.
+    """
+    width, height = columns.shape
     places = np.trunc(_FINER * ring + 0.5).astype(np.int64)
     steps = [_line(start, end) for start, end in zip(places, np.roll(places, -1, axis=0), strict=True)]
     u, v = np.concatenate(steps, axis=1)
@@ -107,9 +110,12 @@ def _filled(ring: NDArray[np.float64], height: int, width: int) -> NDArray[np.bo
     y = (np.minimum(v[crossed], v[crossed + 1]) + 0.5) / _FINER - 0.5
     kept = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
     flat = x[kept].astype(np.int64) * height + np.ceil(np.clip(y[kept], 0, height)).astype(np.int64)
-    toggles = np.bincount(flat, minlength=height * width + 1)[: height * width]
-    inside: NDArray[np.bool_] = (np.cumsum(toggles) % 2 == 1).reshape(width, height).T
-    return inside
+    if not len(flat):
+        return
+    first = int(flat.min())
+    inside = np.cumsum(np.bincount(flat - first)) % 2 == 1
+    part = columns.reshape(-1)[first : first + len(inside)]
+    part |= inside[: len(part)]
 
 
 def _line(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
