@@ -183,10 +183,11 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
     click.option(
         "--save-txt",
         is_flag=True,
-        help="Save labels/NAME.txt in YOLO's format: class cx cy w h conf, as fractions of the image; "
-        "empty when nothing was found.",
+        help="Save labels/NAME.txt in YOLO's format: class cx cy w h conf, as fractions of the image; with masks "
+        "class x y x y ... conf, with key points x y conf of each before the last, of turned boxes four corners. "
+        "Empty when nothing was found.",
     ),
-    click.option("--save-crop", is_flag=True, help="Save what was found as crops/CLASS/NAME_i.jpg."),
+    click.option("--save-crop", is_flag=True, help="Save what was found, upright, as crops/CLASS/NAME_i.jpg."),
     click.option(
         "--output",
         metavar="DIR",
