@@ -21,7 +21,9 @@ from edge_export.cli.values import (
     COLOUR_VALUES,
     FRACTIONS,
     INPUT_SHAPE,
+    MASKS,
     NAMES,
+    POINTS,
     SIZE,
     SIZE_BYTES,
     SIZES,
@@ -60,7 +62,8 @@ class ExportCommand(SectionedCommand):
             "std", "layout", "dtype",
         ),
         "Post-processing": (
-            "format", "outputs", "box", "axis", "normalized", "strides", "anchors", "objectness", "activation",
+            "format", "outputs", "box", "axis", "normalized", "strides", "anchors", "objectness", "columns",
+            "angle", "points", "masks", "binary", "activation",
             "background", "nms", "class_agnostic", "max_det", "top_k", "first_class", "min_area", "map_output",
             "score_output", "anomaly_range",
         ),
@@ -171,13 +174,23 @@ class ExportCommand(SectionedCommand):
 @click.option("--strides", type=STRIDES, metavar="8,16,32", help="Pixels between the cells of each head's grid.")
 @click.option("--anchors", type=SIZES, metavar="W,H,...", help="anchors: their sizes in pixels, stride by stride.")
 @click.option("--objectness/--no-objectness", default=None, help="grid: an objectness stands before the classes.")
+@click.option(
+    "--columns", type=NAMES, metavar="box,score,...",
+    help="Order of a row's parts: batch box score class objectness classes angle points masks skip.",
+)  # fmt: skip
+@click.option("--angle", type=click.Choice(["none", "radians", "degrees"]), help="Boxes are turned by so much.")
+@click.option("--points", type=POINTS, metavar="17x3", help="Key points of a box, and 2 or 3 values for each.")
+@click.option(
+    "--masks", type=MASKS, metavar="NAME[:KIND]", help="The output of masks: prototypes (default), boxes or image."
+)
+@click.option("--binary/--one-per-class", default=None, help="classify: one score tells two classes.")
 @click.option("--activation", type=click.Choice(["none", "sigmoid", "softmax"]), help="Makes scores of outputs.")
 @click.option("--background", metavar="none|first|last|ID", help="The class that means nothing is there.")
 @click.option("--nms/--no-nms", default=None, help="Suppress overlapping boxes.")
 @click.option("--class-agnostic/--per-class", default=None, help="Suppress across classes.")
 @click.option("--max-det", type=click.IntRange(min=1), help="Most objects for an image.")
 @click.option("--top-k", type=click.IntRange(min=1), help="classify: classes reported.")
-@click.option("--first-class", type=click.IntRange(min=0), help="classify: index of class 0 among the outputs.")
+@click.option("--first-class", type=click.IntRange(min=0), help="classify, detect: the id that is class 0.")
 @click.option(
     "--min-area", type=click.FloatRange(0, 1), help="segment, anomaly: fraction of the image; smaller is not reported."
 )
@@ -248,8 +261,9 @@ def _options(source: str, output: Path | None, flags: dict[str, Any]) -> ExportO
     preprocess_keys = ("fit", "anchor", "pad_value", "resize_short", "interpolation", "colour", "scale", "mean",
                        "std", "layout", "dtype")  # fmt: skip
     postprocess_keys = ("format", "outputs", "box", "axis", "normalized", "strides", "anchors", "objectness",
-                        "activation", "background", "nms", "class_agnostic", "max_det", "top_k", "first_class",
-                        "min_area", "map_output", "score_output")  # fmt: skip
+                        "columns", "angle", "points", "masks", "binary", "activation", "background", "nms",
+                        "class_agnostic", "max_det", "top_k", "first_class", "min_area", "map_output",
+                        "score_output")  # fmt: skip
     preprocess = {key: flags[key] for key in preprocess_keys if flags[key] is not None}
     if flags["size"] is not None:
         preprocess["width"], preprocess["height"] = flags["size"]

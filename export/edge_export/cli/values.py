@@ -14,7 +14,9 @@ __all__ = [
     "COLOUR_VALUES",
     "FRACTIONS",
     "INPUT_SHAPE",
+    "MASKS",
     "NAMES",
+    "POINTS",
     "SIZE",
     "SIZES",
     "SIZE_BYTES",
@@ -118,6 +120,22 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def _points(text: str) -> dict[str, Any]:
+    size, colon, output = text.partition(":")
+    count, _, values = size.lower().partition("x")
+    return {"count": int(count), "values": {"2": 2, "3": 3}[values]} | ({"output": output} if colon else {})
+
+
+def _masks(text: str) -> dict[str, Any]:
+    output, colon, kind = text.rpartition(":")
+    if not colon:
+        return {"output": text, "kind": "prototypes"}
+    kind, times, count = kind.partition("x")
+    if not output or kind not in ("prototypes", "boxes", "image"):
+        raise ValueError(text)
+    return {"output": output, "kind": kind} | ({"count": int(count)} if times else {})
+
+
 def _anomaly_range(text: str) -> tuple[float, float, float]:
     minimum, maximum, threshold = (float(part) for part in text.split(","))
     if not (minimum < maximum and math.isfinite(maximum - minimum) and math.isfinite(threshold)):
@@ -133,4 +151,6 @@ COLOUR_VALUES = _Value("VALUES", _numbers, "0.485,0.456,0.406")
 SIZES = _Value("SIZES", _sizes, "10,13,16,30,33,23")
 STRIDES = _Value("STRIDES", _strides, "8,16,32")
 NAMES = _Value("NAMES", _names, "boxes,scores")
+POINTS = _Value("POINTS", _points, "17x3 (x, y and a confidence), 5x2, or 17x3:keypoints (an output of their own)")
+MASKS = _Value("MASKS", _masks, "output1 (prototypes), output1:prototypesx64, masks:boxes or masks:image")
 ANOMALY_RANGE = _Value("RANGE", _anomaly_range, "0.0,42.5,17.3 (minimum, maximum, threshold)")

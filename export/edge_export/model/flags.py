@@ -246,6 +246,8 @@ def _postprocess(known: Postprocess | None, flags: FactFlags) -> Postprocess | N
         )
     values = to_json(known) if known is not None and known.task == task else {"task": task}
     values.update(flags.postprocess)
+    if values.get("format") == "final" and "box" in flags.postprocess and not values.get("columns"):
+        values["columns"] = ["box", "score", "class"]  # "final" reads other boxes only where its columns are told
     if task in ("classify", "segment") and "outputs" in values:
         names = values.pop("outputs")
         if len(names) != 1:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from edge_export.model.families.family import Family, Miss, Reading, Shown
 from edge_export.model.families.recognise import Recognised, fit, recognise
 from edge_export.state import FactFlags
-from edge_runtime.bundle.postprocess_spec import Postprocess
+from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import UsageError
 from edge_runtime.files.schema import to_json
@@ -18,7 +19,7 @@ __all__ = ["agrees", "candidates", "named"]
 # What a flag says of the layout itself; the others (--max-det, --nms, ...) say what is done with it.
 _LAYOUT = (
     "format", "box", "axis", "normalized", "strides", "objectness", "activation", "background", "columns",
-    "first_class", "angle", "points", "masks",
+    "first_class", "angle", "points", "masks", "binary",
 )  # fmt: skip
 
 
@@ -30,7 +31,8 @@ def candidates(shown: Shown, flags: FactFlags, families: tuple[Family, ...]) -> 
     if flags.family is not None:
         return Recognised((named(flags.family, shown, families),), ())
     found = recognise(shown, families)
-    left = [reading for reading in found.readings if agrees(reading.postprocess, flags.task, flags.postprocess)]
+    agreeing = (reading for reading in found.readings if agrees(reading.postprocess, flags.task, flags.postprocess))
+    left = [dataclasses.replace(one, postprocess=_with(one.postprocess, flags.postprocess)) for one in agreeing]
     said = [reading for reading in left if reading.preprocess and _same_pixels(reading.preprocess, flags.preprocess)]
     return Recognised(tuple(said or left), found.nearest)
 
@@ -51,10 +53,36 @@ def agrees(post: Postprocess, task: str | None, given: Mapping[str, Any]) -> boo
     if task is not None and post.task != task:
         return False
     return all(
-        hasattr(post, key) and _plain(getattr(post, key)) == _plain(value)
+        hasattr(post, key) and _alike(_plain(_value(post, key)), _plain(value))
         for key, value in given.items()
         if key in _LAYOUT
     )
+
+
+def _value(post: Postprocess, key: str) -> Any:
+    # () is the format's own order
+    return post.row if key == "columns" and isinstance(post, Detect) else getattr(post, key)
+
+
+def _alike(known: Any, said: Any) -> bool:
+    """Whether a row has what a flag says; of parts with fields of their own, in those that it names."""
+    if isinstance(said, dict):
+        return isinstance(known, dict) and all(known.get(key) == value for key, value in said.items())
+    return bool(known == said)
+
+
+def _with(post: Postprocess, given: Mapping[str, Any]) -> Postprocess:
+    """A row's post-processing with what flags say beside its layout, such as the anchors of a data set."""
+    said: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in given.items()
+        if key not in (*_LAYOUT, "outputs") and hasattr(post, key)
+    }
+    try:
+        changed: Postprocess = dataclasses.replace(cast("Any", post), **said)
+    except ValueError:  # said again, with the flags' names, where flags are laid over
+        return post
+    return changed
 
 
 def _same_pixels(pre: Preprocess, given: Mapping[str, Any]) -> bool:
