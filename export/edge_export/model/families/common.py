@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from edge_export.model.families.family import Pixels
+import dataclasses
 
-__all__ = ["IMAGENET", "LETTERBOX", "OPENCV", "UNIT"]
+from edge_export.model.families.family import Family, Match, Pixels
+from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
+
+__all__ = ["IMAGENET", "LETTERBOX", "OPENCV", "UNIT", "normalized"]
 
 # What Ultralytics, YOLOv5, v6 and v7 do: grey 114 around the picture, RGB of 0..1.
 LETTERBOX = Pixels(fit="letterbox")
@@ -14,3 +17,17 @@ UNIT = Pixels()
 IMAGENET = Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 # Pixels as OpenCV reads them, the picture at the upper left.
 OPENCV = Pixels(colour="bgr", scale=1.0, fit="letterbox", anchor="top-left")
+
+
+def normalized(row: Family) -> Family:
+    """A detector's row whose boxes are 0..1 of the input, as converters to TensorFlow Lite leave them."""
+
+    def read(match: Match) -> Postprocess:
+        post = row.read(match)
+        return dataclasses.replace(post, normalized=True) if isinstance(post, Detect) else post
+
+    return dataclasses.replace(row, name=f"{row.name}-normalized", read=read, told=_nowhere)
+
+
+def _nowhere(_match: Match) -> str:
+    return ""

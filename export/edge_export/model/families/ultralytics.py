@@ -6,11 +6,12 @@ and pictures tell. The letterbox is that of ultralytics/data/augment.py, LetterB
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-from edge_export.model.families.common import LETTERBOX, UNIT
-from edge_export.model.families.family import Family, Match, Out, Pixels
+from edge_export.model.families.common import LETTERBOX, UNIT, normalized
+from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
+from edge_export.model.families.ranges import angles, no_ids, no_objectness
 from edge_export.model.families.shapes import cells_of
 from edge_export.model.families.ultralytics_metadata import (
     finished,
@@ -87,6 +88,11 @@ def _told_rtdetr(match: Match) -> str:
     return told_by("detect")(match) if is_rtdetr(match.shown) and not two else ""
 
 
+def _turned_boxes(match: Match, pictures: Sequence[Answers]) -> str:
+    """Upright boxes of one class more have the same shape; metadata tell them apart."""
+    return "" if told_by("obb")(match) else angles(match, pictures)
+
+
 def _masks(match: Match) -> Masks:
     return Masks(output=match.names[1], count=match.sizes.get("M", 32), activation="none", threshold=0.0)
 
@@ -126,7 +132,7 @@ _GRIDS = tuple(
     for name, shape, axis, objectness in _ORDERS
 )
 
-ROWS: tuple[Family, ...] = (
+_ROWS: tuple[Family, ...] = (
     *_GRIDS,
     Family(
         name="yolov8",
@@ -137,6 +143,7 @@ ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=_detects,
         told=told_by("detect"),
+        fits=no_objectness(turned=True),
     ),
     Family(
         name="yolov8-transposed",
@@ -147,6 +154,7 @@ ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=_turned_row,
         told=_told_turned,
+        fits=no_objectness(turned=False),
     ),
     Family(
         name="yolov10",
@@ -167,6 +175,7 @@ ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=_is_rtdetr,
         told=_told_rtdetr,
+        fits=no_ids(turned=False),
     ),
     Family(
         name="rtdetr-ultralytics-final",
@@ -189,6 +198,7 @@ ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=lambda match: of_task("obb")(match) or _rows_are_cells(match),
         told=told_by("obb"),
+        fits=_turned_boxes,
     ),
     Family(
         name="yolo-obb-final",
@@ -263,3 +273,7 @@ ROWS: tuple[Family, ...] = (
         told=told_by("segment", "semantic"),
     ),
 )
+
+# Where metadata name a layout whose boxes turn out to be 0..1, pictures tell.
+_NORMALIZED = ("yolov8", "yolov8-transposed", "yolov10", "yolov8-obb", "yolov8-pose", "yolov8-seg")
+ROWS: tuple[Family, ...] = (*_ROWS, *(normalized(row) for row in _ROWS if row.name in _NORMALIZED))

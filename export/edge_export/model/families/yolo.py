@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from edge_export.model.families.common import IMAGENET, LETTERBOX, OPENCV
-from edge_export.model.families.family import Answers, Family, Match, Out
+from edge_export.model.families.common import IMAGENET, LETTERBOX, OPENCV, normalized
+from edge_export.model.families.family import Family, Match, Out
+from edge_export.model.families.ranges import all_ones, objectness
 from edge_export.model.families.ultralytics_metadata import ORIGIN, of_task, task_of
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Masks
@@ -29,19 +26,7 @@ def _only_names(match: Match) -> str:
     return "" if "names" in properties and "task" not in properties else "YOLOv5's metadata are names without a task"
 
 
-def _ones(match: Match, pictures: Sequence[Answers]) -> bool:
-    return all(bool(np.allclose(answers[match.names[0]][..., 4], 1, atol=1e-3)) for answers in pictures)
-
-
-def _has_ones(match: Match, pictures: Sequence[Answers]) -> str:
-    return "" if _ones(match, pictures) else "the objectness of YOLOv6 is 1 everywhere"
-
-
-def _has_objectness(match: Match, pictures: Sequence[Answers]) -> str:
-    return "the objectness is 1 everywhere" if _ones(match, pictures) else ""
-
-
-ROWS: tuple[Family, ...] = (
+_ROWS: tuple[Family, ...] = (
     Family(
         name="yolov5",
         source=_YOLOV5,
@@ -101,7 +86,7 @@ ROWS: tuple[Family, ...] = (
         pixels=OPENCV,
         thresholds=_THRESHOLDS,
         when=of_task("detect"),
-        fits=_has_objectness,
+        fits=objectness,
     ),
     Family(
         name="yolox-decoded",
@@ -111,7 +96,7 @@ ROWS: tuple[Family, ...] = (
         pixels=OPENCV,
         thresholds=_THRESHOLDS,
         when=of_task("detect"),
-        fits=_has_objectness,
+        fits=objectness,
     ),
     Family(
         name="yolov6",
@@ -121,6 +106,8 @@ ROWS: tuple[Family, ...] = (
         pixels=LETTERBOX,
         thresholds=_THRESHOLDS,
         when=of_task("detect"),
-        fits=_has_ones,
+        fits=all_ones,
     ),
 )
+
+ROWS: tuple[Family, ...] = (*_ROWS, *(normalized(row) for row in _ROWS if row.name in ("yolov5", "yolov6")))

@@ -1,0 +1,84 @@
+"""What columns of scores, objectness, ids and angles look like in real pictures: `fits` of rows alike in shape.
+
+Each function is for a row whose first output is [N, columns, rows] (`turned`) or [N, rows, columns].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_export.model.families.family import Answers, Match
+
+__all__ = ["all_ones", "angles", "no_ids", "no_objectness", "objectness"]
+
+Fits = Callable[[Match, Sequence[Answers]], str]
+_HIGH = 0.25
+_FEWEST = 3  # rows that say something
+_FEW_ROWS = 1000  # so many finished boxes may be
+_FLAT = 0.01
+
+
+def _columns(match: Match, pictures: Sequence[Answers], turned: bool) -> NDArray[np.float32]:
+    """All rows of all pictures, [rows, columns]."""
+    arrays = [np.asarray(answers[match.names[0]], np.float32) for answers in pictures]
+    found = [(np.moveaxis(array, 1, -1) if turned else array).reshape(-1, array.shape[1 if turned else -1])
+             for array in arrays]  # fmt: skip
+    return np.concatenate(found)
+
+
+def _is_objectness(rows: NDArray[np.float32]) -> bool | None:
+    """Whether some class of the columns from 5 on is high wherever column 4 is; None where it is nowhere high."""
+    high = rows[rows[:, 4] >= _HIGH]
+    if len(high) < _FEWEST or rows.shape[1] < 6:
+        return None
+    return bool(np.median(high[:, 5:].max(axis=1)) >= _HIGH)
+
+
+def all_ones(match: Match, pictures: Sequence[Answers]) -> str:
+    """YOLOv6 writes 1 where others have an objectness."""
+    return "" if np.allclose(_columns(match, pictures, False)[:, 4], 1, atol=1e-3) else "the objectness is not always 1"
+
+
+def objectness(match: Match, pictures: Sequence[Answers]) -> str:
+    """Where an objectness is high, a class is: else the column is that of a class, too."""
+    rows = _columns(match, pictures, False)
+    if np.allclose(rows[:, 4], 1, atol=1e-3):
+        return "the objectness is 1 everywhere"
+    return "where the objectness is high, no class is" if _is_objectness(rows) is False else ""
+
+
+def no_objectness(turned: bool) -> Fits:
+    """The first class is not high wherever another one is, as an objectness is; few rows hold no whole numbers."""
+
+    def fits(match: Match, pictures: Sequence[Answers]) -> str:
+        rows = _columns(match, pictures, turned)
+        if len(rows) >= len(pictures) * 500 and _is_objectness(rows):
+            return "another class is high wherever the first is: that is an objectness"
+        return no_ids(turned)(match, pictures)
+
+    return fits
+
+
+def no_ids(turned: bool) -> Fits:
+    """No column of scores holds whole numbers only: those are ids of classes."""
+
+    def fits(match: Match, pictures: Sequence[Answers]) -> str:
+        rows = _columns(match, pictures, turned)
+        scores = rows[:, 4:]
+        if len(rows) > _FEW_ROWS * len(pictures) or len(rows) < _FEWEST:
+            return ""
+        whole = (np.abs(scores - np.rint(scores)) < 1e-3).all(axis=0)
+        varied = np.ptp(scores, axis=0) > 1e-3
+        # Where no other column says anything, nothing was seen.
+        return "a column of scores holds whole numbers only" if (whole & varied.any()).any() else ""
+
+    return fits
+
+
+def angles(match: Match, pictures: Sequence[Answers]) -> str:
+    """Angles are nearly 0 in few cells; scores are in most."""
+    last = _columns(match, pictures, True)[:, -1]
+    return "the angles are 0 nearly everywhere: those are scores" if np.median(np.abs(last)) < _FLAT else ""
