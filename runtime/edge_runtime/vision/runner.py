@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import DataError, EngineError, ModelError
 from edge_runtime.ort.runner import Runner
 from edge_runtime.results import Result
 from edge_runtime.vision.postprocess import interpret
+from edge_runtime.vision.postprocess.images import rows_of_all_images
 from edge_runtime.vision.preprocess import Preprocessor
 from edge_runtime.vision.settings import Settings
 
@@ -69,7 +69,7 @@ class VisionRunner:
         outputs = self._runner.run({self.facts.inputs[0].name: tensor})
         inferred = time.perf_counter()
         if size != len(images):
-            rows = _rows_of_all_images(self.facts)
+            rows = rows_of_all_images(self.facts, outputs)
             outputs = {
                 name: values[: len(images)] if values.ndim and values.shape[0] == size and name not in rows else values
                 for name, values in outputs.items()
@@ -85,16 +85,6 @@ class VisionRunner:
             "postprocess": (ended - inferred) * share,
         }
         return [dataclasses.replace(result, timing_ms=dict(timing)) for result in results]
-
-
-def _rows_of_all_images(facts: ModelFacts) -> tuple[str, ...]:
-    """The outputs whose first dimension is no batch, but one row for each object of whichever image."""
-    post = facts.postprocess
-    if not isinstance(post, Detect) or "batch" not in post.columns:
-        return ()
-    names = post.outputs[:1] or tuple(spec.name for spec in facts.outputs[:1])
-    by_row = (post.points.output if post.points else "", post.masks.output if post.masks else "")
-    return (*names, by_row[0], by_row[1] if post.masks and post.masks.kind != "prototypes" else "")
 
 
 def _listed(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.bundle.facts import ModelFacts
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import EngineError
 from edge_runtime.vision.postprocess.candidates import Question, misshaped
 from edge_runtime.vision.postprocess.readers.table import READERS
 from edge_runtime.vision.postprocess.tensors import floats, output_of, split
 
-__all__ = ["by_image", "lie_together", "rows_by_image", "together"]
+__all__ = ["by_image", "lie_together", "rows_by_image", "rows_of_all_images", "together"]
 
 Floats = NDArray[np.float32]
 _WHOLE = 0.01  # how far from a whole number an image's may be that FP16 or int8 has rounded
@@ -31,6 +33,20 @@ def lie_together(ask: Question, outputs: Outputs) -> bool:
     """Whether the rows of all images lie in outputs without a batch dimension, as [M, .]."""
     ranks = READERS[ask.spec.format].ranks
     return "batch" in ask.spec.columns or (bool(ranks) and output_of(outputs, ask.names[0]).ndim < ranks[0])
+
+
+def rows_of_all_images(facts: ModelFacts, outputs: Outputs) -> tuple[str, ...]:
+    """The outputs whose first dimension is no batch, but the objects of all images; () for other models."""
+    spec = facts.postprocess
+    if not isinstance(spec, Detect):
+        return ()
+    names = spec.outputs or tuple(output.name for output in facts.outputs)
+    ranks = READERS[spec.format].ranks
+    if "batch" not in spec.columns and not (ranks and names and output_of(outputs, names[0]).ndim < ranks[0]):
+        return ()
+    prototypes = spec.masks.output if spec.masks and spec.masks.kind == "prototypes" else ""
+    beside = (spec.points.output if spec.points else "", spec.masks.output if spec.masks else "")
+    return tuple(name for name in (*names, *beside) if name != prototypes)
 
 
 def rows_by_image(ask: Question, outputs: Outputs, count: int, images: int) -> list[NDArray[np.int64]] | None:
