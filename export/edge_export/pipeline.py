@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from edge_export.graph.outside import WeightFolder
 from edge_export.memory import give_back_memory
+from edge_export.model.words import without_advice, written
 from edge_export.passes.arrived import check_arrived
 from edge_export.passes.calibrate import calibrate
 from edge_export.passes.clean import clean
@@ -33,7 +34,7 @@ from edge_export.paths import check_data, check_target
 from edge_export.run import open_session
 from edge_export.state import Draft, ExportOptions, Progress
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.errors import EdgelineError, ModelError
+from edge_runtime.errors import EdgelineError, EngineError, ModelError
 
 __all__ = ["PASSES", "QuietProgress", "export_bundle", "load_draft"]
 
@@ -102,7 +103,7 @@ def load_draft(options: ExportOptions, progress: Progress) -> Draft:
 def _run(passes: tuple[tuple[str, Pass], ...], draft: Draft, progress: Progress) -> Draft:
     for title, step in passes:
         before = draft.model
-        with _named(title):
+        with _named(title, draft):
             draft = _moved_out(step(draft, progress))
             if draft.model is not before:
                 open_session(draft.model, optimize=False, pack=False)
@@ -120,9 +121,13 @@ def _moved_out(draft: Draft) -> Draft:
 
 
 @contextmanager
-def _named(title: str) -> Iterator[None]:
+def _named(title: str, draft: Draft) -> Iterator[None]:
     try:
         yield
+    except EngineError as error:
+        said = written(draft.facts, draft.options.flags)
+        error.args = (f"{title}: an answer cannot be read as {said} says it is: {without_advice(error)}",)
+        raise
     except EdgelineError as error:
         error.args = (f"{title}: {error}",)  # in place: the class, and so the exit code, stays
         raise

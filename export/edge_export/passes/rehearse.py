@@ -16,6 +16,7 @@ from edge_export.evaluate.data.calibration import ImageCalibration, SmoothImages
 from edge_export.model.flags import NO_VERDICT
 from edge_export.model.interface import outputs_read
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS
+from edge_export.model.words import without_advice, written
 from edge_export.run import ProtoSession, open_session
 from edge_export.state import Draft, Progress
 from edge_runtime.bundle.facts import VerdictRule
@@ -33,7 +34,8 @@ __all__ = ["rehearse"]
 # The flags to look at when the answers of a task cannot be read.
 _FAMILY = {
     "classify": "--task, --outputs, --activation, --first-class",
-    "detect": "--task, --format, --outputs, --axis, --strides, --objectness, --activation, --background, --size",
+    "detect": "--task, --family, --format, --outputs, --columns, --axis, --strides, --objectness, --activation, "
+    "--background, --size",
     "segment": "--task, --outputs, --axis, --activation",
     "anomaly": "--task, --map-output, --score-output, --anomaly-range",
     "raw": "--size, --layout, --dtype",
@@ -55,11 +57,12 @@ def rehearse(draft: Draft, progress: Progress) -> Draft:
     try:
         VisionRunner(told, session, Settings.of(told))([_image(draft)])
     except (EngineError, DataError, ModelError) as error:
-        task = told.postprocess.task
+        task, reason = told.postprocess.task, without_advice(error)
         if facts.origin.get("postprocess") == GUESS:
-            return _without_guess(draft, str(error))
+            return _without_guess(draft, reason)
         raise UsageError(
-            f"the model's answer to an image cannot be read as {task}: {error}; look at {_FAMILY[task]}"
+            f"the model's answer to an image cannot be read as {task} ({written(facts, draft.options.flags)}): "
+            f"{reason}; look at {_FAMILY[task]}"
         ) from error
     return _check_labels(draft, _classes(draft, session.outputs))
 

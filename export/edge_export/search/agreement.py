@@ -14,6 +14,7 @@ from edge_export.evaluate.scores import MEASURING_CONFIDENCE, Options, fidelity
 from edge_export.run import ProtoSession, open_session
 from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft
+from edge_runtime.errors import EngineError
 from edge_runtime.vision.runner import VisionRunner
 from edge_runtime.vision.settings import Settings
 
@@ -54,7 +55,10 @@ def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | Non
     runners = [VisionRunner(facts, ProtoSession(open_session(graph)), settings) for graph in (draft.reference, model)]
     confidence = max(facts.thresholds.confidence, MEASURING_CONFIDENCE)
     options = Options(facts.labels, confidence, parts=parts_of(postprocess))
-    evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, options)
+    try:
+        evaluation = fidelity(runners[0], runners[1], held.paths, postprocess.task, options)
+    except EngineError:
+        return _unread(draft, runners[0])
     known = [score for score in evaluation.scores if math.isfinite(score.value)]
     if not known:
         return None
@@ -62,6 +66,19 @@ def agreement_of(draft: Draft, model: onnx.ModelProto | Path) -> Agreement | Non
     score = min(known, key=lambda one: one.value)
     high = score.high if math.isfinite(score.high) else score.value
     return Agreement(postprocess.task, score.metric, score.value, score.images, high)
+
+
+def _unread(draft: Draft, reference: VisionRunner) -> Agreement | None:
+    """No agreement of a graph whose answers cannot be read; None where FP32's own cannot: `rehearse` says so later."""
+    held, postprocess = draft.holdout, draft.facts.postprocess
+    if not isinstance(held, ImageCalibration) or postprocess is None:
+        return None
+    try:
+        for image in held.images():
+            reference([image])
+    except EngineError:
+        return None
+    return Agreement(postprocess.task, "answers that can be read", 0.0, len(held), 0.0)
 
 
 def _chance(lost: int, images: int, rate: float) -> float:

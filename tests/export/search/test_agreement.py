@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from tiny_models import make
 
 from edge_export.evaluate.data.calibration import ImageCalibration
@@ -68,3 +68,15 @@ def test_a_mix_that_keeps_boxes_and_spoils_masks_is_seen(tmp_path):
     same, other = agreement_of(draft, answering(good)), agreement_of(draft, answering(spoilt))
     assert (same.value, same.meets(0.01)) == (1.0, True)
     assert (other.measure, other.value, other.meets(0.01)) == ("mask_f1", 0.0, False)
+
+
+def test_a_graph_whose_answers_cannot_be_read_agrees_in_none(tmp_path):
+    """Rounded by int8, scores or ids may be none any more: such a mix is not good enough, and no reason to give up."""
+    good = np.full((1, 2, 8, 8), 4.0)
+    broken = answering(good)
+    rows = numpy_helper.to_array(broken.graph.initializer[0]).copy()
+    rows[0, 4] = 7.0  # no score
+    broken.graph.initializer[0].CopyFrom(numpy_helper.from_array(rows, "_predictions"))
+    found = agreement_of(draft_of(tmp_path, answering(good)), broken)
+    assert (found.value, found.meets(0.01)) == (0.0, False)
+    assert agreement_of(draft_of(tmp_path, broken), broken) is None  # FP32 itself: rehearse says what is wrong

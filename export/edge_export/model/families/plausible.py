@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.model.families.family import Answers, Reading
+from edge_export.model.words import without_advice
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Detect
 from edge_runtime.errors import EngineError
@@ -67,7 +68,7 @@ def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = No
             else:
                 results.append(interpret(facts, look.answers, places, Settings.of(facts))[0])
     except EngineError as error:
-        return Opinion(str(error).partition("; export again")[0])
+        return Opinion(without_advice(error))
     if not real:
         return Opinion("")
     against = reading.family.fits(reading.match, [look.answers for look in looks]) if reading is not None else ""
