@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.results import Mask
 
 __all__ = ["compressed", "run_lengths"]
 
 
-def run_lengths(mask: Mask, width: int, height: int) -> list[int]:
+def run_lengths(mask: Mask, width: int, height: int) -> NDArray[np.int64]:
     """Lengths of runs outside and inside by turns, down the columns of a picture of this size; outside comes first."""
     bottom, right = min(mask.inside.shape[0], height - mask.top), min(mask.inside.shape[1], width - mask.left)
-    columns = mask.inside[:bottom, :right].T
-    edges = np.diff(np.pad(columns, ((0, 0), (1, 1))).view(np.int8), axis=1)
-    starts, ends = ((np.argwhere(edges == step) * [height, 1]).sum(axis=1) for step in (1, -1))
-    # A run may go on at the top of the next column.
-    apart = starts[1:] != ends[:-1]
-    starts, ends = (
-        starts[np.r_[True, apart]] if len(starts) else starts,
-        ends[np.r_[apart, True]] if len(ends) else ends,
-    )
+    # With a pixel outside before each column and one at the very end, a run never goes on in the next column.
+    columns = np.zeros((right, bottom + 1), np.bool_)
+    columns[:, 1:] = mask.inside[:bottom, :right].T
+    flat = np.append(columns.reshape(-1), False)
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    starts, lasts = edges[::2], edges[1::2] - 1
     corner = mask.left * height + mask.top
-    places = np.stack([starts, ends], axis=1).reshape(-1) + corner
-    lengths = np.diff(places, prepend=0).tolist()
-    rest = width * height - (int(places[-1]) if len(places) else 0)
-    return [*map(int, lengths), rest] if rest else [*map(int, lengths)]
+    starts, ends = ((place // (bottom + 1)) * height + place % (bottom + 1) - 1 + corner for place in (starts, lasts))
+    ends += 1
+    # In the whole picture it may, where the mask touches its upper and lower edge.
+    apart = starts[1:] != ends[:-1]
+    if not apart.all():
+        starts, ends = starts[np.append(True, apart)], ends[np.append(apart, True)]
+    places = np.append(np.stack([starts, ends], axis=1).reshape(-1), width * height)
+    lengths = np.diff(places, prepend=0).astype(np.int64)
+    return lengths if lengths[-1] or len(lengths) == 1 else lengths[:-1]
 
 
-def compressed(lengths: list[int]) -> str:
-    """The lengths as text, each less the one before the last, six bits a letter.
+def compressed(lengths: NDArray[np.int64]) -> str:
+    """The lengths as text, each less the one before the last, five bits a letter and one for "more follow".
 
     Source: cocodataset/cocoapi, common/maskApi.c, rleToString.
     """
-    letters = []
-    for index, length in enumerate(lengths):
-        value = length - lengths[index - 2] if index > 2 else length
-        more = True
-        while more:
-            part = value & 0x1F
-            value >>= 5
-            more = value != (-1 if part & 0x10 else 0)
-            letters.append(chr((part | 0x20 if more else part) + 48))
-    return "".join(letters)
+    left = lengths.copy()
+    left[3:] -= lengths[1:-2]
+    letters: list[NDArray[np.uint8]] = []
+    written: list[NDArray[np.bool_]] = []
+    going = np.ones(len(left), np.bool_)
+    while going.any():
+        part = left & 0x1F
+        left >>= 5
+        more = going & (left != np.where(part & 0x10, -1, 0))
+        letters.append((part + 0x20 * more + 48).astype(np.uint8))
+        written.append(going)
+        going = more
+    return np.stack(letters, axis=1)[np.stack(written, axis=1)].tobytes().decode("ascii")

@@ -77,7 +77,7 @@ def test_an_object_has_its_turned_box_its_key_points_and_its_mask() -> None:
     assert list(entry) == ["name", "class", "confidence", "box", "area", "oriented", "keypoints", "mask"]
     assert entry["oriented"] == {"cx": 10, "cy": 20, "w": 8, "h": 4, "angle": 0.5}
     assert entry["keypoints"] == {"x": [1, 3], "y": [2, 4], "visible": [0.12346, 1]}
-    assert entry["mask"] == {"size": [40, 60], "counts": compressed([41, 2, 38, 2, 2317])}
+    assert entry["mask"] == {"size": [40, 60], "counts": compressed(np.array([41, 2, 38, 2, 2317]))}
     # A picture that was decoded smaller: all but the mask, which says its size, is told of the original.
     larger = dataclasses.replace(frame(), size=(80, 120))
     (entry,) = make_record(larger, Result("NG", (), (seen,)), MODEL)["predictions"]
