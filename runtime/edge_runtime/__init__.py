@@ -8,9 +8,21 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.manifest import Manifest
     from edge_runtime.engine import Engine, open_bundle
     from edge_runtime.errors import EdgelineError
-    from edge_runtime.results import Box, Prediction, Result
+    from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 
-__all__ = ["Batcher", "Box", "EdgelineError", "Engine", "Manifest", "Prediction", "Result", "open_bundle"]
+__all__ = [
+    "Batcher",
+    "Box",
+    "EdgelineError",
+    "Engine",
+    "Manifest",
+    "Mask",
+    "OrientedBox",
+    "Point",
+    "Prediction",
+    "Result",
+    "open_bundle",
+]
 
 _PLACES = {
     "Batcher": "edge_runtime.batching.batcher",
@@ -18,6 +30,9 @@ _PLACES = {
     "EdgelineError": "edge_runtime.errors",
     "Engine": "edge_runtime.engine",
     "Manifest": "edge_runtime.bundle.manifest",
+    "Mask": "edge_runtime.results",
+    "OrientedBox": "edge_runtime.results",
+    "Point": "edge_runtime.results",
     "Prediction": "edge_runtime.results",
     "Result": "edge_runtime.results",
     "open_bundle": "edge_runtime.engine",
