@@ -192,7 +192,12 @@ def _resolve(name: str, dims: tuple[Dim, ...], named: Mapping[str, int], batches
 
 
 def _is_image(dims: Sequence[Dim]) -> bool:
-    return len(dims) == 4 and any(dims[axis] in (1, 3) for axis in (1, 3))
+    return len(dims) == 4 and any(dims[axis] in (1, 3) or _is_channels(dims[axis]) for axis in (1, 3))
+
+
+def _is_channels(dim: Dim) -> bool:
+    """transformers' exporters name the channels of an image instead of saying that they are three."""
+    return isinstance(dim, str) and "channel" in dim.lower()
 
 
 def _example(dim: Dim, index: int, batches: set[str], image: bool) -> str:
@@ -200,6 +205,8 @@ def _example(dim: Dim, index: int, batches: set[str], image: bool) -> str:
         return str(dim)
     if index == 0 or dim in batches or "batch" in str(dim).lower():
         return "1"
+    if _is_channels(dim):
+        return "3"
     return "224" if image else re.sub(r"\W", "", dim or "").upper() or "SIZE"
 
 

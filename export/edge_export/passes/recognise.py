@@ -76,25 +76,27 @@ class _Eyes:
 
 def _chosen(draft: Draft, found: Found, eyes: _Eyes) -> Draft:
     """The draft read as pictures leave it: rows that the file names first, those in which something was found next."""
-    opinions = [eyes.judge(_facts(draft, found, [reading], {}), reading) for reading in found.readings]
-    left = [(one, opinion) for one, opinion in zip(found.readings, opinions, strict=True) if not opinion.against]
+    tried = [(one, eyes.judge(_facts(draft, found, [one], {}), one)) for one in found.readings]
+    left = [(one, opinion) for one, opinion in tried if not opinion.against]
     told = [one for one, _ in left if one.told]
-    against = [f"{one.family.name}: {said.against}" for one, said in zip(found.readings, opinions, strict=True)]
-    wrong = tuple(
-        f"the file names {one.family.name}, but {said.against}: it was not believed"
-        for one, said in zip(found.readings, opinions, strict=True)
-        if one.told and said.against
-    )
+    doubted = next(((one, opinion) for one, opinion in tried if one.told and opinion.against), None)
+    wrong = ""
+    if doubted is not None and not told:
+        wrong = f"the file names {doubted[0].family.name}, but {doubted[1].against}"
+        left = [(one, opinion) for one, opinion in left if opinion.found]
+        if not left and not doubted[1].unread:
+            # What the file says is kept where pictures show no other way to read it: it may be poorly trained.
+            return _unjudged(draft, wrong)
     if not left:
-        return dataclasses.replace(_raw(draft, against), warnings=(*draft.warnings, *wrong))
+        return _raw(draft, [f"{one.family.name}: {opinion.against}" for one, opinion in tried], wrong)
     if told and told[0] is found.readings[0]:
         return draft
     left.sort(key=lambda pair: (not pair[0].told, pair[1].found == 0))
     readings, pictures = [one for one, _ in left], max(opinion.found for _, opinion in left)
-    first = readings[0]
+    first, rivals = readings[0], told or readings
     where = first.told or (f"{pictures} pictures" if pictures else GUESS)
-    same = all(one.postprocess == first.postprocess for one in told or readings)
-    pixels = all(one.preprocess == first.preprocess for one in told or readings) and not first.family.unsure
+    same = all(one.postprocess == first.postprocess for one in rivals)
+    pixels = all(one.preprocess == first.preprocess for one in rivals) and not first.family.unsure
     origins = {"preprocess": where if pixels else GUESS, "postprocess": where if same else GUESS}
     facts = _facts(draft, found, readings, origins)
     check_interface(facts, draft.inputs, draft.outputs)
@@ -103,7 +105,8 @@ def _chosen(draft: Draft, found: Found, eyes: _Eyes) -> Draft:
         notes.append(
             f"the outputs are those of {first.family.name} ({first.family.source}), as {pictures} pictures show"
         )
-    return dataclasses.replace(draft, facts=facts, notes=(*notes, *facts.notes), warnings=(*draft.warnings, *wrong))
+    warnings = (f"{wrong}: it is read as {first.family.name}",) if wrong else ()
+    return dataclasses.replace(draft, facts=facts, notes=(*notes, *facts.notes), warnings=(*draft.warnings, *warnings))
 
 
 def _facts(draft: Draft, found: Found, readings: Sequence[Reading], origins: dict[str, str]) -> KnownFacts:
@@ -126,11 +129,18 @@ def _checked(draft: Draft, eyes: _Eyes) -> Draft:
     warning = f"the outputs are read as {origin or 'flags'} say{'s' if origin else ''}, but {against}"
     if origin == "flag" or origin.startswith("file ") or origin == "edgeline metadata":
         return dataclasses.replace(draft, warnings=(*draft.warnings, warning))
-    facts = dataclasses.replace(draft.facts, verdict=None, unconfirmed=draft.facts.verdict)
-    return dataclasses.replace(draft, facts=facts, warnings=(*draft.warnings, f"{warning}: it has no verdict rule"))
+    return _unjudged(draft, warning)
 
 
-def _raw(draft: Draft, against: Sequence[str]) -> Draft:
+def _unjudged(draft: Draft, warning: str) -> Draft:
+    """The draft without its verdict rule, which labelled images may give back."""
+    wanted = draft.facts.verdict or draft.facts.unconfirmed
+    facts = dataclasses.replace(draft.facts, verdict=None, unconfirmed=wanted)
+    without = f"{warning}: the bundle has no verdict rule; labelled images that it is right on (--evaluate) give it one"
+    return dataclasses.replace(draft, facts=facts, warnings=(*draft.warnings, without))
+
+
+def _raw(draft: Draft, against: Sequence[str], wrong: str = "") -> Draft:
     """The draft as of a model that answers with raw tensors; what was noted of its guess goes with it."""
     facts = draft.facts
     note = f"{RAW}, no guess of what they mean fits; set --task and its flags: {'; '.join(against[:4])}"
@@ -138,7 +148,8 @@ def _raw(draft: Draft, against: Sequence[str]) -> Draft:
         kept for kept in draft.notes if kept not in facts.notes or not kept.startswith((GUESSED_OUTPUTS, NO_VERDICT))
     )
     facts = dataclasses.replace(facts, postprocess=None, thresholds=None, verdict=None, unconfirmed=None)
-    return dataclasses.replace(draft, facts=facts, notes=(*kept, note))
+    warnings = (f"{wrong}: the bundle answers with raw tensors",) if wrong else ()
+    return dataclasses.replace(draft, facts=facts, notes=(*kept, note), warnings=(*draft.warnings, *warnings))
 
 
 def _pictures(options: ExportOptions) -> list[NDArray[np.uint8]]:

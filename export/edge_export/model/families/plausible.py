@@ -45,10 +45,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What pictures say of a reading: why it cannot be ("" where it can), and in how many something was found."""
+    """What pictures say of a reading: why it cannot be ("" where it can), and in how many something was found.
+
+    `unread`: the answers cannot even be read so.
+    """
 
     against: str
     found: int = 0
+    unread: bool = False
 
 
 def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = None, real: bool = True) -> Opinion:
@@ -68,7 +72,7 @@ def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = No
             else:
                 results.append(interpret(facts, look.answers, places, Settings.of(facts))[0])
     except EngineError as error:
-        return Opinion(without_advice(error))
+        return Opinion(without_advice(error), unread=True)
     if not real:
         return Opinion("")
     against = reading.family.fits(reading.match, [look.answers for look in looks]) if reading is not None else ""
