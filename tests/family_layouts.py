@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+from detector_answers import Thing
+
 from edge_export.model.families import Shown
 from edge_export.model.graph_io import ImageInput, Output
+from edge_runtime.vision.placement import Placement
 
-__all__ = ["ALL", "CELLS", "IMAGE", "LAYOUTS", "Shapes", "by_stride", "scrfd", "shown_of"]
+__all__ = [
+    "ALL",
+    "CELLS",
+    "IMAGE",
+    "LAYOUTS",
+    "PLACE",
+    "Shapes",
+    "by_stride",
+    "scrfd",
+    "shown_of",
+    "sizes_of",
+    "things_of",
+]
 
 Shapes = dict[str, tuple[object, ...]]
 IMAGE = ImageInput("images", 320, 320, 3, "nchw", "float32")
@@ -48,6 +64,32 @@ _YUNET = {
     for stride in (8, 16, 32)
 }
 _PICODET = by_stride("s{}", (1, "cells", 80), (8, 16, 32, 64)) | by_stride("d{}", (1, "cells", 32), (8, 16, 32, 64))
+
+PLACE = Placement(IMAGE.width, IMAGE.height, IMAGE.width, IMAGE.height, 1.0, 1.0, 0.0, 0.0)
+
+
+def sizes_of(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """The shapes as numbers: 0 for a dimension that is free."""
+    return {
+        name: tuple(size if isinstance(size, int) else 0 for size in shape if size != "int")
+        for name, shape in shapes.items()
+    }
+
+
+def things_of(random: np.random.Generator, classes: int, points: int) -> list[Thing]:
+    """A few objects that do not overlap, on a grid of 3 x 3."""
+    found = []
+    for place in random.permutation(9)[: random.integers(2, 6)].tolist():
+        left, top = 107 * (place % 3) + random.uniform(0, 20), 107 * (place // 3) + random.uniform(0, 20)
+        width, height = random.uniform(30, 80, 2)
+        where = [
+            (left + width * random.uniform(0.1, 0.9), top + height * random.uniform(0.1, 0.9)) for _ in range(points)
+        ]
+        box = (left, top, left + width, top + height)
+        score = float(random.uniform(0.3, 0.95))
+        found.append(Thing(tuple(map(float, box)), score, int(random.integers(0, classes)), tuple(where)))  # type: ignore[arg-type]
+    return sorted(found, key=lambda thing: -thing.score)
+
 
 # The family, its outputs, and how many classes are named (0: none).
 LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (

@@ -31,6 +31,7 @@ _CLEAR = 0.25  # and one of these at least must be there for it to be confirmed
 _MOST_LOOKED_AT = 20  # boxes of a picture
 _FEWEST = 3  # boxes in all pictures that confirm a reading
 _MARGIN = 0.05  # of the input's side: so far a box may reach beyond the picture
+_CORNER = 8  # pixels of the input: offsets and logarithms of sizes are smaller
 _DENSE = 500  # rows from which most must be empty: cells of a head
 _CROWDED = 0.3  # of a dense head's rows
 
@@ -101,6 +102,11 @@ def _judge_boxes(
     count, wrong = sum(map(len, odd)), sum(int(np.count_nonzero(part)) for part in odd)
     if wrong > count * odd_share:
         return Opinion(f"{wrong} of {count} boxes do not lie in the picture with an area{_example(best, odd)}")
+    if (
+        count >= _FEWEST
+        and np.mean(np.concatenate([(np.abs(part.boxes) < _CORNER).all(axis=1) for part in best])) > 0.9
+    ):
+        return Opinion("its boxes lie in the picture's corner")
     if against := _against_points(best, looks):
         return Opinion(against)
     sure = count >= _FEWEST and any(clear)
