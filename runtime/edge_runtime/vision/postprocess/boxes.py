@@ -5,7 +5,6 @@ A box is a row x1 y1 x2 y2, float32; a set of boxes is [K, 4].
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -48,13 +47,11 @@ def nms(
     classes: NDArray[np.int64],
     threshold: float,
     class_agnostic: bool = False,
-    overlap: Callable[[Floats, Floats], Floats] = iou,
 ) -> NDArray[np.int64]:
     """Indices of the kept boxes among the MOST_CANDIDATES best, best first (equal scores: in their order).
 
     torchvision's rule: a box goes when its IoU with a better one that is kept is greater than `threshold`;
-    boxes of different classes do not suppress each other unless `class_agnostic`. Boxes may be rows of any kind that
-    `overlap` compares.
+    boxes of different classes do not suppress each other unless `class_agnostic`.
     """
     order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
     boxes, groups = boxes[order], classes[order] * (not class_agnostic)
@@ -64,7 +61,7 @@ def nms(
         while len(waiting):
             best, waiting = waiting[0], waiting[1:]
             kept.append(int(best))
-            waiting = waiting[~(overlap(boxes[best], boxes[waiting]) > threshold)]
+            waiting = waiting[~(iou(boxes[best], boxes[waiting]) > threshold)]
     return np.asarray(order[sorted(kept)], np.int64)
 
 

@@ -97,8 +97,8 @@ def _select(found: Candidates, spec: Detect, settings: Settings) -> Candidates:
     if found.angles is None:
         kept = nms(found.boxes, found.scores, found.classes, settings.iou, spec.class_agnostic)
     else:
-        from edge_runtime.vision.postprocess.oriented import oriented, probiou
+        from edge_runtime.vision.postprocess.oriented import nms_oriented, oriented
 
         turned = oriented(found.boxes, found.angles)
-        kept = nms(turned, found.scores, found.classes, settings.iou, spec.class_agnostic, probiou)
+        kept = nms_oriented(turned, found.scores, found.classes, settings.iou, spec.class_agnostic)
     return found.take(kept)

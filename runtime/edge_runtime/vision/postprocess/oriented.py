@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.vision.placement import Placement
+from edge_runtime.vision.postprocess.boxes import MOST_CANDIDATES
 
-__all__ = ["corners_of", "oriented", "oriented_iou", "oriented_to_original", "probiou", "upright"]
+__all__ = ["corners_of", "nms_oriented", "oriented", "oriented_iou", "oriented_to_original", "probiou", "upright"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _EPSILON = 1e-7
+_STRIP = 64  # boxes that are compared with all others at a time
 
 
 def oriented(boxes: Floats, angles: Floats) -> Floats:
@@ -70,17 +72,36 @@ def oriented_to_original(rows: Floats, place: Placement) -> Doubles:
     )
 
 
-def probiou(box: Floats, others: Floats) -> Floats:
-    """How much a turned box [5] and each of `others` [K, 5] are alike, 0..1: arXiv 2106.06072, as Ultralytics does.
+def nms_oriented(
+    rows: Floats, scores: Floats, classes: NDArray[np.int64], threshold: float, class_agnostic: bool = False
+) -> NDArray[np.int64]:
+    """Indices of the kept boxes among the MOST_CANDIDATES best, best first (equal scores: in their order).
+
+    Ultralytics' rule for turned boxes (utils/nms.py, fast_nms; Fast NMS of YOLACT, arXiv 1904.02689), which is not that
+    of upright ones: a box goes when its ProbIoU with a better one is `threshold` or more, be that one kept or not.
+    """
+    order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
+    rows, groups = rows[order], classes[order] * (not class_agnostic)
+    kept = np.ones(len(order), np.bool_)
+    for start in range(0, len(order), _STRIP):
+        strip = slice(start, start + _STRIP)
+        alike = probiou(rows[strip], rows[start:]) >= threshold
+        alike &= groups[strip, None] == groups[None, start:]
+        kept[start:] &= ~np.triu(alike, 1).any(axis=0)
+    return np.asarray(order[kept], np.int64)
+
+
+def probiou(rows: Floats, others: Floats) -> Floats:
+    """How much each turned box [J, 5] and each other [K, 5] are alike, 0..1, [J, K]: arXiv 2106.06072, as Ultralytics.
 
     Boxes are taken for Gaussians; 1 less their Hellinger distance.
     """
-    one, many = np.asarray(box, np.float64), np.asarray(others, np.float64)
-    a, b, c = (left + right for left, right in zip(_covariance(one[None]), _covariance(many), strict=True))
-    x, y = one[0] - many[:, 0], one[1] - many[:, 1]
+    one, many = np.asarray(rows, np.float64)[:, None], np.asarray(others, np.float64)[None]
+    a, b, c = (left + right for left, right in zip(_covariance(one), _covariance(many), strict=True))
+    x, y = one[..., 0] - many[..., 0], one[..., 1] - many[..., 1]
     spread = a * b - c * c
     near = (a * y * y + b * x * x - 2 * c * x * y) / (4 * (spread + _EPSILON))
-    alone = (one[2] * one[3] / 12) * (many[:, 2] * many[:, 3] / 12)  # the root of both determinants
+    alone = (one[..., 2] * one[..., 3] / 12) * (many[..., 2] * many[..., 3] / 12)  # the root of both determinants
     with np.errstate(divide="ignore", invalid="ignore"):
         shape = 0.5 * np.log(spread / (4 * np.maximum(alone, 0) + _EPSILON) + _EPSILON)
     distance = np.clip(near + shape, _EPSILON, 100.0)
@@ -88,8 +109,8 @@ def probiou(box: Floats, others: Floats) -> Floats:
 
 
 def _covariance(rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    a, b = rows[:, 2] ** 2 / 12, rows[:, 3] ** 2 / 12
-    cos, sin = np.cos(rows[:, 4]), np.sin(rows[:, 4])
+    a, b = rows[..., 2] ** 2 / 12, rows[..., 3] ** 2 / 12
+    cos, sin = np.cos(rows[..., 4]), np.sin(rows[..., 4])
     return a * cos * cos + b * sin * sin, a * sin * sin + b * cos * cos, (a - b) * cos * sin
 
 
