@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_export.model.coco import COCO_IDS, by_id
 from edge_export.model.facts import merge
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note
 from edge_export.state import FactFlags, KnownFacts
@@ -44,7 +45,8 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
         facts = merge(read_facts_file(flags.file), facts)
     preprocess = _preprocess(facts.preprocess, flags.preprocess, inputs)
     postprocess = _postprocess(facts.postprocess, flags)
-    labels = read_labels(flags.labels) if flags.labels is not None else facts.labels
+    named = read_labels(flags.labels) if flags.labels is not None else facts.labels
+    labels = by_id(named, postprocess)
     thresholds = facts.thresholds
     if flags.confidence is not None or flags.iou is not None:
         base = thresholds or Thresholds()
@@ -72,7 +74,10 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
         labels=labels,
         thresholds=thresholds,
         verdict=verdict,
-        notes=_notes(facts, preprocess, postprocess, origin, flags.preprocess, wanted if verdict is None else None),
+        notes=(
+            *_notes(facts, preprocess, postprocess, origin, flags.preprocess, wanted if verdict is None else None),
+            *((COCO_IDS,) if labels != named and COCO_IDS not in facts.notes else ()),
+        ),
         unconfirmed=wanted if verdict is None else None,
     )
     changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}

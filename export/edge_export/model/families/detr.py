@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from edge_export.model.families.common import IMAGENET, UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out
 from edge_runtime.bundle.facts import Thresholds
-from edge_runtime.bundle.postprocess_spec import Detect
+from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
 __all__ = ["ROWS"]
 
 _HALF = Thresholds(confidence=0.5)
+_COCO = 80
 
 
 def _last_wins(match: Match, pictures: Sequence[Answers]) -> bool:
@@ -30,7 +32,20 @@ def _no_background(match: Match, pictures: Sequence[Answers]) -> str:
     return "most queries answer the last class" if _last_wins(match, pictures) else ""
 
 
-ROWS: tuple[Family, ...] = (
+def _coco_ids(row: Family, logits: Out) -> Family:
+    """The row of a model that counts COCO's 80 classes by their ids 0..90, given 80 labels: model/coco.py."""
+
+    def read(match: Match) -> Postprocess:
+        post = row.read(match)
+        return dataclasses.replace(post, first_class=1) if isinstance(post, Detect) else post
+
+    def eighty(match: Match) -> str:
+        return "" if len(match.shown.labels or ()) == _COCO else f"it needs COCO's {_COCO} labels"
+
+    return dataclasses.replace(row, name=f"{row.name}-coco", outputs=(row.outputs[0], logits), read=read, when=eighty)
+
+
+_ROWS: tuple[Family, ...] = (
     Family(
         name="detr",
         source="https://github.com/huggingface/transformers/blob/main/src/transformers/models/detr/modeling_detr.py",
@@ -71,4 +86,11 @@ ROWS: tuple[Family, ...] = (
         pixels=IMAGENET,
         thresholds=_HALF,
     ),
+)
+
+_BY_NAME = {row.name: row for row in _ROWS}
+ROWS: tuple[Family, ...] = (
+    *_ROWS,
+    _coco_ids(_BY_NAME["detr"], Out(("N", "K", "12+C"), "logits|pred_logits")),
+    _coco_ids(_BY_NAME["rfdetr"], Out(("N", "K", "11+C"), "labels", "f")),
 )
