@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from edge_export.model.families.common import LETTERBOX
@@ -20,6 +21,7 @@ YOLOV5_ANCHORS = (10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119, 116, 90, 156,
 _YOLOV7_ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 192, 243, 459, 401)
 # Yolo-FastestV2/data/coco.data, for strides 16 and 32.
 _FASTEST_ANCHORS = (12.64, 19.39, 37.88, 51.48, 55.71, 138.31, 126.91, 78.23, 131.57, 214.55, 279.92, 258.87)
+_YOLOV5_LAYER = 24
 _STRIDES = (8, 16, 32)
 _WITH_64 = (8, 16, 32, 64)
 _YOLO = Thresholds(confidence=0.25, iou=0.45)
@@ -52,8 +54,28 @@ def _anchors(sizes: tuple[float, ...]) -> Callable[[Match], Postprocess]:
     return read
 
 
+def _last_layers(match: Match) -> set[int]:
+    """The numbers of the layers that hold the heads, as PyTorch names their weights: model.24.m.0.weight."""
+    found = (re.search(r"(?:^|\.)model\.(\d+)\.m\.\d\.(?:weight|bias)$", name) for name in match.shown.weights)
+    return {int(one[1]) for one in found if one}
+
+
 def _raw_heads(name: str, source: str, sizes: tuple[float, ...]) -> tuple[Family, ...]:
-    """The heads as the last layer turns them, and as its convolutions leave them."""
+    """The heads as the last layer turns them, and as its convolutions leave them.
+
+    YOLOv7's anchors are 1.2 times YOLOv5's, which no picture tells; the number of the last layer does: 24 in all of
+    YOLOv5's models (models/*.yaml), 77 and more in YOLOv7's.
+    """
+
+    def other(match: Match) -> str:
+        layers = _last_layers(match)
+        if not layers or (name == "yolov5") == (layers == {_YOLOV5_LAYER}):
+            return ""
+        return f"its heads are layer {max(layers)}"
+
+    def told(match: Match) -> str:
+        return "names of weights" if _last_layers(match) else ""
+
     return tuple(
         Family(
             name=name + suffix,
@@ -62,6 +84,8 @@ def _raw_heads(name: str, source: str, sizes: tuple[float, ...]) -> tuple[Family
             read=_anchors(sizes),
             pixels=LETTERBOX,
             thresholds=_YOLO,
+            when=other,
+            told=told,
         )
         for suffix, shape in (
             ("-heads", lambda stride: ("N", "3", f"H/{stride}", f"W/{stride}", "5+C")),

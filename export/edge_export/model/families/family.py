@@ -84,7 +84,7 @@ class Shown:
     properties: Mapping[str, str] = field(default_factory=dict)
     labels: Union[tuple[str, ...], None] = None
     inputs: tuple[str, ...] = ()  # the names of all inputs
-    operators: frozenset[str] = frozenset()
+    weights: frozenset[str] = frozenset()  # the names of its constants
 
 
 @dataclass(frozen=True)

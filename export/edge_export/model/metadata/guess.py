@@ -139,7 +139,8 @@ def _shown(model: onnx.ModelProto, known: KnownFacts, classes: int | None) -> Sh
     if image is not None and not (image.width and image.height) and size is not None:
         image = dataclasses.replace(image, width=size[0], height=size[1])
     labels = known.labels if classes is None else tuple(f"class_{index}" for index in range(classes))
-    return Shown(image, outputs(model), properties, labels, input_names(model))
+    weights = frozenset(weight.name for weight in model.graph.initializer)
+    return Shown(image, outputs(model), properties, labels, input_names(model), weights)
 
 
 def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[str, str]:

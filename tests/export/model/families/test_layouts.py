@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from family_layouts import ALL, LAYOUTS, Shapes, by_stride, scrfd, shown_of
@@ -66,3 +68,17 @@ def test_class_ids_from_zero_are_told_by_pictures() -> None:
     for answers, fitting in ((seen, "torchvision-from-0"), (unseen, "torchvision")):
         found = [name for name, one in readings.items() if not one.family.fits(one.match, [answers])]
         assert [name for name in found if name.startswith("torchvision")] == [fitting]
+
+
+@pytest.mark.parametrize(
+    ("weight", "name"),
+    [("model.24.m.0.weight", "yolov5-heads"), ("model.model.105.m.2.bias", "yolov7-heads"), ("conv1", None)],
+)
+def test_names_of_weights_tell_yolov5s_heads_from_yolov7s(weight: str, name: str | None) -> None:
+    shown = replace(
+        shown_of(by_stride("o{}", (1, 3, "side", "side", 8)), 3), weights=frozenset({weight, "model.0.conv"})
+    )
+    found = [one for one in recognise(shown, FAMILIES).readings if one.family.name.endswith("-heads")]
+    assert [(one.family.name, one.told) for one in found] == (
+        [(name, "names of weights")] if name else [("yolov5-heads", ""), ("yolov7-heads", "")]
+    )
