@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from edge_export.model.facts import image_shape, merge
+from edge_export.model.families.person import points_with_names
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, RAW, facts_of_onnx, look
 from edge_export.model.parse import boolean, label_list, literal, numbers
 from edge_export.state import KnownFacts
 from edge_runtime.bundle.facts import Thresholds, VerdictRule
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Masks, Points, Raw, Segment
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Masks, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
 from edge_runtime.files.schema import to_json
@@ -115,7 +116,7 @@ def test_a_task_whose_outputs_are_of_no_row_stays_raw_with_the_nearest_rows(shap
 
 def test_pose_oriented_boxes_and_masks_are_parts_of_a_detector():
     pose = facts_of_onnx(model({"output0": [1, 57, 8400]}, ultralytics(task="pose", kpt_shape="[17, 3]")))
-    assert pose.postprocess == Detect(format="yolo", points=Points(count=17))
+    assert pose.postprocess == Detect(format="yolo", points=points_with_names(17))
     turned = facts_of_onnx(model({"output0": [1, 7, 8400]}, ultralytics(task="obb")))
     assert turned.postprocess == Detect(format="yolo", angle="radians")
     masks = facts_of_onnx(model({"output0": [1, 38, 8400], "output1": [1, 32, 160, 160]}, ultralytics(task="segment")))
