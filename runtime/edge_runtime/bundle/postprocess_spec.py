@@ -19,6 +19,8 @@ class Classify:
     """One score per class: output [N, C] (trailing or leading dimensions of size 1 are squeezed).
 
     `binary`: one score [N, 1] tells two classes; it is that of the second, and the first has what is left to 1.
+    `multilabel`: none, one or several of the classes are true, each by its own score; with activation sigmoid that is
+    so without it.
     """
 
     task: Literal["classify"] = "classify"
@@ -28,8 +30,11 @@ class Classify:
     # output[C] is "nothing": some ImageNet models have 1001 classes, the first meaning background.
     first_class: int = 0
     binary: bool = later(False, needs="binary classifiers")
+    multilabel: bool = later(False, needs="multi-label classifiers")
 
     def __post_init__(self) -> None:
+        if self.multilabel and (self.binary or self.activation == "softmax"):
+            raise ValueError("a multi-label classifier is not binary, and has activation sigmoid or none")
         if self.binary and (self.first_class or self.activation == "softmax"):
             raise ValueError("a binary classifier has no first_class, and activation sigmoid or none")
         if self.top_k < 1 or self.first_class < 0:
@@ -228,7 +233,12 @@ class Detect:
 
 @dataclass(frozen=True)
 class Segment:
-    """One class per pixel: output [N, C, H, W] scores, or [N, H, W] class indices."""
+    """One class per pixel: output [N, C, H, W] scores, or [N, H, W] class indices.
+
+    A single channel tells class 1 from class 0: a pixel is of class 1 where its value is above `threshold`.
+    `multilabel`: each channel is a mask of its own, of the pixels above `threshold`; masks may overlap.
+    `indices`: [N, 1, H, W] or [N, H, W, 1] holds class indices, of whatever type.
+    """
 
     task: Literal["segment"] = "segment"
     output: str = ""
@@ -236,8 +246,15 @@ class Segment:
     activation: Literal["none", "softmax", "sigmoid"] = "none"
     background: int = 0  # the class that is not reported; -1: report all
     min_area: float = 0.0005  # fraction of the image; smaller regions are not reported
+    threshold: float = later(0.5, needs="mask thresholds")
+    multilabel: bool = later(False, needs="overlapping classes")
+    indices: bool = later(False, needs="class indices")
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"threshold must be 0..1, found {self.threshold}")
+        if self.multilabel and (self.indices or self.activation == "softmax" or self.background != -1):
+            raise ValueError("overlapping classes have no background (-1), no indices, activation sigmoid or none")
         if not -1 <= self.background <= 254:
             raise ValueError(f"background must be a class 0..254, or -1 for none, found {self.background}")
         _check_area(self.min_area)
@@ -247,8 +264,10 @@ class Segment:
 class Anomaly:
     """An anomaly map [N, 1, H, W] or [N, H, W], and perhaps a score [N]; without one the map's maximum is it.
 
+    Where `map_output` and `score_output` name the same output it holds scores, and there is no map.
     `minimum`/`maximum` scale raw scores to 0..1 as anomalib's min-max normalisation does around `raw_threshold`:
-    score = clip((raw - raw_threshold) / (maximum - minimum) + 0.5, 0, 1).
+    score = clip((raw - raw_threshold) / (maximum - minimum) + 0.5, 0, 1). `map_threshold` and `map_span` are the map's
+    own raw threshold and maximum - minimum, where it has others than the score.
     """
 
     task: Literal["anomaly"] = "anomaly"
@@ -259,8 +278,17 @@ class Anomaly:
     maximum: float = 1.0
     raw_threshold: float = 0.5
     min_area: float = 0.0  # fraction of the image; smaller regions are not reported
+    map_threshold: Union[float, None] = later(None, needs="map normalization")
+    map_span: Union[float, None] = later(None, needs="map normalization")
+
+    @property
+    def has_map(self) -> bool:
+        """Whether there is a map beside the score."""
+        return not self.map_output or self.map_output != self.score_output
 
     def __post_init__(self) -> None:
+        if self.map_span is not None and not self.map_span > 0:
+            raise ValueError(f"map_span must be above 0, found {self.map_span}")
         if self.normalize and not self.maximum > self.minimum:
             raise ValueError(f"maximum must be above minimum, found {self.minimum}..{self.maximum}")
         _check_area(self.min_area)

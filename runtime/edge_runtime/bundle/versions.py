@@ -26,14 +26,19 @@ MINOR_VERSION, MOST_MINOR = 1, 9999
 
 # What a manifest's `requires` may name, with the minor version that brought it and what it is.
 UNDERSTOOD: Mapping[str, str] = {
+    "class indices": "1.1: a map of class indices with a channel of its own (Segment.indices)",
     "columns": "1.1: the order of a detector's row (Detect.columns)",
     "binary classifiers": "1.1: one score that tells two classes (Classify.binary)",
     "first class": "1.1: class ids that do not begin with 0 (Detect.first_class)",
     "heads by stride": "1.1: a detector's outputs for each stride (anchors, fastest-v2, distances of Detect.format)",
     "key points": "1.1: key points of objects (Detect.points)",
     "labels apart": "1.1: classes in an output of their own beside boxes with scores (final-labels of Detect.format)",
+    "map normalization": "1.1: an anomaly map scaled otherwise than its score (Anomaly.map_threshold, map_span)",
+    "mask thresholds": "1.1: the value from which a pixel counts (Segment.threshold)",
+    "multi-label classifiers": "1.1: classes of which several may be true (Classify.multilabel)",
     "object masks": "1.1: masks of objects (Detect.masks)",
     "oriented boxes": "1.1: boxes that are turned (Detect.angle)",
+    "overlapping classes": "1.1: a mask of its own for each class (Segment.multilabel)",
 }
 
 _LOG = logging.getLogger(__name__)

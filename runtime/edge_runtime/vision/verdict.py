@@ -45,8 +45,10 @@ def judge(
         if undecided:
             return "NO_READ", (undecided,)
     if rule.rule == "class":
-        best = predictions[0].name
-        return ("OK", ()) if best in rule.ok_classes else ("NG", (best,))
+        # Of classes that may be true together each counts, not the best alone.
+        told = predictions[:1] if exclusive else [one for one in predictions if one.confidence >= threshold]
+        bad = tuple(one.name for one in told if one.name not in rule.ok_classes)
+        return ("NG", bad) if bad else ("OK", ())
     counts = Counter(
         prediction.name
         for prediction in predictions

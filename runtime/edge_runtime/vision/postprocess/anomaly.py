@@ -33,17 +33,7 @@ def anomaly(
     A region's confidence is its maximum. Without a score output the map's maximum over the image (not over
     the letterbox padding) is the score.
     """
-    name = output_name(facts, spec.map_output)
-    maps = floats(split(outputs, name, len(placements)), name)
-    if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[3]):
-        maps = maps.squeeze(1 if maps.shape[1] == 1 else 3)
-    if maps.ndim != 3:
-        raise EngineError(
-            f"expected an anomaly map [N, 1, H, W] or [N, H, W] in output {name!r}, "
-            f"found {list(maps.shape)}; "
-            f"export again with the right --task"
-        )
-    maps = _scaled(spec, maps, name)
+    maps = _maps(spec, facts, outputs, len(placements)) if spec.has_map else None
     scores = None
     if spec.score_output:
         scores = floats(split(outputs, spec.score_output, len(placements)), spec.score_output)
@@ -54,6 +44,8 @@ def anomaly(
                 f"name another output when exporting"
             )
         scores = _scaled(spec, scores.reshape(-1), spec.score_output)
+    if maps is None:
+        return [Seen(predictions=(), judged=(), score=float(score)) for score in ([] if scores is None else scores)]
     name = anomaly_name(facts.labels)
     return [
         _report(spec, name, maps[index], None if scores is None else float(scores[index]), place, settings)
@@ -61,11 +53,31 @@ def anomaly(
     ]
 
 
-def _scaled(spec: Anomaly, raw: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def _maps(
+    spec: Anomaly, facts: ModelFacts, outputs: Mapping[str, NDArray[np.generic]], count: int
+) -> NDArray[np.float32]:
+    name = output_name(facts, spec.map_output)
+    maps = floats(split(outputs, name, count), name)
+    if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[3]):
+        maps = maps.squeeze(1 if maps.shape[1] == 1 else 3)
+    if maps.ndim != 3:
+        raise EngineError(
+            f"expected an anomaly map [N, 1, H, W] or [N, H, W] in output {name!r}, "
+            f"found {list(maps.shape)}; "
+            f"export again with the right --task"
+        )
+    return _scaled(spec, maps, name, spec.map_threshold, spec.map_span)
+
+
+def _scaled(
+    spec: Anomaly, raw: NDArray[np.float32], name: str, threshold: float | None = None, span: float | None = None
+) -> NDArray[np.float32]:
+    """Raw scores as 0..1. `threshold` and `span` are used instead of the spec's own where they are told."""
     if spec.normalize:
+        low = spec.raw_threshold if threshold is None else threshold
         with np.errstate(all="ignore"):  # limits that float32 cannot hold give NaN or infinity
-            span = np.float32(spec.maximum - spec.minimum)
-            raw = (raw - np.float32(spec.raw_threshold)) / span + np.float32(0.5)
+            width = np.float32(spec.maximum - spec.minimum if span is None else span)
+            raw = (raw - np.float32(low)) / width + np.float32(0.5)
         check_finite(raw, name)
     else:
         check_scores(raw, name, "none")

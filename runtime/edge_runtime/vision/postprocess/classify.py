@@ -17,7 +17,7 @@ from edge_runtime.vision.postprocess.seen import Seen
 from edge_runtime.vision.postprocess.tensors import activate, check_scores, floats, output_name, split
 from edge_runtime.vision.settings import Settings
 
-__all__ = ["classify"]
+__all__ = ["classify", "is_exclusive"]
 
 
 def classify(
@@ -69,4 +69,9 @@ def _rank(scores: NDArray[np.float32], spec: Classify, facts: ModelFacts, settin
         for chosen in (wanted[: spec.top_k], order[: max(above, 1)])
     )
     # Independent (sigmoid) scores may all be low: such an image merely has none of the properties.
-    return Seen(predictions=reported, judged=judged, exclusive=spec.binary or spec.activation != "sigmoid")
+    return Seen(predictions=reported, judged=judged, exclusive=is_exclusive(spec))
+
+
+def is_exclusive(spec: Classify) -> bool:
+    """Whether exactly one class is true of an image; else none, one or several are."""
+    return spec.binary or not (spec.multilabel or spec.activation == "sigmoid")

@@ -35,12 +35,13 @@ def segment(
 
     A region's confidence is the mean score of its pixels (1 where the model answers with class indices);
     regions below the confidence threshold are not reported. A model with a single channel tells foreground
-    (class 1) from background (class 0); with a single label, it names the foreground.
+    (class 1) from background (class 0); with a single label, it names the foreground. Of masks that overlap, the
+    whole mask has the class with the best score.
     """
     name = output_name(facts, spec.output)
     array = split(outputs, name, len(placements))
     channel = 1 if spec.axis == "channels-first" else 3
-    if array.ndim == 4 and array.shape[channel] == 1 and array.dtype in (np.int32, np.int64):
+    if array.ndim == 4 and array.shape[channel] == 1 and (spec.indices or array.dtype in (np.int32, np.int64)):
         array = array.squeeze(channel)  # what argmax with keepdims leaves
     if array.ndim == 3:
         maps = _indices(array, name)
@@ -48,7 +49,7 @@ def segment(
             _report(spec, facts.labels, cells, None, place, settings)
             for cells, place in zip(maps, placements, strict=True)
         ]
-    if array.ndim != 4 or not 0 < array.shape[channel] <= _VOID:
+    if spec.indices or array.ndim != 4 or not 0 < array.shape[channel] <= _VOID:
         raise EngineError(
             f"expected output {name!r} of shape [N, C, H, W] or [N, H, W] with at most {_VOID} classes, "
             f"found {list(array.shape)}; export again with the right --axis or --task"
@@ -59,14 +60,21 @@ def segment(
     if spec.activation == "none":
         check_scores(scores, name, spec.activation)
     labels = facts.labels
-    if scores.shape[1] == 1:
+    if spec.multilabel:
+        scores, spec = activate(scores, spec.activation, axis=1), replace(spec, activation="none")
+        cells = [np.where(planes.max(axis=0) > spec.threshold, _best(planes), _VOID).astype(np.uint8)
+                 for planes in scores]  # fmt: skip
+    elif scores.shape[1] == 1:
         front = activate(scores, "none" if spec.activation == "none" else "sigmoid", axis=1)
         scores = np.concatenate([1 - front, front], axis=1)
         spec = replace(spec, activation="none")
         labels = ("background", *labels) if len(labels) == 1 else labels
+        cells = list((front[:, 0] > spec.threshold).view(np.uint8))
+    else:
+        cells = [_best(planes) for planes in scores]
     return [
-        _report(spec, labels, _best(planes), planes, place, settings)
-        for planes, place in zip(scores, placements, strict=True)
+        _report(spec, labels, best, planes, place, settings)
+        for best, planes, place in zip(cells, scores, placements, strict=True)
     ]
 
 
@@ -105,10 +113,11 @@ def _report(
     rows, columns = window.cells
     shown = cells[rows, columns]
     found = []
-    for class_id in np.unique(shown).tolist():
+    masks = planes[:, rows, columns] > spec.threshold if planes is not None and spec.multilabel else None
+    for class_id in np.unique(shown).tolist() if masks is None else range(len(masks)):
         if class_id == spec.background:
             continue
-        for region in window.regions(shown == class_id, spec.min_area):
+        for region in window.regions(shown == class_id if masks is None else masks[class_id], spec.min_area):
             mean = 1.0
             if planes is not None:
                 inside = planes[:, rows, columns][:, region.rows, region.columns][:, region.inside]  # [C, pixels]
