@@ -32,6 +32,7 @@ from edge_export.evaluate.data.arrays import open_members
 from edge_export.evaluate.data.calibration import open_calibration
 from edge_export.graph import default_opset
 from edge_export.graph.outside import WeightFolder
+from edge_export.model.batch_input import give_batch
 from edge_export.model.facts import image_shape
 from edge_export.model.flags import label_count, lay_over
 from edge_export.model.graph_io import ImageInput, image_input
@@ -75,7 +76,9 @@ def clean(draft: Draft, progress: Progress) -> Draft:
     A graph whose opset cannot be made int8 is stored as FP16. Raises UsageError where a flag contradicts the graph.
     """
     options, source = draft.options, draft.source
-    proto, filled = fill_sizes(source.proto, _image(source.proto, source.facts, options))
+    arrays = options.calibrate is not None and options.calibrate.suffix.lower() == ".npz"  # the user's own tensors
+    proto, batched = (source.proto, ()) if arrays else give_batch(source.proto)
+    proto, filled = fill_sizes(proto, _image(proto, source.facts, options))
     raw = input_specs(proto)
     shapes = _input_shapes(options, raw, lay_over(source.facts, options.flags, raw))
     with progress.step("clean", 1) as advance:
@@ -93,7 +96,7 @@ def clean(draft: Draft, progress: Progress) -> Draft:
     if promoted and facts.preprocess is not None and facts.preprocess.dtype == "float16":
         facts = dataclasses.replace(facts, preprocess=dataclasses.replace(facts.preprocess, dtype="float32"))
     check_interface(facts, inputs, outputs)
-    notes = (*draft.notes, *facts.notes, *filled, *cleaned.notes, *promoted)
+    notes = (*draft.notes, *facts.notes, *batched, *filled, *cleaned.notes, *promoted)
     if options.quantize == "int8" and not cleaned.opset_ok:
         notes = (*notes, "stored as FP16: the graph's opset has no per-channel quantization and could not be raised")
         options = dataclasses.replace(options, quantize="fp16")

@@ -27,9 +27,10 @@ _TF = (
     Out(("N", "K"), r"detection_classes(:0)?"),
     Out(("N", "K"), r"detection_scores(:0)?"),
 )
-_RCNN = (Out(("K", "4"), "boxes"), Out(("K",), "labels", "i"), Out(("K",), "scores", "f"))
-_RCNN_MASKS = Out(("K", "1", "*", "*"), "masks", "f")
-_RCNN_POINTS = Out(("K", "P", "3"), "keypoints", "f")
+# boxes, labels, scores; torch.onnx.export numbers outputs that nobody names.
+_RCNN = (Out(("K", "4"), "", "f"), Out(("K",), "", "i"), Out(("K",), "", "f"))
+_RCNN_MASKS = Out(("K", "1", "*", "*"), "", "f")
+_RCNN_POINTS = Out(("K", "P", "3"), "", "f")
 
 
 def _seen_zero(match: Match, pictures: Sequence[Answers]) -> bool:
@@ -86,11 +87,10 @@ def _rcnn(first: int, part: str) -> Callable[[Match], Postprocess]:
         masks, points = None, None
         if part == "masks":
             # Maps of 28x28 are stretched over their boxes; when traced whole, the graph pastes them into the picture.
-            shape = next(output for output in match.outputs if output.name == "masks").shape or ()
-            kind = "boxes" if shape[-2:] == (28, 28) else "image"
-            masks = Masks(output="masks", kind="boxes" if kind == "boxes" else "image", activation="none")
+            filling = (match.outputs[3].shape or ())[-2:] == (28, 28)
+            masks = Masks(output=match.names[3], kind="boxes" if filling else "image", activation="none")
         if part == "keypoints":  # the third value says that a point is there at all: 1
-            points = points_with_names(match.sizes.get("P", 17), output="keypoints")
+            points = points_with_names(match.sizes.get("P", 17), output=match.names[3])
         return Detect(
             format="final-split",
             outputs=match.names[:3],
