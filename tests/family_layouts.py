@@ -98,6 +98,23 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
     ("yolov5-convolutions", by_stride("o{}", (1, 255, "side", "side")), 0),
     ("nanodet-plus", {"output": (1, ALL + CELLS[64], 112)}, 80),
     ("nanodet", {"output": (1, ALL, 33)}, 1),
+    ("nanodet-plus-logits", {"output": (1, ALL + CELLS[64], 112)}, 80),
+    (
+        "tflite-detection-from-0",
+        {
+            "StatefulPartitionedCall:0": (1, 25, 4), "StatefulPartitionedCall:1": (1, 25),
+            "StatefulPartitionedCall:2": (1, 25), "StatefulPartitionedCall:3": (1,),
+        },
+        0,
+    ),
+    (
+        "tflite-detection-scores-first-from-0",
+        {
+            "StatefulPartitionedCall:0": (1,), "StatefulPartitionedCall:1": (1, 25),
+            "StatefulPartitionedCall:2": (1, 25), "StatefulPartitionedCall:3": (1, 25, 4),
+        },
+        0,
+    ),
     (
         "nanodet-six",
         by_stride("cls_pred_stride_{}", (1, "cells", 80)) | by_stride("dis_pred_stride_{}", (1, "cells", 32)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 from edge_export.model.families.common import LETTERBOX
 from edge_export.model.families.family import Family, Match, Out, Pixels
@@ -23,6 +24,7 @@ _YOLOV7_ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 19
 _FASTEST_ANCHORS = (12.64, 19.39, 37.88, 51.48, 55.71, 138.31, 126.91, 78.23, 131.57, 214.55, 279.92, 258.87)
 _YOLOV5_LAYER = 24
 _STRIDES = (8, 16, 32)
+_ACTIVATIONS: tuple[Literal["none", "sigmoid"], ...] = ("none", "sigmoid")  # which one is missing
 _WITH_64 = (8, 16, 32, 64)
 _YOLO = Thresholds(confidence=0.25, iou=0.45)
 # nanodet/config/*.yml: BGR, ImageNet's mean and deviations in units of pixels.
@@ -94,7 +96,9 @@ def _raw_heads(name: str, source: str, sizes: tuple[float, ...]) -> tuple[Family
     )
 
 
-def _distances(strides: tuple[int, ...], centre: float, bins: int = 8) -> Callable[[Match], Postprocess]:
+def _distances(
+    strides: tuple[int, ...], centre: float, bins: int = 8, activation: Literal["none", "sigmoid"] = "none"
+) -> Callable[[Match], Postprocess]:
     def read(match: Match) -> Postprocess:
         return Detect(
             format="distances",
@@ -103,6 +107,7 @@ def _distances(strides: tuple[int, ...], centre: float, bins: int = 8) -> Callab
             strides=strides,
             bins=bins,
             centre=centre,
+            activation=activation,
         )
 
     return read
@@ -125,22 +130,21 @@ def _fastest_v2(activation: str) -> Callable[[Match], Postprocess]:
 ROWS: tuple[Family, ...] = (
     *_raw_heads("yolov5", _YOLOV5, YOLOV5_ANCHORS),
     *_raw_heads("yolov7", "https://github.com/WongKinYiu/yolov7/blob/main/models/yolo.py", _YOLOV7_ANCHORS),
-    Family(
-        name="nanodet-plus",
-        source=_NANODET,
-        outputs=(Out(("N", "A", "32+C")),),
-        read=_distances(_WITH_64, centre=0.0),
-        pixels=_NANODET_PIXELS,
-        thresholds=Thresholds(confidence=0.35, iou=0.6),
-        strides=_WITH_64,
-    ),
-    Family(
-        name="nanodet",
-        source="https://github.com/RangiLyu/nanodet/blob/main/nanodet/model/head/gfl_head.py",
-        outputs=(Out(("N", "A", "32+C")),),
-        read=_distances(_STRIDES, centre=0.5),
-        pixels=_NANODET_PIXELS,
-        thresholds=Thresholds(confidence=0.35, iou=0.6),
+    *(
+        Family(
+            name=f"{name}{'-logits' if activation == 'sigmoid' else ''}",
+            source=source,
+            outputs=(Out(("N", "A", "32+C")),),
+            read=_distances(strides, centre, activation=activation),
+            pixels=_NANODET_PIXELS,
+            thresholds=Thresholds(confidence=0.35, iou=0.6),
+            strides=strides,
+        )
+        for name, source, strides, centre in (
+            ("nanodet-plus", _NANODET, _WITH_64, 0.0),
+            ("nanodet", "https://github.com/RangiLyu/nanodet/blob/main/nanodet/model/head/gfl_head.py", _STRIDES, 0.5),
+        )
+        for activation in _ACTIVATIONS
     ),
     Family(
         name="nanodet-six",

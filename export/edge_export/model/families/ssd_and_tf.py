@@ -5,6 +5,7 @@ TensorFlow Lite counts its classes from 0, and so do models that were trained wi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,6 +28,8 @@ _TF = (
     Out(("N", "K"), r"detection_classes(:0)?"),
     Out(("N", "K"), r"detection_scores(:0)?"),
 )
+_NUMBERED = r"(StatefulPartitionedCall|Identity|TFLite_Detection_PostProcess).*|\d+"
+_LITE_ROWS = (Out(("N", "K"), _NUMBERED, "f"), Out(("N", "K"), _NUMBERED, "f"))
 # boxes, labels, scores; torch.onnx.export numbers outputs that nobody names.
 _RCNN = (Out(("K", "4"), "", "f"), Out(("K",), "", "i"), Out(("K",), "", "f"))
 _RCNN_MASKS = Out(("K", "1", "*", "*"), "", "f")
@@ -82,6 +85,30 @@ def _tf_row(first: int, counted: bool) -> Family:
     )
 
 
+def _lite(first: int, scores_first: bool) -> Family:
+    """TensorFlow Lite's operator for detections, whose outputs converters name by number, in either order."""
+
+    def ordered(match: Match) -> Match:
+        boxes, one, other, count = match.outputs
+        return dataclasses.replace(match, outputs=(boxes, other, one, count) if scores_first else match.outputs)
+
+    def read(match: Match) -> Postprocess:
+        return _tf(first)(ordered(match))
+
+    def fits(match: Match, pictures: Sequence[Answers]) -> str:
+        return (_from_one if first else _from_zero)(ordered(match), pictures)
+
+    return Family(
+        name=f"tflite-detection{'-scores-first' if scores_first else ''}{'' if first else '-from-0'}",
+        source=_TFLITE_SOURCE,
+        outputs=(Out(("N", "K", "4"), _NUMBERED, "f"), *_LITE_ROWS, Out(("N",), _NUMBERED, "f")),
+        read=read,
+        pixels=UNIT,
+        thresholds=_HALF,
+        fits=fits,
+    )
+
+
 def _rcnn(first: int, part: str) -> Callable[[Match], Postprocess]:
     def read(match: Match) -> Postprocess:
         masks, points = None, None
@@ -120,5 +147,6 @@ def _rcnn_row(first: int, part: str) -> Family:
 
 ROWS: tuple[Family, ...] = (
     *(_tf_row(first, counted) for first in (1, 0) for counted in (True, False)),
+    *(_lite(first, scores_first) for first in (0, 1) for scores_first in (False, True)),
     *(_rcnn_row(first, part) for first in (1, 0) for part in ("", "masks", "keypoints")),
 )
