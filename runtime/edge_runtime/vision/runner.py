@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.facts import ModelFacts
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import DataError, EngineError, ModelError
 from edge_runtime.ort.runner import Runner
 from edge_runtime.results import Result
 from edge_runtime.vision.postprocess import interpret
+from edge_runtime.vision.postprocess.detect import load_reader
 from edge_runtime.vision.postprocess.images import rows_of_all_images
 from edge_runtime.vision.preprocess import Preprocessor
 from edge_runtime.vision.settings import Settings
@@ -44,6 +46,8 @@ class VisionRunner:
         self._runner, self._most = runner, most
         self._preprocessor = Preprocessor(facts.preprocess)
         self._fixed_batch = facts.batch
+        if isinstance(facts.postprocess, Detect):
+            load_reader(facts.postprocess)
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """Return one Result for each uint8 image [height, width, 3] (BGR) or [height, width] (gray), in order.

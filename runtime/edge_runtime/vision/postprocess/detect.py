@@ -20,7 +20,18 @@ from edge_runtime.vision.postprocess.seen import Seen, reported
 from edge_runtime.vision.postprocess.tensors import check_finite
 from edge_runtime.vision.settings import Settings
 
-__all__ = ["candidates", "detect"]
+__all__ = ["candidates", "detect", "load_reader"]
+
+
+def load_reader(spec: Detect) -> None:
+    """Load what this detector is read with now, not with the first frame: it takes as long as several frames."""
+    READERS[spec.format].load()
+    if not _is_plain(spec):
+        import edge_runtime.vision.postprocess.objects  # noqa: F401
+
+
+def _is_plain(spec: Detect) -> bool:
+    return spec.angle == "none" and spec.points is None and spec.masks is None
 
 
 def detect(
@@ -32,7 +43,7 @@ def detect(
 ) -> list[Seen]:
     """Report objects, best first, their boxes in pixels of the original image."""
     asked = _questions(spec, facts, placements, settings.confidence)
-    plain = spec.angle == "none" and spec.points is None and spec.masks is None
+    plain = _is_plain(spec)
     seen = []
     for index, (ask, found) in enumerate(zip(asked, _read(asked, facts, outputs), strict=True)):
         found = _select(found, spec, settings)
