@@ -24,7 +24,7 @@ from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = ["confirm_on_pictures"]
 
-_PICTURES = 6
+_PICTURES = 4
 _Images = Sequence[NDArray[np.uint8]]
 
 
@@ -112,7 +112,7 @@ def _chosen(draft: Draft, found: Found, eyes: _Eyes) -> Draft:
 def _facts(draft: Draft, found: Found, readings: Sequence[Reading], origins: dict[str, str]) -> KnownFacts:
     """What is known with the first of `readings`, flags on top."""
     several = origins.get("postprocess") == GUESS
-    base = found.read_as(readings, {**origins, "thresholds": origins.get("postprocess", GUESS)})
+    base = found.read_as(readings, {**origins, "thresholds": origins.get("postprocess", GUESS)}, looked=bool(origins))
     facts = lay_over(base, draft.options.flags, draft.inputs, several)
     pre = facts.preprocess
     if pre is not None and pre.dtype == "float16" and draft.inputs[0].dtype == "float32":

@@ -85,6 +85,7 @@ class Shown:
     labels: Union[tuple[str, ...], None] = None
     inputs: tuple[str, ...] = ()  # the names of all inputs
     weights: frozenset[str] = frozenset()  # the names of its constants
+    operators: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,11 @@ def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = No
         return Opinion(without_advice(error), unread=True)
     if not real:
         return Opinion("")
-    against = reading.family.fits(reading.match, [look.answers for look in looks]) if reading is not None else ""
-    if against:
-        return Opinion(against)
+    # What tells rows of one shape apart is not asked where the file has named the row.
+    if reading is not None and not reading.told:
+        against = reading.family.fits(reading.match, [look.answers for look in looks])
+        if against:
+            return Opinion(against)
     if isinstance(post, Detect):
         return _judge_boxes(post, facts, found, looks, 0.1 if reading is not None and not reading.told else 0.5)
     if isinstance(post, Anomaly):

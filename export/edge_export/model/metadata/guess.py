@@ -65,9 +65,12 @@ class Found:
         told = [reading for reading in self.readings if reading.told] or self.readings
         return any(reading.postprocess != told[0].postprocess for reading in told)
 
-    def read_as(self, readings: Sequence[Reading], origins: Mapping[str, str]) -> KnownFacts:
-        """The facts with the first of `readings`, its fields found in `origins`; notes name the others."""
-        return _noted(_with_reading(self.base, readings[0], origins), self.plain, readings)
+    def read_as(self, readings: Sequence[Reading], origins: Mapping[str, str], looked: bool = False) -> KnownFacts:
+        """The facts with the first of `readings`, its fields found in `origins`; notes name the others.
+
+        `looked`: pictures have been looked at.
+        """
+        return _noted(_with_reading(self.base, readings[0], origins), self.plain, readings, looked)
 
 
 def look(model: onnx.ModelProto, known: KnownFacts, flags: FactFlags = _NO_FLAGS, classes: int | None = None) -> Found:
@@ -140,7 +143,8 @@ def _shown(model: onnx.ModelProto, known: KnownFacts, classes: int | None) -> Sh
         image = dataclasses.replace(image, width=size[0], height=size[1])
     labels = known.labels if classes is None else tuple(f"class_{index}" for index in range(classes))
     weights = frozenset(weight.name for weight in model.graph.initializer)
-    return Shown(image, outputs(model), properties, labels, input_names(model), weights)
+    operators = frozenset(node.op_type for node in model.graph.node)
+    return Shown(image, outputs(model), properties, labels, input_names(model), weights, operators)
 
 
 def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[str, str]:
@@ -160,7 +164,9 @@ def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[st
     }
 
 
-def _noted(facts: KnownFacts, plain: Preprocess | None, readings: Sequence[Reading]) -> KnownFacts:
+def _noted(
+    facts: KnownFacts, plain: Preprocess | None, readings: Sequence[Reading], looked: bool = False
+) -> KnownFacts:
     """`facts` with notes of what is a guess in them; `plain` is the pre-processing where no row tells one."""
     if facts.preprocess is None and plain is not None:
         facts = merge(facts, KnownFacts(preprocess=plain).found_in(GUESS))
@@ -173,7 +179,7 @@ def _noted(facts: KnownFacts, plain: Preprocess | None, readings: Sequence[Readi
             f"{GUESSED_OUTPUTS} read as {readings[0].family.name}, {facts.postprocess.task}"
             f"{_detail(facts.postprocess)}"
             + (f", but they may as well be {', '.join(others)}: say which with --family" if others else "")
-            + ("; pictures (--calibrate) tell" if facts.postprocess.task == "detect" else "")
+            + ("; pictures (--calibrate) tell" if facts.postprocess.task == "detect" and not looked else "")
             + "; say it with flags if they are not"
         )
     return dataclasses.replace(facts, notes=(*facts.notes, *notes))
