@@ -1,0 +1,113 @@
+"""How far a bundle's answers to pictures are the right ones: found in both, and how far apart what was found lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge_runtime.results import Box, Mask, OrientedBox, Prediction
+from edge_tools.families.truth import Truth
+
+__all__ = ["Likeness", "compare"]
+
+# Answers this near the threshold may be there or not: rounding takes either.
+MARGIN = 0.02
+_SAME = 0.5
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Over all pictures: how many right answers there are, how many were found, how many found ones are not right.
+
+    `box` is the lowest IoU of a pair (oriented boxes as polygons), `score` the largest difference, `point` the largest
+    distance in pixels of points that are seen, `mask` the lowest IoU of masks; NaN where there was nothing to compare.
+    """
+
+    right: int
+    found: int
+    wrong: int
+    box: float = math.nan
+    score: float = math.nan
+    point: float = math.nan
+    mask: float = math.nan
+
+    @property
+    def f1(self) -> float:
+        """Twice the pairs over all answers of both sides; 1 where neither has any."""
+        total = self.right + self.found + self.wrong
+        return 2 * self.found / total if total else 1.0
+
+
+def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confidence: float) -> Likeness:
+    """Pair each picture's right answers with the predictions, best first, by class and overlap."""
+    right = found = wrong = 0
+    boxes, scores, points, masks = [], [], [], []
+    for truths, predictions in pairs:
+        if truths and not (truths[0].box or truths[0].oriented):
+            right += 1
+            best = max(predictions, key=lambda p: p.confidence, default=None)
+            top = max(truths, key=lambda t: t.score)
+            hit = best is not None and best.class_id == top.class_id
+            found, wrong = found + hit, wrong + (not hit)
+            if hit and best is not None:
+                scores.append(abs(best.confidence - top.score))
+            continue
+        free = list(predictions)
+        for truth in sorted(truths, key=lambda t: -t.score):
+            near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
+            overlap, best = max(near, key=lambda item: item[0], default=(0.0, None))
+            if best is None or overlap < _SAME:
+                right += truth.score >= confidence + MARGIN
+                continue
+            free.remove(best)
+            right, found = right + 1, found + 1
+            boxes.append(overlap)
+            scores.append(abs(truth.score - best.confidence))
+            points.extend(
+                math.hypot(x - point.x, y - point.y)
+                for (x, y, *seen), point in zip(truth.points, best.points, strict=True)
+                if not seen or seen[0] >= 0.5
+            )
+            if truth.size:
+                masks.append(0.0 if best.mask is None else _mask_iou(truth, best.mask))
+        wrong += sum(p.confidence >= confidence + MARGIN for p in free)
+    low, high = (lambda v: min(v, default=math.nan)), (lambda v: max(v, default=math.nan))
+    return Likeness(right, found, wrong, low(boxes), high(scores), high(points), low(masks))
+
+
+def _overlap(truth: Truth, found: Prediction) -> float:
+    if truth.oriented:
+        if found.oriented is None:
+            return 0.0
+        return _polygon_iou(OrientedBox(*truth.oriented).corners(), found.oriented.corners())
+    return _iou(Box(*truth.box), found.box) if found.box is not None else 0.0
+
+
+def _iou(a: Box, b: Box) -> float:
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    shared = max(width, 0.0) * max(height, 0.0)
+    union = (a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def _polygon_iou(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> float:
+    left, right = np.array(a, np.float32), np.array(b, np.float32)
+    shared, _ = cv2.intersectConvexConvex(left, right)
+    union = cv2.contourArea(left) + cv2.contourArea(right) - shared
+    return float(shared / union) if union > 0 else 0.0
+
+
+def _mask_iou(truth: Truth, found: Mask) -> float:
+    right = np.zeros(truth.size[0] * truth.size[1], np.bool_)
+    for start, end in truth.mask:
+        right[start:end] = True
+    other = np.zeros(truth.size, np.bool_)
+    height, width = found.inside.shape
+    other[found.top : found.top + height, found.left : found.left + width] = found.inside
+    shared, union = int((right & other.ravel()).sum()), int((right | other.ravel()).sum())
+    return shared / union if union else 1.0
