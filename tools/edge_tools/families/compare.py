@@ -45,8 +45,19 @@ class Likeness:
 def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confidence: float) -> Likeness:
     """Pair each picture's right answers with the predictions, best first, by class and overlap."""
     right = found = wrong = 0
-    boxes, scores, points, masks = [], [], [], []
-    for truths, predictions in pairs:
+    boxes: list[float] = []
+    scores: list[float] = []
+    points: list[float] = []
+    masks: list[float] = []
+    for given, predictions in pairs:
+        truths = [truth for truth in given if not _is_flat(truth)]
+        if truths and truths[0].size and not truths[0].box:
+            for truth in truths:
+                area = next((p.mask for p in predictions if p.class_id == truth.class_id), None)
+                masks.append(0.0 if area is None else _mask_iou(truth, area))
+                right, found = right + 1, found + (masks[-1] >= _SAME)
+            wrong += len({p.class_id for p in predictions} - {truth.class_id for truth in truths})
+            continue
         if truths and not (truths[0].box or truths[0].oriented):
             right += 1
             best = max(predictions, key=lambda p: p.confidence, default=None)
@@ -56,10 +67,13 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             if hit and best is not None:
                 scores.append(abs(best.confidence - top.score))
             continue
-        free = list(predictions)
+        free = [p for p in predictions if p.box is None or p.oriented or _area(p.box) >= 1]
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
-            overlap, best = max(near, key=lambda item: item[0], default=(0.0, None))
+            # Of boxes that lie nearly alike, the one whose score is nearest.
+            overlap, best = max(
+                near, key=lambda item: (round(item[0], 2), -abs(item[1].confidence - truth.score)), default=(0.0, None)
+            )
             if best is None or overlap < _SAME:
                 right += truth.score >= confidence + MARGIN
                 continue
@@ -75,8 +89,20 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             if truth.size:
                 masks.append(0.0 if best.mask is None else _mask_iou(truth, best.mask))
         wrong += sum(p.confidence >= confidence + MARGIN for p in free)
-    low, high = (lambda v: min(v, default=math.nan)), (lambda v: max(v, default=math.nan))
-    return Likeness(right, found, wrong, low(boxes), high(scores), high(points), low(masks))
+    nan = math.nan
+    return Likeness(
+        right, found, wrong, min(boxes, default=nan), max(scores, default=nan), max(points, default=nan),
+        min(masks, default=nan),
+    )  # fmt: skip
+
+
+def _is_flat(truth: Truth) -> bool:
+    """Whether it is a box that was clipped to nothing at the picture's edge: some report it, some do not."""
+    return bool(truth.box) and _area(Box(*truth.box)) < 1
+
+
+def _area(box: Box) -> float:
+    return max(box.x2 - box.x1, 0.0) * max(box.y2 - box.y1, 0.0)
 
 
 def _overlap(truth: Truth, found: Prediction) -> float:
@@ -91,7 +117,7 @@ def _iou(a: Box, b: Box) -> float:
     width = min(a.x2, b.x2) - max(a.x1, b.x1)
     height = min(a.y2, b.y2) - max(a.y1, b.y1)
     shared = max(width, 0.0) * max(height, 0.0)
-    union = (a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - shared
+    union = _area(a) + _area(b) - shared
     return shared / union if union > 0 else 0.0
 
 

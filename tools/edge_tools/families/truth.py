@@ -14,10 +14,11 @@ SUFFIX = ".answers.json"
 
 @dataclass(frozen=True)
 class Truth:
-    """One right answer, in pixels of the picture: a class, or an object with a box and what else the family gives.
+    """One right answer, in pixels of the picture: a class, the area of a class (a mask without a box), or an
+    object with a box and what else the family gives.
 
-    `oriented` is x y width height and the angle in radians. `points` are x y confidence. `mask` holds the runs of its pixels,
-    first and one past the last of each, counted row by row over a picture of `size` height x width.
+    `oriented` is x y width height and the angle in radians. `points` are x y confidence. `mask` holds the runs of its
+    pixels, first and one past the last of each, counted row by row over a picture of `size` height x width.
     """
 
     class_id: int

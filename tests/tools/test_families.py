@@ -1,0 +1,149 @@
+"""The comparer, the tables, and that mutated graphs answer what they answered, in another layout."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_runtime.errors import UsageError
+from edge_runtime.results import Box, Mask, Prediction, Result
+from edge_tools.families.compare import compare
+from edge_tools.families.mutations import mutations_of
+from edge_tools.families.outcome import FORMS, Outcome, judged
+from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table
+from edge_tools.families.truth import Truth, read_truth
+
+BOX = (10.0, 10.0, 50.0, 90.0)
+
+
+def found(box: tuple[float, ...] = BOX, score: float = 0.9, class_id: int = 0, mask: Mask | None = None) -> Prediction:
+    return Prediction("", class_id, score, Box(*box), mask=mask)
+
+
+def result(verdict: str, *predictions: Prediction) -> Result:
+    return Result(verdict, (), predictions)
+
+
+def test_the_same_box_of_the_same_class_is_found():
+    like = compare([([Truth(0, 0.9, BOX)], [found()])], 0.25)
+    assert (like.right, like.found, like.wrong, like.box, like.f1) == (1, 1, 0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("other", [found(class_id=1), found((200.0, 10.0, 240.0, 90.0))])
+def test_another_class_or_place_is_wrong_and_what_was_there_is_not_found(other):
+    like = compare([([Truth(0, 0.9, BOX)], [other])], 0.25)
+    assert (like.right, like.found, like.wrong) == (1, 0, 1)
+
+
+def test_what_lies_at_the_threshold_may_be_there_or_not():
+    assert compare([([Truth(0, 0.26, BOX)], [])], 0.25).f1 == 1
+    assert compare([([], [found(score=0.26)])], 0.25).f1 == 1
+
+
+def test_a_box_that_was_clipped_to_nothing_counts_for_nobody():
+    flat = (640.0, 10.0, 640.0, 90.0)
+    assert compare([([Truth(0, 0.9, flat)], [])], 0.25).right == 0
+    assert compare([([], [found(flat)])], 0.25).wrong == 0
+
+
+def test_of_boxes_that_lie_alike_the_one_with_the_nearest_score_is_the_pair():
+    truths = [Truth(0, 0.9, BOX), Truth(0, 0.5, BOX)]
+    like = compare([(truths, [found(score=0.5), found(score=0.9)])], 0.25)
+    assert (like.found, like.wrong, like.score) == (2, 0, 0.0)
+
+
+def test_masks_are_compared_pixel_by_pixel():
+    inside = np.ones((2, 2), np.bool_)
+    truth = Truth(0, 0.9, (0.0, 0.0, 2.0, 2.0), size=(4, 4), mask=((0, 2), (4, 6)))
+    like = compare([([truth], [found((0.0, 0.0, 2.0, 2.0), mask=Mask(0, 0, inside))])], 0.25)
+    assert like.mask == 1
+    like = compare([([truth], [found((0.0, 0.0, 2.0, 2.0), mask=Mask(2, 2, inside))])], 0.25)
+    assert like.mask == 0
+
+
+def test_wrong_boxes_with_a_verdict_are_wrong_in_silence_and_without_one_said():
+    form = FORMS["fp32"]
+    truths, other = [Truth(0, 0.9, BOX)], found((200.0, 10.0, 240.0, 90.0))
+    assert judged([(truths, result("NG", found()))], 0.25, form).word == "right"
+    assert judged([(truths, result("NG", other))], 0.25, form).word == "WRONG"
+    assert judged([(truths, result("OK"))], 0.25, form).word == "WRONG"
+    assert judged([(truths, result("NO_READ", other))], 0.25, form).word == "said"
+
+
+def test_answers_are_read_with_all_their_parts(tmp_path):
+    row = {
+        "class": 1,
+        "score": 0.5,
+        "box": [0, 0, 2, 2],
+        "points": [[1, 1, 1]],
+        "mask": {"size": [4, 4], "runs": [[0, 2]]},
+    }
+    (tmp_path / "m.answers.json").write_text(json.dumps({"a.jpg": [row]}))
+    truth = read_truth(tmp_path / "m.answers.json")["a.jpg"][0]
+    assert truth == Truth(1, 0.5, (0, 0, 2, 2), (), ((1, 1, 1),), (4, 4), ((0, 2),))
+
+
+def finished_model() -> tuple[onnx.ModelProto, np.ndarray]:
+    rows = np.zeros((1, 300, 6), np.float32)
+    rows[0, 0], rows[0, 1] = (32, 64, 160, 128, 0.9, 1), (16, 16, 48, 64, 0.6, 0)
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["rows", "nothing"], ["output0"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 320, 320])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 300, 6])],
+        [numpy_helper.from_array(rows, "rows"), numpy_helper.from_array(np.array(0, np.float32), "zero")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    for key, value in {"task": "detect", "names": "{0: 'a', 1: 'b'}", "imgsz": "[320, 320]"}.items():
+        model.metadata_props.add(key=key, value=value)
+    return model, rows
+
+
+MODEL, ROWS = finished_model()
+
+
+@pytest.mark.parametrize("mutation", list(mutations_of(MODEL)), ids=lambda mutation: mutation.name)
+def test_a_mutated_model_still_runs_and_gives_numbers(mutation):
+    changed = mutation.change(MODEL)
+    session = onnxruntime.InferenceSession(changed.SerializeToString())
+    kinds = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+    value = session.get_inputs()[0]
+    shape = [d if isinstance(d, int) else {"batch": 1}.get(d, 320) for d in value.shape]
+    outputs = session.run(None, {value.name: np.zeros(shape, kinds[value.type])})
+    assert all(np.isfinite(out).all() for out in outputs)
+    assert sum(np.isclose(np.asarray(out, np.float64), 0.9, atol=1e-3).sum() for out in outputs) == 1
+
+
+def test_normalised_centres_are_the_same_boxes():
+    mutation = next(one for one in mutations_of(MODEL) if one.name == "finished: centres normalised")
+    session = onnxruntime.InferenceSession(mutation.change(MODEL).SerializeToString())
+    (out,) = session.run(None, {"images": np.zeros((1, 3, 320, 320), np.float32)})
+    assert out[0, 0] == pytest.approx((0.3, 0.3, 0.4, 0.2, 0.9, 1))
+
+
+def test_the_tables_count_what_came_of_it():
+    like = compare([([Truth(0, 0.9, BOX)], [found()])], 0.25)
+    right, said = Outcome("right", "", "NG", like), Outcome("said", "raw tensors")
+    text = matrix([MatrixRow("m", "fp32", right), MatrixRow("m", "good", said)])
+    assert "| m | 1 | right | said: raw tensors |" in text
+    text = mutations_table([MutatedRow("m", "a", right), MutatedRow("m", "b", said)])
+    assert "| a | 1 | 1 | 0 | 0 |" in text
+    assert "2 layouts: 1 right, 1 said" in text
+    assert math.isclose(like.box, 1)
+
+
+def test_a_table_goes_between_its_markers():
+    text = "before\n<!-- t -->\nold\n<!-- /t -->\nafter\n"
+    assert into(text, "t", "new") == "before\n<!-- t -->\n\nnew\n\n<!-- /t -->\nafter\n"
+    with pytest.raises(UsageError, match="no lines"):
+        into("nothing", "t", "new")

@@ -1,0 +1,57 @@
+"""What Ultralytics' own predictor answers, over onnxruntime, beside each model that has no answers yet.
+
+pip install ultralytics torch torchvision onnxruntime
+python ultralytics_answers.py PICTURES MODEL...
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from ultralytics import RTDETR, YOLO
+
+
+def runs(mask):
+    """First pixel and one past the last of each run, row by row."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.reshape(-1).astype(np.int8), [0]])))
+    return {"size": list(mask.shape), "runs": edges.reshape(-1, 2).tolist()}
+
+
+def answers(result):
+    """One row for each class or object."""
+    if getattr(result, "probs", None) is not None:
+        return [{"class": int(index), "score": float(result.probs.data[index])} for index in result.probs.top5]
+    if getattr(result, "obb", None) is not None:
+        found = result.obb.data.cpu().numpy()
+        return [{"xywhr": row[:5].tolist(), "score": float(row[5]), "class": int(row[6])} for row in found]
+    rows = []
+    for index, row in enumerate(result.boxes.data.cpu().numpy()):
+        one = {"box": row[:4].tolist(), "score": float(row[4]), "class": int(row[5])}
+        if result.keypoints is not None:
+            one["points"] = result.keypoints.data[index].cpu().numpy().tolist()
+        if result.masks is not None:
+            one["mask"] = runs(result.masks.data[index].cpu().numpy() > 0.5)
+        rows.append(one)
+    return rows
+
+
+def main():
+    """Answer every picture with every model."""
+    pictures = sorted(Path(sys.argv[1]).glob("*.jpg"))
+    for path in sys.argv[2:]:
+        target = Path(path).with_suffix(".answers.json")
+        if target.exists():
+            continue
+        model = (RTDETR if "rtdetr" in path else YOLO)(path)
+        rows = {}
+        for picture in pictures:
+            (result,) = model.predict(
+                str(picture), verbose=False, device="cpu", rect=False, retina_masks=True, imgsz=320
+            )
+            rows[picture.name] = answers(result)
+        target.write_text(json.dumps(rows))
+        print(target.name, {name: len(found) for name, found in rows.items()}, flush=True)
+
+
+main()

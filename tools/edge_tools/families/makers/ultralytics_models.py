@@ -1,0 +1,99 @@
+"""Models of every task, as one version of Ultralytics exports them, with random weights that find something.
+
+    pip install ultralytics==8.3.100 torch torchvision onnx onnxslim     # or 8.0.200, 8.1.47, 8.2.103, 8.4.190
+    python ultralytics_models.py PICTURES MODELS yolo11n yolov9t rtdetr-l
+
+The statistics of the norms come from PICTURES; heads are shifted so that scores spread over 0..1.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import ultralytics
+import yaml
+from ultralytics import RTDETR, YOLO
+
+SIZE = 320
+CLASSES = {"seg": 3, "pose": 1, "obb": 4, "cls": 5}
+
+
+def kind_of(name):
+    """RT-DETR has a class of its own."""
+    return RTDETR if "rtdetr" in name else YOLO
+
+
+def livened(model, pictures):
+    """Fill the norms' statistics, and scale the heads."""
+    images = [cv2.resize(cv2.imread(str(path))[..., ::-1], (SIZE, SIZE)) for path in pictures]
+    batch = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).float() / 255
+    network = model.model.float()
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    kept = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None
+        norm.reset_running_stats()
+    network.train()
+    with torch.no_grad():
+        network(batch)
+    for norm, momentum in zip(norms, kept):
+        norm.momentum = momentum
+    network.eval()
+    head = network.model[-1]
+    for name in ("cv3", "one2one_cv3"):
+        for branch in getattr(head, name, None) or []:
+            branch[-1].weight.data *= 4
+            branch[-1].bias.data[:] = -6.0
+    for branch in getattr(head, "cv2", None) or []:
+        branch[-1].weight.data *= 3
+    if hasattr(head, "dec_score_head"):
+        for layer in head.dec_score_head:
+            layer.weight.data *= 3
+            layer.bias.data[:] = -1.0
+        head.enc_score_head.weight.data *= 3
+    return model
+
+
+def make(config, classes, target, pictures, **options):
+    """Export one model, unless it is there."""
+    if target.exists():
+        return
+    model = kind_of(config)(config)
+    network = {key: value for key, value in model.model.yaml.items() if key not in ("ch", "channels", "yaml_file")}
+    with tempfile.TemporaryDirectory() as work:
+        described = Path(work) / config
+        described.write_text(yaml.safe_dump({**network, "nc": classes}))
+        model = kind_of(config)(str(described), task=model.task)
+        done = livened(model, pictures).export(format="onnx", imgsz=SIZE, **options)
+        shutil.move(str(done), target)
+    print("made", target.name, flush=True)
+
+
+def main():
+    """Make every task of each named network."""
+    torch.manual_seed(0)
+    pictures, models, names = sorted(Path(sys.argv[1]).glob("*.jpg"))[:8], Path(sys.argv[2]), sys.argv[3:]
+    version = ultralytics.__version__
+    newer = tuple(int(part) for part in version.split(".")[:2]) >= (8, 4)
+    for name in names:
+        start = models / f"ultra-{version}-{name}"
+        if name.startswith("rtdetr"):
+            for classes in (80, 2):
+                make(f"{name}.yaml", classes, Path(f"{start}-{classes}.onnx"), pictures)
+            continue
+        for classes in (80, 2, 1):
+            make(f"{name}.yaml", classes, Path(f"{start}-detect-{classes}.onnx"), pictures)
+        make(f"{name}.yaml", 3, Path(f"{start}-detect-3-dynamic.onnx"), pictures, dynamic=True)
+        if newer:
+            make(f"{name}.yaml", 3, Path(f"{start}-detect-3-nms.onnx"), pictures, nms=True)
+        for task, classes in CLASSES.items():
+            make(f"{name}-{task}.yaml", classes, Path(f"{start}-{task}-{classes}.onnx"), pictures)
+            if newer and task != "cls":
+                make(f"{name}-{task}.yaml", classes, Path(f"{start}-{task}-{classes}-nms.onnx"), pictures, nms=True)
+
+
+main()

@@ -1,0 +1,69 @@
+"""The work of one row, and many rows in a few processes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import onnx
+
+from edge_runtime.engine import open_bundle
+from edge_tools.families.bases import Base
+from edge_tools.families.mutations import mutations_of
+from edge_tools.families.outcome import FORMS, exported, outcome, picture, truths_of
+from edge_tools.families.tables import MatrixRow, MutatedRow
+from edge_tools.families.truth import SUFFIX, Truth, read_truth
+
+__all__ = ["in_processes", "matrix_row", "mutated_rows", "own_answers"]
+
+T = TypeVar("T")
+
+
+def matrix_row(truth: Path, pictures: Path, form: str) -> MatrixRow:
+    """Export the model of an answers file in one form, and compare."""
+    name = truth.name.removesuffix(SUFFIX)
+    model = truth.with_name(f"{name}.onnx")
+    found = outcome(model if model.exists() else truth.with_name(name), read_truth(truth), pictures, FORMS[form])
+    return MatrixRow(name, form, found)
+
+
+def own_answers(model: Path, pictures: Path) -> dict[str, list[Truth]] | None:
+    """Return what a model's own bundle answers, or None where it is not read."""
+    with tempfile.TemporaryDirectory(prefix="edge-families-") as work:
+        bundle = Path(work) / "model.edge"
+        if exported(model, pictures, FORMS["fp32"], bundle):
+            return None
+        with open_bundle(bundle, use_cache=False) as engine:
+            if engine.manifest.postprocess.task == "raw":
+                return None
+            names = sorted(path.name for path in pictures.iterdir())
+            return {name: truths_of(engine.run([picture(pictures / name)])[0]) for name in names}
+
+
+def mutated_rows(base: Base, pictures: Path, only: str) -> list[MutatedRow]:
+    """Try each mutation of one model."""
+    right = dict(base.right) if base.right is not None else own_answers(base.model, pictures)
+    if right is None:
+        return []
+    model = onnx.load(str(base.model))
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="edge-families-") as work:
+        for mutation in mutations_of(model):
+            if only not in mutation.name:
+                continue
+            path = Path(work) / f"{base.name}.onnx"
+            onnx.save(mutation.change(model), str(path))
+            found = outcome(path, right, pictures, FORMS["fp32"], first_id=mutation.first_id)
+            rows.append(MutatedRow(base.name, mutation.name, found))
+    return rows
+
+
+def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
+    """Yield what `function` makes of each job, as they get done."""
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(function, *job) for job in jobs]):
+            yield done.result()
