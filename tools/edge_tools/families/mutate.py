@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import onnx
 
 from edge_runtime.cli.console import run_command
 from edge_runtime.files.atomic import write_text
 from edge_tools.families.bases import bases
+from edge_tools.families.mutations import mutations_of
 from edge_tools.families.tables import into, mutations_table
-from edge_tools.families.work import in_processes, mutated_rows
+from edge_tools.families.work import in_processes, mutated_row
 
 __all__ = ["main", "mutate"]
 
@@ -45,16 +47,20 @@ def mutate(
 ) -> None:
     """Change the layouts of the models in FOLDERS, and say what becomes of each."""
     tried = [base for folder in folders for base in bases(folder, patterns, known)]
+    asked = [
+        (base, one.name, pictures)
+        for base in tried
+        for one in mutations_of(onnx.load(str(base.model)))
+        if mutation in one.name
+    ]
     rows = []
-    for found in in_processes(mutated_rows, [(base, pictures, mutation) for base in tried], jobs):
-        for row in found:
-            click.echo(
-                f"{row.outcome.word:5s} {row.base}: {row.mutation}: {row.outcome.verdicts} {row.outcome.why[:400]}",
-                err=True,
-            )
-        rows.extend(found)
-    order = {row.mutation: None for row in sorted(rows, key=lambda row: row.base)}
-    rows.sort(key=lambda row: list(order).index(row.mutation))
+    for row in in_processes(mutated_row, asked, jobs):
+        if row is not None:
+            rows.append(row)
+            told = f"{row.outcome.verdicts} {row.outcome.why[:400]}"
+            click.echo(f"{row.outcome.word:5s} {row.base}: {row.mutation}: {told}", err=True)
+    order = list(dict.fromkeys(name for _, name, _ in asked))
+    rows.sort(key=lambda row: (order.index(row.mutation), row.base))
     text = mutations_table(rows)
     click.echo(text)
     if table is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,7 +20,7 @@ from edge_tools.families.outcome import FORMS, exported, outcome, picture, truth
 from edge_tools.families.tables import MatrixRow, MutatedRow
 from edge_tools.families.truth import SUFFIX, Truth, read_truth
 
-__all__ = ["in_processes", "matrix_row", "mutated_rows", "own_answers"]
+__all__ = ["in_processes", "matrix_row", "mutated_row", "own_answers"]
 
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ def matrix_row(truth: Path, pictures: Path, form: str) -> MatrixRow:
     return MatrixRow(name, form, found)
 
 
+@functools.lru_cache
 def own_answers(model: Path, pictures: Path) -> dict[str, list[Truth]] | None:
     """Return what a model's own bundle answers, or None where it is not read."""
     with tempfile.TemporaryDirectory(prefix="edge-families-") as work:
@@ -44,22 +47,19 @@ def own_answers(model: Path, pictures: Path) -> dict[str, list[Truth]] | None:
             return {name: truths_of(engine.run([picture(pictures / name)])[0]) for name in names}
 
 
-def mutated_rows(base: Base, pictures: Path, only: str) -> list[MutatedRow]:
-    """Try each mutation of one model."""
+def mutated_row(base: Base, mutation: str, pictures: Path) -> MutatedRow | None:
+    """Try one mutation of one model; None where there are no right answers to compare with."""
     right = dict(base.right) if base.right is not None else own_answers(base.model, pictures)
     if right is None:
-        return []
+        return None
     model = onnx.load(str(base.model))
-    rows = []
+    wanted = next(one for one in mutations_of(model) if one.name == mutation)
     with tempfile.TemporaryDirectory(prefix="edge-families-") as work:
-        for mutation in mutations_of(model):
-            if only not in mutation.name:
-                continue
-            path = Path(work) / f"{base.name}.onnx"
-            onnx.save(mutation.change(model), str(path))
-            found = outcome(path, right, pictures, FORMS["fp32"], first_id=mutation.first_id)
-            rows.append(MutatedRow(base.name, mutation.name, found))
-    return rows
+        path = Path(work) / f"{base.name}.onnx"
+        onnx.save(wanted.change(model), str(path))
+        found = outcome(path, right, pictures, FORMS["fp32"], first_id=wanted.first_id)
+    gc.freeze()  # what is imported stays: an export looks for garbage after each of its passes
+    return MutatedRow(base.name, mutation, found)
 
 
 def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
