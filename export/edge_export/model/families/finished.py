@@ -223,6 +223,15 @@ ROWS: tuple[Family, ...] = (
         told=_told_nms,
     ),
     Family(
+        name="boxes-scores-classes",
+        source="names of outputs that many converters give",
+        outputs=(Out(("N", "K", "4"), "boxes"), Out(("N", "K"), "classes|class_ids"), Out(("N", "K"), "scores", "f")),
+        read=_split,
+        pixels=UNIT,
+        unsure="models with such outputs differ in what pixels they take",
+        thresholds=_QUARTER,
+    ),
+    Family(
         name="rtdetr-original",
         source=_RTDETR,
         outputs=(Out(("N", "K", "4"), "boxes"), Out(("N", "K"), "labels"), Out(("N", "K"), "scores", "f")),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from edge_runtime.vision.postprocess.boxes import corners
 from edge_runtime.vision.postprocess.candidates import Candidates, Question, input_size, misshaped
 from edge_runtime.vision.postprocess.grid import decode_anchors
-from edge_runtime.vision.postprocess.readers.scores import best_classes
+from edge_runtime.vision.postprocess.readers.scores import best_classes, named_classes
+from edge_runtime.vision.postprocess.tensors import activate
 
 __all__ = ["boxes_scores"]
 
@@ -25,10 +26,26 @@ def boxes_scores(ask: Question, tensors: Sequence[Floats]) -> Candidates:
         scores = scores.T  # PaddleDetection without its suppression, ppdet/modeling/heads/ppyoloe_head.py, post_process
     if scores.ndim != 2 or len(scores) != len(boxes):
         raise misshaped(ask, scores, f"[N, {len(boxes)}, C]", output=1)
-    kept, best, classes = best_classes(ask, scores, None, output=1)
+    if ask.spec.activation == "sigmoid" and not ask.spec.nms:
+        kept, best, classes = _pairs(ask, scores)
+    else:
+        kept, best, classes = best_classes(ask, scores, None, output=1)
     found = corners(boxes.reshape(-1, 4)[kept], ask.spec.box)
     if len(tensors) > 2:
         if tensors[2].shape != (len(boxes), 4):
             raise misshaped(ask, tensors[2], f"[N, {len(boxes)}, 4]", output=2)
         found = decode_anchors(found, corners(tensors[2][kept], ask.spec.box))
     return Candidates(found * input_size(ask) if ask.spec.normalized else found, best, classes, rows=kept)
+
+
+def _pairs(ask: Question, logits: Floats) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Queries and classes that reach the confidence, as many as there are queries: a query may be of two classes.
+
+    Source: transformers, models/rt_detr/image_processing_rt_detr.py, post_process_object_detection; so do RT-DETR's,
+    D-FINE's, DEIM's and RF-DETR's own.
+    """
+    scores = activate(named_classes(ask, logits, output=1), "sigmoid", axis=1)
+    rows, classes = np.nonzero(scores >= np.float32(ask.confidence))
+    found = scores[rows, classes]
+    order = np.argsort(-found, kind="stable")[: len(logits)]
+    return rows[order], found[order], classes[order]

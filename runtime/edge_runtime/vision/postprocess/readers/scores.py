@@ -10,7 +10,7 @@ from edge_runtime.errors import EngineError
 from edge_runtime.vision.postprocess.candidates import Question, misshaped
 from edge_runtime.vision.postprocess.tensors import activate, check_scores
 
-__all__ = ["best_classes", "told_classes"]
+__all__ = ["best_classes", "named_classes", "told_classes"]
 
 Floats = NDArray[np.float32]
 _WHOLE = 0.01  # how far from a whole number an id may be that FP16 or int8 has rounded
@@ -23,14 +23,7 @@ def best_classes(
     spec, name = ask.spec, ask.names[output]
     if spec.activation == "softmax":
         classes = activate(classes, "softmax", axis=1)
-    if spec.background != "none":
-        classes = classes[:, 1:] if spec.background == "first" else classes[:, :-1]
-        if not classes.shape[1]:
-            raise misshaped(ask, classes, "a class beside the background", output)
-    if spec.first_class:
-        classes = classes[:, spec.first_class :]
-        if not classes.shape[1]:
-            raise misshaped(ask, classes, f"more than {spec.first_class} classes", output)
+    classes = named_classes(ask, classes, output)
     best = classes.max(axis=1)
     if spec.activation == "sigmoid":  # keeps the order, so the best of each row is enough
         best = activate(best, "sigmoid", axis=0)
@@ -43,6 +36,20 @@ def best_classes(
         best = _with_objectness(spec, best, objectness)
     kept = np.flatnonzero(best >= np.float32(ask.confidence))
     return kept, best[kept], classes[kept].argmax(axis=1)
+
+
+def named_classes(ask: Question, classes: Floats, output: int = 0) -> Floats:
+    """The columns of classes that can be reported: without the background, from the first label's on."""
+    spec = ask.spec
+    if spec.background != "none":
+        classes = classes[:, 1:] if spec.background == "first" else classes[:, :-1]
+        if not classes.shape[1]:
+            raise misshaped(ask, classes, "a class beside the background", output)
+    if spec.first_class:
+        classes = classes[:, spec.first_class :]
+        if not classes.shape[1]:
+            raise misshaped(ask, classes, f"more than {spec.first_class} classes", output)
+    return classes
 
 
 def told_classes(
