@@ -24,7 +24,8 @@ class Likeness:
     """Over all pictures: how many right answers there are, how many were found, how many found ones are not right.
 
     `box` is the lowest IoU of a pair (oriented boxes as polygons), `score` the largest difference, `point` the largest
-    distance in pixels of points that are seen, `mask` the lowest IoU of masks; NaN where there was nothing to compare.
+    distance in pixels of points that are seen, `mask` the mean IoU of masks (one of a few pixels tells little); NaN
+    where there was nothing to compare.
     """
 
     right: int
@@ -92,7 +93,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
     nan = math.nan
     return Likeness(
         right, found, wrong, min(boxes, default=nan), max(scores, default=nan), max(points, default=nan),
-        min(masks, default=nan),
+        sum(masks) / len(masks) if masks else nan,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def matrix_row(truth: Path, pictures: Path, form: str) -> MatrixRow:
     name = truth.name.removesuffix(SUFFIX)
     model = truth.with_name(f"{name}.onnx")
     found = outcome(model if model.exists() else truth.with_name(name), read_truth(truth), pictures, FORMS[form])
+    gc.freeze()  # what is imported stays: an export looks for garbage after each of its passes
     return MatrixRow(name, form, found)
 
 
@@ -58,7 +59,7 @@ def mutated_row(base: Base, mutation: str, pictures: Path) -> MutatedRow | None:
         path = Path(work) / f"{base.name}.onnx"
         onnx.save(wanted.change(model), str(path))
         found = outcome(path, right, pictures, FORMS["fp32"], first_id=wanted.first_id)
-    gc.freeze()  # what is imported stays: an export looks for garbage after each of its passes
+    gc.freeze()
     return MutatedRow(base.name, mutation, found)
 
 
