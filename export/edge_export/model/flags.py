@@ -33,6 +33,8 @@ _TASKS: dict[str, type[Any]] = {
 
 
 # An object, a region or a high score is what an inspection model is trained to find.
+# What the class is called of pixels where there is nothing.
+_NOTHING = ("background", "bg", "good", "normal", "none", "nothing", "ok", "other", "unlabeled", "unlabelled", "void")
 _RULES: dict[str, Literal["any", "score"]] = {"detect": "any", "segment": "any", "anomaly": "score"}
 
 
@@ -47,6 +49,8 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
     postprocess = _postprocess(facts.postprocess, flags)
     named = read_labels(flags.labels) if flags.labels is not None else facts.labels
     labels = by_id(named, postprocess)
+    if flags.labels is not None and "background" not in flags.postprocess:
+        postprocess = _without_background(postprocess, labels, facts.origin.get("postprocess", GUESS))
     thresholds = facts.thresholds
     if flags.confidence is not None or flags.iou is not None:
         base = thresholds or Thresholds()
@@ -83,6 +87,14 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
     changed = {name: "flag" for name in given.known() if getattr(given, name) != getattr(facts, name)}
     found: dict[str, str] = {name: origin[name] for name in ("preprocess", "postprocess") if name in origin}
     return dataclasses.replace(given, origin={**facts.origin, **changed, **found})
+
+
+def _without_background(post: Postprocess | None, labels: tuple[str, ...] | None, origin: str) -> Postprocess | None:
+    """A segmentation model of named classes of which the first means something reports it, too; a guess left it out."""
+    told = origin not in (GUESS, "flag")
+    if not isinstance(post, Segment) or post.background != 0 or told or not labels or len(labels) < 3:
+        return post
+    return post if labels[0].strip("_ ").lower() in _NOTHING else dataclasses.replace(post, background=-1)
 
 
 def confirmed(facts: KnownFacts, by: str) -> KnownFacts:

@@ -20,7 +20,7 @@ _DTYPES: dict[int, Literal["float32", "float16", "uint8", "int8"]] = {
 # The property that keeps the names of inputs that became constants: they tell families apart.
 FILLED = "edgeline.size_inputs"
 _MAX_SIDE = 16384
-_SEE_THROUGH = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"}
+_SEE_THROUGH = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Transpose"}
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,8 @@ class Family:
     is no guess ("ultralytics metadata"), "" where only names and shapes suggest it. `fits` gives why real answers are
     not of this row ("" where they are), beside what is asked of any answer of its task. `unsure` says what differs
     between a family's versions in `pixels`: then only a flag tells, and nothing is judged. `extra`: a model may have
-    more outputs than those. `size` is the width and height where the graph leaves them free.
+    more outputs than those. `size` is the width and height where the graph leaves them free. `labels` are the names of
+    the classes where all models of the family have the same.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Family:
     fits: Callable[[Match, Sequence[Answers]], str] = _any_answers
     extra: bool = False
     size: Union[tuple[int, int], None] = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = No
             else:
                 results.append(interpret(facts, look.answers, places, Settings.of(facts))[0])
     except EngineError as error:
-        return Opinion(without_advice(error), unread=True)
+        hint = "; raw ones need --task anomaly --anomaly-range MIN,MAX,THRESHOLD" if isinstance(post, Anomaly) else ""
+        return Opinion(without_advice(error) + hint, unread=True)
     if not real:
         return Opinion("")
     # What tells rows of one shape apart is not asked where the file has named the row.

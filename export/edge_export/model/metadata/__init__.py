@@ -1,7 +1,8 @@
-"""Facts that a model's files carry: Ultralytics, model_api, Hugging Face, our own key, and guesses from
+"""Facts that a model's files carry: Ultralytics, model_api, anomalib, Hugging Face, our own key, and guesses from
 shapes.
 """
 
+from edge_export.model.metadata.anomalib import read_anomalib
 from edge_export.model.metadata.guess import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note, look
 from edge_export.model.metadata.hugging_face import facts_of_folder
 from edge_export.model.metadata.read import facts_of_onnx
@@ -16,4 +17,5 @@ __all__ = [
     "facts_of_onnx",
     "input_note",
     "look",
+    "read_anomalib",
 ]

@@ -41,7 +41,9 @@ GUESS = "guess from shapes"
 # How the note begins of a model whose outputs nothing tells.
 RAW = "the outputs are given as they are"
 # What is said of a model by more than its shapes and the names that are in the table of families.
-_FILES = ("flag", "file ", "edgeline metadata", "model_api metadata", "Hugging Face config")
+_FILES = (
+    "flag", "file ", "edgeline metadata", "model_api metadata", "anomalib metadata.json", "Hugging Face config"
+)  # fmt: skip
 _NEAR = 0.3  # of a miss that is worth saying
 _NO_FLAGS = FactFlags()
 
@@ -106,6 +108,7 @@ def _with_reading(facts: KnownFacts, reading: Reading, origins: Mapping[str, str
     said = KnownFacts(
         preprocess=reading.preprocess,
         postprocess=reading.postprocess,
+        labels=reading.family.labels or None,
         thresholds=reading.family.thresholds if detector or reading.family.thresholds else None,
     )
     return merge(facts, dataclasses.replace(said, origin={**dict.fromkeys(said.known(), GUESS), **origins}))
@@ -216,4 +219,9 @@ def _zipmap_labels(model: onnx.ModelProto) -> tuple[str, ...] | None:
 def _detail(post: Postprocess) -> str:
     if isinstance(post, Detect):
         return f" ({post.format}, {post.axis})"
-    return f" ({post.activation})" if isinstance(post, (Classify, Segment)) else ""
+    if isinstance(post, Segment):
+        nothing = "" if post.background < 0 else f", class {post.background} is the background"
+        return f" ({'each class by itself' if post.multilabel else post.activation}{nothing})"
+    if isinstance(post, Classify):
+        return f" ({'several labels at once' if post.multilabel else post.activation})"
+    return ""

@@ -21,6 +21,15 @@ __all__ = ["read_model_api"]
 _PREFIX = "model_info "
 _ANOMALY = ("anomalydetection", "anomaly")
 _ORIGIN = "model_api metadata"
+# What model_api does beside the model and edge-run does not.
+_NOT_DONE = {
+    "tile_size": "pictures are not cut into tiles, small objects may be missed",
+    "blur_strength": "scores of pixels are not blurred",
+}
+# Outputs beside the answer, for explanations.
+_BESIDE = ("saliency_map", "feature_vector")
+# Types whose layout is told by names and shapes of outputs: the rows of the families table read them.
+_BY_TABLE = ("ssd", "maskrcnn", "detrinstseg", "detection", "object_detection")
 _FITS: dict[str, tuple[Literal["stretch", "letterbox", "crop"], Literal["center", "top-left"]]] = {
     "standard": ("stretch", "center"),
     "fit_to_window": ("letterbox", "top-left"),
@@ -39,6 +48,11 @@ def read_model_api(
     notes: list[str] = []
     labels = _labels(info, notes)
     post = _postprocess(info, image, outputs, notes)
+    if isinstance(post, Segment) and labels is not None and len(labels) + 1 == _channels(post, outputs):
+        labels = ("background", *labels)  # model_api's labels leave it out (SegmentationModel.get_contours)
+    notes += [
+        f"metadata {_PREFIX}{key} = {info[key][:20]!r}: {why}" for key, why in _NOT_DONE.items() if _asks(info, key)
+    ]
     return KnownFacts(
         name=info.get("model_name", "")[:80] or None,
         preprocess=_preprocess(info, image, notes),
@@ -48,6 +62,17 @@ def read_model_api(
         verdict=VerdictRule(rule="score") if isinstance(post, Anomaly) else None,
         notes=tuple(notes),
     ).found_in(_ORIGIN)
+
+
+def _asks(info: Mapping[str, str], key: str) -> bool:
+    """Whether an entry asks for something: blur_strength -1 and soft_threshold inf do not."""
+    value = info.get(key, "").strip().lower()
+    return value not in ("", "-1", "inf", "false", "0", "none")
+
+
+def _channels(post: Segment, outputs: tuple[Output, ...]) -> int | None:
+    shape = next((one.shape for one in outputs if post.output in ("", one.name)), None)
+    return shape[1 if post.axis == "channels-first" else 3] if shape is not None and len(shape) == 4 else None
 
 
 def _labels(info: Mapping[str, str], notes: list[str]) -> tuple[str, ...] | None:
@@ -130,6 +155,8 @@ def _thresholds(info: Mapping[str, str], post: Postprocess | None) -> Thresholds
     if isinstance(post, Anomaly):
         return Thresholds(confidence=0.5)
     confidence, iou = _value(info, "confidence_threshold", 0, 1), _value(info, "iou_threshold", 0, 1)
+    if isinstance(post, Classify) and (post.multilabel or post.activation == "sigmoid") and confidence is None:
+        confidence = 0.5
     if confidence is None and iou is None:
         return None
     return Thresholds(confidence=0.5 if confidence is None else confidence, iou=0.5 if iou is None else iou)
@@ -141,18 +168,28 @@ def _postprocess(
     kind = info.get("model_type", "").strip().lower()
     if not kind:
         return None
+    answers = tuple(one for one in outputs if one.name not in _BESIDE)
+    named = answers[0].name if answers and answers[0] is not outputs[0] else ""
     if kind == "classification":
         if boolean(info.get("hierarchical", "False")):
             notes.append("hierarchical classification has no post-processing here: raw tensors")
             return Raw()
-        several = boolean(info.get("multilabel", "False"))
-        ready = bool(outputs) and outputs[0].maker in ("Softmax", "Sigmoid")
-        return Classify(activation="none" if ready else "sigmoid" if several else "softmax")
+        several = bool(boolean(info.get("multilabel", "False")))
+        ready = bool(answers) and answers[0].maker in ("Softmax", "Sigmoid")
+        return Classify(
+            output=named,
+            activation="none" if ready else "sigmoid" if several else "softmax",
+            multilabel=several and ready,
+        )
     if kind == "segmentation":
         # raw scores per class; `soft_prediction` means that the graph's softmax is already in
-        return Segment(axis="channels-last" if image and image.layout == "nhwc" else "channels-first")
+        flat = bool(answers) and answers[0].shape is not None and len(answers[0].shape) == 3
+        last = image is not None and image.layout == "nhwc" and not flat
+        return Segment(output=named, axis="channels-last" if last else "channels-first")
     if kind in _ANOMALY:
         return _anomaly(info, outputs, notes)
+    if kind in _BY_TABLE:
+        return None
     shapes: list[Any] = [output.shape for output in outputs]
     if kind in ("yolo", "yolov8", "yolo_v8", "yolo11", "yolov11") and len(outputs) == 1:
         return Detect(format="yolo", box="cxcywh", axis="channels-first")
@@ -174,6 +211,9 @@ def _anomaly(info: Mapping[str, str], outputs: tuple[Output, ...], notes: list[s
     if threshold is None or scale is None:
         notes.append("anomaly metadata lacks image_threshold or normalization_scale: scores are taken as 0..1")
         return Anomaly(map_output=names[0] if names else "")
+    pixel = _value(info, "pixel_threshold", -1e9, 1e9)
+    if pixel is not None and pixel != threshold:
+        notes.append("metadata model_info pixel_threshold: regions are found by image_threshold, as the score is")
     return Anomaly(
         map_output=names[0] if names else "",
         normalize=True,
