@@ -40,7 +40,11 @@ _FOLDERS = (
     "tests",
 )
 # Run by other Pythons: those of other exporters' environments, the system's with GStreamer.
-_ELSEWHERE = ("tools/edge_tools/export_bench/workers/", "tools/edge_tools/damage/rtsp_camera.py")
+_ELSEWHERE = (
+    "tools/edge_tools/export_bench/workers/",
+    "tools/edge_tools/families/makers/",
+    "tools/edge_tools/damage/rtsp_camera.py",
+)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from edge_runtime.results import Box, Mask, OrientedBox, Prediction
+from edge_runtime.results import Box, Mask, Prediction
+from edge_runtime.vision.postprocess.oriented import oriented_iou
 from edge_tools.families.truth import Truth
 
 __all__ = ["Likeness", "compare"]
@@ -68,7 +68,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             if hit and best is not None:
                 scores.append(abs(best.confidence - top.score))
             continue
-        free = [p for p in predictions if p.box is None or p.oriented or _area(p.box) >= 1]
+        free = [p for p in predictions if not _is_nothing(p)]
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
             # Of boxes that lie nearly alike, the one whose score is nearest.
@@ -99,7 +99,16 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
 
 def _is_flat(truth: Truth) -> bool:
     """Whether it is a box that was clipped to nothing at the picture's edge: some report it, some do not."""
+    if truth.size and not truth.mask:
+        return True
     return bool(truth.box) and _area(Box(*truth.box)) < 1
+
+
+def _is_nothing(found: Prediction) -> bool:
+    """Whether it is a box without area, or an object without a pixel: Ultralytics drops those of some versions."""
+    if found.mask is not None and not found.mask.inside.any():
+        return True
+    return found.box is not None and found.oriented is None and _area(found.box) < 1
 
 
 def _area(box: Box) -> float:
@@ -110,7 +119,11 @@ def _overlap(truth: Truth, found: Prediction) -> float:
     if truth.oriented:
         if found.oriented is None:
             return 0.0
-        return _polygon_iou(OrientedBox(*truth.oriented).corners(), found.oriented.corners())
+        x, y, width, height, angle = truth.oriented
+        one = found.oriented
+        row = np.array([x, y, abs(width), abs(height), angle])  # untrained heads give sizes below 0
+        rows = np.array([[one.x, one.y, one.width, one.height, one.angle]])
+        return float(oriented_iou(row, rows)[0])
     return _iou(Box(*truth.box), found.box) if found.box is not None else 0.0
 
 
@@ -120,13 +133,6 @@ def _iou(a: Box, b: Box) -> float:
     shared = max(width, 0.0) * max(height, 0.0)
     union = _area(a) + _area(b) - shared
     return shared / union if union > 0 else 0.0
-
-
-def _polygon_iou(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> float:
-    left, right = np.array(a, np.float32), np.array(b, np.float32)
-    shared, _ = cv2.intersectConvexConvex(left, right)
-    union = cv2.contourArea(left) + cv2.contourArea(right) - shared
-    return float(shared / union) if union > 0 else 0.0
 
 
 def _mask_iou(truth: Truth, found: Mask) -> float:
