@@ -117,7 +117,7 @@ def judged(results: Sequence[tuple[Sequence[Truth], Result]], confidence: float,
     if likeness.f1 >= form.alike and not likeness.box < form.overlap:
         return Outcome("right", "", verdicts, likeness)
     told = f"{likeness.found} of {likeness.right} found, {likeness.wrong} wrong, overlap {likeness.box:.2f}"
-    if verdicts == "NO_READ" and any(truths and (truths[0].box or truths[0].oriented) for truths, _ in results):
+    if verdicts == "NO_READ":
         return Outcome("said", f"judges nothing ({told})", verdicts, likeness)
     return Outcome("WRONG", told, verdicts, likeness)
 
