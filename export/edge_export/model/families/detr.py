@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,6 +45,19 @@ def _no_background(match: Match, pictures: Sequence[Answers]) -> str:
 def _plain_attention(match: Match) -> str:
     """Those with deformable attention score with sigmoids: Deformable DETR, RT-DETR, D-FINE, DEIM, DINO."""
     return "its attention is deformable" if "GridSample" in match.shown.operators else ""
+
+
+def _deformable_encoder(match: Match) -> bool:
+    """Whether the encoder's attention is deformable too, as its weights' names tell; RT-DETR's, D-FINE's is plain."""
+    return any(re.search(r"(?:^|[./])encoder[./].*sampling_offsets", name) for name in match.shown.weights)
+
+
+def _quick(match: Match) -> str:
+    return "its encoder is Deformable DETR's" if _deformable_encoder(match) else ""
+
+
+def _slow(match: Match) -> str:
+    return "" if _deformable_encoder(match) else "no weight is named as in Deformable DETR's encoder"
 
 
 def _coco_ids(row: Family, logits: Out) -> Family:
@@ -88,7 +102,21 @@ _ROWS: tuple[Family, ...] = (
         ),
         pixels=UNIT,
         thresholds=_HALF,
+        when=_quick,
         fits=_no_background,
+        extra=True,
+    ),
+    Family(
+        name="deformable-detr",
+        source="https://github.com/huggingface/transformers/blob/main/src/transformers/models/deformable_detr/"
+        "modeling_deformable_detr.py",
+        outputs=(Out(("N", "K", "4"), "pred_boxes"), Out(("N", "K", "C"), "logits|pred_logits")),
+        read=lambda match: Detect(
+            format="boxes-scores", outputs=match.names, normalized=True, activation="sigmoid", nms=False
+        ),
+        pixels=IMAGENET,
+        thresholds=_HALF,
+        when=_slow,
         extra=True,
     ),
     Family(

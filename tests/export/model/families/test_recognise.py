@@ -66,3 +66,12 @@ def test_outputs_are_found_by_name_in_any_order() -> None:
 
 def test_a_dimension_that_the_graph_does_not_tell_fits_anything() -> None:
     assert "yolov8" in _names(_shown(Output("output0", (None, None, None))))
+
+
+def test_deformable_detr_is_told_from_rtdetr_by_the_weights_of_its_encoder() -> None:
+    answers = (Output("logits", (1, 300, 5)), Output("pred_boxes", (1, 300, 4)))
+    named = "model.encoder.layers.0.self_attn.sampling_offsets.bias"
+    quick = Shown(_IMAGE, answers, operators=frozenset({"GridSample"}))
+    slow = Shown(_IMAGE, answers, weights=frozenset({named}), operators=frozenset({"GridSample"}))
+    assert _names(quick) == ["rtdetr-hf"]
+    assert _names(slow) == ["deformable-detr"]
