@@ -155,7 +155,7 @@ def test_classes_of_pixels_are_plain_onnxruntimes(tmp_path, photos, kind, nhwc):
     result, outputs = seen(draft, path, photos)
     plain = outputs["y"].transpose(0, 3, 1, 2) if turned else outputs["y"]
     assert np.array_equal(result.mask, right(plain).astype(np.uint8))
-    assert draft.facts.verdict is None
+    assert draft.facts.verdict is None  # what pixels it takes is not told
 
 
 def test_masks_of_their_own_for_each_class_know_no_background(tmp_path, photos):
@@ -284,3 +284,42 @@ def test_getis_kinds_that_are_not_read_say_so(tmp_path, photos, kind, more):
     draft = recognise(path, photos)
     assert isinstance(draft.facts.postprocess, Raw)
     assert any("no post-processing here" in note for note in draft.notes)
+
+
+PIXELS = {"scale": 1 / 255, "colour": "rgb"}
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(-3.0, "OK"), (3.0, "NG")])
+def test_a_classifier_of_two_labels_judges_once_its_pixels_are_told(tmp_path, photos, value, verdict):
+    tail = [node("Mul", "s little", "t"), node("Add", "t value", "u"), node("Sigmoid", "u", "y")]
+    for name, held in (("little", 0.01), ("value", value)):
+        array = numpy_helper.from_array(np.array(held, np.float32))
+        tail.insert(0, helper.make_node("Constant", [], [name], value=array))
+    path = build(tmp_path / "m.onnx", tail, {"y": (FLOAT, [1, 1])}, 1, nhwc=True, pooled=True, producer="tf2onnx")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("good\nbad\n", encoding="utf-8")
+    draft = recognise(path, photos, labels=labels, preprocess=PIXELS, ok_classes=("good",))
+    assert draft.facts.verdict.rule == "class"
+    assert draft.facts.origin["postprocess"] == "4 pictures"
+    assert seen(draft, path, photos)[0].verdict == verdict
+
+
+def test_a_mask_of_the_graphs_own_sigmoid_judges_once_its_pixels_are_told(tmp_path, photos):
+    path = _mask_model(tmp_path / "m.onnx")
+    draft = recognise(path, photos, preprocess=PIXELS)
+    assert draft.facts.verdict.rule == "any"
+    result, outputs = seen(draft, path, photos)
+    assert result.verdict == ("NG" if result.predictions else "OK")
+    assert np.array_equal(result.mask, (outputs["y"][0, 0] > 0.5).astype(np.uint8))
+
+
+def _mask_model(path):
+    """A mask of few pixels: those above the picture's mean by some."""
+    tail = [
+        node("ReduceMean", "s", "mean", keepdims=1),
+        node("Sub", "s mean", "over"),
+        helper.make_node("Constant", [], ["some"], value=numpy_helper.from_array(np.array(1.0, np.float32))),
+        node("Sub", "over some", "logits"),
+        node("Sigmoid", "logits", "y"),
+    ]
+    return build(path, tail, {"y": (FLOAT, [1, 1, SIDE, SIDE])}, 1)

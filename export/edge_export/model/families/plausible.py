@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_export.model.families.family import Answers, Reading
 from edge_export.model.words import without_advice
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.postprocess_spec import Anomaly, Detect
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Segment
 from edge_runtime.errors import EngineError
 from edge_runtime.results import Result
 from edge_runtime.vision.placement import Placement
@@ -87,7 +87,27 @@ def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = No
     if isinstance(post, Anomaly):
         scores = {result.score for result in results}
         return Opinion("", len(results) if len(scores) > 1 or len(looks) == 1 else 0)
+    if isinstance(post, (Classify, Segment)) and post.activation == "none":
+        first = looks[0].answers[post.output or facts.outputs[0].name] if looks else np.zeros(0)
+        return Opinion("", _varied(post, results, first))
     return Opinion("")
+
+
+def _varied(post: Classify | Segment, results: Sequence[Result], answer: NDArray[np.generic]) -> int:
+    """In how many pictures the graph's own probabilities or indices tell something; 0 where they are alike in all.
+
+    A class of pixels that is taken for the background is the most frequent one. A single channel has no doubt of it.
+    """
+    if isinstance(post, Classify):
+        said = {tuple(round(one.confidence, 4) for one in result.predictions) for result in results}
+        return len(results) if len(said) > 1 else 0
+    masks = [result.mask for result in results if result.mask is not None]
+    counts = sum((np.bincount(mask.ravel(), minlength=256) for mask in masks), np.zeros(256, np.int64))
+    channel = 1 if post.axis == "channels-first" else 3
+    single = answer.ndim == 4 and answer.shape[channel] == 1 and answer.dtype.kind == "f" and not post.indices
+    if post.background >= 0 and not single and counts.argmax() != post.background:
+        return 0
+    return sum(len(np.unique(mask)) > 1 for mask in masks)
 
 
 def _judge_boxes(
