@@ -26,6 +26,8 @@ _DAMAGE = (
     rb"|skipping .* bytes|Discarding|Packet corrupt|Failed to decode|Not enough refs|hw frames lost|mmco: unref"
     rb"|skipped MB in|[Ii]nvalid mb type|Error decoding|Error while decoding|Invalid data found"
 )
+# Those of packets that did not come, which are said once, when what follows them comes.
+_LOST = rb"RTP: (missed|dropping)|missed [0-9]+ packets"
 # And of what OpenCV could not turn into a picture, while it says that it could: the memory holds whatever it held.
 _NO_PICTURE = rb"Cannot convert interlaced|does not contain data|Unsupported input|not supported as input"
 _MOST = 4096
@@ -35,14 +37,15 @@ _UNBUFFERED = 2  # stdio.h
 class Log:
     """The other end. `damage` counts the lines that tell of damage, `last` is the newest of them.
 
-    `no_picture` counts those that tell of a picture that was not made, whatever OpenCV returned.
+    `lost` counts those of them about packets that did not come, `no_picture` those that tell of a picture that was not
+    made, whatever OpenCV returned.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._rest = b""
-        self.damage = self.no_picture = 0
+        self.damage = self.lost = self.no_picture = 0
         self.last = ""
 
     def drain(self) -> int:
@@ -56,6 +59,7 @@ class Log:
                         self.no_picture += re.search(_NO_PICTURE, line) is not None
                         if re.search(_DAMAGE, line):
                             self.damage += 1
+                            self.lost += re.search(_LOST, line) is not None
                             self.last = line.decode("utf-8", "replace").strip()[:200]
             return self.damage
 

@@ -16,7 +16,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.packets import AHEAD, Packets, codec_of, woven_stream
-from edge_runtime.inspect.reader.wholeness import Wholeness
+from edge_runtime.inspect.reader.wholeness import COUNTING, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,19 +30,27 @@ _FRAME_TYPE: int | None = getattr(cv2, "CAP_PROP_FRAME_TYPE", None)
 _EXTRA = "pip install 'edgeline[video]' reads it"
 _NO_KEY = "first frame is no keyframe"
 _REORDERED = 4  # pictures
+_MOST_FPS = 30.0  # where a stream's rate is not known
+# OpenCV takes them from the environment alone, and its own transport where there are none.
+_OPTIONS, _RTSP = "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;tcp|reorder_queue_size;{COUNTING}"
 _WOVEN = f"woven of two fields, which were taken at two times (interlaced video); {_EXTRA}"
 _ZEROS = "a run of zeros or ones lies in its data"
 
 
 def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
     """Open a video file, stream or camera. Raises SourceError."""
+    heard = log.captured() if settings.way == "stream" else None
+    lost = heard.lost if heard is not None and heard.drain() >= 0 else 0
     capture = _camera(settings.address) if settings.way == "camera" else _ffmpeg(settings)
     if not capture.isOpened():
         capture.release()
         raise SourceError(
             "damaged, not a video, or a codec that OpenCV lacks" if settings.way == "file" else "no answer"
         )
-    return OpenCvDecoder(cast("Capture", capture), settings)
+    decoder = OpenCvDecoder(cast("Capture", capture), settings)
+    if heard is not None and heard.lost > lost:
+        decoder.lost_while_opened()
+    return decoder
 
 
 def _camera(device: str) -> cv2.VideoCapture:
@@ -58,6 +66,10 @@ def _ffmpeg(settings: DecoderSettings) -> cv2.VideoCapture:
         # Other backends read what FFmpeg's does not (numbered pictures); of them nothing is heard.
         capture = cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, list(_ONE_THREAD))
         return capture if capture.isOpened() else cv2.VideoCapture(settings.address)
+    if settings.address.lower().startswith("rtsp"):
+        os.environ.setdefault(_OPTIONS, _RTSP)
+    elif os.environ.get(_OPTIONS) == _RTSP:
+        del os.environ[_OPTIONS]
     limits = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         round(settings.open_timeout * 1000),
@@ -114,6 +126,10 @@ class OpenCvDecoder:
             frames=int(count) if math.isfinite(count) and 0 < count < 2**40 else None,
             clocked=settings.way == "stream",
         )
+
+    def lost_while_opened(self) -> None:
+        """Packets were: which pictures miss them is not told."""
+        self._wholeness.damaged(round(PROBED_SECONDS * (self.facts.fps or _MOST_FPS)), LOST_WHILE_OPENED)
 
     def read(self, timeout: float | None = None) -> Shot | End | None:
         """Return the next shot that the stride takes.

@@ -16,7 +16,13 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.gaps import Gaps
-from edge_runtime.inspect.reader.wholeness import Wholeness, zero_run
+from edge_runtime.inspect.reader.wholeness import (
+    COUNTING,
+    LOST_WHILE_OPENED,
+    PROBED_SECONDS,
+    Wholeness,
+    zero_run,
+)
 
 __all__ = ["open_av"]
 
@@ -38,11 +44,13 @@ def open_av(settings: DecoderSettings) -> AvDecoder:
     options = dict(settings.extra)
     if settings.address.lower().startswith("rtsp"):
         options.setdefault("rtsp_transport", "tcp")
+        if options["rtsp_transport"] == "tcp":
+            options.setdefault("reorder_queue_size", COUNTING)
     limits = (settings.open_timeout, settings.read_timeout) if "://" in settings.address else None
     address = settings.address if "://" in settings.address else f"file:{settings.address}"
     heard = log.captured()
     try:
-        before = heard.drain() if heard is not None else 0
+        before, lost = (heard.drain(), heard.lost) if heard is not None else (0, 0)
         container = av.open(address, options=options, timeout=limits)
         if heard is not None and heard.drain() > before and settings.way == "file":
             # Found while it was looked at ahead: where, is told only by a reading that does not look ahead.
@@ -53,7 +61,7 @@ def open_av(settings: DecoderSettings) -> AvDecoder:
     if not container.streams.video:
         container.close()
         raise SourceError("there is no video in it")
-    return AvDecoder(container, settings)
+    return AvDecoder(container, settings, heard is not None and heard.lost > lost and settings.way == "stream")
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ class _Told:
 class AvDecoder:
     """Gives what libavcodec decodes, but for what it, the container or the times say is damaged."""
 
-    def __init__(self, container: Any, settings: DecoderSettings) -> None:
+    def __init__(self, container: Any, settings: DecoderSettings, lost: bool = False) -> None:
+        """`lost`: packets were while the container was opened."""
         self._container, self._settings = container, settings
         self._stream = container.streams.video[0]
         context = self._stream.codec_context
@@ -92,7 +101,9 @@ class AvDecoder:
         self._filter: _Deinterlacer | None = None
         self._reformatter = VideoReformatter()
         self._log = log.captured()
-        self._seen = self._log.drain() if self._log is not None else 0
+        self._seen, self._lost_seen = (self._log.drain(), self._log.lost) if self._log is not None else (0, 0)
+        self._lost_before = lost  # the next packet too
+        self._lost_opening = lost
         self._shots: Iterator[Shot | End] = self._read()
         self._last: End | None = None
         self._ahead: Shot | End | None = None
@@ -166,6 +177,13 @@ class AvDecoder:
     def _decoded(self, packet: Any) -> Iterator[Shot]:
         arrived = time.monotonic()
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
+        if self._lost_before and self._codec != "mjpeg":
+            # One that lost its beginning hangs on the one before; what is left of it comes next.
+            self._wholeness.damaged(at, "packets are missing before it")
+            self._lost_before = False
+        if self._lost_opening:
+            self._wholeness.damaged(None if at is None else at + PROBED_SECONDS, LOST_WHILE_OPENED)
+            self._lost_opening = at is None
         if packet.is_corrupt:
             self._wholeness.damaged(at, "data are missing before it (the container's count)")
         if packet.size and zero_run(self._codec, bytes(packet), self.facts.width * self.facts.height):
@@ -189,6 +207,8 @@ class AvDecoder:
         if self._log is not None and (seen := self._log.drain()) > self._seen:
             self._seen = seen
             self._wholeness.damaged(at, f"FFmpeg says: {self._log.last}")
+            self._lost_before = self._log.lost > self._lost_seen
+            self._lost_seen = self._log.lost
 
     def _frame(self, frame: Any, arrived: float) -> Iterator[Shot]:
         at = frame.time

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Wholeness", "zero_run"]
+__all__ = ["COUNTING", "LOST_WHILE_OPENED", "PROBED_SECONDS", "Wholeness", "zero_run"]
+
+# Of RTP packets that do not come over TCP (a camera in haste leaves some out) FFmpeg says a word only where it may put
+# packets in order ("reorder_queue_size"); what it makes of the rest is often decoded without a complaint. TCP keeps
+# their order: the queue holds one packet, behind one that is missing.
+COUNTING = "2"
+# While a stream is opened, FFmpeg reads so much of it ahead, and says of what is missing there when nobody asks for it.
+PROBED_SECONDS = 5.0
+LOST_WHILE_OPENED = "packets were lost while it was opened"
 
 # In these a run of zeros is padding before a start code or it is damage: inside of a picture it cannot be
 # (ISO/IEC 14496-10 and 23008-2, 7.4.1: emulation prevention; 13818-2, 6.2.1 and 14496-2, 6.2.1: start codes).
@@ -72,11 +80,13 @@ class Wholeness:
     def __init__(self) -> None:
         self._reason: str | None = None
         self._at: float | None = None
+        self._judged = False  # a picture since the last damage
 
     def damaged(self, at: float | None, reason: str) -> None:
         """A packet of that time is damaged or missing, or the picture that was made of it."""
         if self._reason is None:
             self._reason = reason
+        self._judged = False
         if self._at is None or (at is not None and at > self._at):
             self._at = at
 
@@ -84,8 +94,10 @@ class Wholeness:
         """Why the picture of that time cannot be trusted, None where it can. Pictures come in the order of showing.
 
         One that is shown later than the damage, and needs no other, ends it; one that was decoded before the damage
-        can come after it, and is told by its time.
+        can come after it, and is told by its time. Without one, the first that comes is the damaged one itself.
         """
-        if self._reason is not None and key and (at is None or self._at is None or at > self._at):
+        later = self._judged if at is None else self._at is None or at > self._at
+        self._judged = True
+        if self._reason is not None and key and later:
             self._reason = self._at = None
         return self._reason

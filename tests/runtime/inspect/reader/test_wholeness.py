@@ -33,6 +33,13 @@ def test_a_damaged_key_picture_does_not_end_the_damage_that_it_has() -> None:
     assert whole.judge(4.0, key=True) is None
 
 
+def test_a_damaged_key_picture_without_a_time_does_not_end_its_own_damage() -> None:
+    whole = Wholeness()
+    whole.damaged(None, "torn")
+    assert whole.judge(None, key=True) == "torn"
+    assert whole.judge(None, key=True) is None
+
+
 def test_without_times_any_key_picture_ends_it() -> None:
     whole = Wholeness()
     whole.damaged(None, "torn")

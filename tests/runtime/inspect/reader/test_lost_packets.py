@@ -1,0 +1,98 @@
+"""RTSP over TCP without some of its packets: no picture is given that is not the one that was sent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from places import ROOT
+from rtsp_cameras import RATE, RtspCamera, pictures_of
+
+BELT = ROOT / "samples/pcb/belt.mp4"
+SIDE, COUNT = 320, 90  # beyond what is read ahead while a stream is opened
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the command ffmpeg, of Debian's ffmpeg")
+needs_av = pytest.mark.skipif(find_spec("av") is None, reason="needs the extra [video]")
+BOTH = [pytest.param("av", marks=needs_av), "opencv"]
+FORMS = {
+    "h264": "libx264 -x264-params aud=1:sliced-threads=0",
+    "h264, slices": "libx264 -x264-params aud=1:slices=4",
+    "hevc": "libx265 -x265-params aud=1:log-level=none:keyint=10:repeat-headers=1",
+}
+_READ = """
+import os, sys
+from edge_runtime.inspect.reader import log
+log.capture()
+from edge_runtime.inspect.reader.decoder import DecoderSettings, Shot
+from edge_runtime.inspect.reader.decoders import open_decoder
+import numpy as np
+decoder, folder, *urls = sys.argv[1:]
+for number, url in enumerate(urls):
+    opened = open_decoder(DecoderSettings(url, "stream", decoder))
+    times, pictures = [], []
+    while isinstance(shot := opened.read(), Shot):
+        times.append(-1.0 if shot.pts is None else shot.pts)
+        side = (1, 1, 3) if shot.image is None else np.asarray(shot.image).shape
+        pictures.append(np.zeros(side, np.uint8) if shot.image is None else np.array(shot.image))
+    opened.close()
+    np.savez(f"{folder}/{number}.npz", times, *pictures)
+"""
+
+
+def encoded(form: str, size: int = SIDE, count: int = COUNT) -> tuple[list[list[bytes]], str]:
+    codec = form.partition(",")[0]
+    words = ["ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", str(BELT), "-vf", f"setpts=N/{RATE}/TB"]
+    words += ["-s", f"{size}x{size}", "-r", str(RATE), "-frames:v", str(count), "-pix_fmt", "yuv420p", "-g", "10"]
+    words += ["-preset", "ultrafast", "-tune", "zerolatency", "-c:v", *FORMS[form].split(), "-f", codec, "-"]
+    return pictures_of(subprocess.run(words, check=True, capture_output=True).stdout, codec), codec
+
+
+def read(decoder: str, folder: Path, cameras: list[RtspCamera]) -> list[list[tuple[float, NDArray[np.uint8] | None]]]:
+    """What a reader gives of each camera: each picture's time, and it, or None where there is an error."""
+    environment = {**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "24"}
+    words = [sys.executable, "-c", _READ, decoder, str(folder), *(camera.url for camera in cameras)]
+    subprocess.run(words, check=True, env=environment, timeout=120)
+    found = []
+    for number in range(len(cameras)):
+        with np.load(folder / f"{number}.npz") as told:
+            pictures = [told[f"arr_{place + 1}"] for place in range(len(told["arr_0"]))]
+            found.append(
+                [(float(at), one if one.any() else None) for at, one in zip(told["arr_0"], pictures, strict=True)]
+            )
+    return found
+
+
+def as_sent(at: float, picture: NDArray[np.uint8], sent: dict[int, NDArray[np.uint8]]) -> bool:
+    """OpenCV counts its times from the first picture that it saw, which may be the second one."""
+    near = [sent[place] for place in range(round(at * RATE) - 1, round(at * RATE) + 2) if place in sent]
+    return not all(smeared(picture, true) for true in near)
+
+
+def smeared(picture: NDArray[np.uint8], true: NDArray[np.uint8]) -> bool:
+    """By more than what a loop filter leaves out after damage, in any block of 16 x 16."""
+    apart = np.abs(picture.astype(int) - true).reshape(SIDE // 16, 16, SIDE // 16, 16, 3)
+    return bool(apart.mean((1, 3, 4)).max() > 8)
+
+
+@pytest.mark.parametrize("decoder", BOTH)
+@pytest.mark.parametrize("form", FORMS)
+def test_without_some_packets_no_picture_is_given_that_was_not_sent(tmp_path: Path, form: str, decoder: str) -> None:
+    pictures, codec = encoded(form)
+    count = len(RtspCamera(pictures, codec).packets)
+    losses = [{place for place in range(count) if Random(f"{turn} {place}").random() < 0.008} for turn in range(4)]
+    cameras = [RtspCamera(pictures, codec, lost) for lost in [set[int](), *losses]]
+    honest, *others = read(decoder, tmp_path, cameras)
+    assert [at for at, picture in honest if picture is None] == []
+    assert len(honest) == COUNT
+    truth = {round(at * RATE): picture for at, picture in honest if picture is not None}
+    given = [(at, picture) for found in others for at, picture in found if picture is not None]
+    wrong = [at for at, picture in given if at >= 0 and not as_sent(at, picture, truth)]
+    assert wrong == []
+    assert len(given) > COUNT // 4  # it goes on after the next whole picture
