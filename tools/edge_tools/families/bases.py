@@ -23,7 +23,7 @@ KNOWN: Mapping[str, tuple[tuple[tuple[float, ...], ...], tuple[int, int]]] = {
     "yolov7_end2end": (_LETTERBOXED, (2, 0)),
     "yolov6": (_LETTERBOXED, (2, 0)),
     "hf_rtdetr_bare": (_STRETCHED, (2, 0)),
-    "ssd_tf": (_STRETCHED, (3, 1)),
+    "ssd_tf": (_STRETCHED, (2, 0)),  # counted from 1 in the model
     "rfdetr": (_STRETCHED, (3, 1)),
     "torchvision_det": (_STRETCHED, (2, 0)),
 }
