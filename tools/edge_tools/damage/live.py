@@ -80,8 +80,9 @@ def _played(test: Endured, kind: str, form: str, encoder: str, parts: list[Part]
 def _row(test: Endured, kind: str, form: str, record: Said, word: str = "play") -> Row:
     height, width = test.frames.shape[1:3]
     # A picture of the size before comes, too, after a change.
-    sizes = {(width, height), *(_size(told) for told in _SIZES if told.startswith("size:"))} if ":" in word else None
-    boxes = [_scaled(box, w / width, h / height) for w, h in sizes or {(width, height)} for box in test.boxes]
+    changed = [_size(told) for told in _SIZES if told.startswith("size:")] if kind.startswith("size") else []
+    sizes = {(width, height), *changed}
+    boxes = [_scaled(box, w / width, h / height) for w, h in sizes for box in test.boxes]
     return Row("live", kind, form, 0.0, outcome([record], boxes), record.reasons, word)
 
 

@@ -30,6 +30,9 @@ _DAMAGE = (
 _LOST = rb"RTP: (missed|dropping)|missed [0-9]+ packets"
 # And of what OpenCV could not turn into a picture, while it says that it could: the memory holds whatever it held.
 _NO_PICTURE = rb"Cannot convert interlaced|does not contain data|Unsupported input|not supported as input"
+# H.264's decoder, of a size of pictures; OpenCV tells of what level a line is, of this one none is about damage.
+_SIZE = b"Reinit context to "
+_VERBOSE = b"[OPENCV:FFMPEG:40]"
 _MOST = 4096
 _UNBUFFERED = 2  # stdio.h
 
@@ -38,15 +41,15 @@ class Log:
     """The other end. `damage` counts the lines that tell of damage, `last` is the newest of them.
 
     `lost` counts those of them about packets that did not come, `no_picture` those that tell of a picture that was not
-    made, whatever OpenCV returned.
+    made, whatever OpenCV returned. `sizes` counts the sizes of pictures that H.264's decoder began, `size` is the last.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._rest = b""
-        self.damage = self.lost = self.no_picture = 0
-        self.last = ""
+        self.damage = self.lost = self.no_picture = self.sizes = 0
+        self.last = self.size = ""
 
     def drain(self) -> int:
         """Read what was written by now; return `damage`."""
@@ -56,12 +59,21 @@ class Log:
                     *lines, self._rest = (self._rest + data).split(b"\n")
                     self._rest = self._rest[-_MOST:]
                     for line in lines:
+                        if line.startswith(_VERBOSE):
+                            self._size(line)
+                            continue
                         self.no_picture += re.search(_NO_PICTURE, line) is not None
                         if re.search(_DAMAGE, line):
                             self.damage += 1
                             self.lost += re.search(_LOST, line) is not None
                             self.last = line.decode("utf-8", "replace").strip()[:200]
             return self.damage
+
+    def _size(self, line: bytes) -> None:
+        _, told, after = line.partition(_SIZE)
+        if told:
+            self.sizes += 1
+            self.size = after.partition(b",")[0].decode("ascii", "replace")
 
 
 _log: Log | None = None

@@ -16,6 +16,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.packets import AHEAD, Packets, codec_of, woven_stream
+from edge_runtime.inspect.reader.sizes import Sizes
 from edge_runtime.inspect.reader.wholeness import COUNTING, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
 
 if TYPE_CHECKING:
@@ -39,16 +40,18 @@ _ZEROS = "a run of zeros or ones lies in its data"
 
 def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
     """Open a video file, stream or camera. Raises SourceError."""
-    heard = log.captured() if settings.way == "stream" else None
+    heard = log.captured() if settings.way != "camera" else None
     lost = heard.lost if heard is not None and heard.drain() >= 0 else 0
+    sizes = Sizes(heard)
     capture = _camera(settings.address) if settings.way == "camera" else _ffmpeg(settings)
     if not capture.isOpened():
         capture.release()
+        sizes.close()
         raise SourceError(
             "damaged, not a video, or a codec that OpenCV lacks" if settings.way == "file" else "no answer"
         )
-    decoder = OpenCvDecoder(cast("Capture", capture), settings)
-    if heard is not None and heard.lost > lost:
+    decoder = OpenCvDecoder(cast("Capture", capture), settings, sizes)
+    if heard is not None and heard.lost > lost and settings.way == "stream":
         decoder.lost_while_opened()
     return decoder
 
@@ -102,13 +105,15 @@ class Capture(Protocol):
 class OpenCvDecoder:
     """Gives what retrieve() gives, but for what FFmpeg says of it on stderr, where that is heard (log.py)."""
 
-    def __init__(self, capture: Capture, settings: DecoderSettings) -> None:
+    def __init__(self, capture: Capture, settings: DecoderSettings, sizes: Sizes | None = None) -> None:
         self._capture: Capture | None = capture
+        self._sizes = sizes or Sizes(None)
         self._settings = settings
         self._number = -1
         self._intra = True  # every picture so far was
         self._log = log.captured() if settings.way != "camera" else None
         self._seen = self._log.drain() if self._log is not None else 0
+        self._sizes.changed()  # the first
         self._wholeness = Wholeness()
         self._packets = Packets.open(settings.address) if settings.way == "file" else None
         self._woven = settings.way == "stream" and woven_stream(capture)
@@ -141,6 +146,11 @@ class OpenCvDecoder:
             good = capture.grab()
             self._number += 1
             heard = self._heard()
+            resized = self._sizes.changed()
+            if resized and settings.way == "stream":
+                self._end = End(resized)
+                self.close()
+                break
             held, self._held = self._held, None
             if held is not None and held.image is not None and heard:
                 held = replace(held, image=None, error=heard)
@@ -150,7 +160,7 @@ class OpenCvDecoder:
                 if held is not None:
                     return held
                 break
-            wrong, key = self._judge(capture, heard)
+            wrong, key = self._judge(capture, heard or (f"{resized}; {_EXTRA}" if resized else None))
             shot = None
             if self._number >= settings.skip and not (self._number - settings.skip) % settings.stride:
                 shot = self._shot(capture, wrong, key)
@@ -228,6 +238,7 @@ class OpenCvDecoder:
 
     def close(self) -> None:
         """Close the file or device."""
+        self._sizes.close()
         if self._capture is not None:
             self._capture.release()
             self._capture = None

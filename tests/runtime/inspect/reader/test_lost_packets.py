@@ -56,7 +56,7 @@ def encoded(form: str, size: int = SIDE, count: int = COUNT) -> tuple[list[list[
 
 def read(decoder: str, folder: Path, cameras: list[RtspCamera]) -> list[list[tuple[float, NDArray[np.uint8] | None]]]:
     """What a reader gives of each camera: each picture's time, and it, or None where there is an error."""
-    environment = {**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "24"}
+    environment = {**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "40"}
     words = [sys.executable, "-c", _READ, decoder, str(folder), *(camera.url for camera in cameras)]
     subprocess.run(words, check=True, env=environment, timeout=120)
     found = []
@@ -96,3 +96,12 @@ def test_without_some_packets_no_picture_is_given_that_was_not_sent(tmp_path: Pa
     wrong = [at for at, picture in given if at >= 0 and not as_sent(at, picture, truth)]
     assert wrong == []
     assert len(given) > COUNT // 4  # it goes on after the next whole picture
+
+
+@pytest.mark.parametrize("decoder", BOTH)
+def test_pictures_that_get_another_size_are_given_in_it_or_not(tmp_path: Path, decoder: str) -> None:
+    first, other = encoded("h264", count=20)[0], encoded("h264", 192, count=20)[0]
+    with RtspCamera([*first, *other, *first], "h264") as camera:
+        (found,) = read(decoder, tmp_path, [camera])
+    sides = [0 if picture is None else picture.shape[0] for _, picture in found]
+    assert sides == [SIDE] * 20 + ([192] * 20 + [SIDE] * 20 if decoder == "av" else [])
