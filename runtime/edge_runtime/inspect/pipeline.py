@@ -52,12 +52,13 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     summary = Summary()
     summary.limit_bytes = settings.engine.options.memory_limit or 0
     # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
-    peek = settings.served or settings.engine.options.memory_limit is not None
+    bounded = settings.engine.options.memory_limit is not None
+    peek = settings.served or bounded
     # A single camera is opened last: what it gives while the model is loaded would only be dropped. Of a film the first
     # frames are decoded meanwhile.
     early = peek or not any(looks_live(source.text) for source in settings.inputs.sources)
     with contextlib.ExitStack() as cleanup:
-        reader = cleanup.enter_context(contextlib.closing(ReaderProcess()))
+        reader = cleanup.enter_context(contextlib.closing(ReaderProcess(bounded=bounded)))
         settings = _with_reader(settings, reader)
         settings = _with_notices(settings, summary)
         with contextlib.ExitStack() as opening:

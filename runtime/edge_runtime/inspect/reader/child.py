@@ -19,6 +19,7 @@ from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.decoders import open_decoder, warm_up
 from edge_runtime.inspect.reader.messages import receive, send
+from edge_runtime.inspect.reader.size import SizeLimit
 from edge_runtime.inspect.reader.slots import SLOTS, SlotWriter
 
 __all__ = ["main", "serve"]
@@ -54,14 +55,14 @@ def serve(control: socket.socket) -> None:
 def _serve_source(message: dict[str, Any], channel: socket.socket) -> None:
     with channel:
         try:
-            decoder = open_decoder(DecoderSettings(**message))
+            settings = DecoderSettings(**message)
+            decoder = open_decoder(settings)
         except EdgelineError as error:
             _say(channel, {"error": str(error)})
             return
         try:
             if _say(channel, {"facts": dataclasses.asdict(decoder.facts)}):
-                patience = None if message["way"] == "file" else float(message["read_timeout"])
-                _Outlet(decoder, channel, patience).run()
+                _Outlet(decoder, channel, settings).run()
         finally:
             decoder.close()
 
@@ -95,9 +96,11 @@ class _Outlet:
     had nothing for `patience` seconds says so, or it would be taken to hang.
     """
 
-    def __init__(self, decoder: Decoder, channel: socket.socket, patience: float | None) -> None:
-        self._decoder, self._channel, self._patience = decoder, channel, patience
-        self._in_order = patience is None
+    def __init__(self, decoder: Decoder, channel: socket.socket, settings: DecoderSettings) -> None:
+        self._decoder, self._channel = decoder, channel
+        self._in_order = settings.way == "file"
+        self._patience = None if self._in_order else settings.read_timeout
+        self._size = SizeLimit(settings.most_pixels)
         self._changed = threading.Condition()
         self._slots = [SlotWriter() for _ in range(SLOTS)]
         self._free = list(self._slots)
@@ -127,7 +130,9 @@ class _Outlet:
 
     def _put_shot(self, shot: Shot) -> None:
         told: dict[str, Any] = {name: getattr(shot, name) for name in TOLD}
-        slot = self._empty() if shot.image is not None else None
+        too_large = self._size.see(*(shot.image.shape or ())[:2]) if shot.image is not None else None
+        told["error"] = told["error"] or too_large
+        slot = self._empty() if shot.image is not None and too_large is None else None
         if slot is not None and shot.image is not None:
             try:
                 slot.write(shot.image)

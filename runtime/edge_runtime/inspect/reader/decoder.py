@@ -29,7 +29,8 @@ class DecoderSettings:
 
     `decoder` is a key of DECODERS; "": the best that is installed. `skip`: so many pictures of a file are decoded and
     not given. `stride`: of those after them, each Nth is given. Seconds; `poll` from one request for a picture to the
-    next, where each has to be asked for. `extra` is what one decoder alone understands.
+    next, where each has to be asked for. `extra` is what one decoder alone understands. `most_pixels`: a larger picture
+    is not given, nor decoded where that can be told before; 0: larger than the first one; None: of any size.
     """
 
     address: str
@@ -40,6 +41,7 @@ class DecoderSettings:
     open_timeout: float = 10.0
     read_timeout: float = 10.0
     poll: float = 0.2
+    most_pixels: int | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings
+from edge_runtime.inspect.reader.size import SizeLimit
 
 __all__ = ["DECODERS", "best_decoder", "open_decoder", "warm_up"]
 
@@ -29,7 +31,8 @@ def _opencv(settings: DecoderSettings) -> Decoder:
 def _webcam(settings: DecoderSettings) -> Decoder:
     from edge_runtime.inspect.reader.webcam import decode_picture, open_webcam
 
-    return open_webcam(settings, decode_picture, lambda others: DECODERS[_best_video(others)](others))
+    decode = functools.partial(decode_picture, size=SizeLimit(settings.most_pixels))
+    return open_webcam(settings, decode, lambda others: DECODERS[_best_video(others)](others))
 
 
 # What each needs is imported when it is first opened, in the reader's process.

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
+from pathlib import Path
 from typing import Any
 
 from edge_devices.interpreter import python_environment, python_module
@@ -63,6 +64,11 @@ class Life:
         with theirs, contextlib.suppress(OSError):  # whoever reads the other one finds that it is gone
             send(self._control, message, theirs.fileno())
         return ours
+
+    def offer(self) -> None:
+        """Where the kernel has to end a process for its memory, it is this one: that costs a reconnect, not the run."""
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
 
     def kill(self, why: str) -> None:
         """End it at once: all its decoders end with this reason."""

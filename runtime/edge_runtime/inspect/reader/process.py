@@ -7,6 +7,7 @@ A codec that hangs, crashes or leaks takes that process with it and not this one
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,10 @@ _LEAK_BYTES = 2 << 30
 class ReaderProcess:
     """The process, started when it is first needed, or before that by `start`. For many threads."""
 
-    def __init__(self, grace: float = _GRACE) -> None:
-        self._grace = grace
+    def __init__(self, grace: float = _GRACE, bounded: bool = False) -> None:
+        """`bounded`: there is a memory limit, so no source's pictures may become larger than its first."""
+        self._grace, self._bounded = grace, bounded
+        self._sizes: dict[str, int] = {}  # pixels of the first picture of each address
         self._lock = threading.Lock()
         self._life: Life | None = None
         self._closed = False
@@ -45,10 +48,13 @@ class ReaderProcess:
         """Open a decoder there. Raises SourceError."""
         from edge_runtime.inspect.reader.remote import RemoteDecoder  # which runs on pictures do without
 
+        planned = functools.partial(self._sizes.setdefault, settings.address)
+        if self._bounded:
+            settings = dataclasses.replace(settings, most_pixels=self._sizes.get(settings.address, 0))
         with self._lock:
             life = self._running()
             channel = life.ask(dataclasses.asdict(settings))
-        return RemoteDecoder(life, channel, settings, self._grace, self._check)
+        return RemoteDecoder(life, channel, settings, self._grace, self._check, planned)
 
     @property
     def pid(self) -> int | None:
@@ -87,4 +93,6 @@ class ReaderProcess:
             from edge_runtime.inspect.reader.life import new_life
 
             self._life = new_life()
+            if self._bounded:
+                self._life.offer()
         return self._life

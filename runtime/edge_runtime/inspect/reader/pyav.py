@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.gaps import Gaps
+from edge_runtime.inspect.reader.size import SizeLimit
 from edge_runtime.inspect.reader.wholeness import (
     COUNTING,
     LOST_WHILE_OPENED,
@@ -32,6 +34,7 @@ _STRICT = "crccheck+bitstream+buffer+explode"
 _DELAYING = frozenset({"libdav1d"})
 _NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
 _BLACK = "every byte of it is zero, which no camera gives"
+_SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
 # Containers that have a time for each picture and write no longer duration for one that is missing.
 _STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
 
@@ -81,13 +84,14 @@ class AvDecoder:
     def __init__(self, container: Any, settings: DecoderSettings, lost: bool = False) -> None:
         """`lost`: packets were while the container was opened."""
         self._container, self._settings = container, settings
+        self._size = SizeLimit(settings.most_pixels)
         self._stream = container.streams.video[0]
         context = self._stream.codec_context
         # Not by frames: what is said of a picture would be said while another one is asked for.
         context.thread_type = "SLICE"
         if context.name in _DELAYING:
             context.thread_count = 1
-        context.options = {**context.options, "err_detect": _STRICT}
+        context.options = {**context.options, "err_detect": _STRICT, **self._at_most(context)}
         self._codec = context.name
         rate = self._stream.average_rate or self._stream.guessed_rate
         fps = float(rate) if rate and 0 < rate < 1000 else None
@@ -107,6 +111,18 @@ class AvDecoder:
         self._shots: Iterator[Shot | End] = self._read()
         self._last: End | None = None
         self._ahead: Shot | End | None = None
+        self._refused: str | None = None  # as too large
+
+    def _at_most(self, context: Any) -> dict[str, str]:
+        """FFmpeg's own limit: a picture that is larger costs no memory. Raises SourceError where the first one is."""
+        width, height = context.width or 0, context.height or 0
+        if self._settings.most_pixels is None or not width * height:
+            return {}
+        if (refused := self._size.see(height, width)) is not None:
+            self._container.close()
+            raise SourceError(refused)
+        # It counts what is allocated: both sides are rounded up.
+        return {"max_pixels": str(max(self._size.most, -(-width // 64) * -(-height // 64) << 12))}
 
     def _frames(self, fps: float | None) -> int | None:
         """How many pictures there are: as the container counts them, or by how long it lasts."""
@@ -130,7 +146,7 @@ class AvDecoder:
             isinstance(held, Shot)
             and isinstance(shot, Shot)
             and held.image is not None
-            and shot.error not in (None, _BLACK)
+            and shot.error not in (None, _BLACK, self._refused)
         ):
             return replace(held, image=None, error=f"right before damage: {shot.error}")
         return held
@@ -175,7 +191,7 @@ class AvDecoder:
         yield End(None if self._settings.way == "file" else "the stream ended")
 
     def _decoded(self, packet: Any) -> Iterator[Shot]:
-        arrived = time.monotonic()
+        arrived, seen = time.monotonic(), self._seen
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
         if self._lost_before and self._codec != "mjpeg":
             # One that lost its beginning hangs on the one before; what is left of it comes next.
@@ -195,7 +211,8 @@ class AvDecoder:
             frames = []
         except av.FFmpegError as error:
             self._listen(at)
-            reason = f"its data are damaged: {error.strerror}"
+            self._refused = self._larger() if self._seen > seen else None
+            reason = self._refused or f"its data are damaged: {error.strerror}"
             self._wholeness.damaged(at, reason)
             yield self._lost(at, arrived, reason)
             return
@@ -209,6 +226,11 @@ class AvDecoder:
             self._wholeness.damaged(at, f"FFmpeg says: {self._log.last}")
             self._lost_before = self._log.lost > self._lost_seen
             self._lost_seen = self._log.lost
+
+    def _larger(self) -> str | None:
+        """Whether what FFmpeg said last is that a picture is larger than planned."""
+        said = _SIZE.search(self._log.last) if self._log is not None and self._size.most else None
+        return None if said is None else self._size.see(int(said[2]), int(said[1]))
 
     def _frame(self, frame: Any, arrived: float) -> Iterator[Shot]:
         at = frame.time

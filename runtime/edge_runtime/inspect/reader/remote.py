@@ -32,10 +32,11 @@ class RemoteDecoder:
         settings: DecoderSettings,
         grace: float,
         check: Callable[[], None],
+        planned: Callable[[int], object] = int,
     ) -> None:
-        """Wait until it is open; `check` is called now and then. Raises SourceError."""
+        """Wait until it is open; `check` is called now and then, `planned` for each picture's pixels. SourceError."""
         self._life, self._channel, self._settings = life, channel, settings
-        self._grace, self._check = grace, check
+        self._grace, self._check, self._planned = grace, check, planned
         self._read = 0
         self._in_order = settings.way == "file"
         self._slots = [SlotReader() for _ in range(SLOTS)]
@@ -137,6 +138,8 @@ class RemoteDecoder:
             told = dict(message["shot"])
             slot, height, width = told.pop("slot", None), told.pop("height", 0), told.pop("width", 0)
             image = None if slot is None else np.array(self._slots[slot].view(height, width))
+            if image is not None:
+                self._planned(height * width)
             self._read += 1
             if not self._read % _CHECKED:
                 self._check()

@@ -15,8 +15,10 @@ from edge_runtime.errors import DataError, SourceError
 from edge_runtime.inspect.address import Address, parse_address
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.http import Answer, get
+from edge_runtime.inspect.reader.size import SizeLimit
 from edge_runtime.inspect.reader.splitter import MOST_BYTES, Splitter
 from edge_runtime.inspect.sources.stills.read import Reading, pictures
+from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MjpegDecoder", "SnapshotDecoder", "decode_picture", "open_webcam"]
 
+# Bytes that decoding a picture of the planned size may take beside four copies of it.
+_WORKING = 32 << 20
 _LOOK = 0.2  # seconds between two looks whether the time is over
 _WORDS = ("text/", "application/json", "application/xml", "application/xhtml")
 # So many periods without a picture, and a connection is given up; and so many time limits while none is known.
@@ -60,15 +64,19 @@ def open_webcam(
     return others(settings)
 
 
-def decode_picture(data: bytes) -> NDArray[np.uint8] | str:
+def decode_picture(data: bytes, size: SizeLimit | None = None) -> NDArray[np.uint8] | str:
     """Return a picture if it is whole, else the reason why it is not, by the rules that hold for files."""
+    size = size or SizeLimit(None)
+    room = Room(3 * size.most, 9 * size.most + _WORKING) if size.most else UNBOUNDED
     try:
-        first, *more = pictures(data, Reading())
+        first, *more = pictures(data, Reading(room=room))
     except DataError as error:
         return f"cannot decode: {error}"
     if more:
         return f"it holds {len(more) + 1} pictures, and a camera's is one"
-    return f"cannot decode: {first.error}" if first.image is None else first.image
+    if first.image is None:
+        return f"cannot decode: {first.error}"
+    return size.see(*first.image.shape[:2]) or first.image
 
 
 def _like_parts(begins: bytes) -> bool:
