@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ENCODERS", "LOSSY", "Part", "missing", "played"]
+__all__ = ["CAMERA", "ENCODERS", "LOSSY", "PYTHON", "Part", "missing", "played"]
 
 _PAY = "rtph264pay name=pay0 pt=96 config-interval=1"
 _X264 = "video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=6000 key-int-max=10"
@@ -33,7 +33,8 @@ LOSSY = {
     form: ENCODERS[form].replace("name=pay0", "mtu=600") + " ! identity drop-probability=0.01 name=pay0"
     for form in ("h264", "h264, slices", "h265")
 }
-_PYTHON = "/usr/bin/python3"
+PYTHON = "/usr/bin/python3"
+CAMERA = Path(__file__).with_name("rtsp_camera.py")
 _NEEDED = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
@@ -47,9 +48,9 @@ class Part:
 
 def missing() -> str | None:
     """Return why there can be no RTSP camera here, or None."""
-    if shutil.which(_PYTHON) is None:
-        return f"no {_PYTHON}"
-    found = subprocess.run([_PYTHON, "-c", _NEEDED], capture_output=True, check=False)
+    if shutil.which(PYTHON) is None:
+        return f"no {PYTHON}"
+    found = subprocess.run([PYTHON, "-c", _NEEDED], capture_output=True, check=False)
     return None if found.returncode == 0 else "no python3-gi with gir1.2-gst-rtsp-server-1.0"
 
 
@@ -94,9 +95,8 @@ def played(
     control.write_text("play")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    script = Path(__file__).with_name("rtsp_camera.py")
     words = [str(port), str(raw), str(width), str(height), "10", encoder, str(control)]
-    server = _Server(port, [_PYTHON, str(script), *words])
+    server = _Server(port, [PYTHON, str(CAMERA), *words])
     marks: list[tuple[float, Part]] = []
 
     def act() -> None:
