@@ -98,6 +98,7 @@ class AvDecoder:
         size = (context.width or 0, context.height or 0)
         clocked = settings.way == "stream"
         self.facts = DecoderFacts("av", self._codec, *size, fps, self._frames(fps), clocked)
+        self._turns: int | None = None
         self._number = -1
         self._given = -1
         self._wholeness, self._gaps = Wholeness(), Gaps()
@@ -190,7 +191,7 @@ class AvDecoder:
                 yield from self._shot(frame, told)
         yield End(None if self._settings.way == "file" else "the stream ended")
 
-    def _decoded(self, packet: Any) -> Iterator[Shot]:
+    def _decoded(self, packet: Any) -> Iterator[Shot | End]:
         arrived, seen = time.monotonic(), self._seen
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
         if self._lost_before and self._codec != "mjpeg":
@@ -232,7 +233,7 @@ class AvDecoder:
         said = _SIZE.search(self._log.last) if self._log is not None and self._size.most else None
         return None if said is None else self._size.see(int(said[2]), int(said[1]))
 
-    def _frame(self, frame: Any, arrived: float) -> Iterator[Shot]:
+    def _frame(self, frame: Any, arrived: float) -> Iterator[Shot | End]:
         at = frame.time
         if self._steady and (missing := self._gaps.missing(at)):
             reason = f"{missing} pictures are missing before {at:.3f} s"
@@ -261,17 +262,24 @@ class AvDecoder:
         self._number += 1
         return Shot(error=reason, pts=pts, arrived=arrived, number=self._number, whole=False)
 
-    def _shot(self, frame: Any, told: _Told) -> Iterator[Shot]:
+    def _shot(self, frame: Any, told: _Told) -> Iterator[Shot | End]:
         if not self._taken():
             return
         image, wrong = None, told.wrong
+        turns = round(frame.rotation / 90) % 4
+        if wrong is None and self._settings.way == "stream":
+            if self._turns not in (None, turns):
+                # What is left of a message that lost a packet may say so, and holds for all pictures after it.
+                yield End("its pictures are turned another way than before")
+                return
+            self._turns = turns
         if wrong is None:
             # One reformatter for all: a frame's own starts threads and makes a table for each picture.
             view = _without_gaps(self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC"))
             if _is_zero(view):  # no camera gives that, but what cannot be converted does
                 wrong = _BLACK
             else:
-                image = _turned(view, round(frame.rotation / 90) % 4)
+                image = _turned(view, turns)
         yield Shot(image, wrong, told.pts, told.arrived, self._number, told.whole, told.interlaced)
 
 

@@ -46,11 +46,22 @@ for number, url in enumerate(urls):
 """
 
 
-def encoded(form: str, size: int = SIDE, count: int = COUNT) -> tuple[list[list[bytes]], str]:
+def encoded(form: str, size: int = SIDE, count: int = COUNT, flags: str = "") -> tuple[list[list[bytes]], str]:
     codec = form.partition(",")[0]
     words = ["ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", str(BELT), "-vf", f"setpts=N/{RATE}/TB"]
     words += ["-s", f"{size}x{size}", "-r", str(RATE), "-frames:v", str(count), "-pix_fmt", "yuv420p", "-g", "10"]
-    words += ["-preset", "ultrafast", "-tune", "zerolatency", "-c:v", *FORMS[form].split(), "-f", codec, "-"]
+    words += [
+        "-preset",
+        "ultrafast",
+        "-tune",
+        "zerolatency",
+        "-c:v",
+        *FORMS[form].split(),
+        *flags.split(),
+        "-f",
+        codec,
+        "-",
+    ]
     return pictures_of(subprocess.run(words, check=True, capture_output=True).stdout, codec), codec
 
 
@@ -105,3 +116,12 @@ def test_pictures_that_get_another_size_are_given_in_it_or_not(tmp_path: Path, d
         (found,) = read(decoder, tmp_path, [camera])
     sides = [0 if picture is None else picture.shape[0] for _, picture in found]
     assert sides == [SIDE] * 20 + ([192] * 20 + [SIDE] * 20 if decoder == "av" else [])
+
+
+@needs_av
+def test_a_stream_whose_pictures_are_turned_in_the_middle_is_opened_again(tmp_path: Path) -> None:
+    first = encoded("h264", count=30)[0]
+    turned = encoded("h264", count=20, flags="-bsf:v h264_metadata=display_orientation=insert:rotate=90")[0]
+    with RtspCamera([*first, *turned], "h264") as camera:
+        (found,) = read("av", tmp_path, [camera])
+    assert len(found) == 30
