@@ -30,7 +30,7 @@ from edge_devices.interpreter import python_module
 
 __all__ = ["PARTS", "Part", "main", "requirements", "undeclared"]
 
-_OURS = ("edge_devices", "edge_runtime", "edge_export", "edge_tools", "pcb")
+_OURS = ("edge_devices", "edge_runtime", "edge_export", "edge_tools", "parts", "pcb")
 _FOLDERS = (
     "devices/edge_devices",
     "runtime/edge_runtime",
