@@ -267,12 +267,12 @@ class AvDecoder:
             return
         image, wrong = None, told.wrong
         turns = round(frame.rotation / 90) % 4
-        if wrong is None and self._settings.way == "stream":
-            if self._turns not in (None, turns):
+        if self._settings.way == "stream":
+            self._turns = turns if self._turns is None else self._turns
+            if wrong is None and turns != self._turns:
                 # What is left of a message that lost a packet may say so, and holds for all pictures after it.
                 yield End("its pictures are turned another way than before")
                 return
-            self._turns = turns
         if wrong is None:
             # One reformatter for all: a frame's own starts threads and makes a table for each picture.
             view = _without_gaps(self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC"))
