@@ -18,7 +18,11 @@ NAMES = {*sys.stdlib_module_names, "edge_devices", "edge_runtime", "edge_export"
 NAMES |= {"click", "cv2", "google", "numpy", "onnx", "onnxruntime", "onnxslim", "rich", "scipy", "zstandard"}
 # The places that may name an interpreter: the one that starts children, and facts and scripts by their path.
 NAMED_IN = {"devices/edge_devices/interpreter.py", "runtime/edge_runtime/ort/import_check.py"}
-BY_PATH = {"tools/edge_tools/damage/judge.py", "tools/edge_tools/export_bench/export.py"}
+BY_PATH = {
+    "tools/edge_tools/damage/judge.py",
+    "tools/edge_tools/export_bench/export.py",
+    "tools/edge_tools/families/work.py",  # a pool's workers, started from a checkout
+}
 
 
 class Trap:

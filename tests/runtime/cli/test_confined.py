@@ -20,6 +20,8 @@ from places import SAMPLE
 from edge_devices.interpreter import python_code, python_environment
 from edge_tools.damage.camera import sending
 
+# The limits leave 40 MB more than the runs need on a quiet machine: what the same libraries take in memory differs by so
+# much with the size of the pages that the system gives them. The large pictures, 144 MB decoded, fit into none.
 NG = np.asarray(cv2.imread(str(sorted((SAMPLE.parent / "images").glob("*.png"))[0]), cv2.IMREAD_GRAYSCALE))
 
 
@@ -60,10 +62,10 @@ def test_pictures_that_grow_stay_within_a_limit_that_the_kernel_enforces(tmp_pat
     (tmp_path / "2.jpg").write_bytes(encoded(".jpg", 8000, 6000))
     (tmp_path / "3.png").write_bytes(encoded(".png", 8000, 6000))
     (tmp_path / "4.png").write_bytes(encoded(".png", 640, 640))
-    with memory_group(150_000_000) as group:
-        records = records_of(group, tmp_path, 150)
+    with memory_group(200_000_000) as group:
+        records = records_of(group, tmp_path, 200)
         assert group.kills == 0
-        assert group.most_bytes < 150_000_000
+        assert group.most_bytes < 200_000_000
     assert [record["verdict"] for record in records] == ["NG", "NG", "NO_READ", "NG"]
     assert "raise --memory-limit" in records[2]["reasons"][0]
 
@@ -73,10 +75,10 @@ def test_a_film_that_grows_has_no_picture_larger_than_its_first(tmp_path: Path) 
     film = tmp_path / "film.mjpeg"
     small = encoded(".jpg", 640, 640)
     film.write_bytes(small * 5 + encoded(".jpg", 8000, 6000) + small * 5)
-    with memory_group(200_000_000) as group:
-        records = records_of(group, film, 200)
+    with memory_group(260_000_000) as group:
+        records = records_of(group, film, 260)
         assert group.kills == 0
-        assert group.most_bytes < 200_000_000
+        assert group.most_bytes < 260_000_000
     large = [record for record in records if any("8000x6000" in reason for reason in record["reasons"])]
     assert [record["verdict"] for record in large] == ["NO_READ"]
     assert {record["verdict"] for record in records} == {"NG", "NO_READ"}
@@ -88,9 +90,9 @@ def test_a_camera_whose_pictures_grow_goes_on_with_those_that_do_not() -> None:
     wanted = {"8000x6000", "4000x3000"}
     after = 0
     with (
-        memory_group(200_000_000) as group,
+        memory_group(260_000_000) as group,
         sending(parts, 5.0) as camera,
-        edge_run(group, camera.url, 200) as run,
+        edge_run(group, camera.url, 260) as run,
     ):
         assert run.stdout is not None
         for line in run.stdout:
@@ -104,5 +106,5 @@ def test_a_camera_whose_pictures_grow_goes_on_with_those_that_do_not() -> None:
         run.send_signal(signal.SIGTERM)
         run.communicate()
         assert group.kills == 0
-        assert group.most_bytes < 200_000_000
+        assert group.most_bytes < 260_000_000
     assert after == 3
