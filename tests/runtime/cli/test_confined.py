@@ -20,8 +20,8 @@ from places import SAMPLE
 from edge_devices.interpreter import python_code, python_environment
 from edge_tools.damage.camera import sending
 
-# The limits leave 40 MB more than the runs need on a quiet machine: what the same libraries take in memory differs by so
-# much with the size of the pages that the system gives them. The large pictures, 144 MB decoded, fit into none.
+# The limits leave more than the runs need on a quiet machine: what the same libraries take in memory differed by 40 MB
+# between two runs of the suite. The large pictures, 144 MB decoded, fit into none.
 NG = np.asarray(cv2.imread(str(sorted((SAMPLE.parent / "images").glob("*.png"))[0]), cv2.IMREAD_GRAYSCALE))
 
 
