@@ -112,10 +112,11 @@ class OpenCvDecoder:
         self._number = -1
         self._intra = True  # every picture so far was
         self._log = log.captured() if settings.way != "camera" else None
-        self._seen = self._log.drain() if self._log is not None else 0
         self._sizes.changed()  # the first
         self._wholeness = Wholeness()
         self._packets = Packets.open(settings.address) if settings.way == "file" else None
+        # What is said while a file is opened is of what was tried on its beginning: 4.8.1 says that a JPEG has no end.
+        self._seen = self._log.drain() if self._log is not None else 0
         self._woven = settings.way == "stream" and woven_stream(capture)
         self._lost = 0  # packets of which perhaps no picture came, as they were damaged
         self._held: Shot | None = None
