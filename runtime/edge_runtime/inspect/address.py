@@ -74,7 +74,8 @@ class Address:
     def name(self) -> str:
         """The URL for people, logs and records."""
         place, path = self.place, re.sub(_IN_PATH, rf"\1{_HIDDEN}", self.path)
-        secret = f"{_HIDDEN}@" if self.user or self.password else ""
+        known = bool(self.user or self.password)
+        secret = f"{_HIDDEN}@" if known or ("@" in path and "://" in path) else ""
         if secret and "@" in path:  # or was it the password's?
             place, path = path.rpartition("@")[2], ""
         query = f"{self.rest[len(self.path)]}{_HIDDEN}" if len(self.rest) > len(self.path) + 1 else ""
