@@ -107,19 +107,6 @@ _ROWS: tuple[Family, ...] = (
         extra=True,
     ),
     Family(
-        name="deformable-detr",
-        source="https://github.com/huggingface/transformers/blob/main/src/transformers/models/deformable_detr/"
-        "modeling_deformable_detr.py",
-        outputs=(Out(("N", "K", "4"), "pred_boxes"), Out(("N", "K", "C"), "logits|pred_logits")),
-        read=lambda match: Detect(
-            format="boxes-scores", outputs=match.names, normalized=True, activation="sigmoid", nms=False
-        ),
-        pixels=IMAGENET,
-        thresholds=_HALF,
-        when=_slow,
-        extra=True,
-    ),
-    Family(
         name="rfdetr",
         source="https://github.com/roboflow/rf-detr/blob/develop/rfdetr/deploy/export.py",
         outputs=(Out(("N", "K", "4"), "dets"), Out(("N", "K", "C"), "labels", "f")),
@@ -132,8 +119,17 @@ _ROWS: tuple[Family, ...] = (
 )
 
 _BY_NAME = {row.name: row for row in _ROWS}
+_DEFORMABLE = dataclasses.replace(
+    _BY_NAME["rtdetr-hf"],
+    name="deformable-detr",
+    source="https://github.com/huggingface/transformers/blob/main/src/transformers/models/deformable_detr/"
+    "modeling_deformable_detr.py",
+    pixels=IMAGENET,
+    when=_slow,
+)
 ROWS: tuple[Family, ...] = (
     *_ROWS,
+    _DEFORMABLE,
     _coco_ids(_BY_NAME["detr"], Out(("N", "K", "12+C"), "logits|pred_logits")),
     _coco_ids(_BY_NAME["rfdetr"], Out(("N", "K", "11+C"), "labels", "f")),
 )

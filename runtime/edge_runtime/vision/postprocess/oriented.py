@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from edge_runtime.vision.placement import Placement
 from edge_runtime.vision.postprocess.boxes import MOST_CANDIDATES
 
-__all__ = ["corners_of", "nms_oriented", "oriented", "oriented_iou", "oriented_to_original", "probiou", "upright"]
+__all__ = [
+    "clipped",
+    "corners_of",
+    "nms_oriented",
+    "oriented",
+    "oriented_iou",
+    "oriented_to_original",
+    "probiou",
+    "signed_area",
+    "upright",
+]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -122,13 +132,13 @@ def oriented_iou(box: NDArray[np.floating], others: NDArray[np.floating]) -> Dou
     near = upright(others)
     touching = (near[:, :2] < around[2:]).all(axis=1) & (near[:, 2:] > around[:2]).all(axis=1)
     for index in np.flatnonzero(touching).tolist():
-        shared = _area(_clipped(corners_of(others[index : index + 1])[0].tolist(), edges.tolist()))
+        shared = abs(signed_area(clipped(corners_of(others[index : index + 1])[0].tolist(), edges.tolist())))
         union = area + abs(float(others[index, 2]) * float(others[index, 3])) - shared
         found[index] = shared / union if union > 0 else 0.0
     return found
 
 
-def _clipped(polygon: list[list[float]], edges: list[list[float]]) -> list[list[float]]:
+def clipped(polygon: list[list[float]], edges: list[list[float]]) -> list[list[float]]:
     """The part of a convex polygon inside of another, clockwise in the picture (Sutherland and Hodgman, 1974)."""
     for (x1, y1), (x2, y2) in zip(edges, edges[1:] + edges[:1], strict=True):
         sides = [(x2 - x1) * (y - y1) - (y2 - y1) * (x - x1) for x, y in polygon]
@@ -144,6 +154,7 @@ def _clipped(polygon: list[list[float]], edges: list[list[float]]) -> list[list[
     return polygon
 
 
-def _area(polygon: list[list[float]]) -> float:
+def signed_area(polygon: list[list[float]]) -> float:
+    """The area of a polygon (shoelace formula), positive where its corners go clockwise in the picture."""
     pairs = zip(polygon, polygon[1:] + polygon[:1], strict=True)
-    return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)) / 2
+    return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs) / 2
