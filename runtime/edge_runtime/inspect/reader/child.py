@@ -19,7 +19,7 @@ from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.decoders import open_decoder, warm_up
 from edge_runtime.inspect.reader.messages import receive, send
-from edge_runtime.inspect.reader.size import SizeLimit
+from edge_runtime.inspect.reader.size_limit import SizeLimit
 from edge_runtime.inspect.reader.slots import SLOTS, SlotWriter
 
 __all__ = ["main", "serve"]

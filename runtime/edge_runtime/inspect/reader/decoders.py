@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings
-from edge_runtime.inspect.reader.size import SizeLimit
+from edge_runtime.inspect.reader.size_limit import SizeLimit
 
 __all__ = ["DECODERS", "best_decoder", "open_decoder", "warm_up"]
 

@@ -17,7 +17,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.gaps import Gaps
-from edge_runtime.inspect.reader.size import SizeLimit
+from edge_runtime.inspect.reader.size_limit import SizeLimit
 from edge_runtime.inspect.reader.wholeness import (
     COUNTING,
     LOST_WHILE_OPENED,

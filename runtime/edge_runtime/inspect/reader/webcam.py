@@ -15,7 +15,7 @@ from edge_runtime.errors import DataError, SourceError
 from edge_runtime.inspect.address import Address, parse_address
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.http import Answer, get
-from edge_runtime.inspect.reader.size import SizeLimit
+from edge_runtime.inspect.reader.size_limit import SizeLimit
 from edge_runtime.inspect.reader.splitter import MOST_BYTES, Splitter
 from edge_runtime.inspect.sources.stills.read import Reading, pictures
 from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.inspect.reader.size import SizeLimit
+from edge_runtime.inspect.reader.size_limit import SizeLimit
 
 
 def test_without_a_limit_a_picture_has_any_size() -> None:
