@@ -29,11 +29,12 @@ from edge_export.state import Comparison, ExportOptions, FactFlags, Score
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EdgelineError
-from edge_runtime.files.atomic import sha256_file, write_text
+from edge_runtime.files.atomic import sha256_file
 from edge_runtime.files.schema import to_json
 from edge_runtime.ort.session import SessionOptions, SessionRunner
 from edge_runtime.vision.runner import VisionRunner
 from edge_tools.calibration_data import image_folder
+from edge_tools.give import give
 from edge_tools.known_models import KNOWN, KnownModel
 
 __all__ = ["Line", "as_markdown", "line_of", "measure_model", "measure_sample"]
@@ -214,10 +215,7 @@ def main(
         text = json.dumps([asdict(line) for line in lines], indent=2) + "\n"
     else:
         text = as_markdown(lines, "python -m edge_tools.accuracy_table --data ../shared/data")
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
+    give(text, output)
 
 
 if __name__ == "__main__":

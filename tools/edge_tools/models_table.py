@@ -29,9 +29,9 @@ from rich.progress import track
 
 from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.errors import DataError, EdgelineError
-from edge_runtime.files.atomic import write_text
 from edge_runtime.files.schema import to_json
 from edge_tools.calibration_data import calibration_path, graph_inputs, image_folder
+from edge_tools.give import give
 from edge_tools.known_models import KNOWN, UNKNOWN, KnownModel
 
 __all__ = ["Row", "as_markdown", "export_row", "read_report"]
@@ -208,10 +208,7 @@ def main(
         rows.append(export_row(model, known, data or folder.parent, samples, quantize, timeout))
         console.print(f"{model.name}: {rows[-1].verdict}, {rows[-1].seconds:.0f} s")
     text = json.dumps([asdict(row) for row in rows], indent=2) + "\n" if as_json else as_markdown(rows)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
+    give(text, output)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from rich.progress import Progress as Bars
 from edge_export.pipeline import export_bundle
 from edge_export.state import Comparison, ExportOptions, FactFlags
 from edge_runtime.errors import EdgelineError
-from edge_runtime.files.atomic import write_text
+from edge_tools.give import give
 
 __all__ = ["Line", "as_markdown", "lines_of", "measure"]
 
@@ -141,10 +141,7 @@ def main(run: Path, efforts: tuple[str, ...], limit: int, as_json: bool, output:
         text = json.dumps([asdict(line) for line in lines], indent=2) + "\n"
     else:
         text = as_markdown(lines, "python -m edge_tools.parts_table RUN")
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_text(output, text)
+    give(text, output)
 
 
 if __name__ == "__main__":

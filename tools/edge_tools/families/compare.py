@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from edge_export.evaluate.metrics.boxes import overlaps
+from edge_export.evaluate.metrics.masks import mask_overlaps
 from edge_runtime.results import Box, Mask, Prediction
 from edge_runtime.vision.postprocess.oriented import oriented_iou
 from edge_tools.families.truth import Truth
@@ -124,23 +127,13 @@ def _overlap(truth: Truth, found: Prediction) -> float:
         row = np.array([x, y, abs(width), abs(height), angle])  # untrained heads give sizes below 0
         rows = np.array([[one.x, one.y, one.width, one.height, one.angle]])
         return float(oriented_iou(row, rows)[0])
-    return _iou(Box(*truth.box), found.box) if found.box is not None else 0.0
-
-
-def _iou(a: Box, b: Box) -> float:
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = _area(a) + _area(b) - shared
-    return shared / union if union > 0 else 0.0
+    if found.box is None:
+        return 0.0
+    return float(overlaps(np.array([truth.box]), np.array([dataclasses.astuple(found.box)]))[0, 0])
 
 
 def _mask_iou(truth: Truth, found: Mask) -> float:
     right = np.zeros(truth.size[0] * truth.size[1], np.bool_)
     for start, end in truth.mask:
         right[start:end] = True
-    other = np.zeros(truth.size, np.bool_)
-    height, width = found.inside.shape
-    other[found.top : found.top + height, found.left : found.left + width] = found.inside
-    shared, union = int((right & other.ravel()).sum()), int((right | other.ravel()).sum())
-    return shared / union if union else 1.0
+    return float(mask_overlaps([found], [Mask(0, 0, right.reshape(truth.size))], np.zeros(1, np.bool_))[0, 0])
