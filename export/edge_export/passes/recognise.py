@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,8 +53,12 @@ class _Eyes:
 
     def __init__(self, draft: Draft, images: _Images, real: bool) -> None:
         self._draft, self._images, self.real = draft, images, real
-        self._session = ProtoSession(open_session(draft.reference))
         self._looks: dict[Preprocess, list[Look]] = {}
+
+    @functools.cached_property
+    def _session(self) -> ProtoSession:
+        """Opened when the first question is asked: of what flags have told, without pictures, there is none."""
+        return ProtoSession(open_session(self._draft.reference))
 
     def judge(self, known: KnownFacts, reading: Reading | None = None) -> Opinion:
         """What the pictures say of the facts' way to read the model."""

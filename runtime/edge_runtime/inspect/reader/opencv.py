@@ -17,7 +17,14 @@ from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.packets import AHEAD, Packets, codec_of, woven_stream
 from edge_runtime.inspect.reader.sizes import Sizes
-from edge_runtime.inspect.reader.wholeness import COUNTING, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
+from edge_runtime.inspect.reader.wholeness import (
+    ALL_ZERO,
+    COUNTING,
+    LOST_WHILE_OPENED,
+    PROBED_SECONDS,
+    ZERO_RUN,
+    Wholeness,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +42,6 @@ _MOST_FPS = 30.0  # where a stream's rate is not known
 # OpenCV takes them from the environment alone, and its own transport where there are none.
 _OPTIONS, _RTSP = "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;tcp|reorder_queue_size;{COUNTING}"
 _WOVEN = f"woven of two fields, which were taken at two times (interlaced video); {_EXTRA}"
-_ZEROS = "a run of zeros or ones lies in its data"
 
 
 def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
@@ -199,7 +205,7 @@ class OpenCvDecoder:
             # OpenCV 4.14 and 5.0 give True, and memory that holds zeros or something older, for interlaced 4:2:0.
             wrong = f"OpenCV made no picture of it: interlaced video, or a format of its own; {_EXTRA}"
         elif wrong is None and image is not None and not image.any():
-            wrong = "every byte of it is zero, which no camera gives"
+            wrong = ALL_ZERO
         if wrong is not None or image is None:
             return Shot(error=wrong, pts=pts, arrived=arrived, number=self._number, whole=key, decode_ms=ms)
         return Shot(as_bgr8(image), None, pts, arrived, self._number, key, decode_ms=ms)
@@ -232,7 +238,7 @@ class OpenCvDecoder:
             told = self._packets.tell(self._number, (1 if self._intra else AHEAD) + self._lost)
             self._woven = told.woven
             if told.zeros is not None:
-                self._wholeness.damaged(told.zeros + max(after, 1), _ZEROS)
+                self._wholeness.damaged(told.zeros + max(after, 1), ZERO_RUN)
             key = key and not told.follows
             self._heard()  # what the packets' demuxer said, the pictures' has said or will say
         return self._wholeness.judge(self._number, key), key

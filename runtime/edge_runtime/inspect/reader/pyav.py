@@ -19,9 +19,11 @@ from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, E
 from edge_runtime.inspect.reader.gaps import Gaps
 from edge_runtime.inspect.reader.size_limit import SizeLimit
 from edge_runtime.inspect.reader.wholeness import (
+    ALL_ZERO,
     COUNTING,
     LOST_WHILE_OPENED,
     PROBED_SECONDS,
+    ZERO_RUN,
     Wholeness,
     zero_run,
 )
@@ -33,7 +35,6 @@ _STRICT = "crccheck+bitstream+buffer+explode"
 # With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
 _DELAYING = frozenset({"libdav1d"})
 _NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
-_BLACK = "every byte of it is zero, which no camera gives"
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
 # Containers that have a time for each picture and write no longer duration for one that is missing.
 _STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
@@ -147,7 +148,7 @@ class AvDecoder:
             isinstance(held, Shot)
             and isinstance(shot, Shot)
             and held.image is not None
-            and shot.error not in (None, _BLACK, self._refused)
+            and shot.error not in (None, ALL_ZERO, self._refused)
         ):
             return replace(held, image=None, error=f"right before damage: {shot.error}")
         return held
@@ -204,7 +205,7 @@ class AvDecoder:
         if packet.is_corrupt:
             self._wholeness.damaged(at, "data are missing before it (the container's count)")
         if packet.size and zero_run(self._codec, bytes(packet), self.facts.width * self.facts.height):
-            self._wholeness.damaged(at, "a run of zeros or ones lies in its data")
+            self._wholeness.damaged(at, ZERO_RUN)
         self._listen(at)
         try:
             frames = packet.decode()
@@ -277,7 +278,7 @@ class AvDecoder:
             # One reformatter for all: a frame's own starts threads and makes a table for each picture.
             view = _without_gaps(self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC"))
             if _is_zero(view):  # no camera gives that, but what cannot be converted does
-                wrong = _BLACK
+                wrong = ALL_ZERO
             else:
                 image = _turned(view, turns)
         yield Shot(image, wrong, told.pts, told.arrived, self._number, told.whole, told.interlaced)

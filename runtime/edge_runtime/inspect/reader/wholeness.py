@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COUNTING", "LOST_WHILE_OPENED", "PROBED_SECONDS", "Wholeness", "zero_run"]
+__all__ = ["ALL_ZERO", "COUNTING", "LOST_WHILE_OPENED", "PROBED_SECONDS", "ZERO_RUN", "Wholeness", "zero_run"]
 
 # Of RTP packets that do not come over TCP (a camera in haste leaves some out) FFmpeg says a word only where it may put
 # packets in order ("reorder_queue_size"); what it makes of the rest is often decoded without a complaint. TCP keeps
@@ -11,6 +11,8 @@ COUNTING = "2"
 # While a stream is opened, FFmpeg reads so much of it ahead, and says of what is missing there when nobody asks for it.
 PROBED_SECONDS = 5.0
 LOST_WHILE_OPENED = "packets were lost while it was opened"
+ZERO_RUN = "a run of zeros or ones lies in its data"
+ALL_ZERO = "every byte of it is zero, which no camera gives"
 
 # In these a run of zeros is padding before a start code or it is damage: inside of a picture it cannot be
 # (ISO/IEC 14496-10 and 23008-2, 7.4.1: emulation prevention; 13818-2, 6.2.1 and 14496-2, 6.2.1: start codes).
