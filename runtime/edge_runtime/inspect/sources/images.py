@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -103,7 +104,11 @@ def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
     """Yield the pictures of a file; the error of one that is none names the file."""
     name = shown(path.name)
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):  # of a pipe one waits for ever, a device may have no end
+            yield Picture(error=f"cannot read: {name} (a folder, pipe, socket or device, not a file)")
+            return
         if reading.room.kept and size > reading.room.kept + reading.room.working:
             error = f"cannot read: {name} (a file of {format_size(size)}, more than the memory limit leaves for one)"
             yield Picture(error=error)

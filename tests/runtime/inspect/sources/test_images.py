@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -106,6 +107,15 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     with pytest.raises(DataError, match="empty"):
         read_image(tmp_path / "a.jpg")
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    images = images_in(tmp_path.iterdir())
+    assert len(images) == 2
+    for frame in ImageSource("a", images):
+        assert "not a file" in str(frame.error)
 
 
 def test_an_absurd_size_is_refused_without_a_traceback_of_opencv(tmp_path: Path) -> None:
