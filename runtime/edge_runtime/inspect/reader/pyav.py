@@ -17,6 +17,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.gaps import Gaps
+from edge_runtime.inspect.reader.renewal import Renewal
 from edge_runtime.inspect.reader.size_limit import SizeLimit
 from edge_runtime.inspect.reader.wholeness import (
     ALL_ZERO,
@@ -94,6 +95,8 @@ class AvDecoder:
             context.thread_count = 1
         context.options = {**context.options, "err_detect": _STRICT, **self._at_most(context)}
         self._codec = context.name
+        self._renewal = Renewal(context)
+        self._hurt = False  # the packet that is decoded now, or something before it
         rate = self._stream.average_rate or self._stream.guessed_rate
         fps = float(rate) if rate and 0 < rate < 1000 else None
         size = (context.width or 0, context.height or 0)
@@ -195,37 +198,48 @@ class AvDecoder:
     def _decoded(self, packet: Any) -> Iterator[Shot | End]:
         arrived, seen = time.monotonic(), self._seen
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
+        self._hurt = False
         if self._lost_before and self._codec != "mjpeg":
             # One that lost its beginning hangs on the one before; what is left of it comes next.
-            self._wholeness.damaged(at, "packets are missing before it")
+            self._damaged(at, "packets are missing before it")
             self._lost_before = False
         if self._lost_opening:
-            self._wholeness.damaged(None if at is None else at + PROBED_SECONDS, LOST_WHILE_OPENED)
+            self._damaged(None if at is None else at + PROBED_SECONDS, LOST_WHILE_OPENED)
             self._lost_opening = at is None
         if packet.is_corrupt:
-            self._wholeness.damaged(at, "data are missing before it (the container's count)")
+            self._damaged(at, "data are missing before it (the container's count)")
         if packet.size and zero_run(self._codec, bytes(packet), self.facts.width * self.facts.height):
-            self._wholeness.damaged(at, ZERO_RUN)
+            self._damaged(at, ZERO_RUN)
         self._listen(at)
+        if self._renewal.due(packet) and not self._hurt:
+            for frame in self._renewal.renew(packet):
+                yield from self._frame(frame, arrived)
+            if not self._wholeness.begun(at):
+                self._renewal.damaged()  # it is too early: once more
         try:
-            frames = packet.decode()
+            frames = self._renewal.context.decode(packet)
         except av.EOFError:
             frames = []
         except av.FFmpegError as error:
             self._listen(at)
             self._refused = self._larger() if self._seen > seen else None
             reason = self._refused or f"its data are damaged: {error.strerror}"
-            self._wholeness.damaged(at, reason)
+            self._damaged(at, reason)
             yield self._lost(at, arrived, reason)
             return
         self._listen(at)
         for frame in frames:
             yield from self._frame(frame, arrived)
 
+    def _damaged(self, at: float | None, reason: str) -> None:
+        self._wholeness.damaged(at, reason)
+        self._renewal.damaged()
+        self._hurt = True
+
     def _listen(self, at: float | None) -> None:
         if self._log is not None and (seen := self._log.drain()) > self._seen:
             self._seen = seen
-            self._wholeness.damaged(at, f"FFmpeg says: {self._log.last}")
+            self._damaged(at, f"FFmpeg says: {self._log.last}")
             self._lost_before = self._log.lost > self._lost_seen
             self._lost_seen = self._log.lost
 
@@ -238,11 +252,11 @@ class AvDecoder:
         at = frame.time
         if self._steady and (missing := self._gaps.missing(at)):
             reason = f"{missing} pictures are missing before {at:.3f} s"
-            self._wholeness.damaged(None, reason)
+            self._damaged(None, reason)
             yield self._lost(at, arrived, reason)
-        if frame.is_corrupt:
-            self._wholeness.damaged(at, "parts of it are concealed or its references are missing")
-        wrong = self._wholeness.judge(at, frame.key_frame)
+        if frame.is_corrupt and not self._wholeness.recovering:
+            self._damaged(at, "parts of it are concealed or its references are missing")
+        wrong = self._wholeness.judge(at, frame.key_frame, recovered=not frame.is_corrupt)
         told = _Told(at, arrived, bool(frame.key_frame), bool(frame.interlaced_frame), wrong)
         if frame.interlaced_frame and self._filter is None:
             self._filter = _Deinterlacer()
@@ -268,12 +282,13 @@ class AvDecoder:
             return
         image, wrong = None, told.wrong
         turns = round(frame.rotation / 90) % 4
-        if self._settings.way == "stream":
-            self._turns = turns if self._turns is None else self._turns
-            if wrong is None and turns != self._turns:
-                # What is left of a message that lost a packet may say so, and holds for all pictures after it.
-                yield End("its pictures are turned another way than before")
-                return
+        self._turns = turns if self._turns is None else self._turns
+        if self._renewal.renewed:
+            turns = turns or self._turns  # what a container says of it, its own decoder alone knows
+        if self._settings.way == "stream" and wrong is None and turns != self._turns:
+            # What is left of a message that lost a packet may say so, and holds for all pictures after it.
+            yield End("its pictures are turned another way than before")
+            return
         if wrong is None:
             # One reformatter for all: a frame's own starts threads and makes a table for each picture.
             view = _without_gaps(self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC"))

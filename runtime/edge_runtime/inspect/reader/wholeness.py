@@ -83,23 +83,39 @@ class Wholeness:
         self._reason: str | None = None
         self._at: float | None = None
         self._judged = False  # a picture since the last damage
+        self._begun: float | None = None
+
+    @property
+    def recovering(self) -> bool:
+        """Whether a new decoder has begun, and none of its pictures was whole."""
+        return self._begun is not None
 
     def damaged(self, at: float | None, reason: str) -> None:
         """A packet of that time is damaged or missing, or the picture that was made of it."""
         if self._reason is None:
             self._reason = reason
         self._judged = False
+        self._begun = None
         if self._at is None or (at is not None and at > self._at):
             self._at = at
 
-    def judge(self, at: float | None, key: bool) -> str | None:
+    def begun(self, at: float | None) -> bool:
+        """A new decoder, which knows nothing of the damage, begins with a packet of that time: whether that is over."""
+        if at is not None and (self._at is None or at > self._at):
+            self._begun = at
+        return self.recovering
+
+    def judge(self, at: float | None, key: bool, recovered: bool = False) -> str | None:
         """Why the picture of that time cannot be trusted, None where it can. Pictures come in the order of showing.
 
         One that is shown later than the damage, and needs no other, ends it; one that was decoded before the damage
         can come after it, and is told by its time. Without one, the first that comes is the damaged one itself.
+        `recovered`: the decoder says that it, too, is whole, which a new one knows.
         """
         later = self._judged if at is None else self._at is None or at > self._at
         self._judged = True
+        if self._begun is not None and at is not None:
+            key = recovered and at >= self._begun
         if self._reason is not None and key and later:
-            self._reason = self._at = None
+            self._reason = self._at = self._begun = None
         return self._reason

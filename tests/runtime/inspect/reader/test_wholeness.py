@@ -47,6 +47,28 @@ def test_without_times_any_key_picture_ends_it() -> None:
     assert whole.judge(None, key=True) is None
 
 
+def test_a_new_decoder_ends_it_with_the_first_picture_that_it_calls_whole() -> None:
+    whole = Wholeness()
+    whole.damaged(3.0, "torn")
+    assert not whole.begun(3.0)
+    assert whole.begun(4.0)
+    assert whole.judge(4.0, key=False) == "torn"
+    assert whole.recovering
+    assert whole.judge(5.0, key=False, recovered=True) is None
+    assert not whole.recovering
+
+
+def test_damage_after_a_new_decoder_began_needs_another_one() -> None:
+    whole = Wholeness()
+    whole.damaged(3.0, "torn")
+    assert whole.begun(4.0)
+    whole.damaged(5.0, "torn again")
+    assert whole.judge(6.0, key=False, recovered=True) == "torn"
+    assert whole.begun(7.0)
+    assert whole.judge(6.5, key=False, recovered=True) == "torn"
+    assert whole.judge(7.0, key=False, recovered=True) is None
+
+
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video"])
 def test_zeros_in_a_picture_are_damage_and_before_a_start_code_padding(codec: str) -> None:
     assert not zero_run(codec, START + DATA + START + DATA)
