@@ -76,6 +76,18 @@ def test_wrong_boxes_with_a_verdict_are_wrong_in_silence_and_without_one_said():
     assert judged([(truths, result("NO_READ", other))], 0.25, form).word == "said"
 
 
+def test_a_score_that_differs_is_another_answer_in_fp32_and_rounding_in_int8():
+    pairs = [([Truth(0, 0.9, BOX)], result("NG", found(score=0.6)))]
+    assert judged(pairs, 0.25, FORMS["fp32"]).word == "WRONG"
+    assert judged(pairs, 0.25, FORMS["good"]).word == "right"
+
+
+def test_what_comes_after_the_most_answers_that_a_package_gives_is_not_wrong():
+    flat = [Truth(0, 0.8, (640.0, 10.0, 640.0, 90.0))] * 300
+    assert compare([(flat, [found(score=0.5)])], 0.25).wrong == 0
+    assert compare([(flat[1:], [found(score=0.5)])], 0.25).wrong == 1
+
+
 def test_answers_are_read_with_all_their_parts(tmp_path):
     row = {
         "class": 1,
@@ -136,10 +148,24 @@ def test_the_tables_count_what_came_of_it():
     right, said = Outcome("right", "", "NG", like), Outcome("said", "raw tensors")
     text = matrix([MatrixRow("m", "fp32", right), MatrixRow("m", "good", said)])
     assert "| m | 1 | right | said: raw tensors |" in text
+    assert "- fp32: 1 models: 1 right" in text
+    assert "- good: 1 models: 0 right, 1 said" in text
     text = mutations_table([MutatedRow("m", "a", right), MutatedRow("m", "b", said)])
     assert "| a | 1 | 1 | 0 | 0 |" in text
     assert "2 layouts: 1 right, 1 said" in text
     assert math.isclose(like.box, 1)
+
+
+def test_a_cell_says_where_nothing_was_there_to_find_and_where_no_verdict_came():
+    nothing = Outcome("right", "", "NO_READ", compare([([], [])], 0.25))
+    assert MatrixRow("m", "fp32", nothing).cell() == "right: nothing to find, no verdict"
+
+
+def test_a_row_is_read_as_it_was_written():
+    row = MatrixRow("m", "fp32", Outcome("right", "", "NG", compare([([Truth(0, 0.9, BOX)], [found()])], 0.25)))
+    again = MatrixRow.of(row.line())
+    assert (again.model, again.form, again.cell()) == ("m", "fp32", "right")
+    assert MatrixRow.of(MatrixRow("m", "good", Outcome("said", "raw tensors")).line()).outcome.likeness is None
 
 
 def test_a_table_goes_between_its_markers():

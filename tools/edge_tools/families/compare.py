@@ -20,6 +20,7 @@ __all__ = ["Likeness", "compare"]
 # Answers this near the threshold may be there or not: rounding takes either.
 MARGIN = 0.02
 _SAME = 0.5
+_MOST = 300  # so many answers Ultralytics gives, boxes without an area among them: what comes after is not told
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
                 scores.append(abs(best.confidence - top.score))
             continue
         free = [p for p in predictions if not _is_nothing(p)]
+        least = min(truth.score for truth in given) if len(given) >= _MOST else confidence
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
             # Of boxes that lie nearly alike, the one whose score is nearest.
@@ -92,7 +94,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             )
             if truth.size:
                 masks.append(0.0 if best.mask is None else _mask_iou(truth, best.mask))
-        wrong += sum(p.confidence >= confidence + MARGIN for p in free)
+        wrong += sum(p.confidence >= max(least, confidence) + MARGIN for p in free)
     nan = math.nan
     return Likeness(
         right, found, wrong, min(boxes, default=nan), max(scores, default=nan), max(points, default=nan),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import re
 from collections import Counter
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_runtime.errors import UsageError
+from edge_tools.families.compare import Likeness
 from edge_tools.families.outcome import Outcome
 
 __all__ = ["MatrixRow", "MutatedRow", "into", "matrix", "mutations_table"]
@@ -22,6 +25,18 @@ class MatrixRow:
     form: str
     outcome: Outcome
 
+    def line(self) -> str:
+        """Return the row as a line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def of(cls, line: str) -> MatrixRow:
+        """Read what `line` gave."""
+        row = json.loads(line)
+        likeness = row["outcome"].pop("likeness")
+        found = Outcome(**row["outcome"], likeness=None if likeness is None else Likeness(**likeness))
+        return cls(row["model"], row["form"], found)
+
     def cell(self) -> str:
         """Say it in a few words, with the worst of what was compared where it is not exact."""
         like = self.outcome.likeness
@@ -33,7 +48,8 @@ class MatrixRow:
         worst += [f"{name} {value:.2f}" for name, value in (("box", like.box), ("mask", like.mask)) if value < 0.99]
         worst += [f"score {like.score:.2f}"] if like.score > 0.01 else []
         worst += [f"point {like.point:.1f} px"] if like.point > 1 else []
-        return ", ".join(["right", *worst])
+        what = "right" if like.right or like.wrong else "right: nothing to find"
+        return ", ".join([what, *worst, *(["no verdict"] if self.outcome.verdicts == "NO_READ" else [])])
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,7 @@ class MutatedRow:
 
 
 def matrix(rows: Sequence[MatrixRow]) -> str:
-    """Return a table of models x forms, and a line that counts."""
+    """Return a line that counts for each form, and a table of models x forms."""
     forms = list(dict.fromkeys(row.form for row in rows))
     cells = {(row.model, row.form): row.cell() for row in rows}
     lines = [f"| model | answers | {' | '.join(forms)} |", "| --- | ---: |" + " --- |" * len(forms)]
@@ -54,7 +70,8 @@ def matrix(rows: Sequence[MatrixRow]) -> str:
         known = [row.outcome.likeness for row in rows if row.model == model]
         right = next((str(like.right) for like in known if like is not None), "-")
         lines.append(f"| {model} | {right} | {' | '.join(cells.get((model, form), '-') for form in forms)} |")
-    return "\n".join([*lines, "", _count([row.outcome for row in rows], "exports")])
+    counts = [f"{form}: {_count([row.outcome for row in rows if row.form == form], 'models')}" for form in forms]
+    return "\n".join(["\n".join(f"- {count}" for count in counts), "", *lines])
 
 
 def mutations_table(rows: Sequence[MutatedRow]) -> str:

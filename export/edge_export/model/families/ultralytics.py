@@ -69,8 +69,9 @@ def _told_turned(match: Match) -> str:
 
 def _told_finished(match: Match) -> str:
     """The metadata say so, or no other layout has six columns for so many classes."""
-    # One class and a YOLO: no other layout of theirs has six columns.
-    unclear = (0, 2) if is_yolo(match.shown) else (0, 1, 2)
+    # One class and a YOLO: no other layout of theirs has six columns. Two classes: the best rows, chosen in the graph.
+    chosen = "TopK" in match.shown.operators
+    unclear = (0, 1, 2) if not is_yolo(match.shown) else (0,) if chosen else (0, 2)
     sure = finished(match.shown) or len(match.shown.labels or ()) not in unclear
     return told_by("detect")(match) if sure else ""
 
