@@ -31,10 +31,22 @@ def candidates(shown: Shown, flags: FactFlags, families: tuple[Family, ...]) -> 
     if flags.family is not None:
         return Recognised((named(flags.family, shown, families),), ())
     found = recognise(shown, families)
-    agreeing = (reading for reading in found.readings if agrees(reading.postprocess, flags.task, flags.postprocess))
+    agreeing = _agreeing(found.readings, flags)
     left = [dataclasses.replace(one, postprocess=_with(one.postprocess, flags.postprocess)) for one in agreeing]
     said = [reading for reading in left if reading.preprocess and _same_pixels(reading.preprocess, flags.preprocess)]
     return Recognised(tuple(said or left), found.nearest)
+
+
+def _agreeing(readings: tuple[Reading, ...], flags: FactFlags) -> tuple[Reading, ...]:
+    """Those that are as flags say; where none is and no task is given, the one that the file names, which flags change.
+
+    A flag says what it says, and the rest is still in the file.
+    """
+    agreeing = tuple(one for one in readings if agrees(one.postprocess, flags.task, flags.postprocess))
+    if agreeing or flags.task is not None:
+        return agreeing
+    known = {key for key in flags.postprocess if key in _LAYOUT}
+    return tuple(one for one in readings if one.told and all(hasattr(one.postprocess, key) for key in known))[:1]
 
 
 def named(name: str, shown: Shown, families: Iterable[Family]) -> Reading:

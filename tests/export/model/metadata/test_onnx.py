@@ -11,10 +11,11 @@ from onnx import TensorProto, helper
 
 from edge_export.model.facts import image_shape, merge
 from edge_export.model.families.person import points_with_names
+from edge_export.model.flags import lay_over
 from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, RAW, facts_of_onnx, look
 from edge_export.model.parse import boolean, label_list, literal, numbers
-from edge_export.state import KnownFacts
-from edge_runtime.bundle.facts import Thresholds, VerdictRule
+from edge_export.state import FactFlags, KnownFacts
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Masks, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
@@ -334,3 +335,13 @@ def test_small_readers_refuse_what_they_cannot_read():
     assert numbers("nan") is None
     assert boolean("True") is True
     assert boolean("maybe") is None
+
+
+def test_a_flag_changes_what_the_file_says_of_the_layout_and_the_rest_stays():
+    proto = model({"output0": [1, 6, 8400]}, ultralytics())
+    flags = FactFlags(postprocess={"box": "xyxy"})
+    found = look(proto, facts_of_onnx(proto), flags)
+    facts = lay_over(found.facts, flags, (TensorSpec("images", "float32", (1, 3, 640, 640)),), found.several)
+    assert facts.postprocess == Detect(format="yolo", box="xyxy", axis="channels-first")
+    assert facts.origin["postprocess"] == "flag"
+    assert facts.preprocess == facts_of_onnx(proto).preprocess
