@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from edge_export.model.coco import COCO_IDS, by_id
 from edge_export.model.facts import merge
+from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
@@ -152,6 +153,8 @@ def _notes(
     if not guessed or unjudged is None:
         return notes
     family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": "--family or --format"}
+    if any(note.startswith(GUESSED_INPUT) and FIT_UNTOLD in note for note in notes):
+        family["preprocess"] = "--fit"
     return (
         *notes,
         f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "

@@ -9,12 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import UsageError
 from edge_tools.families.compare import Likeness
 from edge_tools.families.outcome import Outcome
 
-__all__ = ["MatrixRow", "MutatedRow", "into", "matrix", "mutations_table"]
+__all__ = ["MatrixRow", "MutatedRow", "into", "matrix", "mutations_table", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,7 @@ class MatrixRow:
     def of(cls, line: str) -> MatrixRow:
         """Read what `line` gave."""
         row = json.loads(line)
-        likeness = row["outcome"].pop("likeness")
-        found = Outcome(**row["outcome"], likeness=None if likeness is None else Likeness(**likeness))
-        return cls(row["model"], row["form"], found)
+        return cls(row["model"], row["form"], _outcome(row["outcome"]))
 
     def cell(self) -> str:
         """Say it in a few words, with the worst of what was compared where it is not exact."""
@@ -82,6 +82,21 @@ def mutations_table(rows: Sequence[MutatedRow]) -> str:
         lines.append(f"| {mutation} | {sum(words.values())} | {words['right']} | {words['said']} | {words['WRONG']} |")
     bases = len({row.base for row in rows})
     return "\n".join([*lines, "", f"{bases} models. {_count([row.outcome for row in rows], 'layouts')}"])
+
+
+def read_rows(path: Path) -> list[MutatedRow]:
+    """Read rows that were written as JSON lines; of one model's mutation the last."""
+    found: dict[tuple[str, str], MutatedRow] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        found[row["base"], row["mutation"]] = MutatedRow(row["base"], row["mutation"], _outcome(row["outcome"]))
+    return list(found.values())
+
+
+def _outcome(told: dict[str, Any]) -> Outcome:
+    """Read what `dataclasses.asdict` made of an outcome."""
+    likeness = told.pop("likeness")
+    return Outcome(**told, likeness=None if likeness is None else Likeness(**likeness))
 
 
 def into(text: str, name: str, table: str) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from edge_export.model.families.family import Family, Miss, Reading, Shown
+from edge_export.model.families.loose import OTHER_NAMES, loosely
 from edge_export.model.families.recognise import Recognised, fit, recognise
+from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
 from edge_export.state import FactFlags
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 from edge_runtime.bundle.preprocess_spec import Preprocess
@@ -56,8 +58,12 @@ def named(name: str, shown: Shown, families: Iterable[Family]) -> Reading:
         raise UsageError(f"--family {name}: no such family; known are {', '.join(sorted(rows))}")
     found = fit(shown, rows[name])
     if isinstance(found, Miss):
-        raise UsageError(f"--family {name}: {found.reason}")
-    return found
+        loose = loosely(shown, (rows[name],), fit)
+        if not loose:
+            raise UsageError(f"--family {name}: {found.reason}")
+        found = loose[0]
+    said = found.unsure == FIT_UNTOLD or found.unsure.startswith(OTHER_NAMES)
+    return dataclasses.replace(found, unsure="") if said else found
 
 
 def agrees(post: Postprocess, task: str | None, given: Mapping[str, Any]) -> bool:

@@ -154,11 +154,11 @@ def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[st
     """Where the first reading's pre- and post-processing come from: its row is told, or all that fit say the same."""
     first = readings[0]
     if flag:
-        return {"preprocess": GUESS if first.family.unsure else "flag", "postprocess": "flag", "thresholds": "flag"}
+        return {"preprocess": GUESS if first.unsure else "flag", "postprocess": "flag", "thresholds": "flag"}
     told = [reading for reading in readings if reading.told]
     named = told or (list(readings) if "names" in shown.properties else [])
     post = bool(told) and all(reading.postprocess == first.postprocess for reading in told)
-    pre = bool(named) and all(reading.preprocess == first.preprocess for reading in named) and not first.family.unsure
+    pre = bool(named) and all(reading.preprocess == first.preprocess for reading in named) and not first.unsure
     origin = first.told or ORIGIN
     return {
         "preprocess": origin if pre else GUESS,
@@ -175,7 +175,7 @@ def _noted(
         facts = merge(facts, KnownFacts(preprocess=plain).found_in(GUESS))
     notes = []
     if facts.preprocess is not None and facts.origin.get("preprocess") == GUESS:
-        notes.append(input_note(facts.preprocess, readings[0].family.unsure if readings else ""))
+        notes.append(input_note(facts.preprocess, readings[0].unsure if readings else ""))
     if facts.postprocess is not None and facts.origin.get("postprocess") == GUESS and readings:
         others = tuple(dict.fromkeys(r.family.name for r in readings if r.postprocess != facts.postprocess))
         notes.append(
