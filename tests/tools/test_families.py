@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -16,7 +17,7 @@ from edge_runtime.results import Box, Mask, Prediction, Result
 from edge_tools.families.compare import compare
 from edge_tools.families.mutations import mutations_of
 from edge_tools.families.outcome import FORMS, Outcome, judged
-from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table
+from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table, read_rows
 from edge_tools.families.truth import Truth, read_truth
 
 BOX = (10.0, 10.0, 50.0, 90.0)
@@ -173,3 +174,27 @@ def test_a_table_goes_between_its_markers():
     assert into(text, "t", "new") == "before\n<!-- t -->\n\nnew\n\n<!-- /t -->\nafter\n"
     with pytest.raises(UsageError, match="no lines"):
         into("nothing", "t", "new")
+
+
+def test_rows_that_were_written_are_read_again_the_last_of_each(tmp_path):
+    like = compare([([Truth(0, 0.9, BOX)], [found()])], 0.25)
+    rows = [
+        MutatedRow("m", "a", Outcome("said", "raw tensors")),
+        MutatedRow("m", "a", Outcome("right", "", "NG", like)),
+        MutatedRow("m", "b", Outcome("said", "raw tensors")),
+    ]
+    (tmp_path / "rows").write_text("".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows))
+    read = read_rows(tmp_path / "rows")
+    assert [(row.mutation, row.outcome.word) for row in read] == [("a", "right"), ("b", "said")]
+    assert read[0].outcome.likeness.found == 1
+
+
+def test_scores_as_logits_are_written_for_graphs_of_old_versions_too():
+    model, _ = finished_model()
+    model.opset_import[0].version = 10
+    del model.graph.node[0].attribute[:]
+    rows = np.zeros((1, 6, 2100), np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(rows, "rows"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 2100]))
+    wanted = next(one for one in mutations_of(model) if one.name == "rows: scores as logits")
+    onnx.checker.check_model(wanted.change(model))

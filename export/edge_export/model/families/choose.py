@@ -35,8 +35,18 @@ def candidates(shown: Shown, flags: FactFlags, families: tuple[Family, ...]) -> 
     found = recognise(shown, families)
     agreeing = _agreeing(found.readings, flags)
     left = [dataclasses.replace(one, postprocess=_with(one.postprocess, flags.postprocess)) for one in agreeing]
-    said = [reading for reading in left if reading.preprocess and _same_pixels(reading.preprocess, flags.preprocess)]
-    return Recognised(tuple(said or left), found.nearest)
+    said = [one for one in left if one.preprocess and _same_pixels(one.preprocess, _doubtless(one, flags.preprocess))]
+    told = "fit" in flags.preprocess
+    return Recognised(tuple(_without_doubt(one) if told else one for one in said or left), found.nearest)
+
+
+def _doubtless(reading: Reading, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What flags say of pixels, less the fit where that is what the reading leaves open."""
+    return {key: value for key, value in given.items() if key != "fit" or reading.unsure != FIT_UNTOLD}
+
+
+def _without_doubt(reading: Reading) -> Reading:
+    return dataclasses.replace(reading, unsure="") if reading.unsure == FIT_UNTOLD else reading
 
 
 def _agreeing(readings: tuple[Reading, ...], flags: FactFlags) -> tuple[Reading, ...]:
