@@ -56,14 +56,15 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
 def sort_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
     """Return the pictures among `paths` in natural order, and how many files of other kinds there are, by suffix.
 
-    A picture is what begins like one, or is named like one, a dangling link too. Hidden files and folders are neither.
+    A picture is what begins like one, or is named like one, a dangling link too: by its own name, or by where it leads.
+    Hidden files and folders are neither.
     """
     images: list[Path] = []
     others: Counter[str] = Counter()
     for path in paths:
         if path.name.startswith(".") or _is_folder(path):
             continue
-        if path.suffix.lower() in IMAGE_SUFFIXES or begins_like_a_picture(path):
+        if path.suffix.lower() in IMAGE_SUFFIXES or begins_like_a_picture(path) or _led_to_a_picture(path):
             images.append(path)
         else:
             others[path.suffix.lower() or "without a suffix"] += 1
@@ -75,6 +76,14 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # a link to where nobody may look
         return False
+
+
+def _led_to_a_picture(path: Path) -> bool:
+    try:
+        lost = path.is_symlink() and not path.exists()
+        return lost and (not path.suffix or path.readlink().suffix.lower() in IMAGE_SUFFIXES)
+    except OSError:  # a circle of links
+        return not path.suffix
 
 
 def begins_like_a_picture(path: Path) -> bool:

@@ -89,7 +89,7 @@ def open_pnm(data: bytes) -> Book:
         if there < values:
             raise DataError(f"the PNM ends early: {there} of {values} values are there")
         more = data.find(b"\nP", found.end()) >= 0
-    look = functools.partial(_scaled, data, 1 if bitmap else white)
+    look = functools.partial(_scaled, data, 255 if bitmap else white)
     # Whoever has 12 bits in 16 writes 65535 as well.
     page = Page(height, width, look, 3 * wide, white.bit_length() if 255 < white < 65535 else None)
     return Book([page], "pictures after the first of a PNM were not looked at" if more else "")
@@ -98,7 +98,7 @@ def open_pnm(data: bytes) -> Book:
 def _scaled(data: bytes, white: int) -> NDArray[Any]:
     """Decode; where white is less than 255, OpenCV leaves the numbers as they are."""
     image = decode(data)
-    if not 1 < white < 255:
+    if white >= 255:
         return image
     return cv2.LUT(image, (np.minimum(np.arange(256), white) * 255 / white).round().astype(np.uint8))
 

@@ -53,6 +53,7 @@ _KINDS: tuple[tuple[str, bytes, str], ...] = (
     ("JPEG XL", b"\xff\x0a", "-"),
     ("OpenEXR", b"v/1\x01", "-"),
     ("Radiance HDR", b"#?RADIANCE", "-"),
+    ("Radiance HDR", b"#?RGBE", "-"),
     ("Photoshop", b"8BPS", "-"),
 )
 _FLOATS = {"OpenEXR", "Radiance HDR", "PFM"}

@@ -122,10 +122,11 @@ def _page(file: _Pages, place: int, tags: Mapping[int, tuple[int, ...]], after: 
     width, height = _one(tags, 256, 0), _one(tags, 257, 0)
     bits, samples, sample_format = _one(tags, 258, 1), _one(tags, 277, 1), _one(tags, 339, 1)
     if sample_format not in (1, 4) or bits > 16:
-        what = "floating-point numbers" if sample_format == 3 else f"{bits}-bit numbers"
-        raise DataError(f"a TIFF of {what}: what of them is white, nobody says; convert it to 8 or 16 bits")
+        kind = {2: "signed", 3: "floating-point"}.get(sample_format, f"{bits}-bit")
+        raise DataError(f"a TIFF of {kind} numbers: what of them is white, nobody says; convert it to 8 or 16 bits")
     look = functools.partial(_whole, file, place, tags, after if others else 0)
-    return Page(height, width, look, max(3, samples) * (2 if bits > 8 else 1), bits if 8 < bits < 16 else None)
+    # Packed numbers come out of OpenCV brought up to 16 bits.
+    return Page(height, width, look, max(3, samples) * (2 if bits > 8 else 1), 16 if 8 < bits < 16 else None)
 
 
 def _whole(file: _Pages, place: int, tags: Mapping[int, tuple[int, ...]], after: int) -> NDArray[Any]:

@@ -210,6 +210,20 @@ def test_a_pgm_that_says_65535_may_have_fewer_bits() -> None:
     assert near(picture, COLOUR, 0)
 
 
+def test_a_pgm_of_two_grays_is_black_and_white() -> None:
+    (picture,) = read(b"P5 160 120 1\n" + (GRAY > 128).astype(np.uint8).tobytes())
+    assert near(picture, np.where(COLOUR > 128, 255, 0).astype(np.uint8), 0)
+
+
+def test_twelve_bits_packed_in_a_tiff_are_light_as_they_say() -> None:
+    light = GRAY.astype(np.uint16) << 4
+    first, second = light.ravel()[::2], light.ravel()[1::2]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8)
+    tags: list[Tag] = [(256, "I", [160]), (257, "I", [120]), (258, "H", [12]), (278, "I", [120])]
+    (picture,) = read(tiff((packed.reshape(120, -1), tags)))
+    assert near(picture, COLOUR, 0), picture.error
+
+
 def test_a_picture_two_bits_darker_than_the_lightest_before_may_have_another_depth() -> None:
     reading = Reading()
     wide = GRAY.astype(np.uint16) * 257
