@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from edge_export.evaluate.data.calibration import SmoothImages, list_images
 from edge_export.evaluate.data.images import find_images, read_image, spread
 from edge_export.model.families import Reading
+from edge_export.model.families.common import tells_pixels
 from edge_export.model.families.moves import as_moved, spoken
 from edge_export.model.families.plausible import Opinion
 from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
 from edge_export.model.flags import NO_VERDICT, label_count, lay_over
 from edge_export.model.interface import check_interface
-from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, RAW, look
+from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, RAW, look
 from edge_export.model.metadata.guess import Found
 from edge_export.passes.looks import Eyes
 from edge_export.state import Draft, ExportOptions, KnownFacts, Progress
@@ -86,7 +87,8 @@ def _read_as(draft: Draft, found: Found, eyes: Eyes, left: Sequence[_Tried], wro
     where = first.told or (f"{pictures} pictures" if pictures else GUESS)
     same = all(one.postprocess == first.postprocess for one in rivals)
     pixels = all(one.preprocess == first.preprocess for one in rivals) and not _unsure(first, eyes)
-    origins = {"preprocess": where if pixels else GUESS, "postprocess": where if same else GUESS}
+    inside = GRAPH if where == GUESS and tells_pixels(first.match.shown) else where
+    origins = {"preprocess": inside if pixels else GUESS, "postprocess": where if same else GUESS}
     facts = _facts(draft, found, readings, origins)
     check_interface(facts, draft.inputs, draft.outputs)
     notes = [note for note in draft.notes if note not in draft.facts.notes]

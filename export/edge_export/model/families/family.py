@@ -93,6 +93,7 @@ class Shown:
     inputs: tuple[str, ...] = ()  # the names of all inputs
     weights: frozenset[str] = frozenset()  # the names of its constants
     operators: frozenset[str] = frozenset()
+    producer: str = ""  # the program that wrote the file
 
 
 @dataclass(frozen=True)
