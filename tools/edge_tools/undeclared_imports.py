@@ -60,7 +60,10 @@ class Part:
 PARTS = (
     Part(("devices/edge_devices/", "runtime/edge_runtime/"), ("cpu",)),
     Part(("runtime/edge_runtime/blocks/storage.py",), ("cpu", "zstd")),
-    Part(("runtime/edge_runtime/inspect/reader/pyav.py",), ("cpu", "video")),
+    Part(
+        ("runtime/edge_runtime/inspect/reader/deinterlacer.py", "runtime/edge_runtime/inspect/reader/pyav.py"),
+        ("cpu", "video"),
+    ),
     Part(("runtime/edge_runtime/inspect/sources/stills/extra.py",), ("cpu", "images")),
     Part(("export/edge_export/", "tools/edge_tools/"), ("cpu", "export")),
     Part(

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+from queue import SimpleQueue
 from typing import Any
 
 from edge_runtime.errors import EdgelineError
@@ -48,11 +49,15 @@ def serve(control: socket.socket) -> None:
         message, descriptor = got
         if descriptor is None:
             continue
+        apart: SimpleQueue[bool] = SimpleQueue()
         channel = socket.socket(fileno=descriptor)
-        threading.Thread(target=_serve_source, args=(message, channel), daemon=True).start()
+        threading.Thread(target=_serve_source, args=(message, channel, apart), daemon=True).start()
+        if apart.get():
+            os.close(descriptor)  # the thread has its own
 
 
-def _serve_source(message: dict[str, Any], channel: socket.socket) -> None:
+def _serve_source(message: dict[str, Any], channel: socket.socket, apart: SimpleQueue[bool]) -> None:
+    apart.put(log.own_log(channel.fileno()))
     with channel:
         try:
             settings = DecoderSettings(**message)

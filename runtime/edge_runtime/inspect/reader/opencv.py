@@ -14,17 +14,12 @@ import numpy as np
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
+from edge_runtime.inspect.reader.containers import counts_fields
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.packets import AHEAD, Packets, codec_of, woven_stream
 from edge_runtime.inspect.reader.sizes import Sizes
-from edge_runtime.inspect.reader.wholeness import (
-    ALL_ZERO,
-    COUNTING,
-    LOST_WHILE_OPENED,
-    PROBED_SECONDS,
-    ZERO_RUN,
-    Wholeness,
-)
+from edge_runtime.inspect.reader.wholeness import ALL_ZERO, COUNTING, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
+from edge_runtime.inspect.reader.zeros import zeros_told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +52,9 @@ def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
             "damaged, not a video, or a codec that OpenCV lacks" if settings.way == "file" else "no answer"
         )
     decoder = OpenCvDecoder(cast("Capture", capture), settings, sizes)
+    if decoder.untold:
+        decoder.close()
+        raise SourceError(f"OpenCV alone does not tell damaged pictures of its codec from whole ones; {_EXTRA}")
     if heard is not None and heard.lost > lost and settings.way == "stream":
         decoder.lost_while_opened()
     return decoder
@@ -127,7 +125,8 @@ class OpenCvDecoder:
         self._lost = 0  # packets of which perhaps no picture came, as they were damaged
         self._held: Shot | None = None
         self._end: Shot | End = End()
-        count, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+        count = 0.0 if counts_fields(settings.address) else capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        fps = capture.get(cv2.CAP_PROP_FPS)
         self.facts = DecoderFacts(
             "opencv",
             codec_of(capture) if settings.way != "camera" else "",
@@ -138,6 +137,11 @@ class OpenCvDecoder:
             frames=int(count) if math.isfinite(count) and 0 < count < 2**40 else None,
             clocked=settings.way == "stream",
         )
+
+    @property
+    def untold(self) -> bool:
+        """Whether nothing would tell that a picture is damaged: of this codec no rule is known here."""
+        return self._packets is not None and not zeros_told(self._packets.codec)
 
     def lost_while_opened(self) -> None:
         """Packets were: which pictures miss them is not told."""
@@ -153,6 +157,8 @@ class OpenCvDecoder:
             good = capture.grab()
             self._number += 1
             heard = self._heard()
+            if good and not self._number:
+                self._sizes.begun()
             resized = self._sizes.changed()
             if resized and settings.way == "stream":
                 self._end = End(resized)
@@ -167,7 +173,7 @@ class OpenCvDecoder:
                 if held is not None:
                     return held
                 break
-            wrong, key = self._judge(capture, heard or (f"{resized}; {_EXTRA}" if resized else None))
+            wrong, key = self._judge(capture, heard, resized)
             shot = None
             if self._number >= settings.skip and not (self._number - settings.skip) % settings.stride:
                 shot = self._shot(capture, wrong, key)
@@ -225,7 +231,7 @@ class OpenCvDecoder:
             return None
         return f"FFmpeg says: {self._log.last}"
 
-    def _judge(self, capture: Capture, heard: str | None) -> tuple[str | None, bool]:
+    def _judge(self, capture: Capture, heard: str | None, resized: str | None) -> tuple[str | None, bool]:
         """What is wrong with the grabbed picture, and whether it needs no other one."""
         key = capture.get(_FRAME_TYPE) == ord("I") if _FRAME_TYPE is not None else False
         self._intra = self._intra and key
@@ -237,11 +243,14 @@ class OpenCvDecoder:
             self._lost += AHEAD if heard else 0
             told = self._packets.tell(self._number, (1 if self._intra else AHEAD) + self._lost)
             self._woven = told.woven
-            if told.zeros is not None:
-                self._wholeness.damaged(told.zeros + max(after, 1), ZERO_RUN)
+            if told.damaged is not None:
+                number, why = told.damaged
+                self._wholeness.damaged(number + max(after, 1), why)
+            resized = resized or told.resized
             key = key and not told.follows
             self._heard()  # what the packets' demuxer said, the pictures' has said or will say
-        return self._wholeness.judge(self._number, key), key
+        wrong = self._wholeness.judge(self._number, key)
+        return wrong or (f"{resized}; {_EXTRA}" if resized else None), key
 
     def close(self) -> None:
         """Close the file or device."""

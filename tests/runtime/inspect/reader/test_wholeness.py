@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge_runtime.inspect.reader.gaps import Gaps
-from edge_runtime.inspect.reader.wholeness import Wholeness, zero_run
+from edge_runtime.inspect.reader.wholeness import Wholeness
+from edge_runtime.inspect.reader.zeros import zero_run
 
 DATA = bytes(range(2, 200))
 START = b"\0\0\1"
