@@ -139,6 +139,8 @@ def _notes(
     dropped = tuple(start for name, start in begins.items() if origin.get(name) != GUESS)
     if postprocess is not None:
         dropped = (*dropped, RAW)
+    if {"colour", "fit"} <= set(given):
+        dropped = (*dropped, GUESSED_REST)
     notes = tuple(note for note in facts.notes if not note.startswith(dropped))
     was_guessed = facts.origin.get("preprocess", GUESS) == GUESS
     if preprocess is not None and given and was_guessed:
@@ -152,7 +154,10 @@ def _notes(
     guessed = [name for name in begins if origin.get(name) == GUESS]
     if not guessed or unjudged is None:
         return notes
-    family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": "--family or --format"}
+    layout = "--family or --format"
+    if postprocess is not None and not isinstance(postprocess, Detect):
+        layout = f"--task {postprocess.task}"
+    family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": layout}
     if any(note.startswith(GUESSED_INPUT) and FIT_UNTOLD in note for note in notes):
         family["preprocess"] = "--fit"
     return (

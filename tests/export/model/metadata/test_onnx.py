@@ -375,3 +375,20 @@ def test_the_pixels_of_a_keras_model_that_scales_them_itself_are_known(kind):
 def test_pixels_stay_a_guess_where_colours_or_range_are_open(producer, by):
     facts = facts_of_onnx(scaled_inside(producer, by))
     assert facts.origin["preprocess"] == GUESS
+
+
+def test_model_api_calls_both_layouts_of_yolov5_so():
+    newer = facts_of_onnx(model({"output0": [1, 7, 8400]}, info(model_type="YOLOv5", labels="a b c")))
+    assert newer.postprocess == Detect(format="yolo", box="cxcywh", axis="channels-first")
+    older = facts_of_onnx(model({"output0": [1, 25200, 8]}, info(model_type="YOLOv5", labels="a b c")))
+    assert older.postprocess == Detect(format="yolo-objectness", axis="channels-last")
+
+
+def test_what_confirms_a_classifier_is_its_task_and_no_format():
+    proto = model({"dense": [1, 4]}, image=(1, 3, 64, 64), last="Softmax")
+    facts = lay_over(
+        facts_of_onnx(proto), FactFlags(ok_classes=("class_0",)), (TensorSpec("images", "float32", (1, 3, 64, 64)),)
+    )
+    (note,) = [note for note in facts.notes if note.startswith("no verdict")]
+    assert "--task classify" in note
+    assert "--format" not in note
