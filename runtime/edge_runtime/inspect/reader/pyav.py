@@ -29,10 +29,11 @@ __all__ = ["open_av"]
 
 # Refuse what is damaged rather than show what was guessed; honest streams of all codecs pass.
 _STRICT = "crccheck+bitstream+buffer+explode"
-# GXF fills up to four bytes, which is no mismatch.
-_NOT_AS_STRICT = {"gxf": "crccheck+buffer+explode"}
+# By container and codec: GXF fills up to four bytes, which is no mismatch; TIFF's decoder gives up at an unknown tag.
+_NOT_AS_STRICT = {"gxf": "crccheck+buffer+explode", "tiff": "crccheck+bitstream+buffer"}
 # With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
 _DELAYING = frozenset({"libdav1d"})
+_REPEATING = "theora"
 _NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
 _FIELD_FIRST = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # libavcodec/defs.h: which one is shown first
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
@@ -81,7 +82,7 @@ class AvDecoder:
         context.thread_type = "SLICE"
         if context.name in _DELAYING:
             context.thread_count = 1
-        strict = _NOT_AS_STRICT.get(container.format.name, _STRICT)
+        strict = _NOT_AS_STRICT.get(container.format.name, _NOT_AS_STRICT.get(context.name, _STRICT))
         context.options = {**context.options, "err_detect": strict, **self._at_most(context)}
         self._codec = context.name
         self._renewal = Renewal(context)
@@ -98,6 +99,7 @@ class AvDecoder:
         self._steady = container.format.name in _STEADY and settings.way == "file"
         file = settings.way == "file"
         self._chain = Chain(settings.address) if file else None
+        self._repeated: Any = None
         self._neighbours = Neighbours(self._codec) if file and with_neighbours(self._codec) else None
         self._parity = self._fields() if told_by_container(self._codec) else None
         self._filter: Deinterlacer | None = None
@@ -203,6 +205,9 @@ class AvDecoder:
 
     def _decoded(self, packet: Any) -> Iterator[Shot | End]:
         arrived, seen = time.monotonic(), self._seen
+        if self._codec == _REPEATING and not packet.size and packet.dts is not None:  # the end has no time
+            yield from self._again(packet, arrived)
+            return
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
         self._hurt = False
         if self._lost_before and self._codec != "mjpeg":
@@ -242,6 +247,12 @@ class AvDecoder:
         self._renewal.damaged()
         self._hurt = True
 
+    def _again(self, packet: Any, arrived: float) -> Iterator[Shot | End]:
+        """What a packet without data gives: the picture before once more."""
+        if self._repeated is not None:
+            at = float(packet.dts * packet.time_base)
+            yield from self._shot(self._repeated, Told(at, arrived, False, False, self._wholeness.judge(at, False)))
+
     def _look(self, data: bytes, at: float | None) -> None:
         """What a packet's data tell of it, or of the one before, whose picture is held back: it is lost with this."""
         if self._chain is not None and self._chain.broken():
@@ -271,6 +282,7 @@ class AvDecoder:
 
     def _frame(self, frame: Any, arrived: float) -> Iterator[Shot | End]:
         at = frame.time
+        self._repeated = frame if self._codec == _REPEATING else None
         if self._steady and (missing := self._gaps.missing(at)):
             reason = f"{missing} pictures are missing before {at:.3f} s"
             self._damaged(None, reason)

@@ -174,6 +174,27 @@ def test_of_gxf_which_counts_fields_every_picture_is_given(reader: ReaderProcess
     assert [shot.error for shot in shots(reader, tmp_path / "a.gxf", decoder)] == [None] * 9
 
 
+@needs_ffmpeg
+@needs_av
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("still.ogv", "-loop 1 -c:v libtheora -pix_fmt yuv420p"),  # what repeats a picture has no data
+        ("tiff.mov", "-c:v tiff -pix_fmt rgb24"),
+        ("lzw.mov", "-c:v tiff -compression_algo lzw -pix_fmt rgb24"),
+    ],
+)
+def test_what_decoders_complain_of_without_need_is_given(
+    reader: ReaderProcess, tmp_path: Path, name: str, flags: str
+) -> None:
+    source = [str(ROOT / "samples/pcb/images/board-00.png")] if "-loop" in flags else [str(BELT)]
+    words = ["ffmpeg", "-v", "error", *(["-loop", "1"] if "-loop" in flags else []), "-i", *source, "-s", "320x320"]
+    words += [*flags.replace("-loop 1 ", "").split(), "-frames:v", "6", str(tmp_path / name)]
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+    found = shots(reader, tmp_path / name, "av")
+    assert [(shot.number, shot.error) for shot in found] == [(number, None) for number in range(6)]
+
+
 SIZED = {
     "a.hevc": "-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=0",
     "a.h264": "-c:v libx264 -preset ultrafast",
