@@ -152,7 +152,7 @@ def hidden_native_stderr() -> Iterator[None]:
     except OSError:  # started with descriptor 2 closed: nothing to hide
         yield
         return
-    python_stderr = sys.stderr
+    python_stderr, own = sys.stderr, None
     try:
         owns_screen = python_stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):  # a replaced stderr, as in tests
@@ -169,6 +169,7 @@ def hidden_native_stderr() -> Iterator[None]:
     finally:
         os.dup2(screen, 2)
         os.close(screen)
-        if owns_screen:
-            sys.stderr.close()
+        if own is not None:
             sys.stderr = python_stderr
+            with contextlib.suppress(OSError):  # its disk is full: what was to be said has nowhere to go
+                own.close()

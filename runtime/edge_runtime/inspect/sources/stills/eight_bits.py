@@ -21,6 +21,7 @@ DEPTHS = (8, 10, 12, 14, 16)
 _DARKER, _TIMES = 2, 3
 # Light that goes no farther does not tell a depth.
 _TELLING = 64
+_ROWS = 64
 
 
 class Depth:
@@ -87,5 +88,9 @@ def laid_on(image: NDArray[Any], background: tuple[int, int, int] | None) -> NDA
         return colours
     if background is None:
         raise DataError("it has transparent parts; say what lies behind them: --background white, black or #rrggbb")
-    weight = alpha[..., None].astype(np.float32) / 255
-    return np.rint(colours * weight + np.array(background, np.float32) * (1 - weight)).astype(np.uint8)
+    behind = np.array(background, np.float32)
+    for top in range(0, len(colours), _ROWS):  # in place, and few at a time: a limit leaves no room for so many floats
+        rows = slice(top, top + _ROWS)
+        weight = alpha[rows, :, None].astype(np.float32) / 255
+        colours[rows] = np.rint(colours[rows] * weight + behind * (1 - weight)).astype(np.uint8)
+    return colours

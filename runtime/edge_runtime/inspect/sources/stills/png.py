@@ -63,7 +63,7 @@ def open_png(data: bytes) -> Book:
     if len(header) != 13:
         raise DataError("the PNG has no header")
     width, height, depth, _ = struct.unpack(">IIBB", header[:10])
-    pixel_bytes = max(3, (2 if depth == 16 else 1) * (4 if alpha else 3))
+    pixel_bytes = max(3, (2 if depth == 16 else 1) * (4 if alpha else 3)) * (3 if key else 1)
     if not (animated and len(frames) > 1):
         return Book([Page(height, width, functools.partial(_decoded, data, alpha, key, depth), pixel_bytes)])
     patches = [_patch(header, before, key, frame) for frame in frames]

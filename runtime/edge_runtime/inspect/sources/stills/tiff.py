@@ -155,11 +155,13 @@ def _with_plain_channels(file: _Pages, shown: bytes, place: int) -> bytes:
 
 
 def _apart(image: NDArray[Any]) -> NDArray[Any]:
-    """Return colours that were multiplied by their alpha as they were before; where it is 0 there are none."""
-    alpha = image[..., 3:].astype(np.float32)
+    """Bring colours that were multiplied by their alpha to what they were before; where it is 0 there are none."""
     most = 255 if image.dtype == np.uint8 else 65535
-    colours = np.where(alpha > 0, image[..., :3] * (most / np.maximum(alpha, 1)), image[..., :3])
-    return np.concatenate([np.rint(np.minimum(colours, most)).astype(image.dtype), image[..., 3:]], axis=2)
+    for row in image:
+        alpha = row[:, 3:].astype(np.float32)
+        colours = np.where(alpha > 0, row[:, :3] * (most / np.maximum(alpha, 1)), row[:, :3])
+        row[:, :3] = np.rint(np.minimum(colours, most)).astype(image.dtype)
+    return image
 
 
 def _alone(file: _Pages, place: int, after: int) -> bytes:
