@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from edge_export.model.coco import COCO_IDS, by_id
 from edge_export.model.facts import merge
-from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
+from edge_export.model.families.common import DECIDED_BY
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
@@ -158,8 +158,9 @@ def _notes(
     if postprocess is not None and not isinstance(postprocess, Detect):
         layout = f"--task {postprocess.task}"
     family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": layout}
-    if any(note.startswith(GUESSED_INPUT) and FIT_UNTOLD in note for note in notes):
-        family["preprocess"] = "--fit"
+    for untold, flag in DECIDED_BY.items():
+        if any(note.startswith(GUESSED_INPUT) and untold in note for note in notes):
+            family["preprocess"] = f"--{flag}"
     return (
         *notes,
         f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "

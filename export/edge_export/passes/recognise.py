@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import SmoothImages, list_images
 from edge_export.evaluate.data.images import find_images, read_image, spread
-from edge_export.model.families import Reading
-from edge_export.model.families.common import tells_pixels
+from edge_export.model.families import FAMILIES, Reading
+from edge_export.model.families.common import FIT_UNTOLD, tells_pixels
 from edge_export.model.families.moves import as_moved, spoken
 from edge_export.model.families.plausible import Opinion
-from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
+from edge_export.model.families.unpublished import unpublished
 from edge_export.model.flags import NO_VERDICT, label_count, lay_over
 from edge_export.model.interface import check_interface
 from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, RAW, look
@@ -72,12 +72,26 @@ def _chosen(draft: Draft, found: Found, eyes: Eyes) -> Draft:
             # What the file says is kept where pictures show no other way to read it: it may be poorly trained.
             return _unjudged(draft, wrong)
     if not left:
-        return _raw(draft, [f"{one.reading.family.name}: {one.opinion.against}" for one in tried], wrong)
+        other = _as_nobody_publishes(draft, found, eyes) if eyes.real else None
+        against = [f"{one.reading.family.name}: {one.opinion.against}" for one in tried]
+        return _raw(draft, against, wrong) if other is None else _read_as(draft, found, eyes, other, wrong)
     if told and told[0].reading is found.readings[0]:
         doubt = told[0].opinion.doubt
         return _unjudged(draft, f"the file names {told[0].reading.family.name}, but {doubt}") if doubt else draft
     left.sort(key=lambda one: (not one.reading.told, one.opinion.found == 0))
     return _read_as(draft, found, eyes, left, wrong)
+
+
+def _as_nobody_publishes(draft: Draft, found: Found, eyes: Eyes) -> list[_Tried] | None:
+    """The one order of columns in which the pictures find something; None where there is none, or another as well.
+
+    What flags say of the layout is not tried otherwise.
+    """
+    if draft.options.flags.postprocess or draft.options.flags.family or not found.readings:
+        return None
+    tried = [part for one in unpublished(found.readings[0].match.shown) for part in _try(draft, found, eyes, one)]
+    left = [one for one in tried if not one.opinion.against and one.opinion.found]
+    return left[:1] if left and all(one.reading.postprocess == left[0].reading.postprocess for one in left) else None
 
 
 def _read_as(draft: Draft, found: Found, eyes: Eyes, left: Sequence[_Tried], wrong: str) -> Draft:
@@ -100,6 +114,8 @@ def _read_as(draft: Draft, found: Found, eyes: Eyes, left: Sequence[_Tried], wro
         )
     warnings = (f"{wrong}: it is read as {first.family.name}{', turned' if turned else ''}",) if wrong else ()
     read = dataclasses.replace(draft, facts=facts, notes=(*notes, *facts.notes), warnings=(*draft.warnings, *warnings))
+    if first.family.name not in {family.name for family in FAMILIES}:
+        return _unjudged(read, f"only the pictures tell that the outputs are {first.family.name}")
     if wrong and turned:
         return _unjudged(read, "what the file says of its boxes is not how they move")
     doubt = left[0].opinion.doubt

@@ -19,9 +19,10 @@ SIDE, CELL = 320, 16
 GRID = SIDE // CELL
 NAMES = {"names": "{0: 'spot'}", "task": "detect", "description": "Ultralytics YOLOv10n model", "end2end": "True"}
 ORDERS = {"xyxy": [0, 1, 2, 3], "yxyx": [1, 0, 3, 2]}
+COLUMNS = ("boxes", "score", "class")
 
 
-def spots(path, order="xyxy", properties=None, first="", extra=False):
+def spots(path, order="xyxy", properties=None, first="", extra=False, columns=COLUMNS):
     """A model that gives a box of 40x20 pixels around each bright cell: x1 y1 x2 y2 score class, [1, cells, 6]."""
     y, x = np.mgrid[:GRID, :GRID].reshape(2, -1) * CELL + CELL / 2
     boxes = np.stack([x - 20, y - 10, x + 20, y + 10], axis=1)[:, ORDERS[order]]
@@ -42,7 +43,7 @@ def spots(path, order="xyxy", properties=None, first="", extra=False):
         helper.make_node("Mul", ["above", "two"], ["steep"]),
         helper.make_node("Relu", ["steep"], ["bright"]),
         helper.make_node("Reshape", ["bright", "rows"], ["score"]),
-        helper.make_node("Concat", ["boxes", "score", "class"], ["out"], axis=2),
+        helper.make_node("Concat", list(columns), ["out"], axis=2),
     ]
     outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, GRID * GRID, 6])]
     if extra:
@@ -133,3 +134,17 @@ def test_one_output_more_changes_nothing(tmp_path):
     draft = recognise(tmp_path, WIDE, properties=NAMES, extra=True)
     assert draft.facts.postprocess == Detect(format="final", outputs=("out",), box="xyxy", nms=False)
     assert draft.facts.verdict.rule == "any"
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        (("score", "class", "boxes"), ("score", "class", "box")),
+        (("class", "score", "boxes"), ("class", "score", "box")),
+    ],
+)
+def test_an_order_of_columns_that_no_family_publishes_is_read_and_judges_nothing(tmp_path, columns, row):
+    draft = recognise(tmp_path, SQUARE, columns=columns)
+    assert draft.facts.postprocess == Detect(format="final", outputs=("out",), box="xyxy", nms=False, columns=row)
+    assert draft.facts.verdict is None
+    assert any("only the pictures tell" in warning for warning in draft.warnings)

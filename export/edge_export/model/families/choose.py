@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
+from edge_export.model.families.common import DECIDED_BY, FIT_UNTOLD
 from edge_export.model.families.family import Family, Miss, Reading, Shown
 from edge_export.model.families.loose import OTHER_NAMES, loosely
 from edge_export.model.families.recognise import Recognised, fit, recognise
-from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
 from edge_export.state import FactFlags
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 from edge_runtime.bundle.preprocess_spec import Preprocess
@@ -30,14 +30,14 @@ def candidates(shown: Shown, flags: FactFlags, families: tuple[Family, ...]) -> 
 
     Where flags contradict every row they say what no row does, and none is left.
     """
+    given = {*flags.preprocess, *flags.postprocess}
     if flags.family is not None:
-        return Recognised((named(flags.family, shown, families),), ())
+        return Recognised((_without_doubt(named(flags.family, shown, families), given),), ())
     found = recognise(shown, families)
     agreeing = _agreeing(found.readings, flags)
     left = [dataclasses.replace(one, postprocess=_with(one.postprocess, flags.postprocess)) for one in agreeing]
     said = [one for one in left if one.preprocess and _same_pixels(one.preprocess, _doubtless(one, flags.preprocess))]
-    told = "fit" in flags.preprocess
-    return Recognised(tuple(_without_doubt(one) if told else one for one in said or left), found.nearest)
+    return Recognised(tuple(_without_doubt(one, given) for one in said or left), found.nearest)
 
 
 def _doubtless(reading: Reading, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -45,8 +45,9 @@ def _doubtless(reading: Reading, given: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in given.items() if key != "fit" or reading.unsure != FIT_UNTOLD}
 
 
-def _without_doubt(reading: Reading) -> Reading:
-    return dataclasses.replace(reading, unsure="") if reading.unsure == FIT_UNTOLD else reading
+def _without_doubt(reading: Reading, given: Collection[str]) -> Reading:
+    """The reading, sure where a flag was given that decides what nothing else told."""
+    return dataclasses.replace(reading, unsure="") if DECIDED_BY.get(reading.unsure) in given else reading
 
 
 def _agreeing(readings: tuple[Reading, ...], flags: FactFlags) -> tuple[Reading, ...]:
@@ -72,7 +73,7 @@ def named(name: str, shown: Shown, families: Iterable[Family]) -> Reading:
         if not loose:
             raise UsageError(f"--family {name}: {found.reason}")
         found = loose[0]
-    said = found.unsure == FIT_UNTOLD or found.unsure.startswith(OTHER_NAMES)
+    said = found.unsure in DECIDED_BY or found.unsure.startswith(OTHER_NAMES)  # the family's name tells those
     return dataclasses.replace(found, unsure="") if said else found
 
 

@@ -8,11 +8,27 @@ from collections.abc import Callable
 from edge_export.model.families.family import Family, Match, Pixels, Shown
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
-__all__ = ["IMAGENET", "LETTERBOX", "OPENCV", "UNIT", "normalized", "tells_pixels", "unless_told"]
+__all__ = [
+    "ANCHORS_UNTOLD",
+    "DECIDED_BY",
+    "FIT_UNTOLD",
+    "IMAGENET",
+    "LETTERBOX",
+    "OPENCV",
+    "UNIT",
+    "normalized",
+    "tells_pixels",
+    "unless_told",
+]
 
 # Keras and TensorFlow: their readers of pictures give RGB (image_dataset_from_directory, tf.io.decode_image), and
 # stretch them.
 _RGB = ("tf2onnx", "keras")
+
+# What nothing in a file may tell, and the flag that says it.
+FIT_UNTOLD = "YOLOs are letterboxed, RT-DETR and others stretched (--fit)"
+ANCHORS_UNTOLD = "its anchors, here COCO's, differ from data to data (--anchors)"
+DECIDED_BY = {FIT_UNTOLD: "fit", ANCHORS_UNTOLD: "anchors"}
 
 # What Ultralytics, YOLOv5, v6 and v7 do: grey 114 around the picture, RGB of 0..1.
 LETTERBOX = Pixels(fit="letterbox")

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE
-from edge_export.model.families.common import LETTERBOX, UNIT
+from edge_export.model.families.common import FIT_UNTOLD, LETTERBOX, UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
-from edge_export.model.families.ultralytics_metadata import FIT_UNTOLD
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Column, Detect, Masks, Postprocess
 

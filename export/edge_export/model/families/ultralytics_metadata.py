@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from edge_export.model.families.common import LETTERBOX, UNIT
+from edge_export.model.families.common import FIT_UNTOLD, LETTERBOX, UNIT
 from edge_export.model.families.family import Match, Pixels, Shown
 from edge_export.model.families.person import points_with_names
 from edge_export.model.parse import boolean, literal, numbers
 from edge_runtime.bundle.postprocess_spec import Points
 
 __all__ = [
-    "FIT_UNTOLD",
     "ORIGIN",
     "authors_pixels",
     "finished",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 ORIGIN = "ultralytics metadata"
-FIT_UNTOLD = "YOLOs are letterboxed, RT-DETR and others stretched (--fit)"
 _FEWEST_WEIGHTS = 10
 
 
