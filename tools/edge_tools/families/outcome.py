@@ -23,6 +23,9 @@ from edge_tools.families.truth import Truth
 
 __all__ = ["FORMS", "Form", "Outcome", "exported", "judged", "outcome", "picture", "truths_of"]
 
+_BACKGROUND = 0
+_VOID = 255  # of a mask: pixels that the model did not see
+
 Word = Literal["right", "said", "WRONG"]
 
 
@@ -150,12 +153,15 @@ def truths_of(result: Result) -> list[Truth]:
 
 
 def _answers(result: Result) -> Sequence[Prediction]:
-    """Return the predictions; one of class 0 with the score of the picture where a model gives only that."""
-    regions = [found for found in result.predictions if found.area is not None and found.mask is None]
-    if regions and result.mask is not None:
+    """Return the predictions: the area of each class of pixels, small ones too, where they have classes; one of class 0
+    with the score of the picture where a model gives only that.
+    """
+    objects = any(found.area is None or found.mask is not None for found in result.predictions)
+    if result.mask is not None and not objects and result.score is None:
         return [
             Prediction(name="", class_id=number, confidence=1.0, mask=Mask(0, 0, result.mask == number))
-            for number in sorted({found.class_id for found in regions})
+            for number in np.unique(result.mask).tolist()
+            if number not in (_BACKGROUND, _VOID)
         ]
     if result.predictions or result.score is None:
         return result.predictions
