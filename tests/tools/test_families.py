@@ -198,3 +198,12 @@ def test_scores_as_logits_are_written_for_graphs_of_old_versions_too():
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 2100]))
     wanted = next(one for one in mutations_of(model) if one.name == "rows: scores as logits")
     onnx.checker.check_model(wanted.change(model))
+
+
+def test_an_object_with_hardly_a_pixel_may_be_there_or_not():
+    few = Mask(0, 0, np.eye(40, dtype=np.bool_))
+    box = (0.0, 0.0, 40.0, 40.0)
+    thin = Truth(0, 0.9, box, size=(40, 40), mask=((0, 1),))
+    assert compare([([], [found(box, mask=few)])], 0.25).wrong == 0
+    assert compare([([thin], [])], 0.25).right == 0
+    assert math.isnan(compare([([thin], [found(box, mask=few)])], 0.25).mask)
