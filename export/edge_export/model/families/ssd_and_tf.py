@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_export.model.families.classify import sums_to_one
 from edge_export.model.families.common import UNIT
-from edge_export.model.families.family import Answers, Family, Match, Out
+from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_export.model.families.person import points_with_names
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Detect, Masks, Postprocess
@@ -177,7 +178,28 @@ def _rcnn_row(first: int, part: str) -> Family:
     )
 
 
+def _several_classes(match: Match) -> str:
+    return "" if match.sizes.get("C", 0) > 1 else "it has one class: that is a face detector's form"
+
+
+def _softmax(match: Match, pictures: Sequence[Answers]) -> str:
+    ready = all(sums_to_one(answers[match.names[1]], 2) for answers in pictures)
+    return "" if ready else "the scores of a row are not 1 together"
+
+
 ROWS: tuple[Family, ...] = (
+    Family(
+        name="pytorch-ssd",
+        source="https://github.com/dusty-nv/pytorch-ssd/blob/master/onnx_export.py",
+        outputs=(Out(("N", "R", "4"), "boxes", "f"), Out(("N", "R", "1+C"), "scores", "f")),
+        read=lambda match: Detect(
+            format="boxes-scores", outputs=match.names, box="xyxy", normalized=True, background="first"
+        ),
+        pixels=Pixels(scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),  # vision/ssd/config/mobilenetv1_ssd_config.py
+        thresholds=Thresholds(confidence=0.5, iou=0.45),
+        when=_several_classes,
+        fits=_softmax,
+    ),
     *(_tf_row(first, counted) for first in (1, 0) for counted in (True, False)),
     *(_lite(first, scores_first) for first in (0, 1) for scores_first in (False, True)),
     *(_rcnn_row(first, part) for first in (1, 0) for part in ("", "masks", "keypoints")),

@@ -97,6 +97,15 @@ def test_a_head_without_background_may_count_from_zero(
     assert _fitting(shapes, labels, ids, "torchvision") == left
 
 
+def test_the_scores_of_a_pytorch_ssd_are_one_together() -> None:
+    reading = _readings({"scores": (1, 3000, 4), "boxes": (1, 3000, 4)})["pytorch-ssd"]
+    scores = np.full((1, 3000, 4), 0.25)
+    boxes = np.zeros((1, 3000, 4))
+    assert not reading.family.fits(reading.match, [{"scores": scores, "boxes": boxes}])
+    assert reading.family.fits(reading.match, [{"scores": scores * 0.5, "boxes": boxes}])
+    assert "pytorch-ssd" not in _readings({"scores": (1, 4420, 2), "boxes": (1, 4420, 4)})  # a face detector's
+
+
 @pytest.mark.parametrize(("labels", "ids", "first"), [(0, [1, 2], 0), (3, [1, 2], 0), (3, [1, 3], 1), (3, [0, 1], 0)])
 def test_tensorflow_lite_counts_from_zero_unless_the_labels_say_otherwise(
     labels: int, ids: list[int], first: int
