@@ -78,7 +78,8 @@ def run_command(command: click.Command, program: str, args: Sequence[str] | None
         code = _BROKEN_PIPE
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-            code = _fail(f"cannot write: {error.strerror}; free some space", OutputError.exit_code)
+            advice = "ulimit -f says how large a file may be" if error.errno == errno.EFBIG else "free some space"
+            code = _fail(f"cannot write: {error.strerror}; {advice}", OutputError.exit_code)
         elif (short := shortage(error)) is not None:
             code = _fail(str(short), short.exit_code)
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import errno
 import os
 import signal
 import socket
@@ -144,7 +145,8 @@ class _Outlet:
                 told["slot"] = self._slots.index(slot)
                 told["height"], told["width"] = (shot.image.shape or ())[:2]
             except OSError as error:
-                told["error"] = f"no memory for a picture of {shot.image.nbytes} bytes: {error.strerror}"
+                what = "more than a file may have (ulimit -f)" if error.errno == errno.EFBIG else error.strerror
+                told["error"] = f"no memory for a picture of {shot.image.nbytes} bytes: {what}"
                 self._give_back(slot)
                 slot = None
         self._put(_Ready({"shot": told}, slot))
