@@ -61,7 +61,10 @@ PARTS = (
     Part(("devices/edge_devices/", "runtime/edge_runtime/"), ("cpu",)),
     Part(("runtime/edge_runtime/blocks/storage.py",), ("cpu", "zstd")),
     Part(
-        ("runtime/edge_runtime/inspect/reader/deinterlacer.py", "runtime/edge_runtime/inspect/reader/pyav.py"),
+        tuple(
+            f"runtime/edge_runtime/inspect/reader/{name}.py"
+            for name in ("container", "deinterlacer", "pyav", "renewal")
+        ),
         ("cpu", "video"),
     ),
     Part(("runtime/edge_runtime/inspect/sources/stills/extra.py",), ("cpu", "images")),

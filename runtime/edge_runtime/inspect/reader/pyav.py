@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import av
-import av.logging
 from av.video.reformatter import VideoReformatter
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.chain import MISSING, Chain
+from edge_runtime.inspect.reader.container import open_container
 from edge_runtime.inspect.reader.containers import woven_by_container
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.deinterlacer import Deinterlacer, Told
@@ -22,7 +22,7 @@ from edge_runtime.inspect.reader.fields import told_by_container
 from edge_runtime.inspect.reader.gaps import Gaps
 from edge_runtime.inspect.reader.renewal import Renewal
 from edge_runtime.inspect.reader.size_limit import SizeLimit
-from edge_runtime.inspect.reader.wholeness import ALL_ZERO, COUNTING, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
+from edge_runtime.inspect.reader.wholeness import ALL_ZERO, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
 from edge_runtime.inspect.reader.zeros import ZERO_RUN, Neighbours, with_neighbours, zero_run
 
 __all__ = ["open_av"]
@@ -34,7 +34,6 @@ _NOT_AS_STRICT = {"gxf": "crccheck+buffer+explode", "tiff": "crccheck+bitstream+
 # With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
 _DELAYING = frozenset({"libdav1d"})
 _REPEATING = "theora"
-_NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
 _FIELD_FIRST = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # libavcodec/defs.h: which one is shown first
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
 # Containers that have a time for each picture and write no longer duration for one that is missing.
@@ -43,36 +42,13 @@ _STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
 
 def open_av(settings: DecoderSettings) -> AvDecoder:
     """Open a video file or stream. Raises SourceError."""
-    if log.captured() is not None:
-        av.logging.restore_default_callback()
-        av.logging.set_level(av.logging.WARNING)
-    options = dict(settings.extra)
-    if settings.address.lower().startswith("rtsp"):
-        options.setdefault("rtsp_transport", "tcp")
-        if options["rtsp_transport"] == "tcp":
-            options.setdefault("reorder_queue_size", COUNTING)
-    limits = (settings.open_timeout, settings.read_timeout) if "://" in settings.address else None
-    address = settings.address if "://" in settings.address else f"file:{settings.address}"
-    heard = log.captured()
-    try:
-        before, lost = (heard.drain(), heard.lost) if heard is not None else (0, 0)
-        container = av.open(address, options=options, timeout=limits)
-        if heard is not None and heard.drain() > before and settings.way == "file":
-            # Found while it was looked at ahead: where, is told only by a reading that does not look ahead.
-            container.close()
-            container = av.open(address, options={**options, **_NOT_AHEAD}, timeout=limits)
-    except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"damaged, not a video, or no answer: {error.strerror}") from None  # it names the address
-    if not container.streams.video:
-        container.close()
-        raise SourceError("there is no video in it")
-    return AvDecoder(container, settings, heard is not None and heard.lost > lost and settings.way == "stream")
+    return AvDecoder(*open_container(settings), settings)
 
 
 class AvDecoder:
     """Gives what libavcodec decodes, but for what it, the container or the times say is damaged."""
 
-    def __init__(self, container: Any, settings: DecoderSettings, lost: bool = False) -> None:
+    def __init__(self, container: Any, lost: bool, settings: DecoderSettings) -> None:
         """`lost`: packets were while the container was opened."""
         self._container, self._settings = container, settings
         self._size = SizeLimit(settings.most_pixels)

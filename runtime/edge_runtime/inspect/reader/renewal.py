@@ -27,6 +27,7 @@ class Renewal:
     def __init__(self, context: Any) -> None:
         self.context = context
         self._made_as = context
+        self._options = dict(context.options)  # PyAV leaves none in one that is open
         self._sets = b""
         self._worn = False
 
@@ -55,7 +56,7 @@ class Renewal:
         made_as, context = self._made_as, av.CodecContext.create(_RENEWED, "r")
         context.extradata = (made_as.extradata or b"") + self._sets
         context.thread_type, context.thread_count = made_as.thread_type, made_as.thread_count
-        context.options = dict(made_as.options)
+        context.options = dict(self._options)
         context.flags |= _OUTPUT_CORRUPT
         self.context, self._worn = context, False
         return held

@@ -306,6 +306,24 @@ def test_rows_of_any_length_and_order_are_read_as_ffmpeg_reads_them(
     assert np.abs(np.frombuffer(pictures, np.uint8).astype(int) - np.frombuffer(raw, np.uint8)).max() <= 2
 
 
+@needs_ffmpeg
+@needs_av
+def test_a_film_on_its_side_is_turned_after_damage_too(reader: ReaderProcess, tmp_path: Path) -> None:
+    upright, film = tmp_path / "upright.mp4", tmp_path / "on-its-side.mp4"
+    codec = "-s 320x240 -c:v libx264 -preset ultrafast -g 10 -frames:v 40"
+    for before, flags, after in [(BELT, codec, upright), (upright, "-c copy -metadata:s:v rotate=90", film)]:
+        words = ["ffmpeg", "-v", "error", "-i", str(before), *flags.split(), str(after)]
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+    data = bytearray(film.read_bytes())
+    place = len(data) // 3
+    data[place : place + 300] = bytes(value % 251 for value in range(300))
+    film.write_bytes(data)
+    found = shots(reader, film, "av")
+    assert any(shot.error for shot in found)
+    assert found[-1].image is not None
+    assert {np.asarray(shot.image).shape for shot in found if shot.image is not None} == {(320, 240, 3)}
+
+
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="needs ../shared/data/videos")
 @pytest.mark.parametrize("decoder", BOTH)
 def test_the_films_of_others_have_no_error(reader: ReaderProcess, decoder: str) -> None:

@@ -126,6 +126,16 @@ def test_what_a_damaged_picture_leaves_in_the_decoder_is_in_no_later_one(tmp_pat
 
 
 @needs_av
+def test_a_packet_that_is_lost_while_a_stream_is_opened_costs_no_more_than_a_later_one(tmp_path: Path) -> None:
+    pictures, codec = encoded("h264", flags="-x264-params aud=1:sliced-threads=0:scenecut=0")
+    lost = {len(RtspCamera(pictures[:13], codec).packets)}
+    (found,) = read("av", tmp_path, [RtspCamera(pictures, codec, lost)])
+    given = {round(at * RATE) for at, picture in found if picture is not None}
+    assert {*range(1, 12), *range(20, COUNT - 1)} <= given
+    assert {*range(13, 20)} & given == set()
+
+
+@needs_av
 def test_a_stream_that_refreshes_its_pictures_bit_by_bit_is_judged_again_after_a_loss(tmp_path: Path) -> None:
     refreshing = "-g 20 -x264-params aud=1:sliced-threads=0:scenecut=0:intra-refresh=1"
     pictures, codec = encoded("h264", count=120, flags=refreshing)
