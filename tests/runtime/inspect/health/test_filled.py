@@ -44,6 +44,19 @@ def test_rows_of_one_colour_behind_a_line_are_told_at_either_edge(colour: int, q
         assert "--health off" in (reason or "")
 
 
+@pytest.mark.parametrize("quality", [None, 80])
+def test_in_a_dark_scene_black_rows_are_told_too(quality: int | None) -> None:
+    rng = np.random.default_rng(1)
+    shapes = cv2.resize(rng.integers(0, 255, (10, 8, 3), dtype=np.uint8), (320, 400), interpolation=cv2.INTER_CUBIC)
+    dark = (shapes * 0.04 + 6 + rng.normal(0, 1, shapes.shape)).clip(0, 255).astype(np.uint8)
+    for rows, told in ((0, False), (120, True)):
+        picture = dark.copy()
+        picture[400 - rows :] = 0
+        if quality is not None:
+            picture = np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, [1, quality])[1], cv2.IMREAD_COLOR))
+        assert (filled(picture.astype(np.uint8)) is not None) is told
+
+
 def test_a_last_row_of_blocks_that_is_filled_in_part_is_no_ragged_edge() -> None:
     picture = scene()
     picture[120:], picture[104:, 70:] = 0, 0
