@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import torch
@@ -61,15 +62,20 @@ def main():
         with tempfile.TemporaryDirectory() as work:
             shutil.move(str(network.export(output_dir=work, verbose=False)), models / f"{name}.onnx")
         session = onnxruntime.InferenceSession(str(models / f"{name}.onnx"))
-        print([(value.name, value.shape) for value in session.get_outputs()])
         rows = {}
         for path in pictures:
-            found, _ = _run_inference(session, path, threshold=0.2)
+            whole = Image.open(path)
+            with tempfile.TemporaryDirectory() as work:  # resized to bytes, as a camera's software does
+                small = Path(work) / "small.png"
+                Image.fromarray(cv2.resize(np.asarray(whole.convert("RGB")), (side, side))).save(small)
+                found, _ = _run_inference(session, small, threshold=0.2)
             rows[path.name] = []
-            for index, box in enumerate(found.xyxy.tolist()):
+            scale = np.array([whole.width, whole.height] * 2) / side
+            for index, box in enumerate((found.xyxy * scale).tolist()):
                 row = {"box": box, "score": float(found.confidence[index]), "class": int(found.class_id[index])}
                 if found.mask is not None:
-                    row["mask"] = runs(np.asarray(found.mask[index]))
+                    mask = np.asarray(found.mask[index]).astype(np.uint8)
+                    row["mask"] = runs(cv2.resize(mask, whole.size, interpolation=cv2.INTER_NEAREST))
                 rows[path.name].append(row)
         (models / f"{name}.answers.json").write_text(json.dumps(rows))
         print(name, {key: len(one) for key, one in rows.items()}, flush=True)
