@@ -114,3 +114,17 @@ def test_deformable_detr_is_told_from_rtdetr_by_the_weights_of_its_encoder() -> 
     slow = Shown(_IMAGE, answers, weights=frozenset({named}), operators=frozenset({"GridSample"}))
     assert _names(quick) == ["rtdetr-hf"]
     assert _names(slow) == ["deformable-detr"]
+
+
+def test_the_class_of_rf_detr_that_means_nothing_is_told_by_labels() -> None:
+    answers = (Output("dets", (1, 40, 4)), Output("labels", (1, 40, 4)))
+    masks = Output("masks", (1, 40, 78, 78))
+    assert _names(_shown(*answers, labels=4)) == ["rfdetr"]
+    (named,) = recognise(_shown(*answers, labels=3), FAMILIES).readings
+    assert isinstance(named.postprocess, Detect)
+    assert named.postprocess.background == "last"
+    assert _names(_shown(*answers, masks)) == ["rfdetr-masks"]
+    (named,) = recognise(_shown(*answers, masks, labels=3), FAMILIES).readings
+    assert named.family.name == "rfdetr-masks-nothing-last"
+    assert isinstance(named.postprocess, Detect)
+    assert named.postprocess.masks is not None
