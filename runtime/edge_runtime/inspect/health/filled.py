@@ -59,8 +59,9 @@ def filled(image: NDArray[np.uint8]) -> str | None:
 
 
 def _plain(image: NDArray[np.uint8]) -> bool:
+    """Whether all pixels are the same; white is what an empty place is in pictures of two levels."""
     first = image[0, 0]
-    large = min(image.shape[:2]) >= _PLAIN_SIDE
+    large = min(image.shape[:2]) >= _PLAIN_SIDE and first.min() < 255
     return large and not (image[0] != first).any() and not (image != first).any()
 
 

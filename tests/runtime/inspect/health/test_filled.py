@@ -97,7 +97,7 @@ def test_a_picture_is_not_taken_for_one_that_lacks_rows() -> None:
     assert filled(noisy) is None
 
 
-@pytest.mark.parametrize("colour", [0, 128, 255, (10, 20, 200)])
+@pytest.mark.parametrize("colour", [0, 128, 254, (10, 20, 200)])
 def test_a_picture_of_one_colour_to_the_bit_shows_nothing_unless_it_is_a_small_sample(colour: int) -> None:
     picture = np.empty((100, 120, 3), np.uint8)
     picture[:] = colour
@@ -105,3 +105,7 @@ def test_a_picture_of_one_colour_to_the_bit_shows_nothing_unless_it_is_a_small_s
     assert filled(picture[:99]) is None
     picture[60, 70] ^= 1
     assert "of one colour" not in str(filled(picture))
+
+
+def test_white_to_the_bit_is_an_empty_place_in_pictures_of_two_levels() -> None:
+    assert filled(np.full((640, 640, 3), 255, np.uint8)) is None
