@@ -3,7 +3,8 @@
 pip install rfdetr[onnx]==1.11.2 torch torchvision onnxruntime
 python rfdetr_models.py PICTURES MODELS
 
-The answers are those of `rfdetr`'s own decoder of exported models, which leaves the last class ("nothing") out.
+The answers are those of `rfdetr`'s own code, without the last class ("nothing"), as its decoder of exported models
+leaves that out.
 """
 
 import json
@@ -18,8 +19,8 @@ import onnxruntime
 import torch
 from PIL import Image
 from rfdetr import RFDETRKeypointPreview, RFDETRNano, RFDETRSegNano
-from rfdetr.export._onnx.inference import _run_inference
 from rfdetr.export._runtime.preprocess import preprocess_to_nchw
+from rfdetr.models.postprocess import PostProcess
 
 
 def runs(mask):
@@ -65,17 +66,25 @@ def main():
         rows = {}
         for path in pictures:
             whole = Image.open(path)
-            with tempfile.TemporaryDirectory() as work:  # resized to bytes, as a camera's software does
-                small = Path(work) / "small.png"
-                Image.fromarray(cv2.resize(np.asarray(whole.convert("RGB")), (side, side))).save(small)
-                found, _ = _run_inference(session, small, threshold=0.2)
+            # To bytes, as what reads a camera does.
+            small = Image.fromarray(cv2.resize(np.asarray(whole.convert("RGB")), (side, side)))
+            given = {session.get_inputs()[0].name: preprocess_to_nchw(small, side, side, 3)}
+            out = dict(zip([value.name for value in session.get_outputs()], session.run(None, given)))
+            out["labels"][..., -1] = -100.0
+            named = {"dets": "pred_boxes", "labels": "pred_logits", "masks": "pred_masks"}
+            out = {named[key]: torch.from_numpy(value) for key, value in out.items() if key in named}
+            (found,) = PostProcess(num_select=40)(out, torch.tensor([[whole.height, whole.width]]))
             rows[path.name] = []
-            scale = np.array([whole.width, whole.height] * 2) / side
-            for index, box in enumerate((found.xyxy * scale).tolist()):
-                row = {"box": box, "score": float(found.confidence[index]), "class": int(found.class_id[index])}
-                if found.mask is not None:
-                    mask = np.asarray(found.mask[index]).astype(np.uint8)
-                    row["mask"] = runs(cv2.resize(mask, whole.size, interpolation=cv2.INTER_NEAREST))
+            for index, box in enumerate(found["boxes"].tolist()):
+                row = {"box": box, "score": float(found["scores"][index]), "class": int(found["labels"][index])}
+                if row["score"] < 0.2:
+                    continue
+                if "masks" in found:
+                    x1, y1, x2, y2 = np.ceil(np.array(box) - 0.5).astype(int).clip(0)
+                    mask = found["masks"][index, 0].numpy()
+                    part = np.zeros_like(mask)  # a bundle's masks end at their boxes
+                    part[y1:y2, x1:x2] = mask[y1:y2, x1:x2]
+                    row["mask"] = runs(part)
                 rows[path.name].append(row)
         (models / f"{name}.answers.json").write_text(json.dumps(rows))
         print(name, {key: len(one) for key, one in rows.items()}, flush=True)
