@@ -5,6 +5,7 @@ python yolov5_models.py PICTURES MODELS
 """
 
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -63,7 +64,10 @@ def found(session, image):
     out = [torch.from_numpy(value) for value in session.run(None, {session.get_inputs()[0].name: pixels})]
     count = 32 if len(out) > 1 else 0
     (rows,) = non_max_suppression(out[0], 0.25, 0.45, nm=count)
-    boxes = scale_boxes(pixels.shape[2:], rows[:, :4].clone(), image.shape).tolist()
+    gain = min(SIZE / side for side in image.shape[:2])
+    # Where the border is odd, letterbox() has its smaller half above and on the left; scale_boxes() takes the mean.
+    pad = [math.floor((SIZE - round(side * gain)) / 2) for side in image.shape[1::-1]]
+    boxes = scale_boxes(pixels.shape[2:], rows[:, :4].clone(), image.shape, ((gain,), pad)).tolist()
     masks = [None] * len(rows)
     if count and len(rows):
         masks = process_mask_native(out[1][0], rows[:, 6:], torch.tensor(boxes), image.shape[:2]).numpy()
