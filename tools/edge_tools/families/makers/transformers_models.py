@@ -166,7 +166,7 @@ def answers(processor, out, size):
         return rows
     if out["logits"].ndim == 4:
         whole = processor.post_process_semantic_segmentation(given, target_sizes=[size])[0].numpy()
-        return [{"class": int(k), "score": 1.0, "mask": runs(whole == k)} for k in np.unique(whole)]
+        return [{"class": int(k), "score": 1.0, "mask": runs(whole == k)} for k in np.unique(whole) if k]
     chances = given.logits[0].softmax(-1)
     return [{"class": int(chances.argmax()), "score": float(chances.max())}]
 
