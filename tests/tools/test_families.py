@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.errors import UsageError
-from edge_runtime.results import Box, Mask, Prediction, Result
+from edge_runtime.results import Box, Mask, Point, Prediction, Result
 from edge_tools.families.compare import compare
 from edge_tools.families.mutations import mutations_of
 from edge_tools.families.outcome import FORMS, Outcome, judged
@@ -174,6 +174,12 @@ def test_a_table_goes_between_its_markers():
     assert into(text, "t", "new") == "before\n<!-- t -->\n\nnew\n\n<!-- /t -->\nafter\n"
     with pytest.raises(UsageError, match="no lines"):
         into("nothing", "t", "new")
+
+
+def test_points_that_are_not_known_are_not_compared():
+    seen = dataclasses.replace(found(), points=(Point(1.0, 2.0, 0.9),))
+    like = compare([([Truth(0, 0.9, BOX)], [seen])], 0.25)
+    assert (like.found, math.isnan(like.point)) == (1, True)
 
 
 def test_rows_that_were_written_are_read_again_the_last_of_each(tmp_path):

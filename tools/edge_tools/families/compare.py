@@ -90,7 +90,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             scores.append(abs(truth.score - best.confidence))
             points.extend(
                 math.hypot(x - point.x, y - point.y)
-                for (x, y, *seen), point in zip(truth.points, best.points, strict=True)
+                for (x, y, *seen), point in zip(truth.points, best.points if truth.points else (), strict=True)
                 if not seen or seen[0] >= 0.5
             )
             if truth.size and not _is_thin(truth):

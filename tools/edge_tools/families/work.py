@@ -66,5 +66,8 @@ def mutated_row(base: Base, mutation: str, pictures: Path) -> MutatedRow | None:
 def in_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], count: int) -> Iterator[T]:
     """Yield what `function` makes of each job, as they get done."""
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(function, *job) for job in jobs]):
-            yield done.result()
+        try:
+            for done in as_completed([pool.submit(function, *job) for job in jobs]):
+                yield done.result()
+        finally:  # else what is left would be done for nobody
+            pool.shutdown(cancel_futures=True)
