@@ -33,8 +33,6 @@ _DAMAGE = (
 )
 # Those of packets that did not come, which are said once, when what follows them comes.
 _LOST = rb"RTP: (missed|dropping)|missed [0-9]+ packets"
-# And of a macroblock that H.264's decoder gave up in the middle.
-_BROKEN = rb"error while decoding MB"
 # And of what OpenCV could not turn into a picture, while it says that it could: the memory holds whatever it held.
 _NO_PICTURE = rb"Cannot convert interlaced|does not contain data|Unsupported input|not supported as input"
 # H.264's decoder, of a size of pictures; OpenCV tells of what level a line is, of this one none is about damage.
@@ -51,16 +49,16 @@ _DESCRIPTORS = 4096
 class Log:
     """The other end. `damage` counts the lines that tell of damage, `last` is the newest of them.
 
-    `lost` counts those of them about packets that did not come, `broken` those about macroblocks, `no_picture` those
-    that tell of a picture that was not made, whatever OpenCV returned. `sizes` counts the sizes of pictures that
-    H.264's decoder began, `size` is the last; `formats` how often any decoder chose the format of its pictures.
+    `lost` counts those of them about packets that did not come, `no_picture` those that tell of a picture that was not
+    made, whatever OpenCV returned. `sizes` counts the sizes of pictures that H.264's decoder began, `size` is the last;
+    `formats` how often any decoder chose the format of its pictures.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._rest = b""
-        self.damage = self.lost = self.broken = self.no_picture = self.sizes = self.formats = 0
+        self.damage = self.lost = self.no_picture = self.sizes = self.formats = 0
         self.last = self.size = ""
 
     def drain(self) -> int:
@@ -78,7 +76,6 @@ class Log:
                         if re.search(_DAMAGE, line):
                             self.damage += 1
                             self.lost += re.search(_LOST, line) is not None
-                            self.broken += re.search(_BROKEN, line) is not None
                             self.last = line.decode("utf-8", "replace").strip()[:200]
             return self.damage
 

@@ -33,9 +33,6 @@ _FRAME_TYPE: int | None = getattr(cv2, "CAP_PROP_FRAME_TYPE", None)
 _EXTRA = "pip install 'edgeline[video]' reads it"
 _NO_KEY = "first frame is no keyframe"
 _REORDERED = 4  # pictures
-# Key pictures, after a macroblock of H.264 that was given up in the middle: what is left of it becomes part of a later
-# picture (renewal.py), of the next key picture or one that hangs on it. OpenCV has no new decoder for them.
-_AFTER_BROKEN = 2
 _MOST_FPS = 30.0  # where a stream's rate is not known
 # OpenCV takes them from the environment alone, and its own transport where there are none.
 _OPTIONS, _RTSP = "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;tcp|reorder_queue_size;{COUNTING}"
@@ -125,7 +122,6 @@ class OpenCvDecoder:
         # What is said while a file is opened is of what was tried on its beginning: 4.8.1 says that a JPEG has no end.
         self._seen = self._log.drain() if self._log is not None else 0
         self._woven = settings.way == "stream" and woven_stream(capture)
-        self._broken = self._log.broken if self._log is not None else 0
         self._lost = 0  # packets of which perhaps no picture came, as they were damaged
         self._held: Shot | None = None
         self._end: Shot | End = End()
@@ -235,11 +231,6 @@ class OpenCvDecoder:
             return None
         return f"FFmpeg says: {self._log.last}"
 
-    def _keys(self) -> int:
-        """How many key pictures end the damage that was heard of."""
-        before, self._broken = self._broken, self._log.broken if self._log is not None else 0
-        return _AFTER_BROKEN if self._broken > before else 1
-
     def _judge(self, capture: Capture, heard: str | None, resized: str | None) -> tuple[str | None, bool]:
         """What is wrong with the grabbed picture, and whether it needs no other one."""
         key = capture.get(_FRAME_TYPE) == ord("I") if _FRAME_TYPE is not None else False
@@ -247,7 +238,7 @@ class OpenCvDecoder:
         # Where pictures are shown in another order than they are decoded, one from before comes out after it.
         after = 0 if self._intra else _REORDERED
         if heard:
-            self._wholeness.damaged(self._number + after, heard, self._keys())
+            self._wholeness.damaged(self._number + after, heard)
         if self._packets is not None:
             self._lost += AHEAD if heard else 0
             told = self._packets.tell(self._number, (1 if self._intra else AHEAD) + self._lost)

@@ -22,23 +22,18 @@ class Wholeness:
         self._at: float | None = None
         self._judged = False  # a picture since the last damage
         self._begun: float | None = None
-        self._keys = 1  # so many end it
 
     @property
     def recovering(self) -> bool:
         """Whether a new decoder has begun, and none of its pictures was whole."""
         return self._begun is not None
 
-    def damaged(self, at: float | None, reason: str, keys: int = 1) -> None:
-        """A packet of that time is damaged or missing, or the picture that was made of it.
-
-        `keys`: so many pictures that need no other must have come after it.
-        """
+    def damaged(self, at: float | None, reason: str) -> None:
+        """A packet of that time is damaged or missing, or the picture that was made of it."""
         if self._reason is None:
             self._reason = reason
         self._judged = False
         self._begun = None
-        self._keys = max(keys, self._keys)
         if self._at is None or (at is not None and at > self._at):
             self._at = at
 
@@ -60,8 +55,5 @@ class Wholeness:
         if self._begun is not None and at is not None:
             key = recovered and at >= self._begun
         if self._reason is not None and key and later:
-            self._keys -= 1
-            if self._keys <= 0:
-                self._reason = self._at = self._begun = None
-                self._keys = 1
+            self._reason = self._at = self._begun = None
         return self._reason

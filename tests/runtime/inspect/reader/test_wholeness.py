@@ -70,16 +70,6 @@ def test_damage_after_a_new_decoder_began_needs_another_one() -> None:
     assert whole.judge(7.0, key=False, recovered=True) is None
 
 
-def test_damage_of_which_something_stays_in_the_decoder_lasts_until_a_second_key_picture() -> None:
-    whole = Wholeness()
-    whole.damaged(3.0, "torn", keys=2)
-    whole.damaged(4.0, "torn again")
-    told = [whole.judge(at, key) for at, key in [(4.0, True), (5.0, True), (6.0, False), (7.0, True), (8.0, False)]]
-    assert told == ["torn", "torn", "torn", None, None]
-    whole.damaged(9.0, "torn")
-    assert whole.judge(10.0, key=True) is None
-
-
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video"])
 def test_zeros_in_a_picture_are_damage_and_before_a_start_code_padding(codec: str) -> None:
     assert not zero_run(codec, START + DATA + START + DATA)
