@@ -17,6 +17,8 @@ __all__ = ["PROBABILITIES", "ROWS", "sums_to_one"]
 PROBABILITIES = ("Softmax", "Sigmoid")
 # What a softmax that is written out ends in; layers of scores end in a product or a sum.
 _WRITTEN_OUT = ("Div", "Exp", "Mul", "Reciprocal")
+# What chosen boxes end in: YOLOv7's [N, 7] with one box in each picture is no classifier of seven classes.
+_GATHERED = ("Concat", "Gather", "GatherND")
 _UNSURE = "classifiers differ in what pixels they take (Keras: 0..255 where a layer scales them, else 0..1 or -1..1)"
 _ANGLE = "https://github.com/PaddlePaddle/PaddleOCR/blob/main/configs/cls/cls_mv3.yml"
 
@@ -40,6 +42,8 @@ def _several(match: Match) -> str:
 def _scores(match: Match) -> str:
     if reason := _several(match):
         return reason
+    if _maker(match) in _GATHERED:
+        return f"its scores are put together by {_maker(match)}, as rows of boxes are"
     return "its scores are a sigmoid's, each by itself" if _maker(match) == "Sigmoid" else ""
 
 

@@ -398,3 +398,10 @@ def test_what_confirms_a_classifier_is_its_task_and_no_format():
     (note,) = [note for note in facts.notes if note.startswith("no verdict")]
     assert "--task classify" in note
     assert "--format" not in note
+
+
+def test_rows_of_chosen_boxes_are_no_classifier():
+    """One box in each picture has the shape of seven scores."""
+    names = [reading.family.name for reading in look(model({"output": ["K", 7]}, last="Concat"), KnownFacts()).readings]
+    assert "yolov7-end2end" in names
+    assert "classifier" not in names
