@@ -101,7 +101,7 @@ def spread(network, name):
             block[1].weight.data *= 60
         return
     last = head.cls_logits
-    last.weight.data *= 40
+    last.weight.data *= 40 if name == "fcos" else 1.5
     last.bias.data[:] = -2.0
     last.bias.data.view(-1, head.num_classes)[:, 0] = -30.0  # stands for nothing, and is never answered
     if name == "fcos":
