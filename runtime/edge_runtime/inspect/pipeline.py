@@ -10,8 +10,9 @@ import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import click
 
@@ -29,6 +30,7 @@ from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.room import picture_room, reader_bytes
 from edge_runtime.inspect.run import run
 from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
@@ -38,9 +40,21 @@ from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.suffixes import looks_like_pictures
 from edge_runtime.inspect.summary import Summary
+from edge_runtime.results import Judge
 from edge_runtime.vision.preprocess import Preprocessor
 
-__all__ = ["run_pipeline"]
+__all__ = ["OpenSinks", "run_inside", "run_pipeline"]
+
+
+class OpenSinks(Protocol):
+    """Opens each source's sinks, by names of which there are no two; returns what is saved where, too.
+
+    `cleanup` closes them should the run not come to it.
+    """
+
+    def __call__(
+        self, engine: Judge, sources: Sequence[tuple[str, Source]], stop: Stop, cleanup: contextlib.ExitStack
+    ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]: ...
 
 
 def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summary:
@@ -50,6 +64,33 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     and the engine raise.
     """
     summary = Summary()
+
+    def sinks(
+        engine: Judge, sources: Sequence[tuple[str, Source]], stop: Stop, cleanup: contextlib.ExitStack
+    ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
+        return open_sinks(settings.output, engine.manifest.model.name, sources, stop, cleanup)
+
+    @contextlib.contextmanager
+    def at_work(reader: ReaderProcess) -> Iterator[None]:
+        with stop_on_signals(stop), _summed_up(summary, reader, settings.output.lines == "json"):
+            yield
+
+    run_inside(settings, stop, progress, summary, sinks, at_work)
+    return summary
+
+
+def run_inside(
+    settings: RunSettings,
+    stop: Stop,
+    progress: Progress,
+    summary: Summary,
+    sinks: OpenSinks,
+    at_work: Callable[[ReaderProcess], contextlib.AbstractContextManager[None]],
+) -> None:
+    """Look at every source, as a part of something larger: signals, records and the summary are its business.
+
+    `at_work` is entered when everything is open, before the first frame is judged. Raises as run_pipeline does.
+    """
     summary.limit_bytes = settings.engine.options.memory_limit or 0
     # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
     bounded = settings.engine.options.memory_limit is not None
@@ -67,14 +108,12 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
             settings = _with_room_for(reader, settings, peeked)
             driven = _drive(settings, peeked, progress, cleanup)
             feeds = _feeds(settings, peeked or sources or _open_sources(settings, stop, opening), driven.held, stop)
-            feeds, summary.saved = _with_sinks(settings, driven.engine.manifest, feeds, stop, opening)
+            feeds, summary.saved = _with_sinks(sinks, driven.engine, feeds, stop, opening)
             if settings.output.lines == "words":
                 _write_heading(settings, driven.engine.manifest, feeds)
             opening.pop_all()
-        cleanup.enter_context(stop_on_signals(stop))
-        with _summed_up(summary, reader, settings.output.lines == "json"):
+        with at_work(reader):
             run(driven.engine, feeds, driven.driver, summary, stop)
-    return summary
 
 
 def _with_reader(settings: RunSettings, reader: ReaderProcess) -> RunSettings:
@@ -195,11 +234,10 @@ def _watched(source: Source, live: bool, text: str, settings: HealthSettings) ->
 
 
 def _with_sinks(
-    settings: RunSettings, manifest: Manifest, feeds: Sequence[Feed], stop: Stop, cleanup: contextlib.ExitStack
+    sinks: OpenSinks, engine: Judge, feeds: Sequence[Feed], stop: Stop, cleanup: contextlib.ExitStack
 ) -> tuple[list[Feed], list[tuple[str, Path]]]:
-    named = [(feed.name, feed.source) for feed in feeds]
-    sinks, saved = open_sinks(settings.output, manifest.model.name, named, stop, cleanup)
-    return [dataclasses.replace(feed, sinks=own) for feed, own in zip(feeds, sinks, strict=True)], saved
+    opened, saved = sinks(engine, [(feed.name, feed.source) for feed in feeds], stop, cleanup)
+    return [dataclasses.replace(feed, sinks=own) for feed, own in zip(feeds, opened, strict=True)], saved
 
 
 def _write_heading(settings: RunSettings, manifest: Manifest, feeds: Sequence[Feed]) -> None:
