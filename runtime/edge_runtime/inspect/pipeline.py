@@ -57,6 +57,11 @@ class OpenSinks(Protocol):
     ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]: ...
 
 
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
+
+
 def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summary:
     """Look at every source, and write the summary where there is a run to be summed up, a failed one too.
 
@@ -86,10 +91,12 @@ def run_inside(
     summary: Summary,
     sinks: OpenSinks,
     at_work: Callable[[ReaderProcess], contextlib.AbstractContextManager[None]],
+    say: Callable[[str], None] = _say,
 ) -> None:
     """Look at every source, as a part of something larger: signals, records and the summary are its business.
 
-    `at_work` is entered when everything is open, before the first frame is judged. Raises as run_pipeline does.
+    `at_work` is entered when everything is open, before the first frame is judged. `say` is given what people should
+    know at once, a line each. Raises as run_pipeline does.
     """
     summary.limit_bytes = settings.engine.options.memory_limit or 0
     # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
@@ -101,13 +108,14 @@ def run_inside(
     with contextlib.ExitStack() as cleanup:
         reader = cleanup.enter_context(contextlib.closing(ReaderProcess(bounded=bounded)))
         settings = _with_reader(settings, reader)
-        settings = _with_notices(settings, summary)
+        settings = _with_notices(settings, summary, say)
         with contextlib.ExitStack() as opening:
-            sources = _open_sources(settings, stop, opening) if early else []
+            sources = _open_sources(settings, stop, say, opening) if early else []
             peeked = [PeekedSource(source) for source in sources] if peek else []
             settings = _with_room_for(reader, settings, peeked)
             driven = _drive(settings, peeked, progress, cleanup)
-            feeds = _feeds(settings, peeked or sources or _open_sources(settings, stop, opening), driven.held, stop)
+            found = peeked or sources or _open_sources(settings, stop, say, opening)
+            feeds = _feeds(settings, found, driven.held, stop)
             feeds, summary.saved = _with_sinks(sinks, driven.engine, feeds, stop, opening)
             if settings.output.lines == "words":
                 _write_heading(settings, driven.engine.manifest, feeds)
@@ -136,14 +144,13 @@ def _with_room_for(reader: ReaderProcess, settings: RunSettings, peeked: Sequenc
     return dataclasses.replace(settings, engine=dataclasses.replace(engine, options=options))
 
 
-def _with_notices(settings: RunSettings, summary: Summary) -> RunSettings:
-    """Say on stderr at once, and in the summary, what sources have to say; within a memory limit, plan for pictures."""
+def _with_notices(settings: RunSettings, summary: Summary, say: Callable[[str], None]) -> RunSettings:
+    """Say at once, and in the summary, what sources have to say; within a memory limit, plan for pictures."""
 
     def notice(sentence: str) -> None:
         if sentence not in summary.notices:
             summary.notices.append(sentence)
-            with contextlib.suppress(OSError):
-                click.echo(f"note: {sentence}", err=True)
+            say(f"note: {sentence}")
 
     inputs = settings.inputs
     room = picture_room(settings.engine.options.memory_limit, functools.partial(_needed, settings.engine.bundle))
@@ -165,7 +172,9 @@ def _needed(bundle: Path, height: int, width: int) -> tuple[int, int]:
     return min(height, round(placed.scale_y * height)), min(width, round(placed.scale_x * width))
 
 
-def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:
+def _open_sources(
+    settings: RunSettings, stop: Stop, say: Callable[[str], None], cleanup: contextlib.ExitStack
+) -> list[Source]:
     """Open them all. One that is not there yet is waited for while the others run, and that is said."""
     inputs = settings.inputs
     sources = [
@@ -175,18 +184,17 @@ def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitSta
     until = time.monotonic() + inputs.options.live.opening
     for source in sources:
         if source.kind == "live":
-            _wait_for(source, until)
+            _wait_for(source, until, say)
     return sources
 
 
-def _wait_for(source: Source, until: float) -> None:
+def _wait_for(source: Source, until: float, say: Callable[[str], None]) -> None:
     """Give a camera or stream until then to begin, and say what it lacks."""
     from edge_runtime.inspect.sources.live import LiveSource  # which runs on files do without
 
     why = source.settle(max(0.0, until - time.monotonic())) if isinstance(source, LiveSource) else None
     if why is not None:
-        with contextlib.suppress(OSError):
-            click.echo(f"waiting for {why}", err=True)
+        say(f"waiting for {why}")
 
 
 def _drive(

@@ -14,10 +14,9 @@ from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.recipe.secret import Hider
 from edge_runtime.station.recipe.shape import MISSING, Reading
 
-__all__ = ["Loaded", "looks_like_recipe", "read_recipe"]
+__all__ = ["Loaded", "read_recipe"]
 
 _LARGEST = 1 << 20  # bytes
-SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ class Loaded:
     def mistake(self, where: str, what: str) -> Mistake:
         """Return what is wrong with a key that was read."""
         return Mistake(self.lines.get(where, 1), where, what)
-
-
-def looks_like_recipe(text: str) -> bool:
-    """Whether an argument names a recipe."""
-    return text.lower().endswith(SUFFIXES)
 
 
 def read_recipe(file: Path, environment: Mapping[str, str] = os.environ) -> Loaded:

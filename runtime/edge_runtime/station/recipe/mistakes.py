@@ -30,11 +30,11 @@ class RecipeError(UsageError):
 
     def __init__(self, file: Path, mistakes: Iterable[Mistake]) -> None:
         self.file, self.mistakes = file, tuple(sorted(mistakes))
-        count = len(self.mistakes)
-        first = self.mistakes[0].text(file)
-        super().__init__(
-            first if count == 1 else f"{count} mistakes: " + "; ".join(m.text(file) for m in self.mistakes)
-        )
+        super().__init__("; ".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """Return all of them, a line each."""
+        return [mistake.text(self.file) for mistake in self.mistakes]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

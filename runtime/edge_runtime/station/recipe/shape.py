@@ -112,10 +112,8 @@ class Reading:
             place = f"{where}.{item.key}" if where else item.key
             if not re.fullmatch(words, item.key):
                 self.mistakes.append(Mistake(item.line, place, "a name has letters, digits, - and _, 64 at most"))
-                values[item.key] = MISSING
-                continue
             values[item.key] = self.read(kind, item.value, place)
-        if not values:
+        if not node.items:
             return self._wrong(node, where, "expected one at least, found none")
         return MISSING if any(value is MISSING for value in values.values()) else values
 

@@ -1,0 +1,74 @@
+"""Stations that are judged by one bundle share its engine: from a recipe to the runs that there are to be."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.sinks.base import OutputSettings, Sink
+from edge_runtime.inspect.sources.base import Source
+from edge_runtime.inspect.sources.open import looks_like_source, looks_live
+from edge_runtime.inspect.stop import Stop
+from edge_runtime.results import Judge
+from edge_runtime.station.figures import Figures
+from edge_runtime.station.recipe.recipe import Recipe, Station
+from edge_runtime.station.sink import Shared, StationSink
+
+__all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
+
+# How a bundle is run on this machine for these sources: what the command line says of the machine is in it.
+SettingsFor = Callable[[Path, Sequence[str]], RunSettings]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The stations of one bundle, by name, with the settings of their run."""
+
+    stations: tuple[tuple[str, Station], ...]
+    settings: RunSettings
+
+    def open_sinks(self, shared: Shared, figures: dict[str, Figures]) -> OpenStationSinks:
+        """Return what opens the sinks of the run."""
+        return OpenStationSinks(self, shared, figures)
+
+
+@dataclass(frozen=True)
+class OpenStationSinks:
+    """Opens each source's sink (pipeline.OpenSinks): sources come in the order of the group's stations."""
+
+    group: Group
+    shared: Shared
+    figures: dict[str, Figures]
+
+    def __call__(
+        self, engine: Judge, sources: Sequence[tuple[str, Source]], stop: Stop, cleanup: contextlib.ExitStack
+    ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
+        """Return one sink for each."""
+        sinks: list[list[Sink]] = []
+        for (name, station), (_, source) in zip(self.group.stations, sources, strict=True):
+            live = source.kind == "live"
+            sinks.append([StationSink(name, station.pictures, live, self.shared, self.figures[name])])
+        return sinks, []
+
+
+def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[Group]:
+    """Return the groups of a recipe; `folder` is what sources are relative to. Raises what `settings_for` raises."""
+    by_bundle: dict[Path, list[tuple[str, Station]]] = {}
+    for name, station in recipe.stations.items():
+        by_bundle.setdefault(station.bundle, []).append((name, station))
+    groups = []
+    for bundle, stations in by_bundle.items():
+        settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
+        groups.append(Group(tuple(stations), dataclasses.replace(settings, output=OutputSettings())))
+    return groups
+
+
+def source_text(station: Station, folder: Path) -> str:
+    """Return what is opened: paths are the recipe's, cameras and URLs are what they are. It may hold a password."""
+    text = station.source.reveal()
+    plain = looks_live(text) or ("://" in text and looks_like_source(text))
+    return text if plain else str(folder / Path(text).expanduser())
