@@ -16,15 +16,16 @@ from edge_runtime.errors import EdgelineError, UsageError
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.station.recipe.load import Loaded, read_recipe
-from edge_runtime.station.recipe.mistakes import RecipeError
+from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.recipe.secret import Hider
 from edge_runtime.station.run import run_stations
 from edge_runtime.tune.standing import Asked, Standing
 
-__all__ = ["recipe_of", "run_recipe"]
+__all__ = ["RECIPES", "recipe_of", "run_recipe", "tell_mistakes"]
 
 # What a recipe does not say: of the machine, and of what is shown.
 _ALLOWED = frozenset(EdgeRun.sections["Machine"]) - {"explain"} | {"arguments"}
+RECIPES = (".yaml", ".yml")
 _PREPARING = "preparing the model for this machine, once"
 
 
@@ -54,10 +55,16 @@ def recipe_of(file: Path) -> Loaded:
     try:
         return read_recipe(file)
     except RecipeError as error:
-        for line in error.lines():
-            click.echo(line, err=True)
-        count = len(error.mistakes)
-        raise UsageError(f"{file} has {count} mistake{'s' * (count != 1)}, named above") from error
+        tell_mistakes(file, error.mistakes)
+        raise
+
+
+def tell_mistakes(file: Path, mistakes: Sequence[Mistake]) -> None:
+    """Tell them on stderr, a line each. Raises UsageError where there are any."""
+    for mistake in mistakes:
+        click.echo(mistake.text(file), err=True)
+    if count := len(mistakes):
+        raise UsageError(f"{file} has {count} mistake{'s' * (count != 1)}, named above")
 
 
 def _is_given(context: click.Context, name: str) -> bool:

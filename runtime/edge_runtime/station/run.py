@@ -18,6 +18,7 @@ from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.outputs.feeding import Feeder
 from edge_runtime.outputs.open import Wanted, wanted_outputs
+from edge_runtime.station.board import Board, board_path
 from edge_runtime.station.clock import Clock, boot_id, clock_synced
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.groups import Group, SettingsFor, groups_of
@@ -60,6 +61,9 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
             feeder = Feeder(output, output.open(), open_reader(place), writer, sent[output.name], say)
             cleanup.callback(feeder.close)
             feeders.append(feeder)
+        board = Board(board_path(place), writer, keeper, feeders, figures)
+        cleanup.callback(board.close)
+        writer.write_down(str(board.path))
         cleanup.callback(_drain, writer, keeper, feeders, figures, say)
         _run_groups(groups, Shared(writer, keeper, Clock(), loaded.hider), figures, stop, progress, say)
 
@@ -68,7 +72,7 @@ def _open_writer(place: Path, wanted: Sequence[Wanted], say: Say) -> tuple[Write
     """Return the store's writer, and up to which entry each output has sent."""
     store = open_store(place, say)
     try:
-        sent = {output.name: store.ledger.register(output.name) for output in wanted}
+        sent = {output.name: store.ledger.register(output.name, output.stations) for output in wanted}
         return Writer(store, say), sent
     except BaseException:
         store.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_runtime.errors import StoreError
 from edge_runtime.files.atomic import sync_path
 
-__all__ = ["Folder", "Lock", "holder_of", "set_aside"]
+__all__ = ["Folder", "Holder", "Lock", "holder_of", "set_aside"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Folder:
     store.db    the database, with -wal and -shm beside it while it is open
     head.json   how far the chain had come when it was last written down
     pictures/   DAY/STATION/EVENT.png
-    lock        held by the process that writes, whose number it holds
+    lock        held by the process that writes; its number, and the file in which it says how it goes
     damaged-TIME/  databases that could not be read any more, kept for people
     """
 
@@ -49,6 +49,14 @@ class Folder:
         return [path for path in names if path.exists()]
 
 
+@dataclass(frozen=True)
+class Holder:
+    """The process that writes into a folder: its number, and the file in which it says how it goes (None: none yet)."""
+
+    pid: int
+    board: Path | None
+
+
 class Lock:
     """The right to write into a store's folder; the kernel frees it with the process, however that ends."""
 
@@ -60,11 +68,15 @@ class Lock:
         except OSError as error:
             os.close(self._descriptor)
             raise StoreError(
-                f"{folder.root} is written by another process ({holder_of(folder)}); "
+                f"{folder.root} is written by another process ({getattr(holder_of(folder), 'pid', '?')}); "
                 "end that one, or name another folder for the store"
             ) from error
+        self.write_down("")
+
+    def write_down(self, board: str) -> None:
+        """Leave word for others: which process this is, and in which file it says how it goes."""
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n{board}\n".encode("utf-8", "surrogateescape"), 0)
 
     def release(self) -> None:
         """Let others write; a second call does nothing."""
@@ -73,18 +85,18 @@ class Lock:
             self._descriptor = -1
 
 
-def holder_of(folder: Folder) -> int | None:
-    """Return the number of the process that writes into the folder; None: nobody does."""
+def holder_of(folder: Folder) -> Holder | None:
+    """Return who writes into the folder; None: nobody does."""
     try:
         descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        text = os.read(descriptor, 32).decode("ascii", "replace").strip()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return int(text) if text.isdigit() else 0
+            pid, _, board = os.read(descriptor, 4096).decode("utf-8", "surrogateescape").partition("\n")
+            return Holder(int(pid) if pid.isdigit() else 0, Path(board.strip()) if board.strip() else None)
         return None
     finally:
         os.close(descriptor)

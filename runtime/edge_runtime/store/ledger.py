@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.store.chain import START, Anchor, canonical, link_hash
@@ -58,11 +60,17 @@ class Ledger:
             raise
         return self.head
 
-    def register(self, output: str) -> int:
-        """Return up to which entry an output has sent; a new one begins with what comes from now on."""
+    def register(self, output: str, stations: Sequence[str]) -> int:
+        """Return up to which entry an output has sent; a new one begins with what comes from now on.
+
+        `stations`: whose events it tells.
+        """
         connection = self._connection or connect(self._database)
         self._connection = connection
-        connection.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (output, self.head.seq))
+        connection.execute(
+            "INSERT INTO outputs VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET stations = excluded.stations",
+            (output, self.head.seq, json.dumps(list(stations))),
+        )
         (sent,) = connection.execute("SELECT sent FROM outputs WHERE name = ?", (output,)).fetchone()
         return int(sent)
 

@@ -34,7 +34,7 @@ MIGRATIONS = (
         digest TEXT NOT NULL,
         day TEXT NOT NULL
     );
-    CREATE TABLE outputs (name TEXT PRIMARY KEY, sent INTEGER NOT NULL);
+    CREATE TABLE outputs (name TEXT PRIMARY KEY, sent INTEGER NOT NULL, stations TEXT NOT NULL);
     CREATE TABLE written (day TEXT PRIMARY KEY, picture_bytes INTEGER NOT NULL);
     """,
 )

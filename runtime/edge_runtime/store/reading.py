@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from edge_runtime.store.entries import Kept, Kind, PartVerdict
 from edge_runtime.store.folder import Folder
 from edge_runtime.store.migrations import MIGRATIONS, version_of
 
-__all__ = ["Asked", "Reader", "Stored", "open_reader"]
+__all__ = ["Asked", "Queue", "Reader", "Stored", "open_reader"]
 
 _AT_ONCE = 500
 
@@ -40,6 +41,15 @@ class Asked:
     verdicts: tuple[PartVerdict, ...] = ()
     part: str = ""
     newest: int | None = None  # only so many, the last ones
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An output's queue: up to which entry it has sent the events of its stations."""
+
+    name: str
+    sent: int
+    stations: tuple[str, ...]
 
 
 class Reader:
@@ -115,9 +125,10 @@ class Reader:
         row = self._connection.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else str(row[0])
 
-    def outputs(self) -> dict[str, int]:
-        """Return up to which entry each output has sent."""
-        return {str(name): int(sent) for name, sent in self._connection.execute("SELECT name, sent FROM outputs")}
+    def outputs(self) -> list[Queue]:
+        """Return the queues of all outputs that there ever were, by name."""
+        rows = self._connection.execute("SELECT name, sent, stations FROM outputs ORDER BY name").fetchall()
+        return [Queue(str(name), int(sent), tuple(json.loads(stations))) for name, sent, stations in rows]
 
     def counts(self) -> dict[tuple[str, PartVerdict], int]:
         """Return how many events there are of each station and verdict."""

@@ -77,6 +77,10 @@ class Writer:
         with self._changed:
             self._removed.append(event_id)
 
+    def write_down(self, board: str) -> None:
+        """Leave word in the lock in which file this process says how it goes."""
+        self._store.lock.write_down(board)
+
     @property
     def head(self) -> Anchor:
         """Up to where the chain is on the disk."""

@@ -25,7 +25,7 @@ def _quick(monkeypatch):
 def feeding_to(folder, output, stations=("belt",), notices=None):
     """A feeder of a store that is written meanwhile; what it has sent is known to the next one."""
     store = open_store(folder, print)
-    sent = store.ledger.register("fake")
+    sent = store.ledger.register("fake", stations)
     writer = Writer(store, print)
     wanted = Wanted("fake", stations, lambda: output)
     feeder = Feeder(wanted, output, open_reader(folder), writer, sent, ([] if notices is None else notices).append)

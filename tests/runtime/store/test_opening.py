@@ -1,4 +1,6 @@
+import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 from store_cases import event, opened, reading
@@ -48,7 +50,10 @@ def test_only_one_process_writes_and_the_other_one_is_named(tmp_path):
     with opened(tmp_path) as store:
         with pytest.raises(StoreError, match="written by another process"):
             open_store(tmp_path, print)
-        assert holder_of(store.folder)
+        holder = holder_of(store.folder)
+        assert (holder.pid, holder.board) == (os.getpid(), None)
+        store.lock.write_down("/run/board.json")
+        assert holder_of(store.folder).board == Path("/run/board.json")
     assert holder_of(Folder(tmp_path)) is None
     with opened(tmp_path):
         pass

@@ -11,6 +11,7 @@ from edge_runtime.store.entries import Note
 from edge_runtime.store.head import read_head
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.opening import open_store
+from edge_runtime.store.reading import Queue
 from edge_runtime.store.verify import verify_log
 from edge_runtime.store.writer import Writer
 
@@ -153,7 +154,7 @@ def test_a_slip_of_ours_ends_the_writer_and_the_next_one_hears_of_it(tmp_path):
 
 def test_how_far_an_output_has_sent_survives(tmp_path):
     store = open_store(tmp_path, print)
-    assert store.ledger.register("a") == 0
+    assert store.ledger.register("a", ["belt"]) == 0
     writer = Writer(store, print)
     writer.put(event(0))
     writer.put(event(1))
@@ -163,11 +164,11 @@ def test_how_far_an_output_has_sent_survives(tmp_path):
     writer.put(Note("stop"))
     writer.close()
     with opened(tmp_path) as store:
-        assert store.ledger.register("a") == 2
-        assert store.ledger.register("new") == 3  # a new output does not begin with years of history
+        assert store.ledger.register("a", ["belt", "other"]) == 2
+        assert store.ledger.register("new", ["x"]) == 3  # a new output does not begin with years of history
     with reading(tmp_path) as reader:
         assert reader.waiting(1, ["belt"]) == 1
-        assert reader.outputs() == {"a": 2, "new": 3}
+        assert reader.outputs() == [Queue("a", 2, ("belt", "other")), Queue("new", 3, ("x",))]
 
 
 def test_the_head_is_written_down_when_a_store_is_closed(tmp_path, monkeypatch):

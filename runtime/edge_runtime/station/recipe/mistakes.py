@@ -30,11 +30,7 @@ class RecipeError(UsageError):
 
     def __init__(self, file: Path, mistakes: Iterable[Mistake]) -> None:
         self.file, self.mistakes = file, tuple(sorted(mistakes))
-        super().__init__("; ".join(self.lines()))
-
-    def lines(self) -> list[str]:
-        """Return all of them, a line each."""
-        return [mistake.text(self.file) for mistake in self.mistakes]
+        super().__init__("; ".join(mistake.text(file) for mistake in self.mistakes))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
