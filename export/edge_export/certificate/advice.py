@@ -1,4 +1,4 @@
-"""What to try next: sentences that follow from what was measured, and from nothing else."""
+"""What to try next: sentences that follow from what was measured, and from what is missing for a verdict."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edge_export.quant.schemes import is_narrow
 from edge_export.quant.select import COMPUTE_OPS
 from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft
+from edge_runtime.bundle.postprocess_spec import Classify
 
 __all__ = ["advise", "most_changed"]
 
@@ -22,6 +23,7 @@ __all__ = ["advise", "most_changed"]
 WIDE = 0.05
 FEW_CALIBRATION = 64
 _NAMED_LAYERS = 3
+_NAMED_CLASSES = 6
 _EVEN = 0.98  # of FP32's time: what is nearer to it than this is not faster
 
 
@@ -29,6 +31,7 @@ def advise(draft: Draft) -> tuple[str, ...]:
     """Return what to try next, the most useful first; () where nothing was found wanting."""
     arrived = bool(arrived_quantized(draft.reference)) if _is_int8(draft) else False
     return (
+        *_about_verdict(draft),
         *_about_data(draft, arrived),
         *_about_drop(draft, arrived),
         *_about_latency(draft),
@@ -50,6 +53,19 @@ def most_changed(changed: int, images: int) -> float:
 
 def _is_int8(draft: Draft) -> bool:
     return any(node.precision == "int8" for node in draft.precision)
+
+
+def _about_verdict(draft: Draft) -> Iterator[str]:
+    """Which classes are good no file tells; what is a guess besides has its own note."""
+    facts = draft.facts
+    if not isinstance(facts.postprocess, Classify) or facts.verdict is not None or facts.unconfirmed is not None:
+        return
+    names = facts.labels or ()
+    known = f"of {', '.join(names[:_NAMED_CLASSES])}{', ...' if len(names) > _NAMED_CLASSES else ''}"
+    yield (
+        "No verdict yet, edge-run says NO_READ: name the classes that mean OK with --ok-classes, or those that are NG "
+        f"with --ng-classes ({known if names else 'which needs their names: --labels'})."
+    )
 
 
 def _about_data(draft: Draft, arrived: bool) -> Iterator[str]:

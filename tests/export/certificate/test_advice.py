@@ -12,7 +12,7 @@ from edge_export.certificate.advice import advise, most_changed
 from edge_export.certificate.certify import certificate_of
 from edge_export.evaluate.data.calibration import RandomCalibration
 from edge_export.pipeline import export_bundle
-from edge_export.state import ExportOptions
+from edge_export.state import ExportOptions, FactFlags
 from edge_runtime.bundle.manifest import Latency
 from edge_runtime.bundle.postprocess_spec import Classify
 
@@ -21,7 +21,8 @@ from edge_runtime.bundle.postprocess_spec import Classify
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("advice")
     source = save(convnet(), folder / "m.onnx")
-    _, draft = export_bundle(ExportOptions(str(source), folder / "m.edge", quantize="fp32"))
+    judged = FactFlags(ok_classes=("class_1",))
+    _, draft = export_bundle(ExportOptions(str(source), folder / "m.edge", quantize="fp32", flags=judged))
     return draft
 
 
@@ -55,6 +56,14 @@ def said(draft):
 
 def test_nothing_is_said_where_nothing_is_wanting(draft):
     assert advise(draft) == ()
+
+
+def test_a_classifier_without_a_rule_is_told_what_its_verdict_needs(draft):
+    facts = dataclasses.replace(draft.facts, verdict=None, unconfirmed=None, labels=("good", "bad"))
+    words = said(dataclasses.replace(draft, facts=facts))
+    assert "--ok-classes" in words
+    assert "(of good, bad)" in words
+    assert "--labels" in said(dataclasses.replace(draft, facts=dataclasses.replace(facts, labels=None)))
 
 
 def test_a_drop_beyond_the_allowed_names_what_can_be_done_about_it(draft):

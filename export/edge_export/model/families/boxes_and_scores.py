@@ -11,7 +11,10 @@ __all__ = ["PADDLE", "PADDLE_UNSURE", "ROWS"]
 
 # PP-YOLOE+ divides pixels by 255 (configs/ppyoloe/_base_/ppyoloe_plus_reader.yml).
 PADDLE = UNIT
-PADDLE_UNSURE = "PP-YOLOE+ takes pixels of 0..1, PP-YOLOE and others of PaddleDetection those less ImageNet's mean"
+PADDLE_UNSURE = (
+    "PP-YOLOE+ takes pixels of 0..1, PP-YOLOE and others of PaddleDetection those less ImageNet's mean (infer_cfg.yml "
+    "beside the model tells)"
+)
 
 
 def _boxes_scores(match: Match) -> Postprocess:

@@ -29,7 +29,9 @@ _MMDET = Pixels(
     mean=(123.675, 116.28, 103.53),
     std=(58.395, 57.12, 57.375),
 )
-_MMDET_UNSURE = "mmdetection's configurations differ in colours and mean"
+_MMDET_UNSURE = (
+    "mmdetection's configurations differ in colours and mean (mmdeploy's pipeline.json beside the model tells)"
+)
 # What names of PINTO's outputs say of a row's columns, longest first.
 _TOKENS: tuple[tuple[str, tuple[Column, ...]], ...] = (
     ("batchno", ("batch",)),

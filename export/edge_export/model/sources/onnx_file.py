@@ -10,8 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
-from edge_export.model.graph_io import image_input, outputs
-from edge_export.model.metadata import facts_of_onnx, read_anomalib
+from edge_export.model.metadata import facts_beside, facts_of_onnx
 from edge_export.probe import PROTO_LIMIT
 from edge_export.state import KnownFacts, SourceModel
 from edge_runtime.errors import ModelError
@@ -43,7 +42,7 @@ def load_onnx(path: Path, known: KnownFacts | None = None) -> SourceModel:
     Raises ModelError naming what is wrong.
     """
     model, files = read_onnx(path)
-    known = known or read_anomalib(path.parent, image_input(model), outputs(model))
+    known = known or facts_beside(path.parent, model)
     size = sum(file.stat().st_size for file in files)
     return SourceModel(model, str(path), joined_sha256(files), size, facts_of_onnx(model, path.stem, known))
 
