@@ -66,21 +66,21 @@ class Feeder:
         looked = 0
         wait, most = _RETRY_S
         while not self._ending:
-            head = self._writer.head.seq
-            events = self._reader.after(self.sent, self.stations) if head > looked else []
+            head, draining = self._writer.head.seq, self._draining
+            try:
+                events = self._reader.after(self.sent, self.stations) if head > looked else []
+                told = self._output.send(events) if events else 0
+            except Exception as error:  # noqa: BLE001  # whatever it is: it is told, and tried again
+                self._refuse(str(error) if isinstance(error, OutputError) else f"{type(error).__name__}: {error}")
+                self._wake.wait(wait)
+                wait = min(2 * wait, most)
+                continue
             if not events:
                 looked = head
-                if self._draining and head == self._writer.head.seq:
+                if draining and head == self._writer.head.seq:
                     self._finished = True
                     return
                 self._writer.committed(looked, _LOOK_S)
-                continue
-            try:
-                told = self._output.send(events)
-            except OutputError as error:
-                self._refuse(str(error))
-                self._wake.wait(wait)
-                wait = min(2 * wait, most)
                 continue
             if self.refused:
                 self.refused = ""

@@ -25,7 +25,7 @@ class OutputRow:
 # A new kind of output is one file and one row: settings with a field in OutputEntry, which names the row, and a class
 # as in base.py. The name of a queue outlives restarts: it must not change with what does not change the receiver.
 OUTPUTS: Mapping[str, OutputRow] = {
-    "jsonl": OutputRow(lambda settings: str(settings.path), open_json_lines),
+    "jsonl": OutputRow(lambda settings: str(settings.path.resolve()), open_json_lines),
 }
 
 

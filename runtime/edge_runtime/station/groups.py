@@ -59,7 +59,7 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     """Return the groups of a recipe; `folder` is what sources are relative to. Raises what `settings_for` raises."""
     by_bundle: dict[Path, list[tuple[str, Station]]] = {}
     for name, station in recipe.stations.items():
-        by_bundle.setdefault(station.bundle, []).append((name, station))
+        by_bundle.setdefault(station.bundle.resolve(), []).append((name, station))
     groups = []
     for bundle, stations in by_bundle.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])

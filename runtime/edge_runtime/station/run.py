@@ -49,7 +49,7 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
     wanted = wanted_outputs([(name, station.outputs) for name, station in recipe.stations.items()])
     figures = {name: Figures() for name in recipe.stations}
     with contextlib.ExitStack() as cleanup:
-        writer, sent = _open_writer(place, wanted, say)
+        writer, sent = _open_writer(place, wanted, stop, say)
         cleanup.callback(writer.close, _LOST_S)
         writer.put(Note("start", _facts(loaded)))
         keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
@@ -68,12 +68,12 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
         _run_groups(groups, Shared(writer, keeper, Clock(), loaded.hider), figures, stop, progress, say)
 
 
-def _open_writer(place: Path, wanted: Sequence[Wanted], say: Say) -> tuple[Writer, dict[str, int]]:
+def _open_writer(place: Path, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
     """Return the store's writer, and up to which entry each output has sent."""
     store = open_store(place, say)
     try:
         sent = {output.name: store.ledger.register(output.name, output.stations) for output in wanted}
-        return Writer(store, say), sent
+        return Writer(store, say, stop=stop), sent
     except BaseException:
         store.close()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge_runtime.errors import EdgelineError, StoreError
+from edge_runtime.errors import StoreError
 from edge_runtime.files.atomic import sync_path, write_bytes
 from edge_runtime.store.entries import VERDICTS, Event, Kept, PartVerdict
 from edge_runtime.store.folder import Folder
@@ -82,8 +83,8 @@ class PictureKeeper:
             try:
                 self._keep(job)
             except StoreError:  # the writer has ended, which is told elsewhere
-                return
-            except (OSError, EdgelineError) as error:
+                self._pause_until = math.inf
+            except Exception as error:  # noqa: BLE001  # whatever it is: verdicts go on, and nobody waits for ever
                 self._failed(error)
 
     def _keep(self, job: _Job) -> None:

@@ -24,6 +24,7 @@ __all__ = ["Waiting", "Writer"]
 _GROUP_S = 0.02  # an event waits so long for others to be committed with it; 0.1 s is promised for all of it
 _SENT_S = 1.0  # how far outputs have sent is written with the next events, or after so long
 _HEAD_S = 30.0
+_LOOK_S = 0.5  # how often whoever waits for room looks whether it should end
 _RETRY_S = (0.1, 5.0)  # the first wait after a failure, doubled up to the last
 _MOST_WAITING = 20_000  # entries in memory; beyond that whoever brings more waits
 
@@ -40,9 +41,18 @@ class Waiting:
 class Writer:
     """Commits what many threads bring, in the order in which they brought it."""
 
-    def __init__(self, store: OpenedStore, notice: Callable[[str], None], most_waiting: int = _MOST_WAITING) -> None:
-        """`notice` is told when commits begin to fail, and when they succeed again. The store is closed by `close`."""
-        self._store, self._notice, self._most = store, notice, most_waiting
+    def __init__(
+        self,
+        store: OpenedStore,
+        notice: Callable[[str], None],
+        most_waiting: int = _MOST_WAITING,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`notice` is told when commits begin to fail, and when they succeed again. The store is closed by `close`.
+
+        `stop` true: whoever waits for room in memory is turned away.
+        """
+        self._store, self._notice, self._most, self._stop = store, notice, most_waiting, stop
         self._changed = threading.Condition()
         self._entries: list[Entry] = []
         self._removed: list[str] = []
@@ -58,9 +68,12 @@ class Writer:
         self._thread.start()
 
     def put(self, entry: Entry) -> None:
-        """Take an entry; waits while too many do. Raises StoreError once the writer has ended."""
+        """Take an entry; waits while too many do. Raises StoreError once the writer has ended, or is to end."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._entries) < self._most or self._broken is not None or self._closing)
+            while len(self._entries) >= self._most and self._broken is None and not self._closing:
+                if self._stop():
+                    raise StoreError(f"the store takes no more: {len(self._entries)} records wait in memory already")
+                self._changed.wait(_LOOK_S)
             self._check()
             if not self._entries:
                 self._first = time.monotonic()

@@ -73,6 +73,22 @@ def test_what_could_not_be_told_comes_again_and_that_is_said_once(tmp_path):
     assert [notice.split(",")[0] for notice in notices] == ["fake: cannot be told", "fake: told again"]
 
 
+def test_a_slip_in_an_output_is_told_and_tried_again(tmp_path):
+    class Slipping(FakeOutput):
+        def send(self, events):
+            if self.refusals:
+                self.refusals -= 1
+                raise KeyError("slip")
+            return super().send(events)
+
+    output, notices = Slipping(refusals=2), []
+    with feeding_to(tmp_path, output, notices=notices) as (feeder, writer):
+        bring(writer, event(0))
+        assert feeder.drain(PATIENCE)
+    assert output.told == ids(0)
+    assert "KeyError: 'slip'" in notices[0]
+
+
 def test_what_nobody_takes_waits_for_the_next_start(tmp_path):
     refusing = FakeOutput(refusals=10**9)
     with feeding_to(tmp_path, refusing) as (feeder, writer):

@@ -127,3 +127,17 @@ def test_nobody_waits_for_a_picture_who_does_not_want_to(tmp_path):
         assert keeper.left_out >= 14
         go.set()
     assert 1 <= len(kept_in(tmp_path)) <= 6
+
+
+def test_a_picture_that_cannot_be_encoded_holds_nobody_up(tmp_path):
+    notices = []
+
+    def broken():
+        raise ValueError("no such colour")
+
+    with keeping(tmp_path, notices=notices) as (keeper, writer):
+        for number in range(12):
+            writer.put(event(number))
+            keeper.offer(event(number), broken, wait=True)
+    assert keeper.left_out == 12
+    assert notices == ["PICTURES ARE NOT KEPT, verdicts are: no such colour"]

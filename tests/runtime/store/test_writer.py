@@ -104,6 +104,18 @@ def test_whoever_brings_more_than_memory_is_meant_for_waits(tmp_path, monkeypatc
     writer.close()
 
 
+def test_whoever_waits_for_room_is_turned_away_when_the_station_is_to_end(tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    writer = Writer(open_store(tmp_path, print), disk.notice, most_waiting=1, stop=lambda: True)
+    writer.put(event(0))
+    assert disk.told.wait(PATIENCE)
+    writer.put(event(1))
+    with pytest.raises(StoreError, match="takes no more: 1 records wait"):
+        writer.put(event(2))
+    disk.full = False
+    writer.close(PATIENCE)
+
+
 def test_events_that_are_lost_at_the_end_are_an_error(tmp_path, monkeypatch):
     Disk(monkeypatch)
     writer = Writer(open_store(tmp_path, print), lambda notice: None)
