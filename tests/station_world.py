@@ -13,7 +13,7 @@ import pytest
 from edge_runtime.inspect import opening, pipeline
 from edge_runtime.inspect.fake_engine import FakeEngine, fake_ng, fake_ok
 from edge_runtime.inspect.settings import BatchSettings, EngineSettings, InputSettings, RunSettings, SourceSettings
-from edge_runtime.inspect.sources import FakeSource
+from edge_runtime.inspect.sources import FakeSource, SourceKind
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.session import SessionOptions
@@ -39,6 +39,8 @@ class StationWorld:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.pictures: Sequence[Any] = [PICTURE] * 3
+        self.kind: SourceKind = "image"
+        self.fps: float | None = None
         self.engines: dict[str, FakeEngine] = {}
         self.opened: list[str] = []
         self.said: list[str] = []
@@ -65,7 +67,7 @@ class StationWorld:
     def _open_source(self, text: str, *_more: object) -> FakeSource:
         self.opened.append(text)
         self.on_source(text)
-        return FakeSource(self.pictures, Path(text).name)
+        return FakeSource(self.pictures, Path(text).name, self.kind, self.fps)
 
     def _open_bundle(self, path: Path, **_settings: Any) -> FakeEngine:
         return self.engines.setdefault(path.name, FakeEngine([fake_ok(), fake_ng()]))

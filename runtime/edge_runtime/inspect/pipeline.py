@@ -92,11 +92,13 @@ def run_inside(
     sinks: OpenSinks,
     at_work: Callable[[ReaderProcess], contextlib.AbstractContextManager[None]],
     say: Callable[[str], None] = _say,
+    around: Callable[[int, Source], Source] = lambda number, source: source,
 ) -> None:
     """Look at every source, as a part of something larger: signals, records and the summary are its business.
 
     `at_work` is entered when everything is open, before the first frame is judged. `say` is given what people should
-    know at once, a line each. Raises as run_pipeline does.
+    know at once, a line each. `around` puts something around the Nth source, whose pictures were looked at for their
+    health by then. Raises as run_pipeline does.
     """
     summary.limit_bytes = settings.engine.options.memory_limit or 0
     # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
@@ -115,7 +117,7 @@ def run_inside(
             settings = _with_room_for(reader, settings, peeked)
             driven = _drive(settings, peeked, progress, cleanup)
             found = peeked or sources or _open_sources(settings, stop, say, opening)
-            feeds = _feeds(settings, found, driven.held, stop)
+            feeds = _feeds(settings, found, driven.held, stop, around)
             feeds, summary.saved = _with_sinks(sinks, driven.engine, feeds, stop, opening)
             if settings.output.lines == "words":
                 _write_heading(settings, driven.engine.manifest, feeds)
@@ -213,13 +215,15 @@ def _drive(
     return driven
 
 
-def _feeds(settings: RunSettings, sources: Sequence[Source], held: int, stop: Stop) -> list[Feed]:
+def _feeds(
+    settings: RunSettings, sources: Sequence[Source], held: int, stop: Stop, around: Callable[[int, Source], Source]
+) -> list[Feed]:
     inputs = settings.inputs
     paced = [in_real_time(source, stop) if inputs.realtime else source for source in sources]
     names = unique_names([source.name for source in paced])
     feeds = []
-    for source, given, name, asked in zip(sources, paced, names, inputs.sources, strict=True):
-        fit = _watched(given, source.kind == "live", asked.text, inputs.health)
+    for number, (source, given, name, asked) in enumerate(zip(sources, paced, names, inputs.sources, strict=True)):
+        fit = around(number, _watched(given, source.kind == "live", asked.text, inputs.health))
         feeds.append(Feed(fit, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames))
     return feeds
 

@@ -17,6 +17,7 @@ from edge_runtime.results import Judge
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.recipe import Recipe, Station
 from edge_runtime.station.sink import Shared, StationSink
+from edge_runtime.station.triggers.open import triggered
 
 __all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
 
@@ -30,6 +31,10 @@ class Group:
 
     stations: tuple[tuple[str, Station], ...]
     settings: RunSettings
+
+    def around(self, number: int, source: Source) -> Source:
+        """Put what a station wants around its source."""
+        return triggered(source, self.stations[number][1].trigger)
 
     def open_sinks(self, shared: Shared, figures: dict[str, Figures]) -> OpenStationSinks:
         """Return what opens the sinks of the run."""
@@ -51,7 +56,7 @@ class OpenStationSinks:
         sinks: list[list[Sink]] = []
         for (name, station), (_, source) in zip(self.group.stations, sources, strict=True):
             live = source.kind == "live"
-            sinks.append([StationSink(name, station.pictures, live, self.shared, self.figures[name])])
+            sinks.append([StationSink(name, station, live, self.shared, self.figures[name])])
         return sinks, []
 
 

@@ -98,7 +98,7 @@ def _run_groups(
     def work(group: Group) -> None:
         try:
             sinks = group.open_sinks(shared, figures)
-            run_inside(group.settings, Stop(stop), progress, Summary(), sinks, _nothing_more, say)
+            run_inside(group.settings, Stop(stop), progress, Summary(), sinks, _nothing_more, say, group.around)
         except BaseException as error:  # noqa: BLE001  # raised below, when the others have ended
             errors.append(error)
             stop.end()

@@ -135,3 +135,33 @@ def test_no_secret_is_in_a_record_or_in_a_word(world):
         if path.is_file() and path.name != "station.yaml":
             assert b"geheim" not in path.read_bytes(), path
     assert "x-${PW}.mp4" in world.lines("v.jsonl")[1]["source"]
+
+
+PARTS = """
+store: store
+stations:
+  belt:
+    source: a.mp4
+    bundle: m.edge
+    trigger: {every: {period: 1s, frames: 2}}
+    verdict: worst
+    outputs: [jsonl: verdicts.jsonl]
+"""
+
+
+def test_the_frames_of_a_part_become_one_event(world):
+    world.pictures = [PICTURE] * 5
+    world.run(PARTS)
+    lines = world.lines()
+    assert [(line["part_number"], line["verdict"]) for line in lines] == [(0, "NG"), (1, "NG"), (2, "NO_READ")]
+    assert [frame["verdict"] for frame in lines[0]["frames"]] == ["OK", "NG"]
+
+
+def test_a_part_that_ends_half_seen_is_no_read(world):
+    world.kind, world.fps = "video", 2.0
+    world.pictures = [PICTURE] * 5
+    world.run(PARTS)
+    assert [(line["part_number"], line["verdict"]) for line in world.lines()] == [(0, "NG"), (1, "NG"), (2, "NO_READ")]
+    assert world.lines()[2]["reasons"] == ["not all frames of the part were looked at"]
+    with reading(world.folder / "store") as reader:
+        assert verify_log(reader).breaks == ()

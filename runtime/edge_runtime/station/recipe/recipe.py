@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_runtime.outputs.settings import OutputEntry
+from edge_runtime.station.parts.decide import PartRule
 from edge_runtime.station.recipe.secret import Address
+from edge_runtime.station.triggers.settings import TriggerEntry
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]
 
@@ -53,6 +55,10 @@ class Station:
         metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder or pattern."}
     )
     bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge."})
+    trigger: TriggerEntry | None = field(
+        default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
+    )
+    verdict: PartRule = field(default="worst", metadata={"help": "How the frames of a part come to one verdict."})
     outputs: tuple[OutputEntry, ...] = field(default=(), metadata={"help": "Who is told of verdicts."})
     pictures: Pictures = field(default=Pictures(), metadata={"help": "Which pictures are kept."})
 

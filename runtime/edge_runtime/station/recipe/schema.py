@@ -36,12 +36,14 @@ def _schema(kind: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "array", "items": _schema(typing.get_args(kind)[0], {})}
     if origin is Literal:
         return {"enum": list(typing.get_args(kind))}
-    if origin is not None and issubclass(origin, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         names = {"pattern": f"^{metadata.get('words', '.+')}$"}
         values = _schema(typing.get_args(kind)[1], {})
         return {"type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": values}
     if metadata.get("unit") == "size":
         return {"type": ["string", "integer"], "pattern": r"^[0-9.]+ *([kKmMgG]i?)?[bB]?$"}
+    if metadata.get("unit") == "seconds":
+        return {"type": "string", "pattern": r"^[0-9.]+ ?(ms|s|min|h)$"}
     if isinstance(kind, type) and issubclass(kind, Secret):
         return {"type": ["string", "integer"]}
     return {"type": {int: "integer", float: "number", bool: "boolean"}.get(kind, "string")}

@@ -4,7 +4,8 @@ What a dataclass says of itself:
 
     SHORT   the field that a single value stands for: `store: store/` is `store: {path: store/}`
     ONE_OF  exactly one of its fields is given
-    metadata of a field: `help` (for people and editors), `unit` ("size": 1GB), `words` (a pattern of a table's keys)
+    metadata of a field: `help` (for people and editors), `unit` ("size": 1GB, "seconds": 200ms), `words` (a pattern of
+    a table's keys)
 
 A `__post_init__` may raise ValueError for what its fields cannot be together.
 """
@@ -28,6 +29,7 @@ from edge_runtime.station.recipe.secret import Secret, filled_in, variables
 
 __all__ = ["MISSING", "Reading", "hints_of"]
 
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 MISSING: Any = object()  # of what could not be read, as `mistakes` says
 
 
@@ -51,7 +53,7 @@ class Reading:
             return self.read(kind, node, where, metadata)
         if origin is tuple:
             return self._list(typing.get_args(kind)[0], node, where)
-        if origin is not None and issubclass(origin, Mapping):
+        if isinstance(origin, type) and issubclass(origin, Mapping):
             return self._table(typing.get_args(kind)[1], node, where, metadata)
         if not isinstance(node, Scalar):
             return self._wrong(node, where, f"expected {_words(kind, metadata)}, found {_name(node)}")
@@ -128,6 +130,11 @@ class Reading:
                 return parse_size(node.text)
             except UsageError as error:
                 return self._wrong(node, where, str(error))
+        if metadata.get("unit") == "seconds":
+            found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(ms|s|min|h)", node.text, re.ASCII)
+            if found is None:
+                return self._wrong(node, where, f"expected a time such as 200ms or 1.5s, found {node.text[:60]!r}")
+            return float(found[1]) * _SECONDS[found[2]]
         value = _plain(kind, node)
         if value is MISSING:
             return self._wrong(node, where, f"expected {_words(kind, metadata)}, found {node.text[:60]!r}")
@@ -172,8 +179,8 @@ def _plain(kind: Any, node: Scalar) -> Any:
 def _words(kind: Any, metadata: Mapping[str, Any]) -> str:
     if typing.get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, typing.get_args(kind)))}"
-    if metadata.get("unit") == "size":
-        return "a size such as 1GB"
+    if "unit" in metadata:
+        return {"size": "a size such as 1GB", "seconds": "a time such as 200ms"}[metadata["unit"]]
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
     return words.get(kind, "a text")
 
