@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge_runtime.errors import StoreError
+from edge_runtime.errors import OutputError, StoreError
 from edge_runtime.files.atomic import sync_path, write_bytes
+from edge_runtime.files.sizes import format_size
 from edge_runtime.store.entries import VERDICTS, Event, Kept, PartVerdict
 from edge_runtime.store.folder import Folder
 from edge_runtime.store.reading import Reader
@@ -31,6 +33,7 @@ __all__ = ["PictureKeeper", "settle"]
 _WAITING = 4  # pictures in memory
 _PAUSE_S = 10.0  # after a failure none is tried for so long
 _ROOM = 8 << 20  # bytes of OK pictures that make way when the disk is full
+_RESERVE = 64 << 20  # bytes of a disk, or a tenth of a small one, that pictures leave alone
 Encode = Callable[[], bytes]
 
 
@@ -40,12 +43,28 @@ class _Job:
     encode: Encode
 
 
+def _free_for_pictures(folder: Path) -> int:
+    """The rest is for verdicts, which are small and matter more."""
+    usage = shutil.disk_usage(folder)
+    return usage.free - min(_RESERVE, usage.total // 10)
+
+
 class PictureKeeper:
     """Keeps pictures of events within a quota."""
 
-    def __init__(self, folder: Folder, quota: Quota, writer: Writer, notice: Callable[[str], None]) -> None:
-        """`notice` is told when pictures begin to be left out, and when they are kept again."""
-        self._folder, self._quota, self._writer, self._notice = folder, quota, writer, notice
+    def __init__(
+        self,
+        folder: Folder,
+        quota: Quota,
+        writer: Writer,
+        notice: Callable[[str], None],
+        free: Callable[[Path], int] = _free_for_pictures,
+    ) -> None:
+        """`notice` is told when pictures begin to be left out, and when they are kept again.
+
+        `free` says how many bytes of the disk that a folder is on pictures may still take.
+        """
+        self._folder, self._quota, self._writer, self._notice, self._free = folder, quota, writer, notice, free
         self._shelves: dict[PartVerdict, dict[str, Shelved]] = {verdict: {} for verdict in VERDICTS}
         self._places: dict[str, str] = {}
         self._day, self._written = _today(), 0
@@ -89,6 +108,8 @@ class PictureKeeper:
 
     def _keep(self, job: _Job) -> None:
         data, event = job.encode(), job.event
+        if (free := self._free(self._folder.root)) < len(data):
+            raise OutputError(f"{format_size(max(free, 0))} of the disk are left for them, the rest is for verdicts")
         if (today := _today()) != self._day:
             self._day, self._written = today, 0
         total = sum(one.size for shelf in self._shelves.values() for one in shelf.values())

@@ -15,10 +15,10 @@ PLENTY = Quota(10**6, 10**6)
 
 
 @contextlib.contextmanager
-def keeping(folder, quota=PLENTY, notices=None):
+def keeping(folder, quota=PLENTY, notices=None, free=lambda folder: 10**9):
     store = open_store(folder, print)
     writer = Writer(store, print)
-    keeper = PictureKeeper(store.folder, quota, writer, ([] if notices is None else notices).append)
+    keeper = PictureKeeper(store.folder, quota, writer, ([] if notices is None else notices).append, free)
     with reading(folder) as reader:
         keeper.start(reader)
     try:
@@ -109,6 +109,23 @@ def test_a_disk_that_takes_no_picture_is_told_once_and_ok_pictures_make_way(tmp_
         keep(keeper, writer, event(4, "NG"))
     assert kept_in(tmp_path) == [event(number).event_id for number in (1, 4)]
     assert [notice.split(",")[0] for notice in notices] == ["PICTURES ARE NOT KEPT", "pictures are kept again"]
+
+
+def test_the_last_of_a_disk_is_for_verdicts(tmp_path, monkeypatch):
+    notices, free = [], [10**9]
+    monkeypatch.setattr(pictures, "_PAUSE_S", 0.0)
+    with keeping(tmp_path, notices=notices, free=lambda folder: free[0]) as (keeper, writer):
+        keep(keeper, writer, event(0, "OK"), event(1, "NG"))
+        while len(list(tmp_path.rglob("*.png"))) < 2:
+            pass
+        free[0] = 99
+        keep(keeper, writer, event(2, "NG"))
+        while not keeper.left_out:
+            pass
+    assert kept_in(tmp_path) == [event(1).event_id]
+    assert notices == [
+        "PICTURES ARE NOT KEPT, verdicts are: 99 B of the disk are left for them, the rest is for verdicts"
+    ]
 
 
 def test_nobody_waits_for_a_picture_who_does_not_want_to(tmp_path):
