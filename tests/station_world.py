@@ -41,6 +41,7 @@ class StationWorld:
         self.pictures: Sequence[Any] = [PICTURE] * 3
         self.kind: SourceKind = "image"
         self.fps: float | None = None
+        self.limit: int | None = None
         self.engines: dict[str, FakeEngine] = {}
         self.opened: list[str] = []
         self.said: list[str] = []
@@ -61,7 +62,7 @@ class StationWorld:
         return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
 
     def _settings_for(self, bundle: Path, texts: Sequence[str]) -> RunSettings:
-        engine = EngineSettings(bundle, OpenOptions(SessionOptions("cpu", 1)))
+        engine = EngineSettings(bundle, OpenOptions(SessionOptions("cpu", 1), self.limit))
         return RunSettings(engine, InputSettings(tuple(map(SourceSettings, texts))), BatchSettings(batch=1))
 
     def _open_source(self, text: str, *_more: object) -> FakeSource:

@@ -142,7 +142,7 @@ def _with_room_for(reader: ReaderProcess, settings: RunSettings, peeked: Sequenc
         return settings
     reserve = reader_bytes(reader.memory().now, [source.first for source in peeked])
     reader.most_bytes = reserve + reserve // 8 if reserve else reader.most_bytes
-    options = dataclasses.replace(engine.options, reserve_bytes=reserve)
+    options = dataclasses.replace(engine.options, reserve_bytes=engine.options.reserve_bytes + reserve)
     return dataclasses.replace(settings, engine=dataclasses.replace(engine, options=options))
 
 

@@ -46,7 +46,7 @@ class EngineSettings:
     """What judges: the bundle, how it is opened, and what is reported (None: as the bundle says).
 
     `options.batch` and `.preempt` are not looked at: they follow from the sources. `.reserve_bytes` of a limit are what
-    is taken beside this process.
+    is taken beside engine and frames.
     """
 
     bundle: Path

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
-from edge_runtime.files.atomic import sync_path
+from edge_runtime.files.atomic import lasting_folder, sync_path
 from edge_runtime.inspect.record import to_line
 from edge_runtime.outputs.base import published
 from edge_runtime.outputs.settings import JsonLines
@@ -86,7 +86,7 @@ class JsonLinesOutput:
             if found is not None and (found.st_dev, found.st_ino) == self._identity:
                 return
             self.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lasting_folder(self._path.parent)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         status = os.fstat(self._descriptor)
         self._identity = (status.st_dev, status.st_ino)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.errors import UsageError
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.base import OutputSettings, Sink
 from edge_runtime.inspect.sources.base import Source
@@ -19,6 +20,7 @@ from edge_runtime.station.recipe.recipe import Recipe, Station
 from edge_runtime.station.sink import Shared, StationSink
 from edge_runtime.station.triggers.open import triggered
 
+_STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
 __all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
 
 # How a bundle is run on this machine for these sources: what the command line says of the machine is in it.
@@ -65,11 +67,22 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     by_bundle: dict[Path, list[tuple[str, Station]]] = {}
     for name, station in recipe.stations.items():
         by_bundle.setdefault(station.bundle.resolve(), []).append((name, station))
-    groups = []
+    groups: list[Group] = []
     for bundle, stations in by_bundle.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
-        groups.append(Group(tuple(stations), dataclasses.replace(settings, output=OutputSettings())))
+        groups.append(Group(tuple(stations), _beside_the_store(settings)))
+    if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
+        raise UsageError(
+            f"a memory limit is planned for one bundle; the stations have {len(groups)}: run each by itself"
+        )
     return groups
+
+
+def _beside_the_store(settings: RunSettings) -> RunSettings:
+    """Nothing is written but into the store; of a memory limit, leave that what it takes."""
+    options = dataclasses.replace(settings.engine.options, reserve_bytes=_STORE_BYTES)
+    engine = dataclasses.replace(settings.engine, options=options)
+    return dataclasses.replace(settings, engine=engine, output=OutputSettings())
 
 
 def source_text(station: Station, folder: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import StoreError
+from edge_runtime.files.atomic import lasting_folder
 from edge_runtime.store.chain import START, Anchor
 from edge_runtime.store.entries import Batch, Note
 from edge_runtime.store.folder import Folder, Lock, set_aside
@@ -39,7 +40,7 @@ def open_store(root: Path, notice: Callable[[str], None]) -> OpenedStore:
     """
     folder = Folder(root)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        lasting_folder(root)
         lock = Lock(folder)
         try:
             return _opened(folder, lock, notice)

@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_runtime.errors import OutputError, StoreError
-from edge_runtime.files.atomic import sync_path, write_bytes
+from edge_runtime.files.atomic import lasting_folder, write_bytes
 from edge_runtime.files.sizes import format_size
 from edge_runtime.store.entries import VERDICTS, Event, Kept, PartVerdict
 from edge_runtime.store.folder import Folder
@@ -30,7 +30,7 @@ from edge_runtime.store.writer import Writer
 
 __all__ = ["PictureKeeper", "settle"]
 
-_WAITING = 4  # pictures in memory
+_WAITING = 2  # pictures in memory, beside the one that is written
 _PAUSE_S = 10.0  # after a failure none is tried for so long
 _ROOM = 8 << 20  # bytes of OK pictures that make way when the disk is full
 _RESERVE = 64 << 20  # bytes of a disk, or a tenth of a small one, that pictures leave alone
@@ -122,10 +122,7 @@ class PictureKeeper:
             self._remove(one.event_id)
         place = f"{self._day}/{event.station}/{event.event_id}.png"
         target = self._folder.pictures / place
-        if not target.parent.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            for folder in (target.parent.parent, self._folder.pictures, self._folder.root):
-                sync_path(folder)
+        lasting_folder(target.parent)
         write_bytes(target, data)
         digest = hashlib.sha256(data).hexdigest()
         kept = Kept(event.event_id, event.station, event.verdict, place, len(data), digest, self._day)

@@ -5,7 +5,7 @@ import pytest
 from station_world import PICTURE, StationWorld
 from store_cases import reading
 
-from edge_runtime.errors import OutputError, SourceError, StoreError
+from edge_runtime.errors import OutputError, SourceError, StoreError, UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.verify import verify_log
@@ -165,3 +165,9 @@ def test_a_part_that_ends_half_seen_is_no_read(world):
     assert world.lines()[2]["reasons"] == ["not all frames of the part were looked at"]
     with reading(world.folder / "store") as reader:
         assert verify_log(reader).breaks == ()
+
+
+def test_a_memory_limit_is_for_one_bundle(world):
+    world.limit = 1 << 30
+    with pytest.raises(UsageError, match="planned for one bundle; the stations have 2"):
+        world.run(THREE)
