@@ -49,7 +49,7 @@ def first_recipe(found: Found, sample: tuple[str, str]) -> str:
 
 # Records and pictures. Every verdict is here before anyone hears of it.
 store: store/
-# store: {{path: store/, pictures: 2GB, pictures_a_day: 4GB}}    # more than that is not kept, the oldest goes first
+# store: {{path: store/, records: 8GB, pictures: 2GB, pictures_a_day: 4GB}}    # beyond it the oldest goes
 
 stations:
   line1:

@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from edge_runtime.errors import StoreError
 from edge_runtime.inspect.opening import Progress
@@ -23,6 +22,7 @@ from edge_runtime.station.clock import Clock, boot_id, clock_synced
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.groups import Group, SettingsFor, groups_of
 from edge_runtime.station.recipe.load import Loaded
+from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.sink import Shared
 from edge_runtime.store.entries import Note
 from edge_runtime.store.folder import Folder
@@ -49,7 +49,7 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
     wanted = wanted_outputs([(name, station.outputs) for name, station in recipe.stations.items()])
     figures = {name: Figures() for name in recipe.stations}
     with contextlib.ExitStack() as cleanup:
-        writer, sent = _open_writer(place, wanted, stop, say)
+        writer, sent = _open_writer(recipe, wanted, stop, say)
         cleanup.callback(writer.close, _LOST_S)
         writer.put(Note("start", _facts(loaded)))
         keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
@@ -68,12 +68,12 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
         _run_groups(groups, Shared(writer, keeper, Clock(), loaded.hider), figures, stop, progress, say)
 
 
-def _open_writer(place: Path, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
+def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
     """Return the store's writer, and up to which entry each output has sent."""
-    store = open_store(place, say)
+    store = open_store(recipe.store.path, say)
     try:
         sent = {output.name: store.ledger.register(output.name, output.stations) for output in wanted}
-        return Writer(store, say, stop=stop), sent
+        return Writer(store, say, stop=stop, most_bytes=recipe.store.records), sent
     except BaseException:
         store.close()
         raise

@@ -61,12 +61,12 @@ def link_hash(previous: str, seq: int, kind: Kind, body: str) -> str:
     return hashlib.sha256(f"{previous}\n{seq} {kind}\n{body}".encode()).hexdigest()
 
 
-def breaks(links: Iterable[Link], head: Anchor | None = None) -> Iterator[Break]:
-    """Yield what is wrong with a chain from its first entry on; `head` is where it must have come to, or passed.
+def breaks(links: Iterable[Link], head: Anchor | None = None, start: Anchor = START) -> Iterator[Break]:
+    """Yield what is wrong with a chain behind `start`; `head` is where it must have come to, or passed.
 
     Each change is told once: what comes behind it is held against what stands there.
     """
-    last = START
+    last = start
     reached = head is None or head == START
     for link in links:
         if link.seq != last.seq + 1:

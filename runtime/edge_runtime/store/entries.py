@@ -57,7 +57,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Note:
-    """What happened that is no verdict: "start", "stop", "set aside". `facts` are plain JSON values."""
+    """What happened that is no verdict: "start", "stop", "set aside", "trimmed". `facts` are plain JSON values."""
 
     what: str
     facts: Body = field(default_factory=dict)
@@ -68,11 +68,15 @@ Entry: TypeAlias = Union[Event, Kept, Note]
 
 @dataclass(frozen=True)
 class Batch:
-    """What is committed together: entries in order, how far each output has sent, whose pictures were removed."""
+    """What is committed together: entries in order, how far each output has sent, whose pictures were removed.
+
+    `trim`: entries up to this number are taken out, which one of the entries says (a Note "trimmed").
+    """
 
     entries: tuple[Entry, ...] = ()
     sent: Mapping[str, int] = field(default_factory=dict)
     removed: tuple[str, ...] = ()  # event ids
+    trim: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.sent or self.removed)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.store.chain import START, Anchor, canonical, link_hash
-from edge_runtime.store.entries import Batch, Event, Kept, body_of, kind_of
+from edge_runtime.store.entries import Batch, Event, Kept, Note, body_of, kind_of
 from edge_runtime.store.migrations import migrate
 
 __all__ = ["Ledger", "connect"]
 
+_AT_ONCE = 1000  # entries that are taken out together, so that nobody waits long; and the newest, which stay
 _BUSY_S = 10.0  # somebody looks into the database with another program
 
 
@@ -39,6 +41,7 @@ class Ledger:
     def __init__(self, database: Path) -> None:
         """Raises what `connect` raises."""
         self._database = database
+        self._outputs: set[str] = set()
         self._connection: sqlite3.Connection | None = connect(database)
         self.head = _head(self._connection)
 
@@ -67,12 +70,32 @@ class Ledger:
         """
         connection = self._connection or connect(self._database)
         self._connection = connection
+        self._outputs.add(output)
         connection.execute(
             "INSERT INTO outputs VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET stations = excluded.stations",
             (output, self.head.seq, json.dumps(list(stations))),
         )
         (sent,) = connection.execute("SELECT sent FROM outputs WHERE name = ?", (output,)).fetchone()
         return int(sent)
+
+    def trimming(self, most_bytes: int) -> Batch | None:
+        """Return the batch that takes the oldest entries out where they are more than `most_bytes`; None: nothing goes.
+
+        What an output of this run has not sent stays, and so do the newest entries. Raises sqlite3.Error.
+        """
+        if self._connection is None or _used(self._connection) <= most_bytes:
+            return None
+        (first,) = self._connection.execute("SELECT min(seq) FROM entries").fetchone()
+        last = min([first + _AT_ONCE - 1, self.head.seq - _AT_ONCE, *self._unsent()])
+        row = self._connection.execute("SELECT hash FROM entries WHERE seq = ?", (last,)).fetchone()
+        return None if row is None else Batch((Note("trimmed", {"upto": last, "hash": row[0]}),), trim=last)
+
+    def _unsent(self) -> list[int]:
+        """Up to where each output of this run has sent."""
+        if self._connection is None:
+            return []
+        rows = self._connection.execute("SELECT name, sent FROM outputs").fetchall()
+        return [int(sent) for name, sent in rows if name in self._outputs]
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -88,6 +111,7 @@ def _head(connection: sqlite3.Connection) -> Anchor:
 
 
 def _append(connection: sqlite3.Connection, batch: Batch, head: Anchor) -> Anchor:
+    tallies: Counter[tuple[str, str]] = Counter()
     connection.execute("BEGIN IMMEDIATE")
     for entry in batch.entries:
         kind, text = kind_of(entry), canonical(body_of(entry))
@@ -96,12 +120,30 @@ def _append(connection: sqlite3.Connection, batch: Batch, head: Anchor) -> Ancho
         connection.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?)", (head.seq, kind, *found, text, head.hash))
         if isinstance(entry, Kept):
             _shelve(connection, entry)
+        elif isinstance(entry, Event):
+            tallies[entry.station, entry.verdict] += 1
+    for (station, verdict), count in tallies.items():
+        connection.execute(
+            "INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT (station, verdict) DO UPDATE SET events = events + ?",
+            (station, verdict, count, count),
+        )
     for event_id in batch.removed:
         connection.execute("DELETE FROM pictures WHERE event_id = ?", (event_id,))
+    if batch.trim:
+        connection.execute("DELETE FROM entries WHERE seq <= ?", (batch.trim,))
     for name, seq in batch.sent.items():
         connection.execute("UPDATE outputs SET sent = max(sent, ?) WHERE name = ?", (seq, name))
     connection.execute("COMMIT")
     return head
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    """Bytes of the database that hold something: what is taken out leaves pages that are used again."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
 
 
 def _shelve(connection: sqlite3.Connection, kept: Kept) -> None:

@@ -12,7 +12,7 @@ APPLICATION_ID = 0x45444745  # "EDGE", so that file(1) and we tell a store from 
 
 MIGRATIONS = (
     # 1: entries are only ever added. Of `event_id`, `station`, `part` and `verdict` the truth is `body`; they are there
-    # to be found. An event id begins with its time: that is the index for times.
+    # to be found. An event id begins with its time: that is the index for times. `tallies` outlive what is taken out.
     """
     CREATE TABLE entries (
         seq INTEGER PRIMARY KEY,
@@ -25,6 +25,8 @@ MIGRATIONS = (
         hash TEXT NOT NULL
     );
     CREATE INDEX entries_part ON entries (part) WHERE part IS NOT NULL;
+    CREATE INDEX entries_notes ON entries (seq) WHERE kind = 'note';
+    CREATE TABLE tallies (station TEXT, verdict TEXT, events INTEGER NOT NULL, PRIMARY KEY (station, verdict));
     CREATE TABLE pictures (
         event_id TEXT PRIMARY KEY,
         station TEXT NOT NULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,15 @@ class Reader:
         """Close it; a second call does nothing."""
         self._connection.close()
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside is of one moment, whatever is committed or taken out meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
     def after(self, seq: int, stations: Sequence[str], most: int = _AT_ONCE) -> list[Stored]:
         """Return the next events behind entry `seq` of some stations, in order."""
         marks = ",".join("?" * len(stations))
@@ -108,6 +118,12 @@ class Reader:
         )
         return (_link(row) for row in rows)
 
+    def start(self) -> Anchor:
+        """Return where the entries that are there begin, as the last note that some were taken out says."""
+        notes = (json.loads(link.body) for link in self.notes())
+        found = next((note for note in notes if note["what"] == "trimmed"), None)
+        return START if found is None else Anchor(int(found["upto"]), str(found["hash"]))
+
     def links(self) -> Iterator[tuple[Link, tuple[str | None, ...]]]:
         """Every entry in order, each with the columns that it is found by: event_id, station, part, verdict."""
         rows = self._connection.execute(
@@ -131,8 +147,8 @@ class Reader:
         return [Queue(str(name), int(sent), tuple(json.loads(stations))) for name, sent, stations in rows]
 
     def counts(self) -> dict[tuple[str, PartVerdict], int]:
-        """Return how many events there are of each station and verdict."""
-        text = "SELECT station, verdict, count(*) FROM entries WHERE kind = 'event' GROUP BY station, verdict"
+        """Return how many events there ever were of each station and verdict."""
+        text = "SELECT station, verdict, events FROM tallies"
         return {(row[0], row[1]): int(row[2]) for row in self._connection.execute(text)}
 
     def query(self, asked: Asked) -> Iterator[Stored]:

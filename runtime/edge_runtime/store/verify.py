@@ -28,14 +28,20 @@ class Verified:
 def verify_log(reader: Reader, published: Anchor | None = None) -> Verified:
     """Check a store. `published`: an entry's number and hash as an output told them; the chain must still have it."""
     written = read_head(reader.folder.head)  # first: what is committed meanwhile only comes behind it
+    with reader.snapshot():
+        return _verified(reader, written, published)
+
+
+def _verified(reader: Reader, written: Anchor | None, published: Anchor | None) -> Verified:
+    start = reader.start()
     walk = _Walk(reader)
-    found = list(breaks(walk.links(), written))
+    found = list(breaks(walk.links(), written, start))
     found += walk.odd
     if published is not None and reader.hash_of(published.seq) != published.hash:
         found.append(Break(published.seq, f"entry {published.seq} is not the one that was published"))
-    found += _pictures(reader, walk.pictures)
+    found += _pictures(reader, walk.pictures, start.seq > 0)
     found.sort(key=lambda one: one.seq)
-    return Verified(walk.last.seq, len(walk.pictures), walk.last, tuple(found))
+    return Verified(max(walk.last.seq - start.seq, 0), len(walk.pictures), walk.last, tuple(found))
 
 
 class _Walk:
@@ -67,10 +73,13 @@ class _Walk:
         return tuple(columns) == (event.event_id, event.station, event.part, event.verdict)
 
 
-def _pictures(reader: Reader, chained: dict[str, tuple[int, str]]) -> Iterator[Break]:
-    """What is wrong with the pictures that are kept. (Those that the quota removed are gone, which is no fault.)"""
+def _pictures(reader: Reader, chained: dict[str, tuple[int, str]], trimmed: bool) -> Iterator[Break]:
+    """What is wrong with the pictures that are kept. (Those that the quota removed are gone, which is no fault.)
+
+    `trimmed`: entries were taken out, and a picture may have outlived its own.
+    """
     for kept in reader.pictures():
-        seq, digest = chained.get(kept.event_id, (0, ""))
+        seq, digest = chained.get(kept.event_id, (0, kept.digest if trimmed else ""))
         path = reader.folder.pictures / kept.place
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -47,12 +47,14 @@ class Writer:
         notice: Callable[[str], None],
         most_waiting: int = _MOST_WAITING,
         stop: Callable[[], bool] = lambda: False,
+        most_bytes: int = 1 << 62,
     ) -> None:
         """`notice` is told when commits begin to fail, and when they succeed again. The store is closed by `close`.
 
-        `stop` true: whoever waits for room in memory is turned away.
+        `stop` true: whoever waits for room in memory is turned away. `most_bytes` of entries are kept, the newest.
         """
         self._store, self._notice, self._most, self._stop = store, notice, most_waiting, stop
+        self._most_bytes = most_bytes
         self._changed = threading.Condition()
         self._entries: list[Entry] = []
         self._removed: list[str] = []
@@ -149,6 +151,8 @@ class Writer:
     def _work(self) -> None:
         try:
             while (batch := self._next()) is not None and self._commit(batch):
+                if (trimming := self._store.ledger.trimming(self._most_bytes)) is not None:
+                    self._commit(trimming)
                 self._write_head(_HEAD_S)
             self._write_head(0.0)
         except BaseException as error:  # noqa: BLE001  # told to whoever brings the next entry

@@ -25,6 +25,10 @@ class Storage:
     SHORT: ClassVar[str] = "path"
 
     path: Path = field(metadata={"help": "The store's folder. It is made where it is not there."})
+    records: int = field(
+        default=8 * _GB,
+        metadata={"unit": "size", "help": "Most bytes of records; the oldest that every output was told of go first."},
+    )
     pictures: int = field(
         default=2 * _GB, metadata={"unit": "size", "help": "Most bytes of all pictures together; the oldest go first."}
     )
