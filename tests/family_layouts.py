@@ -132,6 +132,7 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
     ("scrfd", scrfd((1,), (1, 4)), 0),
     ("yunet", _YUNET, 0),
     ("ultraface", {"scores": (1, 4420, 2), "boxes": (1, 4420, 4)}, 0),
+    ("pytorch-ssd", {"scores": (1, 3000, 22), "boxes": (1, 3000, 4)}, 21),
     ("yolo-nas", {"graph2_pred_boxes": (1, ALL, 4), "graph2_pred_scores": (1, ALL, 80)}, 0),
     ("damo-yolo", {"scores": (1, ALL, 80), "boxes": (1, ALL, 4)}, 0),
     ("ppyoloe-without-nms", {"tmp_16": (1, ALL, 4), "concat_14.tmp_0": (1, 80, ALL)}, 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -16,7 +17,7 @@ from edge_runtime.results import Box, Mask, Prediction, Result
 from edge_tools.families.compare import compare
 from edge_tools.families.mutations import mutations_of
 from edge_tools.families.outcome import FORMS, Outcome, judged
-from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table
+from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table, read_rows
 from edge_tools.families.truth import Truth, read_truth
 
 BOX = (10.0, 10.0, 50.0, 90.0)
@@ -74,6 +75,18 @@ def test_wrong_boxes_with_a_verdict_are_wrong_in_silence_and_without_one_said():
     assert judged([(truths, result("NG", other))], 0.25, form).word == "WRONG"
     assert judged([(truths, result("OK"))], 0.25, form).word == "WRONG"
     assert judged([(truths, result("NO_READ", other))], 0.25, form).word == "said"
+
+
+def test_a_score_that_differs_is_another_answer_in_fp32_and_rounding_in_int8():
+    pairs = [([Truth(0, 0.9, BOX)], result("NG", found(score=0.6)))]
+    assert judged(pairs, 0.25, FORMS["fp32"]).word == "WRONG"
+    assert judged(pairs, 0.25, FORMS["good"]).word == "right"
+
+
+def test_what_comes_after_the_most_answers_that_a_package_gives_is_not_wrong():
+    flat = [Truth(0, 0.8, (640.0, 10.0, 640.0, 90.0))] * 300
+    assert compare([(flat, [found(score=0.5)])], 0.25).wrong == 0
+    assert compare([(flat[1:], [found(score=0.5)])], 0.25).wrong == 1
 
 
 def test_answers_are_read_with_all_their_parts(tmp_path):
@@ -136,10 +149,24 @@ def test_the_tables_count_what_came_of_it():
     right, said = Outcome("right", "", "NG", like), Outcome("said", "raw tensors")
     text = matrix([MatrixRow("m", "fp32", right), MatrixRow("m", "good", said)])
     assert "| m | 1 | right | said: raw tensors |" in text
+    assert "- fp32: 1 models: 1 right" in text
+    assert "- good: 1 models: 0 right, 1 said" in text
     text = mutations_table([MutatedRow("m", "a", right), MutatedRow("m", "b", said)])
     assert "| a | 1 | 1 | 0 | 0 |" in text
     assert "2 layouts: 1 right, 1 said" in text
     assert math.isclose(like.box, 1)
+
+
+def test_a_cell_says_where_nothing_was_there_to_find_and_where_no_verdict_came():
+    nothing = Outcome("right", "", "NO_READ", compare([([], [])], 0.25))
+    assert MatrixRow("m", "fp32", nothing).cell() == "right: nothing to find, no verdict"
+
+
+def test_a_row_is_read_as_it_was_written():
+    row = MatrixRow("m", "fp32", Outcome("right", "", "NG", compare([([Truth(0, 0.9, BOX)], [found()])], 0.25)))
+    again = MatrixRow.of(row.line())
+    assert (again.model, again.form, again.cell()) == ("m", "fp32", "right")
+    assert MatrixRow.of(MatrixRow("m", "good", Outcome("said", "raw tensors")).line()).outcome.likeness is None
 
 
 def test_a_table_goes_between_its_markers():
@@ -147,3 +174,36 @@ def test_a_table_goes_between_its_markers():
     assert into(text, "t", "new") == "before\n<!-- t -->\n\nnew\n\n<!-- /t -->\nafter\n"
     with pytest.raises(UsageError, match="no lines"):
         into("nothing", "t", "new")
+
+
+def test_rows_that_were_written_are_read_again_the_last_of_each(tmp_path):
+    like = compare([([Truth(0, 0.9, BOX)], [found()])], 0.25)
+    rows = [
+        MutatedRow("m", "a", Outcome("said", "raw tensors")),
+        MutatedRow("m", "a", Outcome("right", "", "NG", like)),
+        MutatedRow("m", "b", Outcome("said", "raw tensors")),
+    ]
+    (tmp_path / "rows").write_text("".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows))
+    read = read_rows(tmp_path / "rows")
+    assert [(row.mutation, row.outcome.word) for row in read] == [("a", "right"), ("b", "said")]
+    assert read[0].outcome.likeness.found == 1
+
+
+def test_scores_as_logits_are_written_for_graphs_of_old_versions_too():
+    model, _ = finished_model()
+    model.opset_import[0].version = 10
+    del model.graph.node[0].attribute[:]
+    rows = np.zeros((1, 6, 2100), np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(rows, "rows"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 2100]))
+    wanted = next(one for one in mutations_of(model) if one.name == "rows: scores as logits")
+    onnx.checker.check_model(wanted.change(model))
+
+
+def test_an_object_with_hardly_a_pixel_may_be_there_or_not():
+    few = Mask(0, 0, np.eye(40, dtype=np.bool_))
+    box = (0.0, 0.0, 40.0, 40.0)
+    thin = Truth(0, 0.9, box, size=(40, 40), mask=((0, 1),))
+    assert compare([([], [found(box, mask=few)])], 0.25).wrong == 0
+    assert compare([([thin], [])], 0.25).right == 0
+    assert math.isnan(compare([([thin], [found(box, mask=few)])], 0.25).mask)

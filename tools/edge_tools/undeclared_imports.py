@@ -60,7 +60,13 @@ class Part:
 PARTS = (
     Part(("devices/edge_devices/", "runtime/edge_runtime/"), ("cpu",)),
     Part(("runtime/edge_runtime/blocks/storage.py",), ("cpu", "zstd")),
-    Part(("runtime/edge_runtime/inspect/reader/pyav.py",), ("cpu", "video")),
+    Part(
+        tuple(
+            f"runtime/edge_runtime/inspect/reader/{name}.py"
+            for name in ("container", "deinterlacer", "pyav", "renewal")
+        ),
+        ("cpu", "video"),
+    ),
     Part(("runtime/edge_runtime/inspect/sources/stills/extra.py",), ("cpu", "images")),
     Part(("runtime/edge_runtime/station/recipe/nodes.py",), ("cpu", "station")),
     Part(("export/edge_export/", "tools/edge_tools/"), ("cpu", "export")),

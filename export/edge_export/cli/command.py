@@ -215,9 +215,10 @@ def edge_export_command(
     """Convert a trained model to a verified bundle for edge-run.
 
     SOURCE is an .onnx file, a Hugging Face model folder on disk, or a PyTorch module as package.module:factory.
-    What the model's file does not say of itself (input size, normalisation, labels) is said with flags. What is
-    guessed of it is noted and judges nothing: the bundle has a verdict once flags say the same, or labelled images
-    (--evaluate) that FP32 is right on. A model that finds nothing in any picture has none.
+    What neither the model's file says nor what its exporter wrote beside it (input size, normalisation, labels) is
+    said with flags. What is guessed is noted and judges nothing: the bundle has a verdict once flags say the same,
+    pictures (--calibrate) leave one reading of the answers, or labelled images (--evaluate) show that FP32 is right.
+    A model that finds nothing in any picture has none.
     """
     # Read before the export, which may replace it.
     old = open_side(compare) if compare is not None else None

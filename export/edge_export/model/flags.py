@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from edge_export.model.coco import COCO_IDS, by_id
 from edge_export.model.facts import merge
+from edge_export.model.families.common import DECIDED_BY
 from edge_export.model.metadata import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
@@ -138,6 +139,8 @@ def _notes(
     dropped = tuple(start for name, start in begins.items() if origin.get(name) != GUESS)
     if postprocess is not None:
         dropped = (*dropped, RAW)
+    if {"colour", "fit"} <= set(given):
+        dropped = (*dropped, GUESSED_REST)
     notes = tuple(note for note in facts.notes if not note.startswith(dropped))
     was_guessed = facts.origin.get("preprocess", GUESS) == GUESS
     if preprocess is not None and given and was_guessed:
@@ -151,7 +154,13 @@ def _notes(
     guessed = [name for name in begins if origin.get(name) == GUESS]
     if not guessed or unjudged is None:
         return notes
-    family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": "--family or --format"}
+    layout = "--family or --format"
+    if postprocess is not None and not isinstance(postprocess, Detect):
+        layout = f"--task {postprocess.task}"
+    family = {"preprocess": "--scale (or --mean, --std) and --colour", "postprocess": layout}
+    for untold, flag in DECIDED_BY.items():
+        if any(note.startswith(GUESSED_INPUT) and untold in note for note in notes):
+            family["preprocess"] = f"--{flag}"
     return (
         *notes,
         f"{NO_VERDICT} what the model takes and answers is in part a guess; confirm it with "

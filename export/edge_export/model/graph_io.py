@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Union
 
 import onnx
 from onnx import TensorProto
+
+from edge_export.model.pixels_inside import PixelRange, pixels_inside
 
 __all__ = ["FILLED", "ImageInput", "Output", "image_input", "input_names", "outputs"]
 
@@ -25,7 +28,10 @@ _SEE_THROUGH = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLine
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The first input that can be an image: rank 4, 1 or 3 channels. A size of 0 is not known."""
+    """The first input that can be an image: rank 4, 1 or 3 channels. A size of 0 is not known.
+
+    `pixels` is the range that the graph's first nodes tell, "" where they do not.
+    """
 
     name: str
     width: int
@@ -33,6 +39,7 @@ class ImageInput:
     channels: int
     layout: Literal["nchw", "nhwc"]
     dtype: Literal["float32", "float16", "uint8", "int8"]
+    pixels: PixelRange = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,9 @@ class Output:
 def image_input(model: onnx.ModelProto) -> ImageInput | None:
     """The only image among the graph's inputs; None when there is none, or there are several."""
     found = [image for value in _inputs(model) if (image := _image(value)) is not None]
-    return found[0] if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    return dataclasses.replace(found[0], pixels=pixels_inside(model, found[0].name))
 
 
 def input_names(model: onnx.ModelProto) -> tuple[str, ...]:

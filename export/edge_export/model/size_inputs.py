@@ -1,5 +1,5 @@
-"""Second inputs that are only sizes: what the picture was, or how it was scaled. The device knows none but the model's
-own input: they become constants, so that boxes come in its pixels.
+"""Second inputs that are only sizes: what the picture was, how it was scaled, or which pixels are of it. The device
+knows none but the model's own input: they become constants, so that boxes come in its pixels.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _VALUES = {
     "orig_size": "wh",
 }
 
+# Which pixels are the picture's and not of a border: all, as optimum exports DETR (transformers' DetrImageProcessor).
+_MASK = "pixel_mask"
+
 
 def fill_sizes(model: onnx.ModelProto, image: ImageInput | None) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """Return the model with its size inputs as constants, and a note of each; the model itself where it has none.
@@ -46,17 +49,23 @@ def fill_sizes(model: onnx.ModelProto, image: ImageInput | None) -> tuple[onnx.M
     filled.graph.input.extend(kept)
     filled.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in found.items())
     filled.metadata_props.add(key=FILLED, value=" ".join(found))
-    notes = (
-        f"the input {name!r} is filled with {', '.join(f'{number:g}' for number in array.ravel())}: boxes come in "
-        "pixels of the input"
-        for name, array in found.items()
-    )
-    return filled, tuple(notes)
+    return filled, tuple(_note(name, array) for name, array in found.items())
+
+
+def _note(name: str, array: NDArray[np.generic]) -> str:
+    if name == _MASK:
+        return f"the input {name!r} is filled with ones: all pixels are the picture's"
+    values = ", ".join(f"{number:g}" for number in array.ravel())
+    return f"the input {name!r} is filled with {values}: boxes come in pixels of the input"
 
 
 def _filled(value: onnx.ValueInfoProto, image: ImageInput | None) -> NDArray[np.generic] | None:
     meaning = _VALUES.get(value.name)
-    if meaning is None or image is None or not (image.width and image.height):
+    if image is None or not (image.width and image.height):
+        return None
+    if value.name == _MASK:
+        return _ones(value, image)
+    if meaning is None:
         return None
     sizes = {"h": image.height, "w": image.width, "1": 1}
     numbers = np.array([sizes[letter] for letter in meaning])
@@ -66,3 +75,12 @@ def _filled(value: onnx.ValueInfoProto, image: ImageInput | None) -> NDArray[np.
     dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
     batch = dims[0].dim_value or 1 if len(dims) == 2 else 0
     return np.asarray(np.tile(numbers, (batch, 1)) if batch else numbers).astype(dtype)
+
+
+def _ones(value: onnx.ValueInfoProto, image: ImageInput) -> NDArray[np.generic] | None:
+    """A mask [batch, height, width] of ones; of the image's size where its own is free."""
+    sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    if len(sides) != 3:
+        return None
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    return np.ones((sides[0] or 1, sides[1] or image.height, sides[2] or image.width), dtype)

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_export.evaluate.data.calibration import SmoothImages, list_images
 from edge_export.evaluate.data.images import find_images, read_image, spread
-from edge_export.model.families import Reading
-from edge_export.model.families.plausible import Look, Opinion, judge
+from edge_export.model.families import FAMILIES, Reading
+from edge_export.model.families.common import FIT_UNTOLD, tells_pixels
+from edge_export.model.families.moves import as_moved, spoken
+from edge_export.model.families.plausible import Opinion
+from edge_export.model.families.unpublished import unpublished
 from edge_export.model.flags import NO_VERDICT, label_count, lay_over
 from edge_export.model.interface import check_interface
-from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, RAW, look
+from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, RAW, look
 from edge_export.model.metadata.guess import Found
-from edge_export.run import ProtoSession, open_session
+from edge_export.passes.looks import Eyes
 from edge_export.state import Draft, ExportOptions, KnownFacts, Progress
-from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.preprocess_spec import Preprocess
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = ["confirm_on_pictures"]
 
 _PICTURES = 4
-_Images = Sequence[NDArray[np.uint8]]
 
 
 def confirm_on_pictures(draft: Draft, progress: Progress) -> Draft:
@@ -40,7 +41,7 @@ def confirm_on_pictures(draft: Draft, progress: Progress) -> Draft:
         return draft
     found = look(draft.model, draft.source.facts, options.flags, label_count(options.flags))
     images = _pictures(options)
-    eyes = _Eyes(draft, images or _made_up(draft), bool(images))
+    eyes = Eyes(draft, images or _made_up(draft), bool(images))
     with progress.step("recognise", 1) as advance:
         by_flags = facts.origin.get("postprocess") not in (GUESS, *(reading.told for reading in found.readings))
         checked = _checked(draft, eyes) if by_flags or not found.readings else _chosen(draft, found, eyes)
@@ -48,70 +49,102 @@ def confirm_on_pictures(draft: Draft, progress: Progress) -> Draft:
     return checked
 
 
-class _Eyes:
-    """FP32's answers to pictures, once for each pre-processing."""
+@dataclass(frozen=True)
+class _Tried:
+    """A reading, what pictures say of it, and what of its boxes was turned round because they move so ("" for none)."""
 
-    def __init__(self, draft: Draft, images: _Images, real: bool) -> None:
-        self._draft, self._images, self.real = draft, images, real
-        self._looks: dict[Preprocess, list[Look]] = {}
-
-    @functools.cached_property
-    def _session(self) -> ProtoSession:
-        """Opened when the first question is asked: of what flags have told, without pictures, there is none."""
-        return ProtoSession(open_session(self._draft.reference))
-
-    def judge(self, known: KnownFacts, reading: Reading | None = None) -> Opinion:
-        """What the pictures say of the facts' way to read the model."""
-        facts = dataclasses.replace(self._draft, facts=known).model_facts()
-        return judge(facts, self._see(facts), reading, self.real)
-
-    def _see(self, facts: ModelFacts) -> list[Look]:
-        spec = facts.preprocess
-        if spec is None:
-            return []
-        if spec not in self._looks:
-            preprocessor, name, batch = Preprocessor(spec), facts.inputs[0].name, facts.batch or 1
-            looks = []
-            for image in self._images:
-                tensor, places = preprocessor.batch([image])
-                looks.append(Look(self._session.run({name: np.repeat(tensor, batch, axis=0)}), places[0]))
-            self._looks[spec] = looks
-        return self._looks[spec]
+    reading: Reading
+    opinion: Opinion
+    turned: str = ""
 
 
-def _chosen(draft: Draft, found: Found, eyes: _Eyes) -> Draft:
+def _chosen(draft: Draft, found: Found, eyes: Eyes) -> Draft:
     """The draft read as pictures leave it: rows that the file names first, those in which something was found next."""
-    tried = [(one, eyes.judge(_facts(draft, found, [one], {}), one)) for one in found.readings]
-    left = [(one, opinion) for one, opinion in tried if not opinion.against]
-    told = [one for one, _ in left if one.told]
-    doubted = next(((one, opinion) for one, opinion in tried if one.told and opinion.against), None)
+    tried = [part for one in found.readings for part in _try(draft, found, eyes, one)]
+    left = [one for one in tried if not one.opinion.against]
+    told = [one for one in left if one.reading.told]
+    doubted = next((one for one in tried if one.reading.told and one.opinion.against), None)
     wrong = ""
     if doubted is not None and not told:
-        wrong = f"the file names {doubted[0].family.name}, but {doubted[1].against}"
-        left = [(one, opinion) for one, opinion in left if opinion.found]
-        if not left and not doubted[1].unread:
+        wrong = f"the file names {doubted.reading.family.name}, but {doubted.opinion.against}"
+        left = [one for one in left if one.opinion.found]
+        if not left and not doubted.opinion.unread:
             # What the file says is kept where pictures show no other way to read it: it may be poorly trained.
             return _unjudged(draft, wrong)
     if not left:
-        return _raw(draft, [f"{one.family.name}: {opinion.against}" for one, opinion in tried], wrong)
-    if told and told[0] is found.readings[0]:
-        return draft
-    left.sort(key=lambda pair: (not pair[0].told, pair[1].found == 0))
-    readings, pictures = [one for one, _ in left], max(opinion.found for _, opinion in left)
-    first, rivals = readings[0], told or readings
+        other = _as_nobody_publishes(draft, found, eyes) if eyes.real else None
+        against = [f"{one.reading.family.name}: {one.opinion.against}" for one in tried]
+        return _raw(draft, against, wrong) if other is None else _read_as(draft, found, eyes, other, wrong)
+    if told and told[0].reading is found.readings[0]:
+        doubt = told[0].opinion.doubt
+        return _unjudged(draft, f"the file names {told[0].reading.family.name}, but {doubt}") if doubt else draft
+    left.sort(key=lambda one: (not one.reading.told, one.opinion.found == 0))
+    return _read_as(draft, found, eyes, left, wrong)
+
+
+def _as_nobody_publishes(draft: Draft, found: Found, eyes: Eyes) -> list[_Tried] | None:
+    """The one order of columns in which the pictures find something; None where there is none, or another as well.
+
+    What flags say of the layout is not tried otherwise.
+    """
+    if draft.options.flags.postprocess or draft.options.flags.family or not found.readings:
+        return None
+    tried = [part for one in unpublished(found.readings[0].match.shown) for part in _try(draft, found, eyes, one)]
+    left = [one for one in tried if not one.opinion.against and one.opinion.found]
+    return left[:1] if left and all(one.reading.postprocess == left[0].reading.postprocess for one in left) else None
+
+
+def _read_as(draft: Draft, found: Found, eyes: Eyes, left: Sequence[_Tried], wrong: str) -> Draft:
+    """The draft read as the first of those that are left; `wrong` is why not as the file says, "" where it says it."""
+    readings, pictures = [one.reading for one in left], max(one.opinion.found for one in left)
+    first, rivals = readings[0], [one for one in readings if one.told] or readings
     where = first.told or (f"{pictures} pictures" if pictures else GUESS)
     same = all(one.postprocess == first.postprocess for one in rivals)
-    pixels = all(one.preprocess == first.preprocess for one in rivals) and not first.family.unsure
-    origins = {"preprocess": where if pixels else GUESS, "postprocess": where if same else GUESS}
+    pixels = all(one.preprocess == first.preprocess for one in rivals) and not _unsure(first, eyes)
+    inside = GRAPH if where == GUESS and tells_pixels(first.match.shown) else where
+    origins = {"preprocess": inside if pixels else GUESS, "postprocess": where if same else GUESS}
     facts = _facts(draft, found, readings, origins)
     check_interface(facts, draft.inputs, draft.outputs)
     notes = [note for note in draft.notes if note not in draft.facts.notes]
+    turned = left[0].turned
     if pictures and same and not first.told:
+        order = f", but {turned}: so its boxes move where the pictures do" if turned else ""
         notes.append(
-            f"the outputs are those of {first.family.name} ({first.family.source}), as {pictures} pictures show"
+            f"the outputs are those of {first.family.name} ({first.family.source}){order}, as {pictures} pictures show"
         )
-    warnings = (f"{wrong}: it is read as {first.family.name}",) if wrong else ()
-    return dataclasses.replace(draft, facts=facts, notes=(*notes, *facts.notes), warnings=(*draft.warnings, *warnings))
+    warnings = (f"{wrong}: it is read as {first.family.name}{', turned' if turned else ''}",) if wrong else ()
+    read = dataclasses.replace(draft, facts=facts, notes=(*notes, *facts.notes), warnings=(*draft.warnings, *warnings))
+    if first.family.name not in {family.name for family in FAMILIES}:
+        return _unjudged(read, f"only the pictures tell that the outputs are {first.family.name}")
+    if wrong and turned:
+        return _unjudged(read, "what the file says of its boxes is not how they move")
+    doubt = left[0].opinion.doubt
+    return _unjudged(read, f"the outputs are read as {first.family.name}, but {doubt}") if doubt else read
+
+
+def _try(draft: Draft, found: Found, eyes: Eyes, one: Reading) -> Iterator[_Tried]:
+    """Yield a reading and what pictures say of it, and after it the same with boxes in the order that these move in."""
+    known, post = _facts(draft, found, [one], {}), one.postprocess
+    opinion = eyes.judge(known, one)
+    order = eyes.order(known) if opinion.found and isinstance(post, Detect) else ""
+    if order in ("", "read") or not isinstance(post, Detect):
+        yield _Tried(one, dataclasses.replace(opinion, doubt="") if order else opinion)
+        return
+    against = f"its boxes move along with the pictures as if {spoken(order)}"
+    if "box" in draft.options.flags.postprocess:
+        yield _Tried(one, dataclasses.replace(opinion, doubt=against))
+        return
+    yield _Tried(one, Opinion(against))
+    wanted = as_moved(post, order)
+    if wanted is not None and all(wanted != other.postprocess for other in found.readings):
+        other = dataclasses.replace(one, postprocess=wanted, told="")
+        said = eyes.judge(_facts(draft, found, [other], {}), other)
+        yield _Tried(other, dataclasses.replace(said, doubt=""), spoken(order))
+
+
+def _unsure(reading: Reading, eyes: Eyes) -> bool:
+    same = reading.unsure == FIT_UNTOLD and reading.preprocess is not None and eyes.all_fit(reading.preprocess)
+    return bool(reading.unsure) and not same
 
 
 def _facts(draft: Draft, found: Found, readings: Sequence[Reading], origins: dict[str, str]) -> KnownFacts:
@@ -125,9 +158,13 @@ def _facts(draft: Draft, found: Found, readings: Sequence[Reading], origins: dic
     return facts
 
 
-def _checked(draft: Draft, eyes: _Eyes) -> Draft:
+def _checked(draft: Draft, eyes: Eyes) -> Draft:
     """The draft as it is, with a warning where what flags or the file say of the outputs can hardly be true."""
-    against = eyes.judge(draft.facts).against if eyes.real else ""
+    opinion = eyes.judge(draft.facts) if eyes.real else Opinion("")
+    against = opinion.against
+    if opinion.found and not against:
+        order = eyes.order(draft.facts)
+        against = f"its boxes move along with the pictures as if {spoken(order)}" if order not in ("", "read") else ""
     if not against:
         return draft
     origin = draft.facts.origin.get("postprocess", "")

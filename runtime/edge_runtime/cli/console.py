@@ -78,7 +78,8 @@ def run_command(command: click.Command, program: str, args: Sequence[str] | None
         code = _BROKEN_PIPE
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-            code = _fail(f"cannot write: {error.strerror}; free some space", OutputError.exit_code)
+            advice = "ulimit -f says how large a file may be" if error.errno == errno.EFBIG else "free some space"
+            code = _fail(f"cannot write: {error.strerror}; {advice}", OutputError.exit_code)
         elif (short := shortage(error)) is not None:
             code = _fail(str(short), short.exit_code)
         else:
@@ -152,7 +153,7 @@ def hidden_native_stderr() -> Iterator[None]:
     except OSError:  # started with descriptor 2 closed: nothing to hide
         yield
         return
-    python_stderr = sys.stderr
+    python_stderr, own = sys.stderr, None
     try:
         owns_screen = python_stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):  # a replaced stderr, as in tests
@@ -169,6 +170,7 @@ def hidden_native_stderr() -> Iterator[None]:
     finally:
         os.dup2(screen, 2)
         os.close(screen)
-        if owns_screen:
-            sys.stderr.close()
+        if own is not None:
             sys.stderr = python_stderr
+            with contextlib.suppress(OSError):  # its disk is full: what was to be said has nowhere to go
+                own.close()

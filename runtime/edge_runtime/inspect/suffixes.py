@@ -9,7 +9,22 @@ __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "looks_like_pictures"]
 # A file with such a name is meant to be a picture: when it cannot be read, that is said of it.
 IMAGE_SUFFIXES = frozenset(
     {
-        *(".apng", ".avif", ".bmp", ".dib", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+        *(
+            ".apng",
+            ".avif",
+            ".bmp",
+            ".dib",
+            ".heic",
+            ".heif",
+            ".hif",
+            ".j2k",
+            ".jfif",
+            ".jp2",
+            ".jpe",
+            ".jpeg",
+            ".jpg",
+            ".mpo",
+        ),
         *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"),
         # and kinds that are named and refused
         *(".arw", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".jxl", ".nef", ".orf", ".pfm", ".psd", ".raf", ".rw2"),

@@ -50,7 +50,20 @@ def test_a_size_is_filled_with_that_of_the_input(name, shape, kind, value):
     assert len(proto.graph.input) == 2  # the source is not touched
 
 
-@pytest.mark.parametrize(("name", "shape"), [("state", [1, 2]), ("scale_factor", [1, 3]), ("im_shape", [1, 2, 2])])
+@pytest.mark.parametrize(("shape", "sides"), [([1, 8, 8], (1, 8, 8)), (["n", "h", "w"], (1, 24, 32))])
+def test_a_mask_of_the_pictures_own_pixels_is_filled_with_ones(shape, sides):
+    """optimum exports DETR with one of 64x64."""
+    proto = model("pixel_mask", shape, TensorProto.INT64)
+    filled, notes = fill_sizes(proto, image_input(proto))
+    session = onnxruntime.InferenceSession(filled.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": np.zeros((1, 3, 24, 32), np.float32)})
+    np.testing.assert_array_equal(found, np.ones(sides))
+    assert notes == ("the input 'pixel_mask' is filled with ones: all pixels are the picture's",)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("pixel_mask", [1, 2]), ("state", [1, 2]), ("scale_factor", [1, 3]), ("im_shape", [1, 2, 2])]
+)
 def test_other_inputs_stay(name, shape):
     proto = model(name, shape)
     assert fill_sizes(proto, image_input(proto)) == (proto, ())

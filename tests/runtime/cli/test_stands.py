@@ -131,6 +131,24 @@ def test_a_full_disk_under_standard_output_is_one_line() -> None:
     assert quiet(done)
 
 
+def test_a_full_disk_under_standard_error_changes_no_verdict() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        arguments = [*command_of(), str(SAMPLE), "--source", str(IMAGE), "--json"]
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=full, env=python_environment(), check=False)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["verdict"] == "NG"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pictures of a film go through memory that counts as a file")
+def test_a_limit_of_files_sizes_is_told_as_that() -> None:
+    arguments = (str(SAMPLE), "--source", str(BELT), "--json", "--max-frames", "2", "--no-cache")
+    done = run(*arguments, limits={resource.RLIMIT_FSIZE: 200_000})
+    assert b"more than a file may have (ulimit -f)" in done.stdout
+    assert quiet(done)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep to RLIMIT_AS")
 @pytest.mark.parametrize("megabytes", [200, 350, 450])
 def test_too_little_address_space_is_told_as_that(megabytes: int) -> None:

@@ -11,8 +11,6 @@ classes, boxes, points, masks. said: refused, raw, or no picture is judged. WRON
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import click
 from edge_runtime.cli.console import run_command
 from edge_runtime.files.atomic import write_text
 from edge_tools.families.outcome import FORMS
-from edge_tools.families.tables import into, matrix
+from edge_tools.families.tables import MatrixRow, into, matrix
 from edge_tools.families.truth import SUFFIX
 from edge_tools.families.work import in_processes, matrix_row
 
@@ -35,7 +33,7 @@ __all__ = ["families", "main"]
 @click.option("--only", "patterns", multiple=True, default=("*",), help="Models whose name fits one of the patterns.")
 @click.option("--jobs", default=2, show_default=True, help="Models at a time.")
 @click.option("--table", type=click.Path(path_type=Path), help="Write the table between the markers of this file.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the rows as JSON lines.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Add each row as a JSON line; keep those it has.")
 def families(
     models: Path,
     pictures: Path,
@@ -47,18 +45,32 @@ def families(
 ) -> None:
     """Export each model of MODELS that has answers beside it, run the bundle on PICTURES, and compare."""
     truths = sorted({truth for pattern in patterns for truth in models.glob(f"{pattern}{SUFFIX}")})
-    rows = []
-    asked = [(truth, pictures, form) for form in forms for truth in truths]
+    rows = _had(output)
+    had = {(row.model, row.form) for row in rows}
+    asked = [
+        (truth, pictures, form)
+        for form in forms
+        for truth in truths
+        if (truth.name.removesuffix(SUFFIX), form) not in had
+    ]
     for row in in_processes(matrix_row, asked, jobs):
         rows.append(row)
         click.echo(f"{row.model} {row.form}: {row.cell()} {row.outcome.why[:600]}", err=True)
+        if output is not None:
+            with output.open("a", encoding="utf-8") as lines:
+                lines.write(f"{row.line()}\n")
     rows.sort(key=lambda row: (row.model, list(FORMS).index(row.form)))
     text = matrix(rows)
     click.echo(text)
     if table is not None:
         write_text(table, into(table.read_text(encoding="utf-8"), "families", text))
-    if output is not None:
-        write_text(output, "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows))
+
+
+def _had(output: Path | None) -> list[MatrixRow]:
+    """Return the rows of a run that is gone on with."""
+    if output is None or not output.exists():
+        return []
+    return [MatrixRow.of(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
 def main() -> None:

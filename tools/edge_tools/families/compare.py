@@ -20,6 +20,8 @@ __all__ = ["Likeness", "compare"]
 # Answers this near the threshold may be there or not: rounding takes either.
 MARGIN = 0.02
 _SAME = 0.5
+_THIN = 0.05  # of a box: a mask of fewer pixels is there or not by the way in which it was enlarged
+_MOST = 300  # so many answers Ultralytics gives, boxes without an area among them: what comes after is not told
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Likeness:
     """Over all pictures: how many right answers there are, how many were found, how many found ones are not right.
 
     `box` is the lowest IoU of a pair (oriented boxes as polygons), `score` the largest difference, `point` the largest
-    distance in pixels of points that are seen, `mask` the mean IoU of masks (one of a few pixels tells little); NaN
+    distance in pixels of points that are seen, `mask` the mean IoU of masks (thin ones left out); NaN
     where there was nothing to compare.
     """
 
@@ -72,6 +74,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
                 scores.append(abs(best.confidence - top.score))
             continue
         free = [p for p in predictions if not _is_nothing(p)]
+        least = min(truth.score for truth in given) if len(given) >= _MOST else confidence
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
             # Of boxes that lie nearly alike, the one whose score is nearest.
@@ -79,7 +82,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
                 near, key=lambda item: (round(item[0], 2), -abs(item[1].confidence - truth.score)), default=(0.0, None)
             )
             if best is None or overlap < _SAME:
-                right += truth.score >= confidence + MARGIN
+                right += truth.score >= confidence + MARGIN and not _is_thin(truth)
                 continue
             free.remove(best)
             right, found = right + 1, found + 1
@@ -90,9 +93,9 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
                 for (x, y, *seen), point in zip(truth.points, best.points, strict=True)
                 if not seen or seen[0] >= 0.5
             )
-            if truth.size:
+            if truth.size and not _is_thin(truth):
                 masks.append(0.0 if best.mask is None else _mask_iou(truth, best.mask))
-        wrong += sum(p.confidence >= confidence + MARGIN for p in free)
+        wrong += sum(p.confidence >= max(least, confidence) + MARGIN and not _has_little(p) for p in free)
     nan = math.nan
     return Likeness(
         right, found, wrong, min(boxes, default=nan), max(scores, default=nan), max(points, default=nan),
@@ -112,6 +115,18 @@ def _is_nothing(found: Prediction) -> bool:
     if found.mask is not None and not found.mask.inside.any():
         return True
     return found.box is not None and found.oriented is None and _area(found.box) < 1
+
+
+def _is_thin(truth: Truth) -> bool:
+    """Whether hardly a pixel of its box is the object's."""
+    return bool(truth.mask) and sum(end - start for start, end in truth.mask) < _THIN * _area(Box(*truth.box))
+
+
+def _has_little(found: Prediction) -> bool:
+    """The same of a prediction."""
+    if found.mask is None or found.box is None:
+        return False
+    return int(np.count_nonzero(found.mask.inside)) < _THIN * _area(found.box)
 
 
 def _area(box: Box) -> float:

@@ -18,7 +18,7 @@ from edge_runtime.cli.console import run_command
 from edge_runtime.files.atomic import write_text
 from edge_tools.families.bases import bases
 from edge_tools.families.mutations import mutations_of
-from edge_tools.families.tables import into, mutations_table
+from edge_tools.families.tables import into, mutations_table, read_rows
 from edge_tools.families.work import in_processes, mutated_row
 
 __all__ = ["main", "mutate"]
@@ -34,7 +34,8 @@ _PATH = click.Path(exists=True, path_type=Path, file_okay=False)
 @click.option("--known", default="000000000009.jpg", show_default=True, help="The picture of 640x480 of known answers.")
 @click.option("--jobs", default=2, show_default=True, help="Models at a time.")
 @click.option("--table", type=click.Path(path_type=Path), help="Write the table between the markers of this file.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the rows as JSON lines.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the rows as JSON lines, as they come.")
+@click.option("--earlier", type=click.Path(exists=True, path_type=Path), help="Rows to take for what is not tried now.")
 def mutate(
     pictures: Path,
     folders: Sequence[Path],
@@ -44,6 +45,7 @@ def mutate(
     jobs: int,
     table: Path | None,
     output: Path | None,
+    earlier: Path | None,
 ) -> None:
     """Change the layouts of the models in FOLDERS, and say what becomes of each."""
     tried = [base for folder in folders for base in bases(folder, patterns, known)]
@@ -59,14 +61,18 @@ def mutate(
             rows.append(row)
             told = f"{row.outcome.verdicts} {row.outcome.why[:400]}"
             click.echo(f"{row.outcome.word:5s} {row.base}: {row.mutation}: {told}", err=True)
-    order = list(dict.fromkeys(name for _, name, _ in asked))
+            if output is not None:
+                with output.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(dataclasses.asdict(row)) + "\n")
+    if earlier is not None:
+        tried_now = {(row.base, row.mutation) for row in rows}
+        rows += [row for row in read_rows(earlier) if (row.base, row.mutation) not in tried_now]
+    order = list(dict.fromkeys([*(name for _, name, _ in asked), *(row.mutation for row in rows)]))
     rows.sort(key=lambda row: (order.index(row.mutation), row.base))
     text = mutations_table(rows)
     click.echo(text)
     if table is not None:
         write_text(table, into(table.read_text(encoding="utf-8"), "mutations", text))
-    if output is not None:
-        write_text(output, "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows))
 
 
 def main() -> None:

@@ -245,8 +245,7 @@ def _of_rows(model: onnx.ModelProto, rows: int, cells: int) -> Iterator[Mutation
         return e.constant(np.ones((1, 1, cells)))
 
     def logits(e: Editor, scores: str) -> str:
-        low, high = e.constant(1e-6), e.constant(1 - 1e-6)
-        safe = e.one("Clip", scores, low, high)
+        safe = e.one("Min", e.one("Max", scores, e.constant(1e-6)), e.constant(1 - 1e-6))
         return e.one("Log", e.one("Div", safe, e.one("Sub", e.constant(1.0), safe)))
 
     less = 1 / _side(model)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import UsageError
+from edge_tools.families.compare import Likeness
 from edge_tools.families.outcome import Outcome
 
-__all__ = ["MatrixRow", "MutatedRow", "into", "matrix", "mutations_table"]
+__all__ = ["MatrixRow", "MutatedRow", "into", "matrix", "mutations_table", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,16 @@ class MatrixRow:
     model: str
     form: str
     outcome: Outcome
+
+    def line(self) -> str:
+        """Return the row as a line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def of(cls, line: str) -> MatrixRow:
+        """Read what `line` gave."""
+        row = json.loads(line)
+        return cls(row["model"], row["form"], _outcome(row["outcome"]))
 
     def cell(self) -> str:
         """Say it in a few words, with the worst of what was compared where it is not exact."""
@@ -33,7 +48,8 @@ class MatrixRow:
         worst += [f"{name} {value:.2f}" for name, value in (("box", like.box), ("mask", like.mask)) if value < 0.99]
         worst += [f"score {like.score:.2f}"] if like.score > 0.01 else []
         worst += [f"point {like.point:.1f} px"] if like.point > 1 else []
-        return ", ".join(["right", *worst])
+        what = "right" if like.right or like.wrong else "right: nothing to find"
+        return ", ".join([what, *worst, *(["no verdict"] if self.outcome.verdicts == "NO_READ" else [])])
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,7 @@ class MutatedRow:
 
 
 def matrix(rows: Sequence[MatrixRow]) -> str:
-    """Return a table of models x forms, and a line that counts."""
+    """Return a line that counts for each form, and a table of models x forms."""
     forms = list(dict.fromkeys(row.form for row in rows))
     cells = {(row.model, row.form): row.cell() for row in rows}
     lines = [f"| model | answers | {' | '.join(forms)} |", "| --- | ---: |" + " --- |" * len(forms)]
@@ -54,7 +70,8 @@ def matrix(rows: Sequence[MatrixRow]) -> str:
         known = [row.outcome.likeness for row in rows if row.model == model]
         right = next((str(like.right) for like in known if like is not None), "-")
         lines.append(f"| {model} | {right} | {' | '.join(cells.get((model, form), '-') for form in forms)} |")
-    return "\n".join([*lines, "", _count([row.outcome for row in rows], "exports")])
+    counts = [f"{form}: {_count([row.outcome for row in rows if row.form == form], 'models')}" for form in forms]
+    return "\n".join(["\n".join(f"- {count}" for count in counts), "", *lines])
 
 
 def mutations_table(rows: Sequence[MutatedRow]) -> str:
@@ -65,6 +82,21 @@ def mutations_table(rows: Sequence[MutatedRow]) -> str:
         lines.append(f"| {mutation} | {sum(words.values())} | {words['right']} | {words['said']} | {words['WRONG']} |")
     bases = len({row.base for row in rows})
     return "\n".join([*lines, "", f"{bases} models. {_count([row.outcome for row in rows], 'layouts')}"])
+
+
+def read_rows(path: Path) -> list[MutatedRow]:
+    """Read rows that were written as JSON lines; of one model's mutation the last."""
+    found: dict[tuple[str, str], MutatedRow] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        found[row["base"], row["mutation"]] = MutatedRow(row["base"], row["mutation"], _outcome(row["outcome"]))
+    return list(found.values())
+
+
+def _outcome(told: dict[str, Any]) -> Outcome:
+    """Read what `dataclasses.asdict` made of an outcome."""
+    likeness = told.pop("likeness")
+    return Outcome(**told, likeness=None if likeness is None else Likeness(**likeness))
 
 
 def into(text: str, name: str, table: str) -> str:

@@ -25,6 +25,7 @@ from edge_runtime.errors import DataError
 __all__ = ["is_yolo", "open_yolo"]
 
 PointsShape = tuple[int, int]  # points, values of each
+_FARTHEST = 2.0  # of a turned box' corner, in sides of the image: a diagonal beyond it
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,23 @@ def _object(class_id: int, values: list[float], shape: PointsShape | None) -> _O
         good = _fractions(values[:4]) and np.isfinite(table).all() and (np.abs(table[seen > 0, :2]) <= 1.01).all()
         points = np.concatenate([table[:, :2], seen[:, None]], axis=1)
         return _Object(class_id, _around_centre(values), points=points) if good else None
-    if not _fractions(values):
+    if not _fractions(values) and not _turned_at_the_edge(values):
         return None
     if len(values) == 4:
         return _Object(class_id, _around_centre(values))
     if len(values) < 6 or len(values) % 2:
         return None
     ring = np.array(values).reshape(-1, 2)
-    return _Object(class_id, [*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()], ring)
+    around = [*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()]
+    return _Object(class_id, around if _fractions(values) else np.clip(around, 0, 1).tolist(), ring)
+
+
+def _turned_at_the_edge(values: list[float]) -> bool:
+    """Four corners around a centre in the image: a turned box's may lie outside, and `--save-txt` writes them so."""
+    corners = np.array(values)
+    if len(values) != 8 or not (np.abs(corners) <= _FARTHEST).all():
+        return False
+    return _fractions(corners.reshape(4, 2).mean(axis=0).tolist())
 
 
 def _fractions(values: list[float]) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from edge_export.model.families.common import LETTERBOX
+from edge_export.model.families.common import ANCHORS_UNTOLD, LETTERBOX
 from edge_export.model.families.family import Family, Match, Out, Pixels
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
@@ -23,6 +23,7 @@ _YOLOV7_ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 19
 # Yolo-FastestV2/data/coco.data, for strides 16 and 32.
 _FASTEST_ANCHORS = (12.64, 19.39, 37.88, 51.48, 55.71, 138.31, 126.91, 78.23, 131.57, 214.55, 279.92, 258.87)
 _YOLOV5_LAYER = 24
+_COCO = 80
 _STRIDES = (8, 16, 32)
 _ACTIVATIONS: tuple[Literal["none", "sigmoid"], ...] = ("none", "sigmoid")  # which one is missing
 _WITH_64 = (8, 16, 32, 64)
@@ -54,6 +55,11 @@ def _anchors(sizes: tuple[float, ...]) -> Callable[[Match], Postprocess]:
         return Detect(format="anchors", outputs=match.names, strides=_STRIDES, anchors=sizes, activation="sigmoid")
 
     return read
+
+
+def _anchors_untold(match: Match) -> str:
+    """COCO's 80 classes were trained with COCO's anchors; other data may have got their own (utils/autoanchor.py)."""
+    return "" if match.sizes.get("C") == _COCO else ANCHORS_UNTOLD
 
 
 def _last_layers(match: Match) -> set[int]:
@@ -88,6 +94,7 @@ def _raw_heads(name: str, source: str, sizes: tuple[float, ...]) -> tuple[Family
             thresholds=_YOLO,
             when=other,
             told=told,
+            doubt=_anchors_untold,
         )
         for suffix, shape in (
             ("-heads", lambda stride: ("N", "3", f"H/{stride}", f"W/{stride}", "5+C")),
@@ -184,6 +191,7 @@ ROWS: tuple[Family, ...] = (
         read=_fastest_v2("none"),
         pixels=_FASTEST_PIXELS,
         thresholds=Thresholds(confidence=0.3, iou=0.4),
+        doubt=_anchors_untold,
     ),
     Family(
         name="yolo-fastestv2-six",
@@ -194,6 +202,7 @@ ROWS: tuple[Family, ...] = (
         read=_fastest_v2("softmax"),
         pixels=_FASTEST_PIXELS,
         thresholds=Thresholds(confidence=0.3, iou=0.4),
+        doubt=_anchors_untold,
     ),
     Family(
         name="fastestdet",

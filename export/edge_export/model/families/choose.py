@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
+from edge_export.model.families.common import DECIDED_BY, FIT_UNTOLD
 from edge_export.model.families.family import Family, Miss, Reading, Shown
+from edge_export.model.families.loose import OTHER_NAMES, loosely
 from edge_export.model.families.recognise import Recognised, fit, recognise
 from edge_export.state import FactFlags
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
@@ -28,13 +30,36 @@ def candidates(shown: Shown, flags: FactFlags, families: tuple[Family, ...]) -> 
 
     Where flags contradict every row they say what no row does, and none is left.
     """
+    given = {*flags.preprocess, *flags.postprocess}
     if flags.family is not None:
-        return Recognised((named(flags.family, shown, families),), ())
+        return Recognised((_without_doubt(named(flags.family, shown, families), given),), ())
     found = recognise(shown, families)
-    agreeing = (reading for reading in found.readings if agrees(reading.postprocess, flags.task, flags.postprocess))
+    agreeing = _agreeing(found.readings, flags)
     left = [dataclasses.replace(one, postprocess=_with(one.postprocess, flags.postprocess)) for one in agreeing]
-    said = [reading for reading in left if reading.preprocess and _same_pixels(reading.preprocess, flags.preprocess)]
-    return Recognised(tuple(said or left), found.nearest)
+    said = [one for one in left if one.preprocess and _same_pixels(one.preprocess, _doubtless(one, flags.preprocess))]
+    return Recognised(tuple(_without_doubt(one, given) for one in said or left), found.nearest)
+
+
+def _doubtless(reading: Reading, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What flags say of pixels, less the fit where that is what the reading leaves open."""
+    return {key: value for key, value in given.items() if key != "fit" or reading.unsure != FIT_UNTOLD}
+
+
+def _without_doubt(reading: Reading, given: Collection[str]) -> Reading:
+    """The reading, sure where a flag was given that decides what nothing else told."""
+    return dataclasses.replace(reading, unsure="") if DECIDED_BY.get(reading.unsure) in given else reading
+
+
+def _agreeing(readings: tuple[Reading, ...], flags: FactFlags) -> tuple[Reading, ...]:
+    """Those that are as flags say; where none is and no task is given, the one that the file names, which flags change.
+
+    A flag says what it says, and the rest is still in the file.
+    """
+    agreeing = tuple(one for one in readings if agrees(one.postprocess, flags.task, flags.postprocess))
+    if agreeing or flags.task is not None:
+        return agreeing
+    known = {key for key in flags.postprocess if key in _LAYOUT}
+    return tuple(one for one in readings if one.told and all(hasattr(one.postprocess, key) for key in known))[:1]
 
 
 def named(name: str, shown: Shown, families: Iterable[Family]) -> Reading:
@@ -44,8 +69,12 @@ def named(name: str, shown: Shown, families: Iterable[Family]) -> Reading:
         raise UsageError(f"--family {name}: no such family; known are {', '.join(sorted(rows))}")
     found = fit(shown, rows[name])
     if isinstance(found, Miss):
-        raise UsageError(f"--family {name}: {found.reason}")
-    return found
+        loose = loosely(shown, (rows[name],), fit)
+        if not loose:
+            raise UsageError(f"--family {name}: {found.reason}")
+        found = loose[0]
+    said = found.unsure in DECIDED_BY or found.unsure.startswith(OTHER_NAMES)  # the family's name tells those
+    return dataclasses.replace(found, unsure="") if said else found
 
 
 def agrees(post: Postprocess, task: str | None, given: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.model.families.common import IMAGENET, UNIT
+from edge_export.model.families.common import IMAGENET, UNIT, unless_told
 from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_runtime.bundle.postprocess_spec import Classify, Postprocess
 
@@ -106,7 +106,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("N", "1"), kind="f"),),
         read=_binary,
         pixels=UNIT,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_one_of_two,
     ),
     Family(
@@ -134,7 +134,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("N", "C"), kind="f"),),
         read=_classify,
         pixels=UNIT,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_scores,
         fits=_no_probabilities,
     ),
@@ -144,7 +144,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("N", "C", "1", "1"), kind="f"),),
         read=_classify,
         pixels=UNIT,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_scores,
         fits=_no_probabilities,
     ),
@@ -154,7 +154,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("N", "C"), kind="f"),),
         read=lambda match: Classify(activation="none"),
         pixels=UNIT,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_written_out,
         fits=_probabilities,
     ),
@@ -164,7 +164,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("N", "C"), kind="f"),),
         read=lambda match: Classify(activation="none", multilabel=True),
         pixels=UNIT,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_each,
     ),
 )

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
-from edge_export.model.families.family import Family, Match, Pixels
+from edge_export.model.families.family import Family, Match, Pixels, Shown
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
-__all__ = ["IMAGENET", "LETTERBOX", "OPENCV", "UNIT", "normalized"]
+__all__ = [
+    "ANCHORS_UNTOLD",
+    "DECIDED_BY",
+    "FIT_UNTOLD",
+    "IMAGENET",
+    "LETTERBOX",
+    "OPENCV",
+    "UNIT",
+    "normalized",
+    "tells_pixels",
+    "unless_told",
+]
+
+# Keras and TensorFlow: their readers of pictures give RGB (image_dataset_from_directory, tf.io.decode_image), and
+# stretch them.
+_RGB = ("tf2onnx", "keras")
+
+# What nothing in a file may tell, and the flag that says it.
+FIT_UNTOLD = "YOLOs are letterboxed, RT-DETR and others stretched (--fit)"
+ANCHORS_UNTOLD = "its anchors, here COCO's, differ from data to data (--anchors)"
+DECIDED_BY = {FIT_UNTOLD: "fit", ANCHORS_UNTOLD: "anchors"}
 
 # What Ultralytics, YOLOv5, v6 and v7 do: grey 114 around the picture, RGB of 0..1.
 LETTERBOX = Pixels(fit="letterbox")
@@ -31,3 +52,19 @@ def normalized(row: Family) -> Family:
 
 def _nowhere(_match: Match) -> str:
     return ""
+
+
+def tells_pixels(shown: Shown) -> bool:
+    """Whether nothing is open of a model's pixels: its graph scales 0..255 itself, and its maker's pictures are RGB."""
+    image = shown.image
+    whole = image is not None and (image.pixels == "bytes" or image.dtype == "uint8")
+    return whole and shown.producer.lower().startswith(_RGB)
+
+
+def unless_told(reason: str) -> Callable[[Match], str]:
+    """A row's doubt of its pixels, which are those of `UNIT` or what the graph tells."""
+
+    def doubt(match: Match) -> str:
+        return "" if tells_pixels(match.shown) else reason
+
+    return doubt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Union
 
 import numpy as np
@@ -49,11 +49,18 @@ class Pixels:
     interpolation: Literal["linear", "cubic", "area", "pil-bilinear", "pil-bicubic"] = "linear"
 
     def preprocess(self, image: ImageInput) -> Preprocess | None:
-        """The pre-processing for a graph's image input; None where its size is not known."""
+        """The pre-processing for a graph's image input; None where its size is not known.
+
+        What the graph does to pixels first goes before what the family's row says of their range.
+        """
         if not image.width or not image.height:
             return None
+        if image.pixels == "unit":
+            return replace(self, scale=1.0 / 255.0, mean=(0.0,) * 3, std=(1.0,) * 3).preprocess(
+                replace(image, pixels="")
+            )
         gray = image.channels == 1
-        whole = image.dtype in ("uint8", "int8")  # such a graph scales inside
+        whole = image.dtype in ("uint8", "int8") or image.pixels == "bytes"  # such a graph scales inside
         shift = 128.0 if image.dtype == "int8" else 0.0  # int8 holds the pixel less 128
         plain = ((shift,) * image.channels, (1.0,) * image.channels)
         one = (sum(self.mean) / 3,), (sum(self.std) / 3,)
@@ -86,6 +93,7 @@ class Shown:
     inputs: tuple[str, ...] = ()  # the names of all inputs
     weights: frozenset[str] = frozenset()  # the names of its constants
     operators: frozenset[str] = frozenset()
+    producer: str = ""  # the program that wrote the file
 
 
 @dataclass(frozen=True)
@@ -126,9 +134,11 @@ class Family:
     of this family though its shapes fit, "" where it may be. `told` gives what in the file names this row, so that it
     is no guess ("ultralytics metadata"), "" where only names and shapes suggest it. `fits` gives why real answers are
     not of this row ("" where they are), beside what is asked of any answer of its task. `unsure` says what differs
-    between a family's versions in `pixels`: then only a flag tells, and nothing is judged. `extra`: a model may have
-    more outputs than those. `size` is the width and height where the graph leaves them free. `labels` are the names of
-    the classes where all models of the family have the same.
+    between a family's versions in `pixels`: then only a flag tells, and nothing is judged. `doubt` says the same of one
+    model, "" where its pixels are known. `extra`: a model may have more outputs than those. `ultralytics`: models of
+    this row have Ultralytics' metadata where they have any; a model of another row with such metadata takes its
+    author's pixels. `size` is the width and height where the graph leaves them free. `labels` are the names of the
+    classes where all models of the family have the same.
     """
 
     name: str
@@ -144,19 +154,25 @@ class Family:
     sizes: Callable[[Shown], Mapping[str, int]] = _nothing
     fits: Callable[[Match, Sequence[Answers]], str] = _any_answers
     extra: bool = False
+    doubt: Callable[[Match], str] = _any_model
+    ultralytics: bool = False
     size: Union[tuple[int, int], None] = None
     labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a model: a row of the table that its shapes fit. `told` is what names the row, "" for a guess."""
+    """One way to read a model: a row of the table that its shapes fit. `told` is what names the row, "" for a guess.
+
+    `unsure` says what nothing tells of `preprocess`.
+    """
 
     family: Family
     match: Match
     told: str
     preprocess: Union[Preprocess, None]
     postprocess: Postprocess
+    unsure: str = ""
 
 
 @dataclass(frozen=True)

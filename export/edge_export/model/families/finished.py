@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE
-from edge_export.model.families.common import LETTERBOX, UNIT
-from edge_export.model.families.family import Family, Match, Out, Pixels
+from edge_export.model.families.common import FIT_UNTOLD, LETTERBOX, UNIT
+from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Column, Detect, Masks, Postprocess
 
@@ -20,6 +22,7 @@ _GETI = (
     "https://github.com/open-edge-platform/model_api/blob/master/src/python/model_api/models/instance_segmentation.py"
 )
 _RTDETR = "https://github.com/lyuwenyu/RT-DETR/blob/main/rtdetr_pytorch/tools/export_onnx.py"
+_LEAST = 0.01  # a row of a lower score holds nothing
 _QUARTER = Thresholds(confidence=0.25, iou=0.45)
 _HALF = Thresholds(confidence=0.5)
 # A graph of fixed size is exported with keep_ratio off (mmdeploy, process_model_config). mmdet's models differ: RTMDet
@@ -102,6 +105,20 @@ def _unnamed(match: Match) -> str:
     return f"its output is called {match.names[0]!r}" if other else ""
 
 
+def _most_are_empty(match: Match, pictures: Sequence[Answers]) -> bool:
+    rows = [np.asarray(answers[match.names[0]], np.float32) for answers in pictures]
+    return sum(int((part[:, 6] < _LEAST).sum()) for part in rows) * 2 > sum(map(len, rows))
+
+
+def _no_empty_rows(match: Match, pictures: Sequence[Answers]) -> str:
+    """ONNX' NonMaxSuppression, which YOLOv7's own exporter adds, leaves the rows that it found, and no others."""
+    return "most of its rows are empty" if _most_are_empty(match, pictures) else ""
+
+
+def _empty_rows(match: Match, pictures: Sequence[Answers]) -> str:
+    return "" if _most_are_empty(match, pictures) else "none of its rows are empty"
+
+
 def _named(match: Match) -> str:
     return "names of outputs"
 
@@ -146,6 +163,18 @@ ROWS: tuple[Family, ...] = (
         pixels=LETTERBOX,
         thresholds=_QUARTER,
         when=_unnamed,
+        fits=_no_empty_rows,
+    ),
+    Family(
+        name="rows-with-batch",
+        source="YOLOv7's columns, in a fixed number of rows of which most are empty",
+        outputs=(Out(("K", "7")),),
+        read=_rows("batch", "box", "class", "score"),
+        pixels=LETTERBOX,
+        unsure=FIT_UNTOLD,
+        thresholds=_QUARTER,
+        when=_unnamed,
+        fits=_empty_rows,
     ),
     Family(
         name="yolo-nas-flat",
@@ -199,6 +228,7 @@ ROWS: tuple[Family, ...] = (
         outputs=(Out(("1", "1", "*", "7")),),
         read=_rows("batch", "class", "score", "box", normalized=True),
         pixels=Pixels(colour="bgr", scale=1.0),
+        unsure="models with such an output differ in what pixels they take",
         thresholds=_HALF,
     ),
     Family(
@@ -250,7 +280,7 @@ ROWS: tuple[Family, ...] = (
         pixels=_MMDET,
         unsure=_MMDET_UNSURE,
         thresholds=Thresholds(confidence=0.3),
-        when=lambda match: "" if len(match.shown.outputs) == 2 else "it has more outputs",
+        when=_has_no_masks,
         extra=True,
     ),
     Family(

@@ -33,6 +33,8 @@ _FEWEST = 3  # boxes in all pictures that confirm a reading
 _MARGIN = 0.05  # of the input's side: so far a box may reach beyond the picture
 _CORNER = 8  # pixels of the input: offsets and logarithms of sizes are smaller
 _DENSE = 500  # rows from which most must be empty: cells of a head
+_BARRED = 0.3  # of the boxes, in the bars of a letterbox
+_FREE = 0.1  # of the boxes, there if their numbers are swapped
 _CROWDED = 0.3  # of a dense head's rows
 
 
@@ -48,12 +50,13 @@ class Look:
 class Opinion:
     """What pictures say of a reading: why it cannot be ("" where it can), and in how many something was found.
 
-    `unread`: the answers cannot even be read so.
+    `unread`: the answers cannot even be read so. `doubt` is what speaks against it without being proof.
     """
 
     against: str
     found: int = 0
     unread: bool = False
+    doubt: str = ""
 
 
 def judge(facts: ModelFacts, looks: Sequence[Look], reading: Reading | None = None, real: bool = True) -> Opinion:
@@ -133,7 +136,7 @@ def _judge_boxes(
     if against := _against_points(best, looks):
         return Opinion(against)
     sure = count >= _FEWEST and any(clear)
-    return Opinion("", sum(bool(number) for number in clear) if sure else 0)
+    return Opinion("", sum(bool(number) for number in clear) if sure else 0, doubt=_doubt(best, looks))
 
 
 def _rows(post: Detect, facts: ModelFacts, answers: Answers) -> int:
@@ -166,6 +169,24 @@ def _odd(found: Candidates, place: Placement) -> NDArray[np.bool_]:
     centre = (centres < low).any(axis=1) | (centres > high).any(axis=1)
     reach = (boxes[:, :2] < -_MARGIN * side).any(axis=1) | (boxes[:, 2:] > (1 + _MARGIN) * side).any(axis=1)
     return np.asarray(flat | centre | reach)
+
+
+def _doubt(best: Sequence[Candidates], looks: Sequence[Look]) -> str:
+    """Whether boxes reach into the bars around the pictures, and would not if their y came before their x."""
+    read = swapped = count = 0
+    for found, look in zip(best, looks, strict=True):
+        place = look.place
+        start = np.array([place.offset_x, place.offset_y] * 2)
+        end = start + np.array([place.width * place.scale_x, place.height * place.scale_y] * 2)
+        margin = _MARGIN * np.array([place.input_width, place.input_height] * 2)
+        low, high = np.maximum(start, 0) - margin, end + margin
+        for order in ([0, 1, 2, 3], [1, 0, 3, 2]):
+            out = int(np.count_nonzero(((found.boxes[:, order] < low) | (found.boxes[:, order] > high)).any(axis=1)))
+            read, swapped = (read + out, swapped) if order[0] == 0 else (read, swapped + out)
+        count += len(found.boxes)
+    if count < _FEWEST or read < _BARRED * count or swapped > _FREE * count:
+        return ""
+    return f"{read} of {count} boxes reach into the bars around the picture, and with y before x (--box yxyx) {swapped}"
 
 
 def _example(best: Sequence[Candidates], odd: Sequence[NDArray[np.bool_]]) -> str:

@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from edge_export.model.families.family import Family, Match, Miss, Out, Reading, Shown
+from edge_export.model.families.family import Family, Match, Miss, Out, Pixels, Reading, Shown
+from edge_export.model.families.loose import loosely
 from edge_export.model.families.shapes import Unlike, known_sizes, lay
+from edge_export.model.families.ultralytics_metadata import authors_pixels
 from edge_export.model.graph_io import Output
+from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
 __all__ = ["Recognised", "fit", "recognise"]
 
@@ -22,14 +25,16 @@ class Recognised:
 
 
 def recognise(shown: Shown, families: Iterable[Family], nearest: int = 3) -> Recognised:
-    """Lay every row over a model."""
+    """Lay every row over a model; where none fits, loosely (loose.py)."""
+    rows = tuple(families)
     readings, misses = [], []
-    for family in families:
+    for family in rows:
         found = fit(shown, family)
         if isinstance(found, Miss):
             misses.append(found)
         else:
             readings.append(found)
+    readings = readings or list(loosely(shown, rows, fit))
     readings.sort(key=lambda reading: not reading.told)
     best = sorted((miss for miss in misses if miss.near > 0), key=lambda miss: -miss.near)[:nearest]
     return Recognised(tuple(readings), tuple(best))
@@ -47,11 +52,22 @@ def fit(shown: Shown, family: Family) -> Reading | Miss:
     image = shown.image
     if image is not None and not (image.width and image.height) and family.size is not None:
         image = dataclasses.replace(image, width=family.size[0], height=family.size[1])
-    preprocess = family.pixels.preprocess(image) if image is not None else None
     try:
-        return Reading(family, match, family.told(match), preprocess, family.read(match))
+        told, post = family.told(match), family.read(match)
     except ValueError as error:  # the sizes are none that the runtime reads
         return Miss(family, str(error), 0.9)
+    pixels, unsure = _pixels(match, family, post)
+    preprocess = pixels.preprocess(image) if image is not None else None
+    return Reading(family, match, told, preprocess, post, unsure)
+
+
+def _pixels(match: Match, family: Family, post: Postprocess) -> tuple[Pixels, str]:
+    """What a model of this row takes, and what nothing tells of that.
+
+    Metadata of Ultralytics beside outputs that are not theirs: whoever changed those left the network as it was.
+    """
+    author = None if family.ultralytics or not isinstance(post, Detect) else authors_pixels(match.shown)
+    return (author, "") if author is not None else (family.pixels, family.unsure or family.doubt(match))
 
 
 def _lay_all(family: Family, shown: Shown) -> tuple[tuple[Output, ...], dict[str, int]] | Unlike:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from edge_export.model.families.classify import PROBABILITIES, sums_to_one
-from edge_export.model.families.common import IMAGENET, UNIT
+from edge_export.model.families.common import IMAGENET, UNIT, unless_told
 from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Postprocess, Segment
@@ -192,7 +192,7 @@ _ROWS: tuple[Family, ...] = (
         source="one map of scores for each class",
         outputs=(Out(("N", "C", "*", "*"), kind="f"),),
         read=_segment,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_layout("nchw", _scores),
         fits=_no_probabilities,
     ),
@@ -201,7 +201,7 @@ _ROWS: tuple[Family, ...] = (
         source="https://github.com/qubvel-org/segmentation_models.pytorch, multilabel mode: one mask for each class",
         outputs=(Out(("N", "C", "*", "*"), kind="f"),),
         read=_masks,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_layout("nchw", _each),
     ),
     Family(
@@ -209,7 +209,7 @@ _ROWS: tuple[Family, ...] = (
         source="https://arxiv.org/abs/1505.04597: one map that tells two classes",
         outputs=(Out(("N", "1", "*", "*"), kind="f"),),
         read=_mask,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_layout("nchw", _one),
         fits=_of_both_signs,
     ),
@@ -218,7 +218,7 @@ _ROWS: tuple[Family, ...] = (
         source="one map of probabilities for each class",
         outputs=(Out(("N", "C", "*", "*"), kind="f"),),
         read=lambda match: Segment(axis=_axis(match)),
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_layout("nchw", lambda match: _dense(match) or _after(match)),
         fits=_probabilities,
     ),
@@ -227,7 +227,7 @@ _ROWS: tuple[Family, ...] = (
         source="one map of probabilities that tells two classes",
         outputs=(Out(("N", "1", "*", "*"), kind="f"),),
         read=lambda match: Segment(axis=_axis(match)),
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_layout("nchw", lambda match: _one(match) or _after(match)),
         fits=_within_one,
     ),
@@ -236,7 +236,7 @@ _ROWS: tuple[Family, ...] = (
         source="the class of each pixel, argmax in the graph (PaddleSeg, mmsegmentation, TensorFlow's DeepLab)",
         outputs=(Out(("N", "*", "*")),),
         read=_classes,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_indices,
         fits=_few_classes,
     ),
@@ -245,7 +245,7 @@ _ROWS: tuple[Family, ...] = (
         source="the class of each pixel, argmax in the graph (PaddleSeg, mmsegmentation)",
         outputs=(Out(("N", "1", "*", "*")),),
         read=_classes,
-        unsure=_UNSURE,
+        doubt=unless_told(_UNSURE),
         when=_layout("nchw", _indices),
         fits=_few_classes,
     ),
@@ -261,7 +261,7 @@ def _last(row: Family, when: Callable[[Match], str]) -> Family:
         outputs=(Out((shape[0], "*", "*", shape[1]), row.outputs[0].name, row.outputs[0].kind),),
         read=row.read,
         pixels=UNIT,
-        unsure=row.unsure,
+        doubt=row.doubt,
         when=_layout("nhwc", when),
         fits=row.fits,
     )

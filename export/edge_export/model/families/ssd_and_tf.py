@@ -1,6 +1,7 @@
 """Detectors whose graph ends in the detections themselves, as TensorFlow and torchvision write them: ids from 1.
 
-TensorFlow Lite counts its classes from 0, and so do models that were trained without a background; pictures tell.
+TensorFlow Lite's operator counts its classes from 0. torchvision's models count from 1, but RetinaNet and FCOS have no
+background, and who trains one may count from 0: an object of the id 0 tells, or one of an id that no label would have.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_export.model.families.classify import sums_to_one
 from edge_export.model.families.common import UNIT
-from edge_export.model.families.family import Answers, Family, Match, Out
+from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_export.model.families.person import points_with_names
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Detect, Masks, Postprocess
@@ -23,6 +26,7 @@ _TFLITE_SOURCE = "https://github.com/tensorflow/tensorflow/blob/master/tensorflo
 _TORCHVISION = "https://github.com/pytorch/vision/blob/main/torchvision/models/detection/generalized_rcnn.py"
 _HALF = Thresholds(confidence=0.5)
 _FAINT = 0.05
+_COCO = 80
 _TF = (
     Out(("N", "K", "4"), r"detection_boxes(:0)?"),
     Out(("N", "K"), r"detection_classes(:0)?"),
@@ -36,11 +40,40 @@ _RCNN_MASKS = Out(("K", "1", "*", "*"), "", "f")
 _RCNN_POINTS = Out(("K", "P", "3"), "", "f")
 
 
-def _seen_zero(match: Match, pictures: Sequence[Answers]) -> bool:
-    """Whether any object has the id 0."""
+def _ids(match: Match, pictures: Sequence[Answers]) -> NDArray[np.float32]:
+    """The ids of all objects that are not faint."""
     classes, scores = match.names[1:3]
-    ids = [np.asarray(one[classes])[np.asarray(one[scores], np.float32) >= _FAINT] for one in pictures]
-    return any(bool((found == 0).any()) for found in ids)
+    ids = [np.asarray(one[classes], np.float32)[np.asarray(one[scores], np.float32) >= _FAINT] for one in pictures]
+    return np.concatenate([found.ravel() for found in ids]) if ids else np.zeros(0, np.float32)
+
+
+def _seen_zero(match: Match, pictures: Sequence[Answers]) -> bool:
+    return bool((_ids(match, pictures) == 0).any())
+
+
+def _beyond_labels(match: Match, pictures: Sequence[Answers]) -> bool:
+    """Whether an object has an id that no label would have, were they counted from 0."""
+    labels = match.shown.labels
+    return bool(labels) and bool((_ids(match, pictures) >= len(labels or ())).any())
+
+
+def _may_be_from_zero(match: Match, pictures: Sequence[Answers]) -> str:
+    """R-CNNs, whose labels come before the scores, have a background; COCO's names are counted from 1."""
+    if _seen_zero(match, pictures):
+        return ""
+    labels, order = match.shown.labels, [match.shown.outputs.index(output) for output in match.outputs[:3]]
+    open_ = labels is not None and len(labels) not in (1, _COCO) and order[2] < order[1]
+    return "" if open_ and not _beyond_labels(match, pictures) else "no object has the class id 0"
+
+
+def _lite_from_one(match: Match, pictures: Sequence[Answers]) -> str:
+    if _seen_zero(match, pictures) or not _beyond_labels(match, pictures):
+        return "TensorFlow Lite's operator counts from 0, and no object has an id beyond the labels"
+    return ""
+
+
+def _lite_from_zero(match: Match, pictures: Sequence[Answers]) -> str:
+    return "an object has an id beyond the labels" if _beyond_labels(match, pictures) else ""
 
 
 def _from_one(match: Match, pictures: Sequence[Answers]) -> str:
@@ -96,7 +129,7 @@ def _lite(first: int, scores_first: bool) -> Family:
         return _tf(first)(ordered(match))
 
     def fits(match: Match, pictures: Sequence[Answers]) -> str:
-        return (_from_one if first else _from_zero)(ordered(match), pictures)
+        return (_lite_from_one if first else _lite_from_zero)(ordered(match), pictures)
 
     return Family(
         name=f"tflite-detection{'-scores-first' if scores_first else ''}{'' if first else '-from-0'}",
@@ -140,12 +173,33 @@ def _rcnn_row(first: int, part: str) -> Family:
         read=_rcnn(first, part),
         pixels=UNIT,
         thresholds=_HALF,
-        fits=_from_one if first else _from_zero,
+        fits=_from_one if first else _may_be_from_zero,
         extra=part == "keypoints",  # keypoints_scores
     )
 
 
+def _several_classes(match: Match) -> str:
+    return "" if match.sizes.get("C", 0) > 1 else "it has one class: that is a face detector's form"
+
+
+def _softmax(match: Match, pictures: Sequence[Answers]) -> str:
+    ready = all(sums_to_one(answers[match.names[1]], 2) for answers in pictures)
+    return "" if ready else "the scores of a row are not 1 together"
+
+
 ROWS: tuple[Family, ...] = (
+    Family(
+        name="pytorch-ssd",
+        source="https://github.com/dusty-nv/pytorch-ssd/blob/master/onnx_export.py",
+        outputs=(Out(("N", "R", "4"), "boxes", "f"), Out(("N", "R", "1+C"), "scores", "f")),
+        read=lambda match: Detect(
+            format="boxes-scores", outputs=match.names, box="xyxy", normalized=True, background="first"
+        ),
+        pixels=Pixels(scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),  # vision/ssd/config/mobilenetv1_ssd_config.py
+        thresholds=Thresholds(confidence=0.5, iou=0.45),
+        when=_several_classes,
+        fits=_softmax,
+    ),
     *(_tf_row(first, counted) for first in (1, 0) for counted in (True, False)),
     *(_lite(first, scores_first) for first in (0, 1) for scores_first in (False, True)),
     *(_rcnn_row(first, part) for first in (1, 0) for part in ("", "masks", "keypoints")),

@@ -6,6 +6,7 @@ and pictures tell. The letterbox is that of ultralytics/data/augment.py, LetterB
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -15,6 +16,7 @@ from edge_export.model.families.ranges import angles, no_ids, no_objectness
 from edge_export.model.families.shapes import cells_of
 from edge_export.model.families.ultralytics_metadata import (
     finished,
+    fit_untold,
     is_rtdetr,
     is_yolo,
     key_points,
@@ -69,10 +71,19 @@ def _told_turned(match: Match) -> str:
 
 def _told_finished(match: Match) -> str:
     """The metadata say so, or no other layout has six columns for so many classes."""
-    # One class and a YOLO: no other layout of theirs has six columns.
-    unclear = (0, 2) if is_yolo(match.shown) else (0, 1, 2)
+    # One class and a YOLO: no other layout of theirs has six columns. Two classes: the best rows, chosen in the graph.
+    chosen = "TopK" in match.shown.operators
+    unclear = (0, 1, 2) if not is_yolo(match.shown) else (0,) if chosen else (0, 2)
     sure = finished(match.shown) or len(match.shown.labels or ()) not in unclear
     return told_by("detect")(match) if sure else ""
+
+
+def _is_no_rtdetr(match: Match) -> str:
+    if is_rtdetr(match.shown):
+        return "the metadata name RT-DETR"
+    unnamed = "names" not in match.shown.properties
+    deformable = unnamed and "GridSample" in match.shown.operators
+    return "its attention is deformable, as RT-DETR's is" if deformable else of_task("detect")(match)
 
 
 def _is_rtdetr(match: Match) -> str:
@@ -163,8 +174,9 @@ _ROWS: tuple[Family, ...] = (
         read=lambda match: Detect(format="final", box="xyxy", nms=False),
         pixels=LETTERBOX,
         thresholds=_THRESHOLDS,
-        when=lambda match: "the metadata name RT-DETR" if is_rtdetr(match.shown) else of_task("detect")(match),
+        when=_is_no_rtdetr,
         told=_told_finished,
+        doubt=fit_untold,
     ),
     Family(
         name="rtdetr-ultralytics",
@@ -175,6 +187,7 @@ _ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=_is_rtdetr,
         told=_told_rtdetr,
+        doubt=fit_untold,
         fits=no_ids(turned=False),
     ),
     Family(
@@ -188,6 +201,7 @@ _ROWS: tuple[Family, ...] = (
         thresholds=_THRESHOLDS,
         when=_is_rtdetr,
         told=_told_rtdetr,
+        doubt=fit_untold,
     ),
     Family(
         name="yolov8-obb",
@@ -276,4 +290,7 @@ _ROWS: tuple[Family, ...] = (
 
 # Where metadata name a layout whose boxes turn out to be 0..1, pictures tell.
 _NORMALIZED = ("yolov8", "yolov8-transposed", "yolov10", "yolov8-obb", "yolov8-pose", "yolov8-seg")
-ROWS: tuple[Family, ...] = (*_ROWS, *(normalized(row) for row in _ROWS if row.name in _NORMALIZED))
+ROWS: tuple[Family, ...] = tuple(
+    dataclasses.replace(row, ultralytics=True)
+    for row in (*_ROWS, *(normalized(row) for row in _ROWS if row.name in _NORMALIZED))
+)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
-from edge_export.model.families.family import Match, Shown
+from edge_export.model.families.common import FIT_UNTOLD, LETTERBOX, UNIT
+from edge_export.model.families.family import Match, Pixels, Shown
 from edge_export.model.families.person import points_with_names
 from edge_export.model.parse import boolean, literal, numbers
 from edge_runtime.bundle.postprocess_spec import Points
 
 __all__ = [
     "ORIGIN",
+    "authors_pixels",
     "finished",
+    "fit_untold",
     "is_rtdetr",
     "is_yolo",
     "key_points",
@@ -23,6 +27,7 @@ __all__ = [
 ]
 
 ORIGIN = "ultralytics metadata"
+_FEWEST_WEIGHTS = 10
 
 
 def task_of(shown: Shown) -> str | None:
@@ -66,6 +71,25 @@ def is_rtdetr(shown: Shown) -> bool:
 def is_yolo(shown: Shown) -> bool:
     """Whether the metadata's description names a YOLO."""
     return "yolo" in shown.properties.get("description", "").lower()
+
+
+def authors_pixels(shown: Shown) -> Pixels | None:
+    """What a detector takes whose metadata are Ultralytics' own; None where they do not name its kind."""
+    if task_of(shown) is None or "task" not in shown.properties:
+        return None
+    return UNIT if is_rtdetr(shown) else LETTERBOX if is_yolo(shown) else None
+
+
+def fit_untold(match: Match) -> str:
+    """Why it is not known how a picture is fitted to a model of finished boxes that has no metadata.
+
+    RT-DETR stretches it, YOLOs letterbox it. RT-DETR's attention is deformable, and the weights of Ultralytics' YOLOs
+    are called by their place in the network: model.0.conv.weight.
+    """
+    shown = match.shown
+    known = "names" in shown.properties or "GridSample" in shown.operators
+    theirs = sum(bool(re.match(r"(model\.)*model\.\d+\.", name)) for name in shown.weights)
+    return "" if known or theirs >= _FEWEST_WEIGHTS else FIT_UNTOLD
 
 
 def strides_of(shown: Shown) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from edge_export.model.families.common import IMAGENET, LETTERBOX, OPENCV, normalized
 from edge_export.model.families.family import Family, Match, Out
 from edge_export.model.families.ranges import all_ones, objectness
@@ -110,4 +112,7 @@ _ROWS: tuple[Family, ...] = (
     ),
 )
 
-ROWS: tuple[Family, ...] = (*_ROWS, *(normalized(row) for row in _ROWS if row.name in ("yolov5", "yolov6")))
+ROWS: tuple[Family, ...] = tuple(
+    dataclasses.replace(row, ultralytics=row.name.startswith("yolov5"))
+    for row in (*_ROWS, *(normalized(row) for row in _ROWS if row.name in ("yolov5", "yolov6")))
+)

@@ -3,11 +3,21 @@ key, and guesses from shapes.
 """
 
 from edge_export.model.metadata.beside import facts_beside
-from edge_export.model.metadata.guess import GUESS, GUESSED_INPUT, GUESSED_OUTPUTS, GUESSED_REST, RAW, input_note, look
+from edge_export.model.metadata.guess import (
+    GRAPH,
+    GUESS,
+    GUESSED_INPUT,
+    GUESSED_OUTPUTS,
+    GUESSED_REST,
+    RAW,
+    input_note,
+    look,
+)
 from edge_export.model.metadata.hugging_face import facts_of_folder
 from edge_export.model.metadata.read import facts_of_onnx
 
 __all__ = [
+    "GRAPH",
     "GUESS",
     "GUESSED_INPUT",
     "GUESSED_OUTPUTS",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_export.model.families.common import UNIT
 from edge_export.model.graph_io import ImageInput, Output
 from edge_export.model.parse import number, numbers, read_json
 from edge_export.state import KnownFacts
@@ -75,8 +76,11 @@ def _range(data: Mapping[str, Any], of: str) -> tuple[float | None, float | None
 
 
 def _preprocess(data: Mapping[str, Any], image: ImageInput | None) -> Preprocess | None:
-    """That of albumentations' Normalize, where the file has one; None elsewhere."""
-    step = next(_steps(data.get("transform")), None)
+    """That of albumentations' Normalize, where the file has one; without any transform the graph has it."""
+    transform = data.get("transform")
+    if transform is None:
+        return UNIT.preprocess(image) if image is not None else None
+    step = next(_steps(transform), None)
     if step is None or image is None or image.channels != 3 or not image.width or not image.height:
         return None
     mean, std = numbers(step.get("mean")), numbers(step.get("std"))

@@ -13,7 +13,7 @@ import onnx
 from edge_export.model.facts import merge
 from edge_export.model.families import FAMILIES, Miss, Reading, Shown
 from edge_export.model.families.choose import candidates
-from edge_export.model.families.common import UNIT
+from edge_export.model.families.common import UNIT, tells_pixels
 from edge_export.model.families.ultralytics_metadata import ORIGIN
 from edge_export.model.graph_io import ImageInput, image_input, input_names, outputs
 from edge_export.model.metadata.ultralytics import image_size
@@ -23,6 +23,7 @@ from edge_runtime.bundle.postprocess_spec import Classify, Detect, Postprocess, 
 from edge_runtime.bundle.preprocess_spec import Preprocess
 
 __all__ = [
+    "GRAPH",
     "GUESS",
     "GUESSED_INPUT",
     "GUESSED_OUTPUTS",
@@ -38,6 +39,8 @@ GUESSED_INPUT = "guess: the input is"
 GUESSED_REST = "guess: of the input is taken"
 GUESSED_OUTPUTS = "guess: the outputs are"
 GUESS = "guess from shapes"
+# Where pixels come from that the graph scales itself.
+GRAPH = "graph"
 # How the note begins of a model whose outputs nothing tells.
 RAW = "the outputs are given as they are"
 # What is said of a model by more than its shapes and the names that are in the table of families.
@@ -124,6 +127,18 @@ def input_note(pre: Preprocess, why: str = "") -> str:
     )
 
 
+def _untold_but_taken(reading: Reading, pre: Preprocess) -> bool:
+    """Whether the graph tells the range of its pixels, and the row takes the rest as its maker usually has it."""
+    return bool(tells_pixels(reading.match.shown) and pre == reading.preprocess and not reading.told)
+
+
+def _taken(pre: Preprocess) -> str:
+    return (
+        f"{GUESSED_REST} {pre.colour} (--colour) and {pre.fit} (--fit), pixels 0..255 as the graph scales them itself; "
+        "say it with flags if the model was trained otherwise"
+    )
+
+
 def _as_files_say(known: KnownFacts) -> KnownFacts:
     """`known` less what rows said of another graph."""
     rows = [
@@ -135,7 +150,9 @@ def _as_files_say(known: KnownFacts) -> KnownFacts:
         known,
         **dict.fromkeys(rows),
         origin={name: origin for name, origin in known.origin.items() if name not in rows},
-        notes=tuple(note for note in known.notes if not note.startswith((GUESSED_INPUT, GUESSED_OUTPUTS, RAW))),
+        notes=tuple(
+            note for note in known.notes if not note.startswith((GUESSED_INPUT, GUESSED_REST, GUESSED_OUTPUTS, RAW))
+        ),
     )
 
 
@@ -147,21 +164,23 @@ def _shown(model: onnx.ModelProto, known: KnownFacts, classes: int | None) -> Sh
     labels = known.labels if classes is None else tuple(f"class_{index}" for index in range(classes))
     weights = frozenset(weight.name for weight in model.graph.initializer)
     operators = frozenset(node.op_type for node in model.graph.node)
-    return Shown(image, outputs(model), properties, labels, input_names(model), weights, operators)
+    producer = model.producer_name
+    return Shown(image, outputs(model), properties, labels, input_names(model), weights, operators, producer)
 
 
 def _origins(shown: Shown, readings: tuple[Reading, ...], flag: bool) -> dict[str, str]:
     """Where the first reading's pre- and post-processing come from: its row is told, or all that fit say the same."""
     first = readings[0]
     if flag:
-        return {"preprocess": GUESS if first.family.unsure else "flag", "postprocess": "flag", "thresholds": "flag"}
+        return {"preprocess": GUESS if first.unsure else "flag", "postprocess": "flag", "thresholds": "flag"}
     told = [reading for reading in readings if reading.told]
     named = told or (list(readings) if "names" in shown.properties else [])
     post = bool(told) and all(reading.postprocess == first.postprocess for reading in told)
-    pre = bool(named) and all(reading.preprocess == first.preprocess for reading in named) and not first.family.unsure
+    pre = bool(named) and all(reading.preprocess == first.preprocess for reading in named) and not first.unsure
+    inside = tells_pixels(shown) and not any(reading.unsure for reading in readings)
     origin = first.told or ORIGIN
     return {
-        "preprocess": origin if pre else GUESS,
+        "preprocess": origin if pre else GRAPH if inside else GUESS,
         "postprocess": origin if post else GUESS,
         "thresholds": origin if post else GUESS,
     }
@@ -175,7 +194,9 @@ def _noted(
         facts = merge(facts, KnownFacts(preprocess=plain).found_in(GUESS))
     notes = []
     if facts.preprocess is not None and facts.origin.get("preprocess") == GUESS:
-        notes.append(input_note(facts.preprocess, readings[0].family.unsure if readings else ""))
+        notes.append(input_note(facts.preprocess, readings[0].unsure if readings else ""))
+    elif facts.preprocess is not None and readings and _untold_but_taken(readings[0], facts.preprocess):
+        notes.append(_taken(facts.preprocess))
     if facts.postprocess is not None and facts.origin.get("postprocess") == GUESS and readings:
         others = tuple(dict.fromkeys(r.family.name for r in readings if r.postprocess != facts.postprocess))
         notes.append(

@@ -193,10 +193,17 @@ def _postprocess(
     shapes: list[Any] = [output.shape for output in outputs]
     if kind in ("yolo", "yolov8", "yolo_v8", "yolo11", "yolov11") and len(outputs) == 1:
         return Detect(format="yolo", box="cxcywh", axis="channels-first")
+    if kind == "yolov5":  # Ultralytics' newer one is as YOLOv8's; the older has its row in the table
+        wide = len(outputs) == 1 and shapes[0] is not None and len(shapes[0]) == 3 and _first_is_shorter(shapes[0])
+        return Detect(format="yolo", box="cxcywh", axis="channels-first") if wide else None
     if kind == "yolox" and len(outputs) == 1 and shapes[0] is not None and len(shapes[0]) == 3:
         return Detect(format="grid", axis="channels-last", strides=(8, 16, 32), objectness=True)
     notes.append(f"model_api type {kind[:40]!r} with {len(outputs)} outputs has no post-processing here: raw tensors")
     return Raw()
+
+
+def _first_is_shorter(shape: tuple[int | None, ...]) -> bool:
+    return shape[1] is not None and (shape[2] is None or shape[1] < shape[2])
 
 
 def _anomaly(info: Mapping[str, str], outputs: tuple[Output, ...], notes: list[str]) -> Anomaly:

@@ -1,4 +1,4 @@
-"""Rows that no data filled, in a picture that another program passed on: a whole file, half a scene.
+"""Rows that no data filled, in a picture that another program passed on: a whole file, half a scene, or none of it.
 
 libjpeg and video decoders give gray 128 for what they have no data of, others black, white, green or the last colour
 they knew; a camera or a converter that passes such a picture on writes a file in which nothing is wrong any more.
@@ -22,6 +22,7 @@ __all__ = ["filled"]
 
 _GRAY, _SAME = 128, 1  # the level, and what compression makes of it
 _PAD = 114  # what tools for detectors pad with
+_PLAIN_SIDE = 100  # pixels: light on a sensor has noise; what is smaller may be a sample of a colour
 _LEAST = 0.02  # of the height, and 8 rows: a block of a JPEG
 _SPREAD, _NEAR = 6, 4  # levels in the last row, and about its middle in all others, after compression
 _SOFT = 40  # rows above, in which compression may have left some of the line
@@ -37,11 +38,14 @@ _LIGHT = np.array([29, 150, 77], np.int32)  # of 256: blue, green and red, ITU-R
 
 
 def filled(image: NDArray[np.uint8]) -> str | None:
-    """Return what is wrong with a picture, uint8 [height, width, 3], whose last or first rows were never filled.
+    """Return what is wrong with a picture, uint8 [height, width, 3], of which rows, or all, were never filled.
 
     None: nothing. Bitmaps are written from the last row to the first.
     """
     height = len(image)
+    if _plain(image):
+        colour = "RGB {2} {1} {0}".format(*image[0, 0].tolist())
+        return f"of one colour: all of its pixels are {colour} (--health off allows it)"
     first = _gray_from(image)
     if first is not None:
         return f"never filled: gray {_GRAY} from row {first} of {height} on"
@@ -52,6 +56,12 @@ def filled(image: NDArray[np.uint8]) -> str | None:
     if found is not None:
         return f"never filled, or padded: {found[1]} above row {height - found[0]} of {height} (--health off allows it)"
     return None
+
+
+def _plain(image: NDArray[np.uint8]) -> bool:
+    first = image[0, 0]
+    large = min(image.shape[:2]) >= _PLAIN_SIDE
+    return large and not (image[0] != first).any() and not (image != first).any()
 
 
 def _gray_from(image: NDArray[np.uint8]) -> int | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import errno
 import os
 import signal
 import socket
 import sys
 import threading
+from queue import SimpleQueue
 from typing import Any
 
 from edge_runtime.errors import EdgelineError
@@ -48,11 +50,15 @@ def serve(control: socket.socket) -> None:
         message, descriptor = got
         if descriptor is None:
             continue
+        apart: SimpleQueue[bool] = SimpleQueue()
         channel = socket.socket(fileno=descriptor)
-        threading.Thread(target=_serve_source, args=(message, channel), daemon=True).start()
+        threading.Thread(target=_serve_source, args=(message, channel, apart), daemon=True).start()
+        if apart.get():
+            os.close(descriptor)  # the thread has its own
 
 
-def _serve_source(message: dict[str, Any], channel: socket.socket) -> None:
+def _serve_source(message: dict[str, Any], channel: socket.socket, apart: SimpleQueue[bool]) -> None:
+    apart.put(log.own_log(channel.fileno()))
     with channel:
         try:
             settings = DecoderSettings(**message)
@@ -139,7 +145,8 @@ class _Outlet:
                 told["slot"] = self._slots.index(slot)
                 told["height"], told["width"] = (shot.image.shape or ())[:2]
             except OSError as error:
-                told["error"] = f"no memory for a picture of {shot.image.nbytes} bytes: {error.strerror}"
+                what = "more than a file may have (ulimit -f)" if error.errno == errno.EFBIG else error.strerror
+                told["error"] = f"no memory for a picture of {shot.image.nbytes} bytes: {what}"
                 self._give_back(slot)
                 slot = None
         self._put(_Ready({"shot": told}, slot))

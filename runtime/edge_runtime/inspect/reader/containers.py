@@ -7,15 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["woven_by_container"]
+__all__ = ["counts_fields", "woven_by_container"]
 
 _HEAD = 1 << 16  # bytes: headers of AVI, Matroska and YUV4MPEG2 stand in them
 _MOST = 64 << 20  # of a QuickTime file's index
 _FIELDS_OF_MOV = re.compile(rb"\0\0\0\x0afiel([\1\2])")
+_LAYOUT_OF_MXF = re.compile(rb"\x32\x0c\x00\x01([\x00-\x04])")  # the tag, and how long its value is
 # EBML (RFC 8794, 9559): Segment, Tracks, TrackEntry, TrackType, Video, FlagInterlaced
 _SEGMENT, _TRACKS, _TRACK, _TYPE, _VIDEO, _FLAG = (
     bytes.fromhex(name) for name in ("18538067", "1654ae6b", "ae", "83", "e0", "9a")
 )
+
+
+def counts_fields(path: str) -> bool:
+    """Whether a file's container counts fields, whatever its pictures are: GXF (SMPTE 360M)."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(6) == b"\0\0\0\0\1\xbc"
+    except OSError:
+        return False
 
 
 def woven_by_container(path: str) -> bool | None:
@@ -29,6 +39,8 @@ def woven_by_container(path: str) -> bool | None:
                 return _y4m(head)
             if head.startswith(b"RIFF"):
                 return _avi(head)
+            if head.startswith(b"\x06\x0e\x2b\x34"):
+                return _mxf(head)
             return _quicktime(file) if head[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip") else None
     except OSError:
         return None
@@ -44,6 +56,12 @@ def _avi(head: bytes) -> bool | None:
     place = head.find(b"vprp")
     fields = int.from_bytes(head[place + 40 : place + 44], "little") if place > 0 else 0
     return {1: False, 2: True}.get(fields)
+
+
+def _mxf(head: bytes) -> bool | None:
+    """The frame layout of the picture's descriptor (SMPTE ST 377-1, G.2.1): full, two fields, one, mixed, segmented."""
+    layouts = set(_LAYOUT_OF_MXF.findall(head))
+    return None if not layouts else bool(layouts & {b"\1", b"\2", b"\3"})
 
 
 def _quicktime(file: BinaryIO) -> bool | None:

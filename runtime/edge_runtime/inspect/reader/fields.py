@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edge_runtime.inspect.reader.bits import Bits
 from edge_runtime.inspect.reader.h264 import H264Fields
 
-__all__ = ["Fields"]
+__all__ = ["Fields", "told_by_container"]
 
 _START = b"\0\0\1"
 
@@ -32,6 +32,11 @@ class Fields:
         found = self._rule(_Packet(data, self._height, header)) if data else None
         self._last = self._last if found is None else found
         return self._last
+
+
+def told_by_container(codec: str) -> bool:
+    """Whether a codec's data may say nothing of fields, so that a container's word counts."""
+    return codec != "h264" and (codec not in _RULES or codec in ("mjpeg", "utvideo"))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from edge_runtime.inspect.reader.messages import send
 __all__ = ["Life", "begin_ahead", "new_life"]
 
 # One thread for numpy, which does nothing here. OpenCV: what FFmpeg tells, on stderr, where log.py hears it.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "40"}
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "48"}
 
 
 class Life:

@@ -14,17 +14,12 @@ import numpy as np
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
+from edge_runtime.inspect.reader.containers import counts_fields
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.packets import AHEAD, Packets, codec_of, woven_stream
 from edge_runtime.inspect.reader.sizes import Sizes
-from edge_runtime.inspect.reader.wholeness import (
-    ALL_ZERO,
-    COUNTING,
-    LOST_WHILE_OPENED,
-    PROBED_SECONDS,
-    ZERO_RUN,
-    Wholeness,
-)
+from edge_runtime.inspect.reader.wholeness import ALL_ZERO, COUNTING, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
+from edge_runtime.inspect.reader.zeros import zeros_told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +33,9 @@ _FRAME_TYPE: int | None = getattr(cv2, "CAP_PROP_FRAME_TYPE", None)
 _EXTRA = "pip install 'edgeline[video]' reads it"
 _NO_KEY = "first frame is no keyframe"
 _REORDERED = 4  # pictures
+# Key pictures, after a macroblock of H.264 that was given up in the middle: what is left of it becomes part of a later
+# picture (renewal.py), of the next key picture or one that hangs on it. OpenCV has no new decoder for them.
+_AFTER_BROKEN = 2
 _MOST_FPS = 30.0  # where a stream's rate is not known
 # OpenCV takes them from the environment alone, and its own transport where there are none.
 _OPTIONS, _RTSP = "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;tcp|reorder_queue_size;{COUNTING}"
@@ -57,6 +55,9 @@ def open_opencv(settings: DecoderSettings) -> OpenCvDecoder:
             "damaged, not a video, or a codec that OpenCV lacks" if settings.way == "file" else "no answer"
         )
     decoder = OpenCvDecoder(cast("Capture", capture), settings, sizes)
+    if decoder.untold:
+        decoder.close()
+        raise SourceError(f"OpenCV alone does not tell damaged pictures of its codec from whole ones; {_EXTRA}")
     if heard is not None and heard.lost > lost and settings.way == "stream":
         decoder.lost_while_opened()
     return decoder
@@ -124,10 +125,12 @@ class OpenCvDecoder:
         # What is said while a file is opened is of what was tried on its beginning: 4.8.1 says that a JPEG has no end.
         self._seen = self._log.drain() if self._log is not None else 0
         self._woven = settings.way == "stream" and woven_stream(capture)
+        self._broken = self._log.broken if self._log is not None else 0
         self._lost = 0  # packets of which perhaps no picture came, as they were damaged
         self._held: Shot | None = None
         self._end: Shot | End = End()
-        count, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+        count = 0.0 if counts_fields(settings.address) else capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        fps = capture.get(cv2.CAP_PROP_FPS)
         self.facts = DecoderFacts(
             "opencv",
             codec_of(capture) if settings.way != "camera" else "",
@@ -138,6 +141,11 @@ class OpenCvDecoder:
             frames=int(count) if math.isfinite(count) and 0 < count < 2**40 else None,
             clocked=settings.way == "stream",
         )
+
+    @property
+    def untold(self) -> bool:
+        """Whether nothing would tell that a picture is damaged: of this codec no rule is known here."""
+        return self._packets is not None and not zeros_told(self._packets.codec)
 
     def lost_while_opened(self) -> None:
         """Packets were: which pictures miss them is not told."""
@@ -153,6 +161,8 @@ class OpenCvDecoder:
             good = capture.grab()
             self._number += 1
             heard = self._heard()
+            if good and not self._number:
+                self._sizes.begun()
             resized = self._sizes.changed()
             if resized and settings.way == "stream":
                 self._end = End(resized)
@@ -167,7 +177,7 @@ class OpenCvDecoder:
                 if held is not None:
                     return held
                 break
-            wrong, key = self._judge(capture, heard or (f"{resized}; {_EXTRA}" if resized else None))
+            wrong, key = self._judge(capture, heard, resized)
             shot = None
             if self._number >= settings.skip and not (self._number - settings.skip) % settings.stride:
                 shot = self._shot(capture, wrong, key)
@@ -225,23 +235,31 @@ class OpenCvDecoder:
             return None
         return f"FFmpeg says: {self._log.last}"
 
-    def _judge(self, capture: Capture, heard: str | None) -> tuple[str | None, bool]:
+    def _keys(self) -> int:
+        """How many key pictures end the damage that was heard of."""
+        before, self._broken = self._broken, self._log.broken if self._log is not None else 0
+        return _AFTER_BROKEN if self._broken > before else 1
+
+    def _judge(self, capture: Capture, heard: str | None, resized: str | None) -> tuple[str | None, bool]:
         """What is wrong with the grabbed picture, and whether it needs no other one."""
         key = capture.get(_FRAME_TYPE) == ord("I") if _FRAME_TYPE is not None else False
         self._intra = self._intra and key
         # Where pictures are shown in another order than they are decoded, one from before comes out after it.
         after = 0 if self._intra else _REORDERED
         if heard:
-            self._wholeness.damaged(self._number + after, heard)
+            self._wholeness.damaged(self._number + after, heard, self._keys())
         if self._packets is not None:
             self._lost += AHEAD if heard else 0
             told = self._packets.tell(self._number, (1 if self._intra else AHEAD) + self._lost)
             self._woven = told.woven
-            if told.zeros is not None:
-                self._wholeness.damaged(told.zeros + max(after, 1), ZERO_RUN)
+            if told.damaged is not None:
+                number, why = told.damaged
+                self._wholeness.damaged(number + max(after, 1), why)
+            resized = resized or told.resized
             key = key and not told.follows
             self._heard()  # what the packets' demuxer said, the pictures' has said or will say
-        return self._wholeness.judge(self._number, key), key
+        wrong = self._wholeness.judge(self._number, key)
+        return wrong or (f"{resized}; {_EXTRA}" if resized else None), key
 
     def close(self) -> None:
         """Close the file or device."""

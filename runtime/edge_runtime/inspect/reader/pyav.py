@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import av
-import av.logging
 from av.video.reformatter import VideoReformatter
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
+from edge_runtime.inspect.reader.chain import MISSING, Chain
+from edge_runtime.inspect.reader.container import open_container
+from edge_runtime.inspect.reader.containers import woven_by_container
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
+from edge_runtime.inspect.reader.deinterlacer import Deinterlacer, Told
+from edge_runtime.inspect.reader.fields import told_by_container
 from edge_runtime.inspect.reader.gaps import Gaps
+from edge_runtime.inspect.reader.renewal import Renewal
 from edge_runtime.inspect.reader.size_limit import SizeLimit
-from edge_runtime.inspect.reader.wholeness import (
-    ALL_ZERO,
-    COUNTING,
-    LOST_WHILE_OPENED,
-    PROBED_SECONDS,
-    ZERO_RUN,
-    Wholeness,
-    zero_run,
-)
+from edge_runtime.inspect.reader.wholeness import ALL_ZERO, LOST_WHILE_OPENED, PROBED_SECONDS, Wholeness
+from edge_runtime.inspect.reader.zeros import ZERO_RUN, Neighbours, with_neighbours, zero_run
 
 __all__ = ["open_av"]
 
 # Refuse what is damaged rather than show what was guessed; honest streams of all codecs pass.
 _STRICT = "crccheck+bitstream+buffer+explode"
+# By container and codec: GXF fills up to four bytes, which is no mismatch; TIFF's decoder gives up at an unknown tag.
+_NOT_AS_STRICT = {"gxf": "crccheck+buffer+explode", "tiff": "crccheck+bitstream+buffer"}
 # With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
 _DELAYING = frozenset({"libdav1d"})
-_NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
+_REPEATING = "theora"
+_FIELD_FIRST = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # libavcodec/defs.h: which one is shown first
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
 # Containers that have a time for each picture and write no longer duration for one that is missing.
 _STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
@@ -42,47 +42,13 @@ _STEADY = frozenset({"asf", "flv", "mpeg", "mpegts"})
 
 def open_av(settings: DecoderSettings) -> AvDecoder:
     """Open a video file or stream. Raises SourceError."""
-    if log.captured() is not None:
-        av.logging.restore_default_callback()
-        av.logging.set_level(av.logging.WARNING)
-    options = dict(settings.extra)
-    if settings.address.lower().startswith("rtsp"):
-        options.setdefault("rtsp_transport", "tcp")
-        if options["rtsp_transport"] == "tcp":
-            options.setdefault("reorder_queue_size", COUNTING)
-    limits = (settings.open_timeout, settings.read_timeout) if "://" in settings.address else None
-    address = settings.address if "://" in settings.address else f"file:{settings.address}"
-    heard = log.captured()
-    try:
-        before, lost = (heard.drain(), heard.lost) if heard is not None else (0, 0)
-        container = av.open(address, options=options, timeout=limits)
-        if heard is not None and heard.drain() > before and settings.way == "file":
-            # Found while it was looked at ahead: where, is told only by a reading that does not look ahead.
-            container.close()
-            container = av.open(address, options={**options, **_NOT_AHEAD}, timeout=limits)
-    except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"damaged, not a video, or no answer: {error.strerror}") from None  # it names the address
-    if not container.streams.video:
-        container.close()
-        raise SourceError("there is no video in it")
-    return AvDecoder(container, settings, heard is not None and heard.lost > lost and settings.way == "stream")
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What is known of a picture before it is deinterlaced."""
-
-    pts: float | None
-    arrived: float
-    whole: bool
-    interlaced: bool
-    wrong: str | None
+    return AvDecoder(*open_container(settings), settings)
 
 
 class AvDecoder:
     """Gives what libavcodec decodes, but for what it, the container or the times say is damaged."""
 
-    def __init__(self, container: Any, settings: DecoderSettings, lost: bool = False) -> None:
+    def __init__(self, container: Any, lost: bool, settings: DecoderSettings) -> None:
         """`lost`: packets were while the container was opened."""
         self._container, self._settings = container, settings
         self._size = SizeLimit(settings.most_pixels)
@@ -92,8 +58,11 @@ class AvDecoder:
         context.thread_type = "SLICE"
         if context.name in _DELAYING:
             context.thread_count = 1
-        context.options = {**context.options, "err_detect": _STRICT, **self._at_most(context)}
+        strict = _NOT_AS_STRICT.get(container.format.name, _NOT_AS_STRICT.get(context.name, _STRICT))
+        context.options = {**context.options, "err_detect": strict, **self._at_most(context)}
         self._codec = context.name
+        self._renewal = Renewal(context)
+        self._hurt = False  # the packet that is decoded now, or something before it
         rate = self._stream.average_rate or self._stream.guessed_rate
         fps = float(rate) if rate and 0 < rate < 1000 else None
         size = (context.width or 0, context.height or 0)
@@ -104,7 +73,12 @@ class AvDecoder:
         self._given = -1
         self._wholeness, self._gaps = Wholeness(), Gaps()
         self._steady = container.format.name in _STEADY and settings.way == "file"
-        self._filter: _Deinterlacer | None = None
+        file = settings.way == "file"
+        self._chain = Chain(settings.address) if file else None
+        self._repeated: Any = None
+        self._neighbours = Neighbours(self._codec) if file and with_neighbours(self._codec) else None
+        self._parity = self._fields() if told_by_container(self._codec) else None
+        self._filter: Deinterlacer | None = None
         self._reformatter = VideoReformatter()
         self._log = log.captured()
         self._seen, self._lost_seen = (self._log.drain(), self._log.lost) if self._log is not None else (0, 0)
@@ -126,8 +100,18 @@ class AvDecoder:
         # It counts what is allocated: both sides are rounded up.
         return {"max_pixels": str(max(self._size.most, -(-width // 64) * -(-height // 64) << 12))}
 
+    def _fields(self) -> str | None:
+        """Which field comes first, where the container says that pictures are woven; None: it does not."""
+        order = getattr(self._stream.codec_context, "field_order", 0)  # AVFieldOrder; not in older versions of PyAV
+        if order in _FIELD_FIRST:
+            return _FIELD_FIRST[order]
+        path = self._settings.address
+        return "tff" if "://" not in path and woven_by_container(path) else None
+
     def _frames(self, fps: float | None) -> int | None:
         """How many pictures there are: as the container counts them, or by how long it lasts."""
+        if self._container.format.name == "gxf":  # it counts fields
+            return None
         if self._stream.frames or self._settings.way != "file":
             return self._stream.frames or None
         duration = self._container.duration
@@ -171,6 +155,8 @@ class AvDecoder:
         """Close the file or stream."""
         self._last = self._last or End()
         self._container.close()
+        if self._chain is not None:
+            self._chain.close()
 
     def _read(self) -> Iterator[Shot | End]:
         packets = self._container.demux(self._stream)
@@ -190,42 +176,78 @@ class AvDecoder:
         if self._filter is not None:
             for frame, told in self._filter.finish():
                 yield from self._shot(frame, told)
+        yield from self._left()
         yield End(None if self._settings.way == "file" else "the stream ended")
 
     def _decoded(self, packet: Any) -> Iterator[Shot | End]:
         arrived, seen = time.monotonic(), self._seen
+        if self._codec == _REPEATING and not packet.size and packet.dts is not None:  # the end has no time
+            yield from self._again(packet, arrived)
+            return
         at = None if packet.pts is None else float(packet.pts * packet.time_base)
+        self._hurt = False
         if self._lost_before and self._codec != "mjpeg":
             # One that lost its beginning hangs on the one before; what is left of it comes next.
-            self._wholeness.damaged(at, "packets are missing before it")
+            self._damaged(at, "packets are missing before it")
             self._lost_before = False
         if self._lost_opening:
-            self._wholeness.damaged(None if at is None else at + PROBED_SECONDS, LOST_WHILE_OPENED)
+            self._damaged(None if at is None else at + PROBED_SECONDS, LOST_WHILE_OPENED)
             self._lost_opening = at is None
         if packet.is_corrupt:
-            self._wholeness.damaged(at, "data are missing before it (the container's count)")
-        if packet.size and zero_run(self._codec, bytes(packet), self.facts.width * self.facts.height):
-            self._wholeness.damaged(at, ZERO_RUN)
+            self._damaged(at, "data are missing before it (the container's count)")
+        if packet.size:
+            self._look(bytes(packet), at)
         self._listen(at)
+        if self._renewal.due(packet) and not self._hurt:
+            for frame in self._renewal.renew(packet):
+                yield from self._frame(frame, arrived)
+            if not self._wholeness.begun(at):
+                self._renewal.damaged()  # it is too early: once more
         try:
-            frames = packet.decode()
+            frames = self._renewal.context.decode(packet)
         except av.EOFError:
             frames = []
         except av.FFmpegError as error:
             self._listen(at)
             self._refused = self._larger() if self._seen > seen else None
             reason = self._refused or f"its data are damaged: {error.strerror}"
-            self._wholeness.damaged(at, reason)
+            self._damaged(at, reason)
             yield self._lost(at, arrived, reason)
             return
         self._listen(at)
         for frame in frames:
             yield from self._frame(frame, arrived)
 
+    def _damaged(self, at: float | None, reason: str) -> None:
+        self._wholeness.damaged(at, reason)
+        self._renewal.damaged()
+        self._hurt = True
+
+    def _again(self, packet: Any, arrived: float) -> Iterator[Shot | End]:
+        """What a packet without data gives: the picture before once more."""
+        if self._repeated is not None:
+            at = float(packet.dts * packet.time_base)
+            yield from self._shot(self._repeated, Told(at, arrived, False, False, self._wholeness.judge(at, False)))
+
+    def _look(self, data: bytes, at: float | None) -> None:
+        """What a packet's data tell of it, or of the one before, whose picture is held back: it is lost with this."""
+        if self._chain is not None and self._chain.broken():
+            self._damaged(at, MISSING)
+        before = self._neighbours is not None and self._neighbours.put(data)
+        if before or zero_run(self._codec, data, self.facts.width * self.facts.height):
+            self._damaged(at, ZERO_RUN)
+
+    def _left(self) -> Iterator[Shot]:
+        """What is told behind the last packet."""
+        if self._neighbours is not None and self._neighbours.put(None):
+            yield self._lost(None, time.monotonic(), ZERO_RUN)
+        if self._chain is not None and self._chain.rest():
+            yield self._lost(None, time.monotonic(), MISSING)
+
     def _listen(self, at: float | None) -> None:
         if self._log is not None and (seen := self._log.drain()) > self._seen:
             self._seen = seen
-            self._wholeness.damaged(at, f"FFmpeg says: {self._log.last}")
+            self._damaged(at, f"FFmpeg says: {self._log.last}")
             self._lost_before = self._log.lost > self._lost_seen
             self._lost_seen = self._log.lost
 
@@ -236,16 +258,18 @@ class AvDecoder:
 
     def _frame(self, frame: Any, arrived: float) -> Iterator[Shot | End]:
         at = frame.time
+        self._repeated = frame if self._codec == _REPEATING else None
         if self._steady and (missing := self._gaps.missing(at)):
             reason = f"{missing} pictures are missing before {at:.3f} s"
-            self._wholeness.damaged(None, reason)
+            self._damaged(None, reason)
             yield self._lost(at, arrived, reason)
-        if frame.is_corrupt:
-            self._wholeness.damaged(at, "parts of it are concealed or its references are missing")
-        wrong = self._wholeness.judge(at, frame.key_frame)
-        told = _Told(at, arrived, bool(frame.key_frame), bool(frame.interlaced_frame), wrong)
-        if frame.interlaced_frame and self._filter is None:
-            self._filter = _Deinterlacer()
+        if frame.is_corrupt and not self._wholeness.recovering:
+            self._damaged(at, "parts of it are concealed or its references are missing")
+        wrong = self._wholeness.judge(at, frame.key_frame, recovered=not frame.is_corrupt)
+        woven = bool(frame.interlaced_frame) or self._parity is not None
+        told = Told(at, arrived, bool(frame.key_frame), woven, wrong)
+        if woven and self._filter is None:
+            self._filter = Deinterlacer(self._parity)
         if self._filter is None:
             yield from self._shot(frame, told)
             return
@@ -263,17 +287,18 @@ class AvDecoder:
         self._number += 1
         return Shot(error=reason, pts=pts, arrived=arrived, number=self._number, whole=False)
 
-    def _shot(self, frame: Any, told: _Told) -> Iterator[Shot | End]:
+    def _shot(self, frame: Any, told: Told) -> Iterator[Shot | End]:
         if not self._taken():
             return
         image, wrong = None, told.wrong
         turns = round(frame.rotation / 90) % 4
-        if self._settings.way == "stream":
-            self._turns = turns if self._turns is None else self._turns
-            if wrong is None and turns != self._turns:
-                # What is left of a message that lost a packet may say so, and holds for all pictures after it.
-                yield End("its pictures are turned another way than before")
-                return
+        self._turns = turns if self._turns is None else self._turns
+        if self._renewal.renewed:
+            turns = turns or self._turns  # what a container says of it, its own decoder alone knows
+        if self._settings.way == "stream" and wrong is None and turns != self._turns:
+            # What is left of a message that lost a packet may say so, and holds for all pictures after it.
+            yield End("its pictures are turned another way than before")
+            return
         if wrong is None:
             # One reformatter for all: a frame's own starts threads and makes a table for each picture.
             view = _without_gaps(self._reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC"))
@@ -308,60 +333,3 @@ def _turned(image: memoryview, turns: int) -> Pixels:
     import numpy as np  # which hardly any film needs; the reader's process starts sooner without, and is smaller
 
     return np.ascontiguousarray(np.rot90(np.asarray(image), turns))
-
-
-class _Deinterlacer:
-    """Gives one picture for each that is put in, a little later; those that are progressive pass unchanged.
-
-    What is wrong with a picture's neighbours is wrong with it: their lines are looked at too.
-    """
-
-    def __init__(self) -> None:
-        self._graph: Any = None
-        self._kind: tuple[object, ...] = ()
-        self._told: deque[_Told] = deque()
-        self._before: str | None = None
-
-    def put(self, frame: Any, told: _Told) -> Iterator[tuple[Any, _Told]]:
-        """Put a picture in; yield those that are ready."""
-        kind = (frame.width, frame.height, frame.format.name, frame.time_base)
-        if kind != self._kind:
-            yield from self.finish()
-            self._graph, self._kind = _graph(frame), kind
-        self._told.append(told)
-        self._graph.push(frame)
-        yield from self._ready()
-
-    def finish(self) -> Iterator[tuple[Any, _Told]]:
-        """Yield what is left."""
-        if self._graph is not None:
-            self._graph.push(None)
-            yield from self._ready()
-            self._graph = None
-
-    def _ready(self) -> Iterator[tuple[Any, _Told]]:
-        while self._told:
-            try:
-                frame = self._graph.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            told = self._told.popleft()
-            after = self._told[0].wrong if self._told else None
-            wrong = told.wrong or ((self._before or after) if told.interlaced else None)
-            self._before = told.wrong
-            yield frame, replace(told, wrong=wrong)
-
-
-def _graph(frame: Any) -> Any:
-    import av.filter  # of interlaced pictures alone
-
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
-    )
-    filtered = graph.add("bwdif", "mode=send_frame:deint=interlaced")
-    sink = graph.add("buffersink")
-    source.link_to(filtered)
-    filtered.link_to(sink)
-    graph.configure()
-    return graph

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,14 +56,15 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
 def sort_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
     """Return the pictures among `paths` in natural order, and how many files of other kinds there are, by suffix.
 
-    A picture is what begins like one, or is named like one, a dangling link too. Hidden files and folders are neither.
+    A picture is what begins like one, or is named like one, a dangling link too: by its own name, or by where it leads.
+    Hidden files and folders are neither.
     """
     images: list[Path] = []
     others: Counter[str] = Counter()
     for path in paths:
         if path.name.startswith(".") or _is_folder(path):
             continue
-        if path.suffix.lower() in IMAGE_SUFFIXES or begins_like_a_picture(path):
+        if path.suffix.lower() in IMAGE_SUFFIXES or begins_like_a_picture(path) or _led_to_a_picture(path):
             images.append(path)
         else:
             others[path.suffix.lower() or "without a suffix"] += 1
@@ -74,6 +76,14 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # a link to where nobody may look
         return False
+
+
+def _led_to_a_picture(path: Path) -> bool:
+    try:
+        lost = path.is_symlink() and not path.exists()
+        return lost and (not path.suffix or path.readlink().suffix.lower() in IMAGE_SUFFIXES)
+    except OSError:  # a circle of links
+        return not path.suffix
 
 
 def begins_like_a_picture(path: Path) -> bool:
@@ -103,7 +113,11 @@ def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
     """Yield the pictures of a file; the error of one that is none names the file."""
     name = shown(path.name)
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):  # of a pipe one waits for ever, a device may have no end
+            yield Picture(error=f"cannot read: {name} (a folder, pipe, socket or device, not a file)")
+            return
         if reading.room.kept and size > reading.room.kept + reading.room.working:
             error = f"cannot read: {name} (a file of {format_size(size)}, more than the memory limit leaves for one)"
             yield Picture(error=error)

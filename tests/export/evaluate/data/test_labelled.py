@@ -332,6 +332,18 @@ def test_a_yolo_polygon_is_an_outline_where_masks_or_turned_boxes_are_asked_for(
     assert truth.scale(40, 20) == (40.0, 20.0)
 
 
+def test_the_corners_of_a_turned_box_may_lie_outside_of_the_image(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    line = text(tmp_path / "labels" / "a.txt", "0 0.1 0.8 0.3 0.7 0.35 1.1 0.15 1.2\n")
+    truth = boxes(open_labelled(tmp_path, parts=("oriented",)))
+    assert truth.boxes.tolist() == [[0.1, 0.7, 0.35, 1.0]]
+    (ring,) = truth.outlines[0].rings
+    assert ring.max() == 1.2
+    line.write_text("0 0.1 1.8 0.3 1.7 0.35 1.9 0.15 1.95\n")  # its centre does not lie in it
+    with pytest.raises(DataError, match="expected `class cx cy w h`"):
+        open_labelled(tmp_path)
+
+
 @pytest.mark.parametrize("shape", ["kpt_shape: [2, 3]", "kpt_shape:\n- 2\n- 3\n", "kpt_shape: [2,3]  # x, y, visible"])
 def test_yolo_key_points_are_read_as_data_yaml_shapes_them(tmp_path: Path, shape: str) -> None:
     picture(tmp_path / "images" / "a.png")

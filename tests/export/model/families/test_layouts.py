@@ -70,6 +70,55 @@ def test_class_ids_from_zero_are_told_by_pictures() -> None:
         assert [name for name in found if name.startswith("torchvision")] == [fitting]
 
 
+def _fitting(shapes: Shapes, labels: int, ids: list[int], start: str) -> list[str]:
+    """The rows that begin so and that two objects of these ids leave."""
+    boxes, classes, scores = (next(name for name in shapes if part in name) for part in ("box", "lab", "scor"))
+    answers = {boxes: np.zeros((2, 4)), classes: np.array(ids), scores: np.array([0.9, 0.6])}
+    readings = _readings(shapes, labels).items()
+    fitting = [name for name, one in readings if not one.family.fits(one.match, [answers])]
+    return sorted(name for name in fitting if name.startswith(start))
+
+
+@pytest.mark.parametrize(
+    ("order", "labels", "ids", "left"),
+    [
+        ("boxes scores labels", 3, [1, 2], ["torchvision", "torchvision-from-0"]),  # RetinaNet: nothing tells
+        ("boxes scores labels", 3, [1, 3], ["torchvision"]),
+        ("boxes scores labels", 3, [0, 2], ["torchvision-from-0"]),
+        ("boxes scores labels", 80, [1, 2], ["torchvision"]),  # COCO's
+        ("boxes labels scores", 3, [1, 2], ["torchvision"]),  # an R-CNN has a background
+    ],
+)
+def test_a_head_without_background_may_count_from_zero(
+    order: str, labels: int, ids: list[int], left: list[str]
+) -> None:
+    forms: Shapes = {"boxes": (None, 4), "labels": ("int", None), "scores": (None,)}
+    shapes: Shapes = {name: forms[name] for name in order.split()}
+    assert _fitting(shapes, labels, ids, "torchvision") == left
+
+
+def test_the_scores_of_a_pytorch_ssd_are_one_together() -> None:
+    reading = _readings({"scores": (1, 3000, 4), "boxes": (1, 3000, 4)})["pytorch-ssd"]
+    scores = np.full((1, 3000, 4), 0.25)
+    boxes = np.zeros((1, 3000, 4))
+    assert not reading.family.fits(reading.match, [{"scores": scores, "boxes": boxes}])
+    assert reading.family.fits(reading.match, [{"scores": scores * 0.5, "boxes": boxes}])
+    assert "pytorch-ssd" not in _readings({"scores": (1, 4420, 2), "boxes": (1, 4420, 4)})  # a face detector's
+
+
+@pytest.mark.parametrize(("labels", "ids", "first"), [(0, [1, 2], 0), (3, [1, 2], 0), (3, [1, 3], 1), (3, [0, 1], 0)])
+def test_tensorflow_lite_counts_from_zero_unless_the_labels_say_otherwise(
+    labels: int, ids: list[int], first: int
+) -> None:
+    numbered = [f"StatefulPartitionedCall:{number}" for number in (3, 2, 1, 0)]
+    shapes: Shapes = {numbered[0]: (1, 10, 4), numbered[1]: (1, 10), numbered[2]: (1, 10), numbered[3]: (1,)}
+    answers = dict(zip(numbered, (np.zeros((1, 2, 4)), np.array([ids]), np.array([[0.9, 0.6]])), strict=False))
+    readings = _readings(shapes, labels).values()
+    left = [one for one in readings if not one.family.fits(one.match, [answers])]
+    plain = [one.postprocess for one in left if "scores-first" not in one.family.name]
+    assert [post.first_class for post in plain if isinstance(post, Detect)] == [first]
+
+
 @pytest.mark.parametrize(
     ("weight", "name"),
     [("model.24.m.0.weight", "yolov5-heads"), ("model.model.105.m.2.bias", "yolov7-heads"), ("conv1", None)],

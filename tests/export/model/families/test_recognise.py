@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from edge_export.model.families import FAMILIES, Family, Out, Shown, recognise
+from edge_export.model.families.choose import candidates
+from edge_export.model.families.common import ANCHORS_UNTOLD, FIT_UNTOLD
 from edge_export.model.graph_io import ImageInput, Output
+from edge_export.state import FactFlags
 from edge_runtime.bundle.postprocess_spec import Detect
 
 _IMAGE = ImageInput("images", 320, 320, 3, "nchw", "float32")
@@ -66,6 +69,42 @@ def test_outputs_are_found_by_name_in_any_order() -> None:
 
 def test_a_dimension_that_the_graph_does_not_tell_fits_anything() -> None:
     assert "yolov8" in _names(_shown(Output("output0", (None, None, None))))
+
+
+def _heads(classes: int) -> Shown:
+    return _shown(*(Output(f"o{stride}", (1, 3, 320 // stride, 320 // stride, 5 + classes)) for stride in (8, 16, 32)))
+
+
+def test_anchors_are_cocos_where_the_classes_are_and_else_a_flag_tells_them() -> None:
+    first = recognise(_heads(80), FAMILIES).readings[0]
+    assert (first.family.name, first.unsure) == ("yolov5-heads", "")
+    assert recognise(_heads(3), FAMILIES).readings[0].unsure == ANCHORS_UNTOLD
+    said = FactFlags(postprocess={"anchors": [float(side) for side in range(1, 19)]})
+    (one, *_) = candidates(_heads(3), said, FAMILIES).readings
+    assert one.unsure == ""
+    assert isinstance(one.postprocess, Detect)
+    assert one.postprocess.anchors[-1] == 18
+
+
+def test_pixels_are_those_of_the_author_whom_metadata_name() -> None:
+    other = Output("output", (1, 1, 300, 7))
+    theirs = {"names": "...", "task": "detect"}
+    for told, fit in (({"description": "Ultralytics YOLOv10n"}, "letterbox"), ({"head": "RTDETRDecoder"}, "stretch")):
+        (reading,) = recognise(_shown(other, labels=3, **theirs, **told), FAMILIES).readings
+        assert reading.preprocess is not None
+        assert (reading.family.name, reading.preprocess.fit) == ("openvino-detection-output", fit)
+        assert (reading.preprocess.colour, reading.unsure) == ("rgb", "")
+    assert recognise(_shown(other), FAMILIES).readings[0].unsure
+
+
+def test_the_fit_of_finished_boxes_without_metadata_is_told_by_the_graph_or_not() -> None:
+    rows = (Output("output0", (1, 300, 6)),)
+    assert recognise(Shown(_IMAGE, rows), FAMILIES).readings[0].unsure == FIT_UNTOLD
+    weights = frozenset(f"model.{layer}.conv.weight" for layer in range(12))
+    assert recognise(Shown(_IMAGE, rows, weights=weights), FAMILIES).readings[0].unsure == ""
+    deformable = recognise(Shown(_IMAGE, rows, operators=frozenset({"GridSample"})), FAMILIES).readings
+    assert {(one.family.name, one.unsure) for one in deformable} >= {("rtdetr-ultralytics-final", "")}
+    assert "yolov10" not in {one.family.name for one in deformable}
 
 
 def test_deformable_detr_is_told_from_rtdetr_by_the_weights_of_its_encoder() -> None:

@@ -50,14 +50,13 @@ PLAIN = """- is_scale: true
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-def model(inputs, size=(320, 640)):
+def model(inputs, size=(320, 640), out=("dets", [1, 100, 5])):
     """A graph that is never run."""
     known = {name: [1, 3, *size] if name in ("image", "input") else [1, 2] for name in inputs}
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in known.items()]
-    out = helper.make_tensor_value_info("dets", TensorProto.FLOAT, [1, 100, 5])
-    return helper.make_model(
-        helper.make_graph([helper.make_node("Identity", [inputs[0]], ["dets"])], "g", infos, [out])
-    )
+    made = helper.make_tensor_value_info(out[0], TensorProto.FLOAT, out[1])
+    nodes = [helper.make_node("Identity", [inputs[0]], [out[0]])]
+    return helper.make_model(helper.make_graph(nodes, "g", infos, [made]))
 
 
 def pipeline(*steps, after=()):
@@ -153,6 +152,15 @@ def test_a_step_that_mmdeploy_added_is_named(tmp_path):
     assert facts.preprocess is None
     assert facts.notes == ("pipeline.json beside the model: the step 'TopDownAffine' is not known; its pixels were not "
                            "read there",)  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", [{}, {"transform": None}])
+def test_without_a_transform_in_its_file_anomalib_has_it_in_the_graph(tmp_path, transform):
+    scores = {"image_threshold": 32.0, "pixel_threshold": 30.0, "min": 9.0, "max": 52.0}
+    (tmp_path / "metadata.json").write_text(json.dumps({"task": "segmentation", **scores, **transform}))
+    facts = facts_beside(tmp_path, model(["input"], out=("output", [1, 1, 320, 640])))
+    assert facts.preprocess == Preprocess(640, 320)
+    assert facts.origin["preprocess"] == "anomalib metadata.json"
 
 
 def test_the_yaml_that_programs_write_is_read_and_no_other(tmp_path):

@@ -11,10 +11,11 @@ from onnx import TensorProto, helper
 
 from edge_export.model.facts import image_shape, merge
 from edge_export.model.families.person import points_with_names
-from edge_export.model.metadata import GUESS, GUESSED_OUTPUTS, RAW, facts_of_onnx, look
+from edge_export.model.flags import lay_over
+from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, GUESSED_REST, RAW, facts_of_onnx, look
 from edge_export.model.parse import boolean, label_list, literal, numbers
-from edge_export.state import KnownFacts
-from edge_runtime.bundle.facts import Thresholds, VerdictRule
+from edge_export.state import FactFlags, KnownFacts
+from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Masks, Raw, Segment
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError
@@ -334,3 +335,60 @@ def test_small_readers_refuse_what_they_cannot_read():
     assert numbers("nan") is None
     assert boolean("True") is True
     assert boolean("maybe") is None
+
+
+def test_a_flag_changes_what_the_file_says_of_the_layout_and_the_rest_stays():
+    proto = model({"output0": [1, 6, 8400]}, ultralytics())
+    flags = FactFlags(postprocess={"box": "xyxy"})
+    found = look(proto, facts_of_onnx(proto), flags)
+    facts = lay_over(found.facts, flags, (TensorSpec("images", "float32", (1, 3, 640, 640)),), found.several)
+    assert facts.postprocess == Detect(format="yolo", box="xyxy", axis="channels-first")
+    assert facts.origin["postprocess"] == "flag"
+    assert facts.preprocess == facts_of_onnx(proto).preprocess
+
+
+def scaled_inside(producer, by=255.0, kind=TensorProto.FLOAT):
+    """A classifier or a map of classes whose first node divides pixels."""
+    nodes = [
+        helper.make_node("Cast", ["input_1"], ["whole"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["whole", "by"], ["unit"]),
+        helper.make_node("GlobalAveragePool", ["unit"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("Softmax", ["flat"], ["dense"]),
+    ]
+    infos = [helper.make_tensor_value_info("input_1", kind, [1, 64, 64, 3])]
+    outs = [helper.make_tensor_value_info("dense", TensorProto.FLOAT, [1, 4])]
+    weights = [helper.make_tensor("by", TensorProto.FLOAT, [], [by])]
+    return helper.make_model(helper.make_graph(nodes, "g", infos, outs, weights), producer_name=producer)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
+def test_the_pixels_of_a_keras_model_that_scales_them_itself_are_known(kind):
+    """Its pictures are RGB; what is taken of their fit is said."""
+    facts = facts_of_onnx(scaled_inside("tf2onnx", kind=kind))
+    assert facts.origin["preprocess"] == GRAPH
+    assert (facts.preprocess.scale, facts.preprocess.mean, facts.preprocess.colour) == (1.0, (0.0, 0.0, 0.0), "rgb")
+    assert [note for note in facts.notes if note.startswith(GUESSED_REST)]
+
+
+@pytest.mark.parametrize(("producer", "by"), [("pytorch", 255.0), ("tf2onnx", 1.0)])
+def test_pixels_stay_a_guess_where_colours_or_range_are_open(producer, by):
+    facts = facts_of_onnx(scaled_inside(producer, by))
+    assert facts.origin["preprocess"] == GUESS
+
+
+def test_model_api_calls_both_layouts_of_yolov5_so():
+    newer = facts_of_onnx(model({"output0": [1, 7, 8400]}, info(model_type="YOLOv5", labels="a b c")))
+    assert newer.postprocess == Detect(format="yolo", box="cxcywh", axis="channels-first")
+    older = facts_of_onnx(model({"output0": [1, 25200, 8]}, info(model_type="YOLOv5", labels="a b c")))
+    assert older.postprocess == Detect(format="yolo-objectness", axis="channels-last")
+
+
+def test_what_confirms_a_classifier_is_its_task_and_no_format():
+    proto = model({"dense": [1, 4]}, image=(1, 3, 64, 64), last="Softmax")
+    facts = lay_over(
+        facts_of_onnx(proto), FactFlags(ok_classes=("class_0",)), (TensorSpec("images", "float32", (1, 3, 64, 64)),)
+    )
+    (note,) = [note for note in facts.notes if note.startswith("no verdict")]
+    assert "--task classify" in note
+    assert "--format" not in note

@@ -82,3 +82,13 @@ def test_a_picture_is_not_taken_for_one_that_lacks_rows() -> None:
     noisy = scene()
     noisy[-60:] = np.random.default_rng(1).normal(128, 2, (60, 160, 3)).astype(np.uint8)
     assert filled(noisy) is None
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255, (10, 20, 200)])
+def test_a_picture_of_one_colour_to_the_bit_shows_nothing_unless_it_is_a_small_sample(colour: int) -> None:
+    picture = np.empty((100, 120, 3), np.uint8)
+    picture[:] = colour
+    assert "one colour" in str(filled(picture))
+    assert filled(picture[:99]) is None
+    picture[60, 70] ^= 1
+    assert "of one colour" not in str(filled(picture))

@@ -62,6 +62,9 @@ def test_any_bytes_are_borne(codec: str, data: bytes) -> None:
         (b"\0\0\0\x10ftypqt  \0\0\0\0\0\0\0\x08mdat", None),
         (bytes.fromhex("1a45dfa380 18538067ff 1654ae6b8a ae88 838101 e0839a8101"), True),
         (bytes.fromhex("1a45dfa380 18538067ff 1654ae6b8a ae88 838102 e0839a8101"), None),
+        (b"\x06\x0e\x2b\x34" + bytes(20) + b"\x32\x0c\0\1\1", True),
+        (b"\x06\x0e\x2b\x34" + bytes(20) + b"\x32\x0c\0\1\0", False),
+        (b"RIFF\0\0\0\0AVI vprp" + bytes(36) + b"\2\0\0\0", True),
         (b"", None),
     ],
 )

@@ -109,6 +109,45 @@ def test_without_some_packets_no_picture_is_given_that_was_not_sent(tmp_path: Pa
     assert len(given) > COUNT // 4  # it goes on after the next whole picture
 
 
+@needs_av
+def test_what_a_damaged_picture_leaves_in_the_decoder_is_in_no_later_one(tmp_path: Path) -> None:
+    # Noise in the colours: what is left of a macroblock is theirs, and was seen several pictures after the next key.
+    noisy = "-crf 30 -x264-params aud=1:sliced-threads=0:scenecut=0 -vf setpts=N/10/TB,noise=c1s=40:c2s=40:allf=t"
+    pictures, codec = encoded("h264", count=20, flags=noisy)
+    group, both = (len(RtspCamera(pictures[:count], codec).packets) for count in (10, 20))
+    before, last = 4, range(group - 12, group)
+    lost = {(before + turn) * both + place for turn, place in enumerate(last)}
+    cameras = [RtspCamera(pictures * 2, codec), RtspCamera(pictures * (before + len(last)), codec, lost)]
+    honest, found = read("av", tmp_path, cameras)
+    truth = {round(at * RATE): picture for at, picture in honest if picture is not None}
+    given = [(round(at * RATE), picture) for at, picture in found if picture is not None and at >= 0]
+    assert [place for place, picture in given if smeared(picture, truth[place % 20 or 20])] == []
+    assert len(given) > 10 * len(last)
+
+
+@needs_av
+def test_a_packet_that_is_lost_while_a_stream_is_opened_costs_no_more_than_a_later_one(tmp_path: Path) -> None:
+    pictures, codec = encoded("h264", flags="-x264-params aud=1:sliced-threads=0:scenecut=0")
+    lost = {len(RtspCamera(pictures[:13], codec).packets)}
+    (found,) = read("av", tmp_path, [RtspCamera(pictures, codec, lost)])
+    given = {round(at * RATE) for at, picture in found if picture is not None}
+    assert {*range(1, 12), *range(20, COUNT - 1)} <= given
+    assert {*range(13, 20)} & given == set()
+
+
+@needs_av
+def test_a_stream_that_refreshes_its_pictures_bit_by_bit_is_judged_again_after_a_loss(tmp_path: Path) -> None:
+    refreshing = "-g 20 -x264-params aud=1:sliced-threads=0:scenecut=0:intra-refresh=1"
+    pictures, codec = encoded("h264", count=120, flags=refreshing)
+    at = len(RtspCamera(pictures[:65], codec).packets)
+    honest, found = read("av", tmp_path, [RtspCamera(pictures, codec), RtspCamera(pictures, codec, {at})])
+    truth = {round(at * RATE): picture for at, picture in honest if picture is not None}
+    given = {round(at * RATE): picture for at, picture in found if picture is not None}
+    assert {*range(66, 80)} & {*given} == set()
+    assert {*range(101, 120)} <= {*given}
+    assert not [place for place, picture in given.items() if place >= 0 and smeared(picture, truth[place])]
+
+
 @pytest.mark.parametrize("decoder", BOTH)
 def test_pictures_that_get_another_size_are_given_in_it_or_not(tmp_path: Path, decoder: str) -> None:
     first, other = encoded("h264", count=20)[0], encoded("h264", 192, count=20)[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge_runtime.inspect.reader.gaps import Gaps
-from edge_runtime.inspect.reader.wholeness import Wholeness, zero_run
+from edge_runtime.inspect.reader.wholeness import Wholeness
+from edge_runtime.inspect.reader.zeros import zero_run
 
 DATA = bytes(range(2, 200))
 START = b"\0\0\1"
@@ -45,6 +46,38 @@ def test_without_times_any_key_picture_ends_it() -> None:
     whole.damaged(None, "torn")
     assert whole.judge(None, key=False) == "torn"
     assert whole.judge(None, key=True) is None
+
+
+def test_a_new_decoder_ends_it_with_the_first_picture_that_it_calls_whole() -> None:
+    whole = Wholeness()
+    whole.damaged(3.0, "torn")
+    assert not whole.begun(3.0)
+    assert whole.begun(4.0)
+    assert whole.judge(4.0, key=False) == "torn"
+    assert whole.recovering
+    assert whole.judge(5.0, key=False, recovered=True) is None
+    assert not whole.recovering
+
+
+def test_damage_after_a_new_decoder_began_needs_another_one() -> None:
+    whole = Wholeness()
+    whole.damaged(3.0, "torn")
+    assert whole.begun(4.0)
+    whole.damaged(5.0, "torn again")
+    assert whole.judge(6.0, key=False, recovered=True) == "torn"
+    assert whole.begun(7.0)
+    assert whole.judge(6.5, key=False, recovered=True) == "torn"
+    assert whole.judge(7.0, key=False, recovered=True) is None
+
+
+def test_damage_of_which_something_stays_in_the_decoder_lasts_until_a_second_key_picture() -> None:
+    whole = Wholeness()
+    whole.damaged(3.0, "torn", keys=2)
+    whole.damaged(4.0, "torn again")
+    told = [whole.judge(at, key) for at, key in [(4.0, True), (5.0, True), (6.0, False), (7.0, True), (8.0, False)]]
+    assert told == ["torn", "torn", "torn", None, None]
+    whole.damaged(9.0, "torn")
+    assert whole.judge(10.0, key=True) is None
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video"])

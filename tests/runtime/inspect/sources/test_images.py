@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 from edge_export.evaluate.data import images as export_images
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources import IMAGE_SUFFIXES, FakeSource, Frame, ImageSource, read_image
-from edge_runtime.inspect.sources.images import images_in, natural_key
+from edge_runtime.inspect.sources.images import images_in, natural_key, sort_files
 
 PICTURE = np.random.default_rng(7).integers(0, 256, (48, 64, 3)).astype(np.uint8)
 
@@ -106,6 +107,24 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     with pytest.raises(DataError, match="empty"):
         read_image(tmp_path / "a.jpg")
+
+
+def test_a_dangling_link_is_a_picture_by_its_name_or_by_where_it_leads(tmp_path: Path) -> None:
+    for name, target in (("a.png", "gone"), ("latest", "gone.jpg"), ("newest", "gone"), ("b.txt", "gone.txt")):
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "circle").symlink_to("circle")
+    images, others = sort_files(tmp_path.iterdir())
+    assert [path.name for path in images] == ["a.png", "circle", "latest", "newest"]
+    assert dict(others) == {".txt": 1}
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    images = images_in(tmp_path.iterdir())
+    assert len(images) == 2
+    for frame in ImageSource("a", images):
+        assert "not a file" in str(frame.error)
 
 
 def test_an_absurd_size_is_refused_without_a_traceback_of_opencv(tmp_path: Path) -> None:

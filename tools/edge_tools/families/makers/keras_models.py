@@ -52,7 +52,8 @@ def runs(mask):
 def answers(model, picture):
     """The best class, or the area of every class but the background."""
     height, width = model.input_shape[1:3]
-    pixels = np.asarray(picture.convert("RGB").resize((width, height), Image.BILINEAR), np.float32)
+    # As `image_dataset_from_directory` and the layer `Resizing` do it: bilinear, without antialiasing.
+    pixels = tf.image.resize(np.asarray(picture.convert("RGB"), np.float32), (height, width))
     out = model(pixels[None]).numpy()[0]
     if out.ndim == 1 and len(out) == 1:
         return [{"class": int(out[0] >= 0.5), "score": float(max(out[0], 1 - out[0]))}]

@@ -5,6 +5,7 @@ python paddle_ocr.py PICTURES MODELS
 """
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -22,19 +23,29 @@ def runs(mask):
 
 
 def classified(session, image):
-    """`ch_ppocr_cls`: stretched here, to 192x48; (x / 255 - 0.5) / 0.5."""
-    pixels = cv2.resize(image, (192, 48)).astype(np.float32).transpose(2, 0, 1) / 255
-    (out,) = session.run(None, {session.get_inputs()[0].name: ((pixels - 0.5) / 0.5)[None]})
+    """`TextClassifier.resize_norm_img`: 48 pixels high, as wide as it comes up to 192, what is left is 0 after
+    (x / 255 - 0.5) / 0.5.
+    """
+    height, width = image.shape[:2]
+    wide = min(192, math.ceil(48 * width / height))
+    pixels = np.zeros((1, 3, 48, 192), np.float32)
+    pixels[0, :, :, :wide] = (cv2.resize(image, (wide, 48)).astype(np.float32).transpose(2, 0, 1) / 255 - 0.5) / 0.5
+    (out,) = session.run(None, {session.get_inputs()[0].name: pixels})
     return [{"class": int(out[0].argmax()), "score": float(out[0].max())}]
 
 
 def detected(session, image):
-    """`ch_ppocr_det`: 640x640; the area where the map is above 0.3."""
-    pixels = cv2.resize(image, (640, 640)).astype(np.float32) / 255
+    """`DetResizeForTest` of PaddleOCR: no side longer than 640, both multiples of 32; the area where the map is above
+    0.3.
+    """
+    height, width = image.shape[:2]
+    ratio = min(1.0, 640 / max(height, width))
+    size = [max(round(int(side * ratio) / 32) * 32, 32) for side in (width, height)]
+    pixels = cv2.resize(image, size).astype(np.float32) / 255
     pixels = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     feed = pixels.transpose(2, 0, 1)[None].astype(np.float32)
     (out,) = session.run(None, {session.get_inputs()[0].name: feed})
-    area = cv2.resize((out[0, 0] > 0.3).astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    area = cv2.resize((out[0, 0] > 0.3).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return [{"class": 1, "score": 1.0, "mask": runs(area > 0)}] if area.any() else []
 
 

@@ -3,7 +3,8 @@
     pip install ultralytics==8.3.100 torch torchvision onnx onnxslim     # or 8.0.200, 8.1.47, 8.2.103, 8.4.190
     python ultralytics_models.py PICTURES MODELS yolo11n yolov9t rtdetr-l
 
-The statistics of the norms come from PICTURES; heads are shifted so that scores spread over 0..1.
+The statistics of the norms come from PICTURES; heads are shifted so that a few cells of each picture find something
+whose box lies in it.
 """
 
 import shutil
@@ -20,6 +21,7 @@ from ultralytics import RTDETR, YOLO
 
 SIZE = 320
 CLASSES = {"seg": 3, "pose": 1, "obb": 4, "cls": 5}
+END_TO_END = ("yolov10n", "yolo26n")  # with a second head that needs no suppression: nms=False keeps it
 
 
 def kind_of(name):
@@ -28,10 +30,20 @@ def kind_of(name):
 
 
 def livened(model, pictures):
-    """Fill the norms' statistics, and scale the heads."""
+    """Fill the norms' statistics, and give the heads scores and boxes as a trained network has them."""
     images = [cv2.resize(cv2.imread(str(path))[..., ::-1], (SIZE, SIZE)) for path in pictures]
     batch = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).float() / 255
     network = model.model.float()
+    head = network.model[-1]
+    scores, boxes = (
+        [[branch[-1] for branch in getattr(head, name, None) or []] for name in (f"cv{part}", f"one2one_cv{part}")]
+        for part in (3, 2)
+    )
+    for layer in (layer for layers in scores for layer in layers):
+        layer.weight.data *= 4
+    seen = {}
+    for layer in (layer for layers in (*scores, *boxes) for layer in layers):
+        layer.register_forward_hook(lambda layer, _given, out: seen.__setitem__(layer, out.detach()))
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     kept = [norm.momentum for norm in norms]
     for norm in norms:
@@ -43,13 +55,22 @@ def livened(model, pictures):
     for norm, momentum in zip(norms, kept):
         norm.momentum = momentum
     network.eval()
-    head = network.model[-1]
-    for name in ("cv3", "one2one_cv3"):
-        for branch in getattr(head, name, None) or []:
-            branch[-1].weight.data *= 4
-            branch[-1].bias.data[:] = -6.0
-    for branch in getattr(head, "cv2", None) or []:
-        branch[-1].weight.data *= 3
+    for layers in scores:  # in one cell of a hundred something is found
+        best = [seen[layer].amax(dim=1).flatten() for layer in layers if layer in seen]
+        if best:
+            shift = np.log(0.25 / 0.75) - float(torch.cat(best).quantile(0.99))
+            for layer in layers:
+                layer.bias.data += shift
+    for layer in (layer for layers in boxes for layer in layers if layer in seen):
+        bins = layer.out_channels // 4
+        if bins > 1:  # scores of distances in strides: near ones are likelier
+            layer.weight.data *= 3
+            layer.bias.data = -0.7 * torch.arange(bins).float().repeat(4)
+        else:  # the distance itself
+            layer.weight.data *= 0.3 / seen[layer].std(dim=(0, 2, 3)).mean()
+            layer.bias.data[:] = 1.5
+    for layer in (layer for layers in (*scores, *boxes) for layer in layers):
+        layer._forward_hooks.clear()
     if hasattr(head, "dec_score_head"):
         for layer in head.dec_score_head:
             layer.weight.data *= 3
@@ -59,10 +80,14 @@ def livened(model, pictures):
 
 
 def make(config, classes, target, pictures, **options):
-    """Export one model, unless it is there."""
+    """Export one model, unless it is there or this version has no such network."""
     if target.exists():
         return
-    model = kind_of(config)(config)
+    try:
+        model = kind_of(config)(config)
+    except FileNotFoundError as error:
+        print("none of", target.name, error, flush=True)
+        return
     network = {key: value for key, value in model.model.yaml.items() if key not in ("ch", "channels", "yaml_file")}
     with tempfile.TemporaryDirectory() as work:
         described = Path(work) / config
@@ -90,10 +115,17 @@ def main():
         make(f"{name}.yaml", 3, Path(f"{start}-detect-3-dynamic.onnx"), pictures, dynamic=True)
         if newer:
             make(f"{name}.yaml", 3, Path(f"{start}-detect-3-nms.onnx"), pictures, nms=True)
+            if name in END_TO_END:
+                for classes in (80, 2, 1):
+                    make(f"{name}.yaml", classes, Path(f"{start}-detect-{classes}-e2e.onnx"), pictures, nms=False)
         for task, classes in CLASSES.items():
             make(f"{name}-{task}.yaml", classes, Path(f"{start}-{task}-{classes}.onnx"), pictures)
             if newer and task != "cls":
                 make(f"{name}-{task}.yaml", classes, Path(f"{start}-{task}-{classes}-nms.onnx"), pictures, nms=True)
+                if name in END_TO_END:
+                    make(
+                        f"{name}-{task}.yaml", classes, Path(f"{start}-{task}-{classes}-e2e.onnx"), pictures, nms=False
+                    )
 
 
 main()

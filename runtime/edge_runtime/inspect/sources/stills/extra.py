@@ -18,8 +18,11 @@ __all__ = ["by_pillow"]
 _FAULTS = (OSError, RuntimeError, ValueError, SyntaxError, EOFError, MemoryError)
 
 
-def by_pillow(data: bytes, kind: str, reason: str, page: int = 0) -> NDArray[Any]:
-    """Return page `page` of a picture as [height, width, 3 or 4], BGR. Raises DataError; `reason`: OpenCV's."""
+def by_pillow(data: bytes, kind: str, reason: str, page: int | None = None) -> NDArray[Any]:
+    """Return page `page` of a picture (None: the one to be shown) as [height, width, 3 or 4], BGR.
+
+    Raises DataError; `reason`: why OpenCV does not do it.
+    """
     try:
         from PIL import Image, ImageOps
 
@@ -34,7 +37,7 @@ def by_pillow(data: bytes, kind: str, reason: str, page: int = 0) -> NDArray[Any
     try:
         Image.MAX_IMAGE_PIXELS = None  # Room has seen to it
         with Image.open(io.BytesIO(data)) as file:
-            if page:
+            if page is not None:
                 file.seek(page)
             upright = ImageOps.exif_transpose(file)
             read = np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB"))

@@ -50,15 +50,17 @@ class JpegLayout:
     ended: bool = False
     adobe: int = -1  # where the Adobe segment's transform code is
     jfif: int = -1  # where JFIF's major version is
+    index: int = -1  # where the table of several pictures in the file begins
+    end: int = 0  # behind the end marker
 
 
-def whole_jpeg(data: bytes, room: Room = UNBOUNDED) -> NDArray[np.uint8]:
+def whole_jpeg(data: bytes, room: Room = UNBOUNDED, layout: JpegLayout | None = None) -> NDArray[np.uint8]:
     """Return a whole JPEG as uint8 [height, width, 3], BGR, upright as its EXIF says; the same pixels as OpenCV's.
 
     One too large for `room` comes out smaller where the model does not need all of it. Raises DataError with the
     reason for everything that is not whole.
     """
-    layout = jpeg_layout(data)
+    layout = layout or jpeg_layout(data)
     image = _decoded(data, layout, room)
     return np.ascontiguousarray(_upright(image, layout.orientation))
 
@@ -78,7 +80,7 @@ def jpeg_layout(data: bytes) -> JpegLayout:
             break
         marker = data[start + 1]
         if marker == 0xD9:
-            found.ended = True
+            found.ended, found.end = True, start + 2
             break
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             place = start + 2
@@ -101,6 +103,8 @@ def jpeg_layout(data: bytes) -> JpegLayout:
             place = end.start()
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0") and found.orientation == 1:
             found.orientation = _orientation(segment[6:])
+        elif marker == 0xE2 and segment.startswith(b"MPF\0"):
+            found.index = body + 4
         elif marker == 0xE0 and segment.startswith(b"JFIF\0"):
             found.jfif = body + 5
         elif marker == 0xEE and segment.startswith(b"Adobe") and len(segment) >= 12:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["open_bmp", "open_pnm", "open_sun"]
 
 _PNM = re.compile(rb"P([1-6])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
+# What may stand between two pictures, and the beginning of the next.
+_NEXT = re.compile(rb"(?:\s|#[^\n]*\n)*P[1-7]")
 _BITMAP = re.compile(rb"P[14](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
 
 
@@ -48,8 +50,18 @@ def open_bmp(data: bytes) -> Book:
         raise DataError(f"the BMP ends early: {len(data)} of {end} bytes are there")
     if not packed and bits in (8, 24) and width > 0:
         _check(data, start, end, stride)
-    look = functools.partial(decode, data, bits == 32)
-    return Book([Page(abs(height), width, look, 4 if bits == 32 else 3)])
+    look = functools.partial(_bitmap, data, start, stride, height) if bits == 32 else functools.partial(decode, data)
+    return Book([Page(abs(height), width, look, 8 if bits == 32 else 3)])
+
+
+def _bitmap(data: bytes, start: int, stride: int, height: int) -> NDArray[Any]:
+    """Decode 32 bits a pixel with their alpha, which OpenCV drops where the header does not name it."""
+    image = decode(data, True)
+    rows, end = abs(height), start + stride * abs(height)
+    if image.ndim != 3 or image.shape[2] != 3 or end > len(data):
+        return image
+    alpha = np.frombuffer(data, np.uint8, end - start, start).reshape(rows, -1, 4)[..., 3]
+    return np.dstack([image, alpha if height < 0 else alpha[::-1]])
 
 
 def open_pnm(data: bytes) -> Book:
@@ -70,22 +82,23 @@ def open_pnm(data: bytes) -> Book:
             raise DataError(f"the PNM ends early: {len(data)} of {end} bytes are there")
         if not bitmap and wide == 1:
             _check(data, found.end(), end, stride)
-        unseen = "pictures after the first of a PNM were not looked at" if data[end : end + 1] == b"P" else ""
+        more = _NEXT.match(data, end) is not None
     else:
         values = width * height * channels
         there = len(data[found.end() :].split()) if not bitmap else len(re.findall(rb"[01]", data[found.end() :]))
         if there < values:
             raise DataError(f"the PNM ends early: {there} of {values} values are there")
-        unseen = ""
-    look = functools.partial(_scaled, data, 1 if bitmap else white)
-    page = Page(height, width, look, 3 * wide, white.bit_length() if wide == 2 else None)
-    return Book([page], unseen)
+        more = data.find(b"\nP", found.end()) >= 0
+    look = functools.partial(_scaled, data, 255 if bitmap else white)
+    # Whoever has 12 bits in 16 writes 65535 as well.
+    page = Page(height, width, look, 3 * wide, white.bit_length() if 255 < white < 65535 else None)
+    return Book([page], "pictures after the first of a PNM were not looked at" if more else "")
 
 
 def _scaled(data: bytes, white: int) -> NDArray[Any]:
     """Decode; where white is less than 255, OpenCV leaves the numbers as they are."""
     image = decode(data)
-    if not 1 < white < 255:
+    if white >= 255:
         return image
     return cv2.LUT(image, (np.minimum(np.arange(256), white) * 255 / white).round().astype(np.uint8))
 

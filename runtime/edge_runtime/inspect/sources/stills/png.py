@@ -10,10 +10,17 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page, decode
 from edge_runtime.inspect.sources.stills.canvas import Canvas, Patch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["open_png"]
 
@@ -31,7 +38,7 @@ class _Frame:
 
 def open_png(data: bytes) -> Book:
     """Return the picture, or the frames of an APNG. Raises DataError for what is not whole."""
-    header, before, frames, animated = b"", b"", list[_Frame](), False
+    header, before, key, frames, animated = b"", b"", b"", list[_Frame](), False
     alpha = False
     for kind, view, place in _chunks(data):
         if kind == b"IDAT" and not animated:
@@ -52,13 +59,14 @@ def open_png(data: bytes) -> Book:
         elif kind in _NEEDED:
             before += data[place : place + 12 + len(body)]
             alpha = alpha or kind == b"tRNS"
+            key = body if kind == b"tRNS" and len(header) > 9 and header[9] in (0, 2) else key
     if len(header) != 13:
         raise DataError("the PNG has no header")
     width, height, depth, _ = struct.unpack(">IIBB", header[:10])
-    pixel_bytes = max(3, (2 if depth == 16 else 1) * (4 if alpha else 3))
+    pixel_bytes = max(3, (2 if depth == 16 else 1) * (4 if alpha else 3)) * (3 if key else 1)
     if not (animated and len(frames) > 1):
-        return Book([Page(height, width, functools.partial(decode, data, alpha), pixel_bytes)])
-    patches = [_patch(header, before, frame) for frame in frames]
+        return Book([Page(height, width, functools.partial(_decoded, data, alpha, key, depth), pixel_bytes)])
+    patches = [_patch(header, before, key, frame) for frame in frames]
     canvas = Canvas(height, width, patches)
     return Book([Page(height, width, functools.partial(canvas.page, n), 12) for n in range(len(patches))])
 
@@ -81,7 +89,20 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
     raise DataError("the PNG ends early")
 
 
-def _patch(header: bytes, before: bytes, frame: _Frame) -> Patch:
+def _decoded(file: bytes, alpha: bool, key: bytes, depth: int) -> NDArray[Any]:
+    """Decode; `key`: the one gray or colour that is transparent, which OpenCV tells of some kinds only."""
+    image = decode(file, alpha)
+    colours = 1 if image.ndim == 2 else image.shape[2]
+    if len(key) != 2 * colours or colours > 3:
+        return image
+    levels = np.array(struct.unpack(f">{colours}H", key)[::-1], np.uint32)
+    levels = levels if depth >= 8 else levels * 255 // ((1 << depth) - 1)
+    opaque = (image.reshape(*image.shape[:2], colours) != levels).any(axis=2)
+    whole = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if colours == 1 else cv2.COLOR_BGR2BGRA)
+    return np.dstack([whole[..., :3], opaque.astype(image.dtype) * np.iinfo(image.dtype).max])
+
+
+def _patch(header: bytes, before: bytes, key: bytes, frame: _Frame) -> Patch:
     if len(frame.control) != 26 or not frame.data:
         raise DataError("a frame of the animated PNG has no data")
     _, width, height, left, top, _, _, dispose, blend = struct.unpack(">IIIIIHHBB", frame.control)
@@ -93,7 +114,8 @@ def _patch(header: bytes, before: bytes, frame: _Frame) -> Patch:
     )
     file = _MAGIC + b"".join(_chunk(kind, body) if kind else body for kind, body in parts)
     disposal = {1: "clear", 2: "back"}.get(dispose, "keep")
-    return Patch(left, top, height, width, functools.partial(decode, file, True), blend == 1, disposal)
+    look = functools.partial(_decoded, file, True, key, header[8])
+    return Patch(left, top, height, width, look, blend == 1, disposal)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

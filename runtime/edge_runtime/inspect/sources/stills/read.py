@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.inspect.sources.stills.book import Book
+    from edge_runtime.inspect.sources.stills.jpeg import JpegLayout
 
 __all__ = ["HEAD", "Picture", "Reading", "kind_of", "pictures"]
 
@@ -52,6 +53,7 @@ _KINDS: tuple[tuple[str, bytes, str], ...] = (
     ("JPEG XL", b"\xff\x0a", "-"),
     ("OpenEXR", b"v/1\x01", "-"),
     ("Radiance HDR", b"#?RADIANCE", "-"),
+    ("Radiance HDR", b"#?RGBE", "-"),
     ("Photoshop", b"8BPS", "-"),
 )
 _FLOATS = {"OpenEXR", "Radiance HDR", "PFM"}
@@ -106,7 +108,7 @@ def pictures(data: bytes, reading: Reading) -> Iterator[Picture]:
         if row is None:
             raise DataError("truncated, damaged or of an unknown kind")
         if row[1] == "jpeg":
-            yield _jpeg(data, reading)
+            yield from _jpegs(data, reading)
             return
         book = _open(data, *row)
     except DataError as error:
@@ -126,13 +128,29 @@ def pictures(data: bytes, reading: Reading) -> Iterator[Picture]:
         yield Picture(error=book.unseen, page=count + 1)
 
 
-def _jpeg(data: bytes, reading: Reading) -> Picture:
-    from edge_runtime.inspect.sources.stills.jpeg import jpeg_layout, whole_jpeg
+def _jpegs(data: bytes, reading: Reading) -> Iterator[Picture]:
+    from edge_runtime.inspect.sources.stills.jpeg import jpeg_layout
 
-    image = whole_jpeg(data, reading.room)
+    layout = jpeg_layout(data)
+    first, others = _jpeg(data, layout, reading), list[bytes]()
+    if layout.index > 0 or 0 < layout.end < len(data):
+        from edge_runtime.inspect.sources.stills.further import further_pictures
+
+        others = list(further_pictures(data, layout))
+    yield replace(first, page=1) if others else first
+    for number, other in enumerate(others, 2):
+        try:
+            yield replace(_jpeg(other, jpeg_layout(other), reading), page=number)
+        except (DataError, MemoryError) as error:
+            yield Picture(error=str(error) or "out of memory", page=number)
+
+
+def _jpeg(data: bytes, layout: JpegLayout, reading: Reading) -> Picture:
+    from edge_runtime.inspect.sources.stills.jpeg import whole_jpeg
+
+    image = whole_jpeg(data, reading.room, layout)
     if not reading.room.kept:
         return Picture(image)
-    layout = jpeg_layout(data)
     size = (layout.height, layout.width) if layout.orientation <= 4 else (layout.width, layout.height)
     return Picture(image, size=None if size == image.shape[:2] else size)
 
