@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
 import time
 from datetime import datetime, timezone
 
@@ -12,7 +13,9 @@ import pytest
 from commands import run_script
 from patience import PATIENCE
 from places import ROOT, SAMPLE
+from store_cases import event, reading
 
+from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.cli.station import edge_station
 from edge_runtime.cli.station_records import COLUMNS, moment_id
 from edge_runtime.cli.station_status import status_lines
@@ -21,6 +24,14 @@ from edge_runtime.station.board import Board, board_path, read_board
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.recipe.schema import SCHEMA_FILE, recipe_schema
+from edge_runtime.store.entries import Event
+from edge_runtime.store.folder import Folder
+from edge_runtime.store.opening import open_store
+from edge_runtime.store.pictures import PictureKeeper
+from edge_runtime.store.reading import Asked
+from edge_runtime.store.shelf import Quota
+from edge_runtime.store.verify import verify_log
+from edge_runtime.store.writer import Writer
 
 FILM, IMAGES = ROOT / "samples/pcb/belt.mp4", SAMPLE.parent / "images"
 RECIPE = f"""\
@@ -186,14 +197,6 @@ def test_status_shows_rates_lag_queues_and_what_is_wrong():
 
 
 def test_a_board_is_written_while_a_station_runs_and_gone_afterwards(tmp_path, monkeypatch):
-    from store_cases import event
-
-    from edge_runtime.store.folder import Folder
-    from edge_runtime.store.opening import open_store
-    from edge_runtime.store.pictures import PictureKeeper
-    from edge_runtime.store.shelf import Quota
-    from edge_runtime.store.writer import Writer
-
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     path = board_path(tmp_path / "store")
     assert path.parent == tmp_path
@@ -213,8 +216,6 @@ def test_a_board_is_written_while_a_station_runs_and_gone_afterwards(tmp_path, m
 
 
 def _dated(event):
-    from edge_runtime.store.entries import Event
-
     return Event.of({**event.body, "ts_utc": "2026-01-31T09:30:00.000Z"})
 
 
@@ -274,3 +275,32 @@ def test_what_a_recipe_says_is_not_said_on_the_command_line(place, words, said):
     done = run_script("edge-run", *words, cwd=place, bin_folder=place / "bin")
     assert done.returncode == UsageError.exit_code
     assert said in done.stderr
+
+
+def test_sigterm_commits_and_tells_what_was_judged_and_nobody_else_may_write_meanwhile(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "in").mkdir()
+    for number in range(5000):
+        (tmp_path / "in" / f"{number:05}.png").symlink_to(IMAGES / "board-00.png")
+    recipe = f"{{store: store, stations: {{a: {{source: in, bundle: {SAMPLE}, outputs: [jsonl: v.jsonl]}}}}}}"
+    (tmp_path / "station.yaml").write_text(recipe)
+    command = python_module("edge_runtime.cli.run", "station.yaml")
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=python_environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + PATIENCE
+        told = tmp_path / "v.jsonl"
+        while not (told.exists() and told.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
+            pass
+        other = run_script("edge-run", "station.yaml", cwd=tmp_path, bin_folder=tmp_path / "bin")
+        process.terminate()
+        said = process.communicate()[1]
+    assert process.returncode == 143, said
+    assert other.returncode == StoreError.exit_code
+    assert f"is written by another process ({process.pid})" in other.stderr
+    found = [json.loads(line)["event_id"] for line in told.read_text().splitlines()]
+    with reading(tmp_path / "store") as reader:
+        assert found == [stored.event_id for stored in reader.query(Asked())]
+        assert verify_log(reader).breaks == ()
+        assert json.loads(next(reader.notes()).body)["what"] == "stop"
+    assert 0 < len(found) < 5000
