@@ -223,7 +223,7 @@ def _feeds(
     names = unique_names([source.name for source in paced])
     feeds = []
     for number, (source, given, name, asked) in enumerate(zip(sources, paced, names, inputs.sources, strict=True)):
-        fit = around(number, _watched(given, source.kind == "live", asked.text, inputs.health))
+        fit = around(number, _watched(given, source.kind == "live", asked.text, asked.health or inputs.health))
         feeds.append(Feed(fit, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames))
     return feeds
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EdgelineError
+from edge_runtime.inspect.health.limits import read_limits
 from edge_runtime.inspect.sources.open import SOURCES
 from edge_runtime.station.groups import source_text
 from edge_runtime.station.recipe.load import Loaded
@@ -34,6 +35,11 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
         text = source_text(station, folder)
         if not any(row.is_one(text) for row in SOURCES):
             yield loaded.mistake(f"{place}.source", f"no such file, folder or pattern: {station.source}")
+        if station.health is not None:
+            try:
+                read_limits(station.health)
+            except (EdgelineError, OSError) as error:
+                yield loaded.mistake(f"{place}.health", str(error))
         for number, entry in enumerate(station.outputs):
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)

@@ -6,13 +6,16 @@ import contextlib
 import ctypes
 import functools
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["Clock", "boot_id", "clock_synced"]
 
 _UNSYNCHRONIZED = 5  # TIME_ERROR, adjtimex(2)
 _LOOK_S = 5.0
+_STEP_S = 0.5  # what is more than that is no adjustment but a jump
 
 
 def clock_synced() -> bool | None:
@@ -33,14 +36,28 @@ def boot_id() -> str:
 
 
 class Clock:
-    """Asks now and then whether the clock is synchronized."""
+    """Asks now and then whether the clock is synchronized, and whether it was set."""
 
-    def __init__(self) -> None:
+    def __init__(self, stepped: Callable[[float], None], wall: Callable[[], float] = time.time) -> None:
+        """`stepped` is told by how many seconds the wall clock jumped, in the thread that asks for a reading."""
+        self._stepped, self._wall = stepped, wall
         self._synced, self._asked = clock_synced(), time.monotonic()
+        self._offset = wall() - self._asked
+        self._lock = threading.Lock()
 
     def reading(self, taken_s: float, judged_s: float) -> dict[str, object]:
         """Return what a record says of its times: seconds on the clock that never goes back, and whose they are."""
-        if judged_s - self._asked > _LOOK_S:
-            self._synced, self._asked = clock_synced(), judged_s
+        if judged_s - self._asked > _LOOK_S and self._lock.acquire(blocking=False):
+            try:
+                self._look(judged_s)
+            finally:
+                self._lock.release()
         times = {"taken_s": round(taken_s, 4), "judged_s": round(judged_s, 4)}
         return {"synced": self._synced, "boot": boot_id(), **times}
+
+    def _look(self, now_s: float) -> None:
+        self._synced, self._asked = clock_synced(), now_s
+        offset = self._wall() - time.monotonic()
+        jumped, self._offset = offset - self._offset, offset
+        if abs(jumped) > _STEP_S:
+            self._stepped(jumped)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
+from edge_runtime.inspect.health.limits import read_limits
+from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.sinks.base import OutputSettings, Sink
 from edge_runtime.inspect.sources.base import Source
@@ -70,12 +72,23 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     groups: list[Group] = []
     for bundle, stations in by_bundle.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
-        groups.append(Group(tuple(stations), _beside_the_store(settings)))
+        groups.append(Group(tuple(stations), _beside_the_store(_with_health(settings, stations))))
     if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
         raise UsageError(
             f"a memory limit is planned for one bundle; the stations have {len(groups)}: run each by itself"
         )
     return groups
+
+
+def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
+    """Each station's pictures are held against what it learnt. Raises UsageError for a file that holds no limits."""
+    sources = [
+        source
+        if station.health is None
+        else dataclasses.replace(source, health=HealthSettings(True, None, read_limits(station.health)))
+        for source, (_, station) in zip(settings.inputs.sources, stations, strict=True)
+    ]
+    return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
 
 
 def _beside_the_store(settings: RunSettings) -> RunSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -56,6 +57,7 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
         with contextlib.closing(open_reader(place)) as reader:
             keeper.start(reader)
         cleanup.callback(keeper.close)
+        clock = Clock(functools.partial(_clock_stepped, writer, say))
         feeders: list[Feeder] = []
         for output in wanted:
             feeder = Feeder(output, output.open(), open_reader(place), writer, sent[output.name], say)
@@ -65,7 +67,7 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
         cleanup.callback(board.close)
         writer.write_down(str(board.path))
         cleanup.callback(_drain, writer, keeper, feeders, figures, say)
-        _run_groups(groups, Shared(writer, keeper, Clock(), loaded.hider), figures, stop, progress, say)
+        _run_groups(groups, Shared(writer, keeper, clock, loaded.hider), figures, stop, progress, say)
 
 
 def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
@@ -77,6 +79,12 @@ def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say)
     except BaseException:
         store.close()
         raise
+
+
+def _clock_stepped(writer: Writer, say: Say, seconds: float) -> None:
+    """Write down where the times of events jump: their order is that of the entries."""
+    say(f"the clock was set {'ahead' if seconds > 0 else 'back'} by {abs(seconds):.1f} s")
+    writer.put(Note("clock stepped", {"seconds": round(seconds, 3), "boot": boot_id(), "synced": clock_synced()}))
 
 
 def _facts(loaded: Loaded) -> dict[str, object]:

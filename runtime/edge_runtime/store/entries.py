@@ -57,7 +57,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Note:
-    """What happened that is no verdict: "start", "stop", "set aside", "trimmed". `facts` are plain JSON values."""
+    """What happened that is no verdict: "start", "stop", "set aside", "trimmed", ... `facts` are plain JSON values."""
 
     what: str
     facts: Body = field(default_factory=dict)

@@ -1,12 +1,15 @@
 import json
 import sqlite3
 
+import numpy as np
 import pytest
 from station_world import PICTURE, StationWorld
 from store_cases import reading
 
 from edge_runtime.errors import OutputError, SourceError, StoreError, UsageError
 from edge_runtime.files.atomic import write_text
+from edge_runtime.inspect.health.learn import learn
+from edge_runtime.inspect.health.limits import write_limits
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.verify import verify_log
 
@@ -171,3 +174,19 @@ def test_a_memory_limit_is_for_one_bundle(world):
     world.limit = 1 << 30
     with pytest.raises(UsageError, match="planned for one bundle; the stations have 2"):
         world.run(THREE)
+
+
+def test_each_station_has_the_health_that_it_learnt(world):
+    rng = np.random.default_rng(0)
+    good = [rng.integers(0, 255, (64, 64, 3), np.uint8) for _ in range(20)]
+    write_limits(world.folder / "limits.json", learn(good))
+    world.pictures = [good[0], good[0] // 8 + 100]
+    world.run(
+        "store: s\nstations:\n"
+        "  a: {source: a.png, bundle: m, health: limits.json, outputs: [jsonl: a.jsonl]}\n"
+        "  b: {source: b.png, bundle: m, outputs: [jsonl: b.jsonl]}\n"
+    )
+    assert [line["verdict"] == "NO_READ" for line in world.lines("a.jsonl")] == [False, True]
+    assert "NO_READ" not in [line["verdict"] for line in world.lines("b.jsonl")]
+    with pytest.raises(UsageError, match="cannot read the limits"):
+        world.run("store: s\nstations: {a: {source: a.png, bundle: m, health: none.json}}")

@@ -59,6 +59,9 @@ class Station:
         metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder or pattern."}
     )
     bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge."})
+    health: Path | None = field(
+        default=None, metadata={"help": "What good pictures are like, a file of edge-run --learn-health."}
+    )
     trigger: TriggerEntry | None = field(
         default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
     )
