@@ -112,8 +112,8 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         default="auto",
         show_default=True,
         help="Whether pictures in which nothing can be seen (black, white, one colour, covered) are NO_READ: on, off, "
-        "auto (of cameras and streams; in files rows that were never filled, and one colour to the bit), or a file of "
-        "--learn-health, which tells exposure, focus, shift and dirt as well.",
+        "auto (of cameras and streams; in files rows that were never filled, and black or one colour to the bit), or a "
+        "file of --learn-health, which tells exposure, focus, shift and dirt as well.",
     ),
     click.option(
         "--frozen-seconds",

@@ -231,7 +231,7 @@ def _feeds(
 def _watched(source: Source, live: bool, text: str, settings: HealthSettings) -> Source:
     """Look at the pictures first: of a `live` source where nothing else is said. (A film in real time is a film.)
 
-    Rows that were never filled, and a picture of one colour to the bit, are looked for in files as well: no honest
+    Rows that were never filled, and one colour to the bit (but white), are looked for in files as well: no honest
     picture has them.
     """
     if settings.on is None and not live:

@@ -14,6 +14,7 @@ from edge_tools.families.graph_edit import Editor, shape_of
 __all__ = ["Mutation", "mutations_of"]
 
 _FLOAT, _INT64 = int(TensorProto.FLOAT), int(TensorProto.INT64)
+_STRIDES = (8, 16, 32)
 Change = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
@@ -37,6 +38,8 @@ def mutations_of(model: onnx.ModelProto) -> Iterator[Mutation]:
             known = list(_of_finished(model))
         elif len(shape) == 3 and isinstance(shape[1], int) and isinstance(shape[2], int) and _plain_rows(model, shape):
             known = list(_of_rows(model, shape[1], shape[2]))
+        elif len(shape) == 3 and _side(model) and shape[1] == sum(int(_side(model) // s) ** 2 for s in _STRIDES):
+            known = list(_of_grid(model, int(shape[1]), int(shape[2])))
     elif set(shapes) == {"logits", "pred_boxes"}:
         known = list(_of_queries())
     yield from whole
@@ -218,7 +221,10 @@ def _of_any(model: onnx.ModelProto) -> Iterator[Mutation]:
 
 
 def _side(model: onnx.ModelProto) -> float:
-    return float(shape_of(model.graph.input[0])[2])
+    """The side of a square input of channels first; 0 where it is another."""
+    shape = shape_of(model.graph.input[0])
+    square = len(shape) == 4 and shape[2] == shape[3] and isinstance(shape[2], int)
+    return float(shape[2]) if square else 0.0
 
 
 def _of_rows(model: onnx.ModelProto, rows: int, cells: int) -> Iterator[Mutation]:
@@ -278,6 +284,57 @@ def _of_rows(model: onnx.ModelProto, rows: int, cells: int) -> Iterator[Mutation
     yield Mutation("rows: scores and boxes apart, normalised", made(
         lambda e, b, s: [(turn(e, s), "tensor_0", [1, cells, classes], _FLOAT),
                          (turn(e, e.scaled(b, less)), "tensor_1", [1, cells, 4], _FLOAT)]))  # fmt: skip
+
+
+def _of_grid(model: onnx.ModelProto, cells: int, columns: int) -> Iterator[Mutation]:
+    """[1, A, 5 + C] of YOLOX: offsets and logarithms of sizes in cells, an objectness, a score for each class."""
+    name, side = model.graph.output[0].name, _side(model)
+    steps = np.concatenate([np.full(int(side // s) ** 2, s) for s in _STRIDES]).reshape(1, -1, 1)
+    grids = [np.stack(np.meshgrid(*[np.arange(int(side // s))] * 2), -1).reshape(-1, 2) for s in _STRIDES]
+    points = np.concatenate(grids)[None]
+
+    def decoded(e: Editor) -> str:
+        centres = e.scaled(e.one("Add", e.part(name, 0, 2, 2), e.constant(points)), steps)
+        return e.joined([centres, e.scaled(e.one("Exp", e.part(name, 2, 4, 2)), steps)], 2)
+
+    def single(build: Callable[[Editor, str, str], str], *shape: int) -> Change:
+        def change(given: onnx.ModelProto) -> onnx.ModelProto:
+            e = Editor(given)
+            rest = e.part(name, 4, columns, 2)
+            return e.give([(build(e, decoded(e), rest), "output", list(shape), _FLOAT)])
+
+        return change
+
+    def join(e: Editor, *parts: str) -> str:
+        return e.joined(parts, 2)
+
+    def scores(e: Editor, rest: str) -> str:
+        return e.one("Mul", e.part(rest, 0, 1, 2), e.part(rest, 1, columns - 4, 2))
+
+    whole, swap, less = (1, cells, columns), [1, 0, 3, 2], 1 / side
+    fewer = (1, cells, columns - 1)
+    yield Mutation("grid: decoded", single(join, *whole))
+    yield Mutation("grid: decoded, y before x", single(lambda e, b, r: join(e, e.columns(b, swap, 2), r), *whole))
+    yield Mutation("grid: decoded, corners", single(lambda e, b, r: join(e, e.corners(b, 2), r), *whole))
+    yield Mutation(
+        "grid: decoded, y1 x1 y2 x2", single(lambda e, b, r: join(e, e.columns(e.corners(b, 2), swap, 2), r), *whole)
+    )
+    yield Mutation("grid: decoded, normalised", single(lambda e, b, r: join(e, e.scaled(b, less), r), *whole))
+    yield Mutation(
+        "grid: decoded, axes swapped", single(lambda e, b, r: e.turned(join(e, b, r), [0, 2, 1]), 1, columns, cells)
+    )
+    yield Mutation("grid: decoded, one score a class", single(lambda e, b, r: join(e, b, scores(e, r)), *fewer))
+    yield Mutation(
+        "grid: decoded, one score a class, y before x",
+        single(lambda e, b, r: join(e, e.columns(b, swap, 2), scores(e, r)), *fewer),
+    )
+    yield Mutation(
+        "grid: decoded, one score a class, axes swapped, y1 x1 y2 x2",
+        single(
+            lambda e, b, r: e.turned(join(e, e.columns(e.corners(b, 2), swap, 2), scores(e, r)), [0, 2, 1]),
+            1, columns - 1, cells,
+        ),
+    )  # fmt: skip
 
 
 def _of_finished(model: onnx.ModelProto) -> Iterator[Mutation]:

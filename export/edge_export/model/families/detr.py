@@ -11,7 +11,7 @@ import numpy as np
 from edge_export.model.families.common import IMAGENET, UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out
 from edge_runtime.bundle.facts import Thresholds
-from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
+from edge_runtime.bundle.postprocess_spec import Detect, Masks, Postprocess
 
 __all__ = ["ROWS"]
 
@@ -73,6 +73,35 @@ def _coco_ids(row: Family, logits: Out) -> Family:
     return dataclasses.replace(row, name=f"{row.name}-coco", outputs=(row.outputs[0], logits), read=read, when=eighty)
 
 
+def _rfdetr(masks: bool, nothing_last: bool) -> Family:
+    """RF-DETR has a class more than it was trained on, the last; only labels tell (rfdetr/export/_class_layout.py)."""
+
+    def read(match: Match) -> Postprocess:
+        return Detect(
+            format="boxes-scores",
+            outputs=match.names[:2],
+            normalized=True,
+            activation="sigmoid",
+            background="last" if nothing_last else "none",
+            nms=False,
+            masks=Masks(output=match.names[2], kind="image") if masks else None,
+        )
+
+    def labelled(match: Match) -> str:
+        return "" if match.shown.labels or not nothing_last else "no labels tell that the last class means nothing"
+
+    boxes, scores = Out(("N", "K", "4"), "dets"), Out(("N", "K", "1+C" if nothing_last else "C"), "labels", "f")
+    return Family(
+        name=f"rfdetr{'-masks' if masks else ''}{'-nothing-last' if nothing_last else ''}",
+        source="https://github.com/roboflow/rf-detr/blob/develop/rfdetr/deploy/export.py",
+        outputs=(boxes, scores, Out(("N", "K", "*", "*"), "masks", "f")) if masks else (boxes, scores),
+        read=read,
+        pixels=IMAGENET,
+        thresholds=_HALF,
+        when=labelled,
+    )
+
+
 _ROWS: tuple[Family, ...] = (
     Family(
         name="detr",
@@ -106,16 +135,7 @@ _ROWS: tuple[Family, ...] = (
         fits=_no_background,
         extra=True,
     ),
-    Family(
-        name="rfdetr",
-        source="https://github.com/roboflow/rf-detr/blob/develop/rfdetr/deploy/export.py",
-        outputs=(Out(("N", "K", "4"), "dets"), Out(("N", "K", "C"), "labels", "f")),
-        read=lambda match: Detect(
-            format="boxes-scores", outputs=match.names, normalized=True, activation="sigmoid", nms=False
-        ),
-        pixels=IMAGENET,
-        thresholds=_HALF,
-    ),
+    *(_rfdetr(masks, nothing_last) for masks in (False, True) for nothing_last in (False, True)),
 )
 
 _BY_NAME = {row.name: row for row in _ROWS}

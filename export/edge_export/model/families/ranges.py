@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from edge_export.model.families.family import Answers, Match
 
-__all__ = ["all_ones", "angles", "no_ids", "no_objectness", "objectness"]
+__all__ = ["all_ones", "angles", "no_ids", "no_objectness", "objectness", "offsets"]
 
 Fits = Callable[[Match, Sequence[Answers]], str]
 _HIGH = 0.25
 _FEWEST = 3  # rows that say something
 _FEW_ROWS = 1000  # so many finished boxes may be
 _FLAT = 0.01
+_BESIDE = 0.15  # of the picture's side
 
 
 def _columns(match: Match, pictures: Sequence[Answers], turned: bool) -> NDArray[np.float32]:
@@ -48,6 +49,25 @@ def objectness(match: Match, pictures: Sequence[Answers]) -> str:
     if np.allclose(rows[:, 4], 1, atol=1e-3):
         return "the objectness is 1 everywhere"
     return "where the objectness is high, no class is" if _is_objectness(rows) is False else ""
+
+
+def offsets(match: Match, pictures: Sequence[Answers]) -> str:
+    """Offsets within a cell have nothing to do with where in the picture it lies; boxes of 0..1 lie near their cell."""
+    image = match.shown.image
+    if image is None or not image.width:
+        return ""
+    strides = (8, 16, 32)
+    sides = [(-(-image.width // stride), -(-image.height // stride)) for stride in strides]
+    places = [np.stack(np.meshgrid(np.arange(w) / w, np.arange(h) / h), axis=-1).reshape(-1, 2) for w, h in sides]
+    cells = np.tile(np.concatenate(places), (len(pictures), 1))
+    rows = _columns(match, pictures, False)
+    if len(rows) != len(cells):
+        return ""
+    sure = rows[:, 4] >= _HIGH
+    if np.count_nonzero(sure) < _FEWEST:
+        return ""
+    apart = np.abs(rows[sure, :2] - cells[sure]).max(axis=1)
+    return "its first numbers are places in the picture, no offsets" if np.median(apart) < _BESIDE else ""
 
 
 def no_objectness(turned: bool) -> Fits:

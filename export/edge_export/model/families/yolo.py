@@ -6,7 +6,7 @@ import dataclasses
 
 from edge_export.model.families.common import IMAGENET, LETTERBOX, OPENCV, normalized
 from edge_export.model.families.family import Family, Match, Out
-from edge_export.model.families.ranges import all_ones, objectness
+from edge_export.model.families.ranges import all_ones, objectness, offsets
 from edge_export.model.families.ultralytics_metadata import ORIGIN, of_task, task_of
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Classify, Detect, Masks
@@ -88,7 +88,7 @@ _ROWS: tuple[Family, ...] = (
         pixels=OPENCV,
         thresholds=_THRESHOLDS,
         when=of_task("detect"),
-        fits=objectness,
+        fits=lambda match, pictures: objectness(match, pictures) or offsets(match, pictures),
     ),
     Family(
         name="yolox-decoded",
@@ -112,7 +112,8 @@ _ROWS: tuple[Family, ...] = (
     ),
 )
 
+_NORMALIZED = ("yolov5", "yolov6", "yolox-decoded")
 ROWS: tuple[Family, ...] = tuple(
     dataclasses.replace(row, ultralytics=row.name.startswith("yolov5"))
-    for row in (*_ROWS, *(normalized(row) for row in _ROWS if row.name in ("yolov5", "yolov6")))
+    for row in (*_ROWS, *(normalized(row) for row in _ROWS if row.name in _NORMALIZED))
 )

@@ -97,7 +97,7 @@ def _postprocess(config: Mapping[str, Any], task: str | None, labels: tuple[str,
         )
     if task == "semantic-segmentation":
         nothing = labels is not None and labels[0].lower() in ("background", "unlabeled", "unlabelled")
-        return Segment(output="logits", background=0 if nothing else -1)
+        return Segment(output="logits", activation="softmax", background=0 if nothing else -1)
     return None
 
 

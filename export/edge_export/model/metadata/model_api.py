@@ -27,6 +27,8 @@ _NOT_DONE = {
     "blur_strength": "scores of pixels are not blurred",
 }
 # Outputs beside the answer, for explanations.
+# What a layer of scores ends in: its values are no probabilities.
+_LOGITS = ("Conv", "ConvTranspose", "Add", "Gemm", "MatMul", "BatchNormalization")
 _BESIDE = ("saliency_map", "feature_vector")
 # Types whose layout is told by names and shapes of outputs: the rows of the families table read them.
 _BY_TABLE = ("ssd", "maskrcnn", "detrinstseg", "detection", "object_detection")
@@ -182,10 +184,15 @@ def _postprocess(
             multilabel=several and ready,
         )
     if kind == "segmentation":
-        # raw scores per class; `soft_prediction` means that the graph's softmax is already in
+        # scores per class: the graph has its softmax, or ends in a layer
         flat = bool(answers) and answers[0].shape is not None and len(answers[0].shape) == 3
         last = image is not None and image.layout == "nhwc" and not flat
-        return Segment(output=named, axis="channels-last" if last else "channels-first")
+        logits = bool(answers) and not flat and answers[0].maker in _LOGITS
+        return Segment(
+            output=named,
+            axis="channels-last" if last else "channels-first",
+            activation="softmax" if logits else "none",
+        )
     if kind in _ANOMALY:
         return _anomaly(info, outputs, notes)
     if kind in _BY_TABLE:

@@ -26,6 +26,7 @@ _SAME = 1  # levels: what compression makes of one colour
 _OTHER = 0.0005  # share of pixels, the bands left out, that may have another colour
 _EDGE, _ENTERS = 16, 0.01  # levels, and the share of the outermost pixels that have them where a part comes in
 _DARK = 20  # levels: below it, noise is no picture
+_WHITE, _VEIL = 250, 10  # a sensor that is full, and by how much less the few pixels may have that are not
 _BLOCKS = 32  # a side: means of blocks show structure that noise hides
 _STEP = 3  # levels by which a block differs that shows something
 _NOISE = 6  # levels: 95 % of the pixels of a dark sensor with its gain up are nearer to their block's mean
@@ -52,7 +53,8 @@ def _reason(pixels: NDArray[np.uint8]) -> str | None:
     inner = pixels[band : pixels.shape[0] - band]
     green = _shares(inner, 1)
     level = _median(green)
-    if level > _DARK and _others(green, level) > _OTHER:  # as good as always, and nothing more has to be counted
+    full = level >= _WHITE and _less(green) <= _OTHER
+    if level > _DARK and _others(green, level) > _OTHER and not full:  # nearly always: no more has to be counted
         return None
     within = [_shares(inner, 0), green, _shares(inner, 2)]
     outer = [_shares(pixels[:band], channel) + _shares(pixels[len(pixels) - band :], channel) for channel in range(3)]
@@ -65,6 +67,8 @@ def _reason(pixels: NDArray[np.uint8]) -> str | None:
     ):
         spread = max(_deviation(counts, level) for counts, level in zip(within, levels, strict=True))
         return f"{_colour(levels)} (spread {spread:.1f})"
+    if full and min(levels) >= _WHITE and max(map(_less, within)) <= _OTHER and max(map(_less, outer)) <= _TEXT:
+        return f"white: level {min(levels)}, nothing but noise"
     if max(levels) <= _DARK:
         lit = max(counts[level + _LIT :].sum() / counts.sum() for counts, level in zip(within, levels, strict=True))
         return _dark(pixels, levels) if lit <= _FEW else None
@@ -89,6 +93,11 @@ def _others(counts: NDArray[np.float32], level: int) -> float:
     """The share of pixels of another level."""
     same = counts[max(level - _SAME, 0) : level + _SAME + 1].sum()
     return float(1 - same / counts.sum())
+
+
+def _less(counts: NDArray[np.float32]) -> float:
+    """The share of pixels that are not white."""
+    return float(counts[: _WHITE - _VEIL].sum() / counts.sum())
 
 
 def _deviation(counts: NDArray[np.float32], level: int) -> float:

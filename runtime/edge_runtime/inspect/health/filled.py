@@ -33,7 +33,7 @@ _ELSEWHERE = 0.03  # of the rest that may have the colour
 _JUMP = 0.3  # of the step at the line that the rows above may differ by, besides what they always do ...
 _HARD = 0.7  # ... or the step is so much of what lies within _REACH rows: light that falls off takes more than one row
 _REACH = 4
-_STEP = 16  # levels by which most columns change at the line: less is a shade
+_STEP = 6  # levels by which most columns change at the line: less is a shade
 _LIGHT = np.array([29, 150, 77], np.int32)  # of 256: blue, green and red, ITU-R BT.601
 
 
@@ -59,8 +59,9 @@ def filled(image: NDArray[np.uint8]) -> str | None:
 
 
 def _plain(image: NDArray[np.uint8]) -> bool:
+    """Whether all pixels are the same; white is what an empty place is in pictures of two levels."""
     first = image[0, 0]
-    large = min(image.shape[:2]) >= _PLAIN_SIDE
+    large = min(image.shape[:2]) >= _PLAIN_SIDE and first.min() < 255
     return large and not (image[0] != first).any() and not (image != first).any()
 
 

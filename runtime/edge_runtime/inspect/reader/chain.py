@@ -1,6 +1,6 @@
 """Where the chain of a container is broken: packets behind that place are left out by FFmpeg, often without a word.
 
-ASF, AVI and FLV are chains of packets without an index that would show what is missing. Each walk yields, for each
+ASF, AVI, FLV and Ogg are chains of packets without an index that would show what is missing. Each walk yields, for each
 packet of video that FFmpeg should give, whether something before it (or of it) cannot be read.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ _GUID_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _GUID_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _WIDTHS = (0, 1, 2, 4)  # bytes of a number, by the two bits that tell of it
 _MOST = 1 << 24  # of a header
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _LEAST_PACKET = 64  # bytes of ASF
 _AVI_CHUNK = re.compile(rb"[0-9A-Za-z_ ]{4}")
 _AVI_VIDEO = re.compile(rb"(\d\d)d[cb]", re.ASCII)
@@ -271,4 +273,61 @@ def _tag(file: BinaryIO, back: int) -> bool:
     return False
 
 
-_WALKS: Mapping[bytes, Callable[[BinaryIO], Iterator[bool]]] = {_GUID_HEADER: _asf, b"RIFF": _avi, b"FLV": _flv}
+def _ogg(file: BinaryIO) -> Iterator[bool]:
+    """Yield by the packets of Theora, but for its three headers and those without data (RFC 3533, 6)."""
+    file.seek(0)
+    video: bytes | None = None
+    after, missing, begun, size = 0, False, True, 0  # `begun`: the packet's first page was there
+    while head := file.read(27):
+        table = file.read(head[26]) if len(head) == 27 else b""
+        page = file.read(sum(table))
+        if head[:4] != b"OggS" or _ogg_sum(head + table + page) != _little(head[22:26]):
+            missing = True
+            file.seek(1 - len(head) - len(table) - len(page), 1)
+            if not _page(file):
+                break
+            continue
+        video = video or (head[14:18] if page.startswith(b"\x80theora") else None)
+        if head[14:18] != video:
+            continue
+        if _little(head[18:22]) != after:
+            missing, begun, size = True, not head[5] & 1, 0
+        after = _little(head[18:22]) + 1
+        place = 0
+        for length in table:
+            first = page[place : place + 1] if size == 0 else b"\0"
+            begun, size, place = begun and not first >= b"\x80", size + length, place + length
+            if length < 255:
+                if begun and size:
+                    yield missing
+                    missing = False
+                begun, size = True, 0
+    if missing:
+        yield True
+
+
+def _ogg_sum(page: bytes) -> int:
+    """The check sum: that of zlib, with the bits of each byte, and of the sum, in the other order."""
+    found = zlib.crc32((page[:22] + bytes(4) + page[26:]).translate(_TURNED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(found.to_bytes(4, "little").translate(_TURNED), "big")
+
+
+def _page(file: BinaryIO) -> bool:
+    """Go on with the next page; whether there is one."""
+    while data := file.read(1 << 16):
+        at = data.find(b"OggS")
+        if at >= 0:
+            file.seek(at - len(data), 1)
+            return True
+        if len(data) < 1 << 16:
+            return False
+        file.seek(-3, 1)
+    return False
+
+
+_WALKS: Mapping[bytes, Callable[[BinaryIO], Iterator[bool]]] = {
+    _GUID_HEADER: _asf,
+    b"RIFF": _avi,
+    b"FLV": _flv,
+    b"OggS": _ogg,
+}

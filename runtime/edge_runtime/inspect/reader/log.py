@@ -29,7 +29,7 @@ _DAMAGE = (
     rb"|Truncat|truncat|CRC mismatch|checksum|bitstream error|Invalid level prefix|negative number of zero coeffs"
     rb"|skipping .* bytes|Discarding|Packet corrupt|Failed to decode|Not enough refs|hw frames lost|mmco: unref"
     rb"|skipped MB in|[Ii]nvalid mb type|Error decoding|Error while decoding|Invalid data found"
-    rb"|Picture size [0-9]+x[0-9]+ (is invalid|exceeds)"
+    rb"|Picture size [0-9]+x[0-9]+ (is invalid|exceeds)|LZW decode failed"
 )
 # Those of packets that did not come, which are said once, when what follows them comes.
 _LOST = rb"RTP: (missed|dropping)|missed [0-9]+ packets"

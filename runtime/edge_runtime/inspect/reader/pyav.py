@@ -34,6 +34,7 @@ _NOT_AS_STRICT = {"gxf": "crccheck+buffer+explode", "tiff": "crccheck+bitstream+
 # With several threads these answer for a packet when later ones are asked for, whatever the type of threads.
 _DELAYING = frozenset({"libdav1d"})
 _REPEATING = "theora"
+_NEVER_KEY = "apng"  # all are called so, though most are laid on the one before
 _FIELD_FIRST = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # libavcodec/defs.h: which one is shown first
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
 # Containers that have a time for each picture and write no longer duration for one that is missing.
@@ -265,7 +266,8 @@ class AvDecoder:
             yield self._lost(at, arrived, reason)
         if frame.is_corrupt and not self._wholeness.recovering:
             self._damaged(at, "parts of it are concealed or its references are missing")
-        wrong = self._wholeness.judge(at, frame.key_frame, recovered=not frame.is_corrupt)
+        key = frame.key_frame and self._codec != _NEVER_KEY
+        wrong = self._wholeness.judge(at, key, recovered=not frame.is_corrupt)
         woven = bool(frame.interlaced_frame) or self._parity is not None
         told = Told(at, arrived, bool(frame.key_frame), woven, wrong)
         if woven and self._filter is None:

@@ -208,7 +208,7 @@ class Neighbours:
         if self._jpeg and (end := packet.rfind(_END_OF_JPEG)) > 0:
             size = end  # some cameras pad behind it
         begins, lengths = [], []
-        for begin, length in _zeros(packet, size, self._least):
+        for begin, length in _zeros(packet, size, self._least // 2):
             begins.append(begin)
             lengths.append(length)
         return _Runs(begins, lengths, size, lengths == [size])
@@ -219,6 +219,8 @@ class Neighbours:
         if not now.begins or (before is None and after is None):
             return False
         for begin, length in now.some(False, False):
+            if length < self._least:  # of no weight, but where half as long a run is wanted
+                continue
             first, last = begin == 0, begin + length == now.size
             if self._plain and any(one.there(begin, length) for one in (before, after) if one is not None):
                 continue

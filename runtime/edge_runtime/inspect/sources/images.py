@@ -109,6 +109,11 @@ def read_image(path: Path, reading: Reading | None = None) -> NDArray[np.uint8]:
     return picture.image
 
 
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
     """Yield the pictures of a file; the error of one that is none names the file."""
     name = shown(path.name)
@@ -123,6 +128,11 @@ def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
             yield Picture(error=error)
             return
         data = path.read_bytes()
+        if _stamp(path) != (found.st_mtime_ns, found.st_size, found.st_ino):  # written meanwhile: it may be whole now
+            found, data = path.stat(), path.read_bytes()
+        if _stamp(path) != (found.st_mtime_ns, found.st_size, found.st_ino):
+            yield Picture(error=f"cannot read: {name} (it was written to while it was read)")
+            return
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "out of memory"
         yield Picture(error=f"cannot read: {name} ({reason})")

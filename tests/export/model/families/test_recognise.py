@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edge_export.model.families import FAMILIES, Family, Out, Shown, recognise
 from edge_export.model.families.choose import candidates
 from edge_export.model.families.common import ANCHORS_UNTOLD, FIT_UNTOLD
+from edge_export.model.families.ranges import offsets
 from edge_export.model.graph_io import ImageInput, Output
 from edge_export.state import FactFlags
 from edge_runtime.bundle.postprocess_spec import Detect
@@ -114,3 +117,31 @@ def test_deformable_detr_is_told_from_rtdetr_by_the_weights_of_its_encoder() -> 
     slow = Shown(_IMAGE, answers, weights=frozenset({named}), operators=frozenset({"GridSample"}))
     assert _names(quick) == ["rtdetr-hf"]
     assert _names(slow) == ["deformable-detr"]
+
+
+def test_the_class_of_rf_detr_that_means_nothing_is_told_by_labels() -> None:
+    answers = (Output("dets", (1, 40, 4)), Output("labels", (1, 40, 4)))
+    masks = Output("masks", (1, 40, 78, 78))
+    assert _names(_shown(*answers, labels=4)) == ["rfdetr"]
+    (named,) = recognise(_shown(*answers, labels=3), FAMILIES).readings
+    assert isinstance(named.postprocess, Detect)
+    assert named.postprocess.background == "last"
+    assert _names(_shown(*answers, masks)) == ["rfdetr-masks"]
+    (named,) = recognise(_shown(*answers, masks, labels=3), FAMILIES).readings
+    assert named.family.name == "rfdetr-masks-nothing-last"
+    assert isinstance(named.postprocess, Detect)
+    assert named.postprocess.masks is not None
+
+
+def test_offsets_within_a_cell_are_not_places_in_the_picture() -> None:
+    readings = recognise(_shown(Output("output", (1, 2100, 7))), FAMILIES).readings
+    match = next(one.match for one in readings if one.family.name == "yolox")
+    rows = np.zeros((1, 2100, 7), np.float32)
+    cells = np.concatenate([np.stack(np.meshgrid(*[np.arange(n) / n] * 2), -1).reshape(-1, 2) for n in (40, 20, 10)])
+    found = np.array([300, 905, 1700, 2050])
+    rows[0, found, 4] = 0.9
+    rows[0, :, :2] = cells + 0.02
+    assert "no offsets" in offsets(match, [{"output": rows}])
+    rows[0, found, :2] = np.array([[0.9, 0.1], [0.2, 0.8], [1.2, -0.3], [-0.2, 0.4]])
+    assert offsets(match, [{"output": rows}]) == ""
+    assert offsets(match, [{"output": np.zeros_like(rows)}]) == ""  # nothing was found

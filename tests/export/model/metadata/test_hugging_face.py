@@ -118,7 +118,7 @@ def test_an_rt_detr_scores_with_sigmoids(tmp_path):
 @pytest.mark.parametrize(("first", "background"), [("background", 0), ("wall", -1)])
 def test_a_segmenter_hides_only_a_class_that_is_called_background(tmp_path, first, background):
     config = {"architectures": ["SegformerForSemanticSegmentation"], "id2label": {"0": first, "1": "b"}}
-    assert read(tmp_path, config).postprocess == Segment(output="logits", background=background)
+    assert read(tmp_path, config).postprocess == Segment(output="logits", activation="softmax", background=background)
 
 
 def test_steps_that_are_switched_off_do_nothing(tmp_path):

@@ -191,6 +191,12 @@ def test_anomalib_normalization_is_read():
     assert facts.thresholds == Thresholds(confidence=0.5)
 
 
+@pytest.mark.parametrize(("last", "activation"), [("Conv", "softmax"), ("Softmax", "none"), ("Resize", "none")])
+def test_a_segmentation_model_of_geti_that_ends_in_a_layer_gives_logits(last, activation):
+    given = model({"o": [1, 3, 640, 640]}, info(model_type="Segmentation"), last=last)
+    assert facts_of_onnx(given).postprocess == Segment(activation=activation)
+
+
 def test_malformed_model_api_numbers_become_notes():
     entries = info(
         model_type="Segmentation", mean_values="1 2", scale_values="0 0 0", resize_type="spiral", iou_threshold="7"

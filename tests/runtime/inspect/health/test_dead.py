@@ -56,6 +56,17 @@ def test_one_colour_is_seen_through_compression_and_text(
         assert word in (reason or ""), (level, reason)
 
 
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("clock", [False, True])
+def test_a_white_picture_with_nothing_but_noise_is_white(sigma: float, clock: bool) -> None:
+    picture = noise(254, sigma)
+    if clock:
+        with_clock(picture)
+    assert "white" in (dead(picture) or "")
+    picture[200:220, 300:330] = 200  # 0.3 % of it: something lies there
+    assert dead(picture) is None
+
+
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
 @pytest.mark.parametrize("level", [0, 2, 8])
 @pytest.mark.parametrize("quality", [None, 80, 40])

@@ -44,6 +44,19 @@ def test_rows_of_one_colour_behind_a_line_are_told_at_either_edge(colour: int, q
         assert "--health off" in (reason or "")
 
 
+@pytest.mark.parametrize("quality", [None, 80])
+def test_in_a_dark_scene_black_rows_are_told_too(quality: int | None) -> None:
+    rng = np.random.default_rng(1)
+    shapes = cv2.resize(rng.integers(0, 255, (10, 8, 3), dtype=np.uint8), (320, 400), interpolation=cv2.INTER_CUBIC)
+    dark = (shapes * 0.04 + 6 + rng.normal(0, 1, shapes.shape)).clip(0, 255).astype(np.uint8)
+    for rows, told in ((0, False), (120, True)):
+        picture = dark.copy()
+        picture[400 - rows :] = 0
+        if quality is not None:
+            picture = np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, [1, quality])[1], cv2.IMREAD_COLOR))
+        assert (filled(picture.astype(np.uint8)) is not None) is told
+
+
 def test_a_last_row_of_blocks_that_is_filled_in_part_is_no_ragged_edge() -> None:
     picture = scene()
     picture[120:], picture[104:, 70:] = 0, 0
@@ -84,7 +97,7 @@ def test_a_picture_is_not_taken_for_one_that_lacks_rows() -> None:
     assert filled(noisy) is None
 
 
-@pytest.mark.parametrize("colour", [0, 128, 255, (10, 20, 200)])
+@pytest.mark.parametrize("colour", [0, 128, 254, (10, 20, 200)])
 def test_a_picture_of_one_colour_to_the_bit_shows_nothing_unless_it_is_a_small_sample(colour: int) -> None:
     picture = np.empty((100, 120, 3), np.uint8)
     picture[:] = colour
@@ -92,3 +105,7 @@ def test_a_picture_of_one_colour_to_the_bit_shows_nothing_unless_it_is_a_small_s
     assert filled(picture[:99]) is None
     picture[60, 70] ^= 1
     assert "of one colour" not in str(filled(picture))
+
+
+def test_white_to_the_bit_is_an_empty_place_in_pictures_of_two_levels() -> None:
+    assert filled(np.full((640, 640, 3), 255, np.uint8)) is None

@@ -19,10 +19,11 @@ KINDS = {
     "mjpeg.avi": "-c:v mjpeg -q:v 2",
     "flv1.flv": "-c:v flv -q:v 2",
     "h264.flv": "-c:v libx264 -preset ultrafast",
+    "theora.ogv": "-c:v libtheora -q:v 9 -vf noise=alls=20:allf=t",
 }
 # What begins a packet that is not the first of its picture: the headers of these are wiped.
-HEADS = {"asf": b"\x82\0\0", "avi": b"00dc", "flv": b"\x09"}
-BEGINS = (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), b"RIFF\0\0\0\0AVI ", b"FLV\1\1\0\0\0\x09")
+HEADS = {"asf": b"\x82\0\0", "avi": b"00dc", "flv": b"\x09", "ogv": b"OggS"}
+BEGINS = (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), b"RIFF\0\0\0\0AVI ", b"FLV\1\1\0\0\0\x09", b"OggS")
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the command ffmpeg, of Debian's ffmpeg")
 
 

@@ -38,6 +38,7 @@ KINDS = {
     "raw.avi": "-c:v rawvideo -pix_fmt bgr24",
     "huffyuv.avi": "-c:v huffyuv -pix_fmt yuv422p",
     "apng.apng": "-c:v apng -pix_fmt rgb24",
+    "gif.gif": "-c:v gif -pix_fmt rgb8",
 }
 INTERLACED = {
     "mpeg2i.ts": "-c:v mpeg2video -q:v 3 -flags +ildct+ilme -top 1 -r 25",

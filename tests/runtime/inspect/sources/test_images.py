@@ -118,6 +118,25 @@ def test_a_dangling_link_is_a_picture_by_its_name_or_by_where_it_leads(tmp_path:
     assert dict(others) == {".txt": 1}
 
 
+@pytest.mark.parametrize("times", [1, 5])
+def test_a_file_that_is_written_to_while_it_is_read_is_read_again_and_refused_if_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    path, read, written = save(tmp_path / "a.bmp"), Path.read_bytes, list[int]()
+
+    def read_bytes(self: Path) -> bytes:
+        data = read(self)
+        if len(written) < times:
+            written.append(1)
+            os.utime(self, ns=(len(written), len(written)))
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    (frame,) = ImageSource("a", [path])
+    assert (frame.image is not None) == (times == 1)
+    assert times == 1 or "written to while it was read" in str(frame.error)
+
+
 def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "device.png").symlink_to("/dev/zero")

@@ -3,7 +3,8 @@
 pip install rfdetr[onnx]==1.11.2 torch torchvision onnxruntime
 python rfdetr_models.py PICTURES MODELS
 
-The answers are those of `rfdetr`'s own decoder of exported models, which leaves the last class ("nothing") out.
+The answers are those of `rfdetr`'s own code, without the last class ("nothing"), as its decoder of exported models
+leaves that out.
 """
 
 import json
@@ -12,13 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import torch
 from PIL import Image
 from rfdetr import RFDETRKeypointPreview, RFDETRNano, RFDETRSegNano
-from rfdetr.export._onnx.inference import _run_inference
 from rfdetr.export._runtime.preprocess import preprocess_to_nchw
+from rfdetr.models.postprocess import PostProcess
 
 
 def runs(mask):
@@ -61,15 +63,28 @@ def main():
         with tempfile.TemporaryDirectory() as work:
             shutil.move(str(network.export(output_dir=work, verbose=False)), models / f"{name}.onnx")
         session = onnxruntime.InferenceSession(str(models / f"{name}.onnx"))
-        print([(value.name, value.shape) for value in session.get_outputs()])
         rows = {}
         for path in pictures:
-            found, _ = _run_inference(session, path, threshold=0.2)
+            whole = Image.open(path)
+            # To bytes, as what reads a camera does.
+            small = Image.fromarray(cv2.resize(np.asarray(whole.convert("RGB")), (side, side)))
+            given = {session.get_inputs()[0].name: preprocess_to_nchw(small, side, side, 3)}
+            out = dict(zip([value.name for value in session.get_outputs()], session.run(None, given)))
+            out["labels"][..., -1] = -100.0
+            named = {"dets": "pred_boxes", "labels": "pred_logits", "masks": "pred_masks"}
+            out = {named[key]: torch.from_numpy(value) for key, value in out.items() if key in named}
+            (found,) = PostProcess(num_select=40)(out, torch.tensor([[whole.height, whole.width]]))
             rows[path.name] = []
-            for index, box in enumerate(found.xyxy.tolist()):
-                row = {"box": box, "score": float(found.confidence[index]), "class": int(found.class_id[index])}
-                if found.mask is not None:
-                    row["mask"] = runs(np.asarray(found.mask[index]))
+            for index, box in enumerate(found["boxes"].tolist()):
+                row = {"box": box, "score": float(found["scores"][index]), "class": int(found["labels"][index])}
+                if row["score"] < 0.2:
+                    continue
+                if "masks" in found:
+                    x1, y1, x2, y2 = np.ceil(np.array(box) - 0.5).astype(int).clip(0)
+                    mask = found["masks"][index, 0].numpy()
+                    part = np.zeros_like(mask)  # a bundle's masks end at their boxes
+                    part[y1:y2, x1:x2] = mask[y1:y2, x1:x2]
+                    row["mask"] = runs(part)
                 rows[path.name].append(row)
         (models / f"{name}.answers.json").write_text(json.dumps(rows))
         print(name, {key: len(one) for key, one in rows.items()}, flush=True)

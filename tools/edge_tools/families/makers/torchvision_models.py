@@ -1,10 +1,11 @@
 """torchvision's detectors, segmentation models and classifiers, with random weights that find something, and answers.
 
 pip install torch torchvision onnx onnxruntime pillow opencv-python-headless
-python torchvision_models.py PICTURES MODELS
+python torchvision_models.py PICTURES MODELS [NAME...]
 
 Detectors take a picture of 320x320 pixels of 0..1 and normalise it inside; the answers are the model's own, of boxes
-stretched back to the picture. The others take ImageNet's mean and deviations, as torchvision's references do.
+stretched back to the picture; classes are counted without the background, their 0. The others take ImageNet's mean
+and deviations, as torchvision's references do.
 """
 
 import json
@@ -78,10 +79,20 @@ def detectors():
     yield "ssdlite", detection.ssdlite320_mobilenet_v3_large(num_classes=5, **found, **given)
 
 
+def seeded(made):
+    """Make each alike, whichever were made before."""
+    while True:
+        torch.manual_seed(0)
+        one = next(made, None)
+        if one is None:
+            return
+        yield one
+
+
 def spread(network, name):
     """Scale the last layers, so that scores lie on both sides of every threshold."""
     if hasattr(network, "roi_heads"):
-        network.roi_heads.box_predictor.cls_score.weight.data *= 40
+        network.roi_heads.box_predictor.cls_score.weight.data *= 15
         return
     head = network.head.classification_head
     lasts = [m for m in head.modules() if isinstance(m, torch.nn.Conv2d)]
@@ -109,7 +120,7 @@ def found(network, picture):
     rows = []
     for index, box in enumerate(answer["boxes"].tolist()):
         box = [box[0] * across, box[1] * down, box[2] * across, box[3] * down]
-        row = {"box": box, "score": float(answer["scores"][index]), "class": int(answer["labels"][index])}
+        row = {"box": box, "score": float(answer["scores"][index]), "class": int(answer["labels"][index]) - 1}
         if "masks" in answer:
             mask = Image.fromarray(answer["masks"][index, 0].numpy()).resize(picture.size, Image.BILINEAR)
             row["mask"] = runs(np.asarray(mask) > 0.5)
@@ -143,12 +154,14 @@ def main():
     normal = (batch - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
     def write(name, network, given, answer, **names):
+        if sys.argv[3:] and name.removeprefix("torchvision-") not in sys.argv[3:]:
+            return
         torch.onnx.export(network, given, str(target / f"{name}.onnx"), opset_version=17, dynamo=False, **names)
         rows = {path.name: answer(Image.open(path)) for path in pictures}
         (target / f"{name}.answers.json").write_text(json.dumps(rows))
         print(name, {key: len(one) for key, one in rows.items()}, flush=True)
 
-    for name, network in detectors():
+    for name, network in seeded(detectors()):
         livened(network.backbone, normal)
         spread(network, name)
         network.eval()

@@ -4,8 +4,7 @@
     optimum-cli export onnx --model CHECKPOINT --task object-detection MODELS/hf-NAME
     python transformers_answers.py PICTURES MODELS/hf-NAME...
 
-A checkpoint of one's own from a config (DetrConfig, RTDetrConfig, RTDetrV2Config, DFineConfig, YolosConfig with small
-widths, `save_pretrained` of model and image processor) does as well as a trained one.
+`transformers_detectors.py` makes small ones of DETR, YOLOS, RT-DETR, its second version and D-FINE.
 """
 
 import json

@@ -22,7 +22,7 @@ SIZE = 256
 NAMES = {"id2label": {0: "scratch", 1: "dent", 2: "hole"}, "label2id": {"scratch": 0, "dent": 1, "hole": 2}}
 BODY = {"embedding_size": 16, "hidden_sizes": [16, 32, 64, 128], "depths": [1, 1, 1, 1], "layer_type": "basic"}
 FEW = {"d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
-HEADS = {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "num_queries": 20}
+HEADS = {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "num_queries": 100}
 NO_TIMM = {"use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None}
 SIDES = {"height": SIZE, "width": SIZE}
 
@@ -107,8 +107,10 @@ def spread(model, inputs):
                 found = found if found is not None else out.class_queries_logits
                 axes = (0, 2, 3) if found.dim() == 4 else tuple(range(found.dim() - 1))
                 module.weight *= 3 / found.std(dim=axes).clamp(min=1e-3).mean()
-                if found.dim() != 3:  # classes as often as one another
-                    again = model(**inputs).logits
+                if module.bias is not None:  # classes as often as one another, and no score that is always 1
+                    out = model(**inputs)
+                    again = getattr(out, "logits", None)
+                    again = again if again is not None else out.class_queries_logits
                     module.bias -= again.mean(dim=axes)
             break
 
@@ -164,7 +166,7 @@ def answers(processor, out, size):
         return rows
     if out["logits"].ndim == 4:
         whole = processor.post_process_semantic_segmentation(given, target_sizes=[size])[0].numpy()
-        return [{"class": int(k), "score": 1.0, "mask": runs(whole == k)} for k in np.unique(whole) if k]
+        return [{"class": int(k), "score": 1.0, "mask": runs(whole == k)} for k in np.unique(whole)]
     chances = given.logits[0].softmax(-1)
     return [{"class": int(chances.argmax()), "score": float(chances.max())}]
 

@@ -2,6 +2,8 @@
 
 pip install ultralytics torch torchvision onnxruntime
 python ultralytics_answers.py PICTURES MODEL...
+
+NudeNet's trained model is one of theirs: the wheel nudenet==3.4.2 carries 320n.onnx; call it nudenet-320n@320x320.onnx.
 """
 
 import json

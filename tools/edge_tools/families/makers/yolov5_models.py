@@ -50,9 +50,9 @@ def livened(network, batch):
     head = network.model[-1]
     for layer in getattr(head, "m", []):
         rows = layer.weight.data.view(head.na, head.no, -1)
-        rows[:, 4:] *= 6
+        rows[:, 4:] *= 4
         bias = layer.bias.data.view(head.na, head.no)
-        bias[:, 4] = -2.0
+        bias[:, 4] = -4.0
         bias[:, 5 : 5 + head.nc] = 0.0
     return network
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ import simplejpeg
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
+from edge_runtime.inspect.sources.stills.upright import orientation_in, upright
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def whole_jpeg(data: bytes, room: Room = UNBOUNDED, layout: JpegLayout | None = 
     """
     layout = layout or jpeg_layout(data)
     image = _decoded(data, layout, room)
-    return np.ascontiguousarray(_upright(image, layout.orientation))
+    return np.ascontiguousarray(upright(image, layout.orientation))
 
 
 def jpeg_layout(data: bytes) -> JpegLayout:
@@ -102,7 +103,7 @@ def jpeg_layout(data: bytes) -> JpegLayout:
                 break
             place = end.start()
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0") and found.orientation == 1:
-            found.orientation = _orientation(segment[6:])
+            found.orientation = orientation_in(segment[6:])
         elif marker == 0xE2 and segment.startswith(b"MPF\0"):
             found.index = body + 4
         elif marker == 0xE0 and segment.startswith(b"JFIF\0"):
@@ -137,23 +138,6 @@ def _take_scan(coded: dict[tuple[int, int], int], segment: bytes) -> None:
     first, last, low = segment[1 + 2 * count], segment[2 + 2 * count], segment[3 + 2 * count] & 15
     for identity in segment[1 : 1 + 2 * count : 2]:
         coded.update({(identity, k): low for k in range(first, min(last, 63) + 1)})
-
-
-def _orientation(tiff: bytes) -> int:
-    """Return EXIF's orientation, 1 to 8; 1 where it says none."""
-    order: Any = {b"II": "little", b"MM": "big"}.get(tiff[:2])
-    if order is None:
-        return 1
-
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(tiff[place : place + size], order)
-
-    directory = number(4, 4)
-    for place in range(directory + 2, directory + 2 + 12 * min(number(directory, 2), 512), 12):
-        if number(place, 2) == 0x0112 and place + 12 <= len(tiff):
-            value = number(place + 8, 2)
-            return value if 1 <= value <= 8 else 1
-    return 1
 
 
 def _decoded(data: bytes, layout: JpegLayout, room: Room) -> NDArray[np.uint8]:
@@ -277,13 +261,3 @@ def _reason(warning: str) -> str:
     if "subsampling level" in text:
         return "a JPEG whose colours are sampled in a way that cannot be checked; save it with 4:4:4, 4:2:2 or 4:2:0"
     return f"the JPEG is damaged: {text[0].lower()}{text[1:]}" if text else "the JPEG is damaged"
-
-
-def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn and mirror a picture as EXIF 2.32, tag 0x0112, says."""
-    turned: NDArray[np.uint8] = image.swapaxes(0, 1) if orientation > 4 else image
-    if orientation in (3, 4, 7, 8):
-        turned = turned[::-1]
-    if orientation in (2, 3, 6, 7):
-        turned = turned[:, ::-1]
-    return turned

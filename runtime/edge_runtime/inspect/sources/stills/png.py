@@ -18,6 +18,7 @@ import numpy as np
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page, decode
 from edge_runtime.inspect.sources.stills.canvas import Canvas, Patch
+from edge_runtime.inspect.sources.stills.upright import orientation_in, upright
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class _Frame:
 def open_png(data: bytes) -> Book:
     """Return the picture, or the frames of an APNG. Raises DataError for what is not whole."""
     header, before, key, frames, animated = b"", b"", b"", list[_Frame](), False
-    alpha = False
+    alpha, turn = False, 1
     for kind, view, place in _chunks(data):
         if kind == b"IDAT" and not animated:
             continue
@@ -47,6 +48,8 @@ def open_png(data: bytes) -> Book:
         if kind == b"IHDR":
             header = body
             alpha = len(body) > 9 and body[9] in (4, 6)
+        elif kind == b"eXIf":
+            turn = orientation_in(body)
         elif kind == b"acTL":
             animated = True
         elif kind == b"fcTL":
@@ -65,10 +68,10 @@ def open_png(data: bytes) -> Book:
     width, height, depth, _ = struct.unpack(">IIBB", header[:10])
     pixel_bytes = max(3, (2 if depth == 16 else 1) * (4 if alpha else 3)) * (3 if key else 1)
     if not (animated and len(frames) > 1):
-        return Book([Page(height, width, functools.partial(_decoded, data, alpha, key, depth), pixel_bytes)])
+        return Book([Page(height, width, functools.partial(_turned, data, alpha, key, depth, turn), pixel_bytes)])
     patches = [_patch(header, before, key, frame) for frame in frames]
     canvas = Canvas(height, width, patches)
-    return Book([Page(height, width, functools.partial(canvas.page, n), 12) for n in range(len(patches))])
+    return Book([Page(height, width, functools.partial(_page, canvas, n, turn), 12) for n in range(len(patches))])
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
@@ -87,6 +90,16 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
         yield kind, body, place
         place = end
     raise DataError("the PNG ends early")
+
+
+def _turned(file: bytes, alpha: bool, key: bytes, depth: int, turn: int) -> NDArray[Any]:
+    """Decode, upright: OpenCV turns what has no transparency alone."""
+    image = _decoded(file, alpha, key, depth)
+    return np.ascontiguousarray(upright(image, turn)) if alpha else image
+
+
+def _page(canvas: Canvas, number: int, turn: int) -> NDArray[Any]:
+    return np.ascontiguousarray(upright(canvas.page(number), turn))
 
 
 def _decoded(file: bytes, alpha: bool, key: bytes, depth: int) -> NDArray[Any]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edge_runtime.errors import DataError
 from edge_runtime.inspect.sources.stills.book import Book, Page, decode
 from edge_runtime.inspect.sources.stills.canvas import Canvas, Patch
+from edge_runtime.inspect.sources.stills.upright import orientation_in, upright
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,14 +39,26 @@ def open_webp(data: bytes) -> Book:
     kinds = [kind for kind, _ in chunks]
     extended = dict(chunks).get(b"VP8X", b"")
     frames = [body for kind, body in chunks if kind == b"ANMF"]
+    turn = orientation_in(dict(chunks).get(b"EXIF", b"").removeprefix(b"Exif\0\0"))
     if len(extended) >= 10 and frames:
         width, height = (1 + int.from_bytes(extended[i : i + 3], "little") for i in (4, 7))
         canvas = Canvas(height, width, [_patch(body) for body in frames])
-        return Book([Page(height, width, functools.partial(canvas.page, n), 12) for n in range(len(frames))])
+        return Book(
+            [
+                Page(height, width, functools.partial(_turned, functools.partial(canvas.page, n), turn), 12)
+                for n in range(len(frames))
+            ]
+        )
     if b"VP8 " not in kinds and b"VP8L" not in kinds:
         raise DataError("the WebP ends early: it has no picture data")
     height, width, alpha = _size(chunks)
-    return Book([Page(height, width, functools.partial(_whole, data.ljust(_LEAST, b"\0"), chunks, alpha), 4)])
+    look = functools.partial(_whole, data.ljust(_LEAST, b"\0"), chunks, alpha or turn > 1)
+    return Book([Page(height, width, functools.partial(_turned, look, turn), 4)])
+
+
+def _turned(look: Callable[[], NDArray[Any]], turn: int) -> NDArray[Any]:
+    """Decode, upright: what is decoded with its transparency OpenCV does not turn, and 4.8 turns no WebP."""
+    return np.ascontiguousarray(upright(look(), turn))
 
 
 def _chunks(data: bytes, place: int, end: int) -> Iterator[tuple[bytes, bytes]]:

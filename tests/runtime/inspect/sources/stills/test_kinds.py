@@ -327,3 +327,20 @@ def test_an_avif_is_turned_upright() -> None:
         assert picture.image is not None, picture.error
         assert picture.image.shape == expected.shape, orientation
         assert cv2.norm(picture.image, expected, cv2.NORM_L1) / expected.size < 4, orientation
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+@pytest.mark.parametrize("animated", [False, True])
+def test_what_has_transparency_is_turned_upright_as_well(kind: str, options: dict[str, bool], animated: bool) -> None:
+    for orientation in range(1, 9):
+        image = Image.fromarray(np.dstack([COLOUR[:80], np.full((80, 160), 255, np.uint8)]))
+        exif = image.getexif()
+        exif[0x112] = orientation
+        more = {"save_all": True, "append_images": [image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]}
+        file, plain = io.BytesIO(), io.BytesIO()
+        image.save(file, kind, exif=exif, **(more if animated else {}), **options)
+        image.convert("RGB").save(plain, "PNG", exif=exif)
+        expected = cv2.imdecode(np.frombuffer(plain.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+        picture = next(pictures(file.getvalue(), Reading(background=(0, 0, 0))))
+        assert picture.image is not None, picture.error
+        np.testing.assert_array_equal(picture.image, expected)
