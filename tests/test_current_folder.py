@@ -15,7 +15,7 @@ from edge_runtime.errors import BundleError
 
 # Everything that a Python start, our code or a package could ask for by name.
 NAMES = {*sys.stdlib_module_names, "edge_devices", "edge_runtime", "edge_export", "edge_tools", "sitecustomize"}
-NAMES |= {"click", "cv2", "google", "numpy", "onnx", "onnxruntime", "onnxslim", "rich", "scipy", "zstandard"}
+NAMES |= {"click", "cv2", "google", "numpy", "onnx", "onnxruntime", "onnxslim", "rich", "scipy", "yaml", "zstandard"}
 # The places that may name an interpreter: the one that starts children, and facts and scripts by their path.
 NAMED_IN = {"devices/edge_devices/interpreter.py", "runtime/edge_runtime/ort/import_check.py"}
 BY_PATH = {

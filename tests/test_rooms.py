@@ -13,7 +13,7 @@ PACKAGES = ("runtime/edge_runtime", "export/edge_export", "devices/edge_devices"
 # A room imports what stands before it. A new one is put in here.
 RUNTIME = (
     "errors", "files", "bundle", "results", "ort", "vision", "plan", "blocks", "verify", "prepare", "opening",
-    "engine", "batching", "inspect", "tune", "cli", "__init__",
+    "engine", "batching", "store", "inspect", "outputs", "tune", "station", "cli", "__init__",
 )  # fmt: skip
 EXPORT = (
     "__init__", "graph", "state", "run", "probe", "text", "paths", "memory", "model", "evaluate", "quant", "search",

@@ -123,3 +123,9 @@ def test_the_modules_of_an_extra_are_those_that_it_installs():
     wanted = [*extras["export"], *extras["cpu"]]
     names = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted} - {"edgeline", "protobuf"}
     assert set(EXTRAS["export"]) == names
+
+
+@pytest.mark.parametrize("words", [("edge-run", "station.yaml"), ("edge-station", "check", "station.yaml")])
+def test_a_recipe_without_yaml_says_what_to_install(words, environment):
+    (environment["cwd"] / "station.yaml").write_text("store: store\n")
+    assert says_what_to_install(script(*words, environment=environment), "station")

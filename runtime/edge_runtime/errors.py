@@ -10,7 +10,8 @@
     |-- DependencyError      8   an optional package that is not installed
     |-- EngineError          9   the engine failed while it ran a good model
     |-- MemoryLimitError    12   a memory limit that is too small (10 and 11 are verdicts of edge-run)
-    `-- VerificationError   13   a bundle that answers otherwise here than where it was exported
+    |-- VerificationError   13   a bundle that answers otherwise here than it did; records that were tampered with
+    `-- StoreError          14   a station's store that cannot be read or written
 
 Every message says what was expected, what was found, where, and what to do next, in one line.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "SourceError",
+    "StoreError",
     "UsageError",
     "VerificationError",
 ]
@@ -97,6 +99,14 @@ class MemoryLimitError(EdgelineError):
 
 
 class VerificationError(EdgelineError):
-    """A bundle that answers otherwise on this device than where it was exported."""
+    """A bundle that answers otherwise on this device than where it was exported, or than it did when a record was made;
+    records that are not as they were written.
+    """
 
     exit_code = 13
+
+
+class StoreError(EdgelineError):
+    """A station's store of records that cannot be read or written."""
+
+    exit_code = 14

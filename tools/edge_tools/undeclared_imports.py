@@ -68,6 +68,7 @@ PARTS = (
         ("cpu", "video"),
     ),
     Part(("runtime/edge_runtime/inspect/sources/stills/extra.py",), ("cpu", "images")),
+    Part(("runtime/edge_runtime/station/recipe/nodes.py",), ("cpu", "station")),
     Part(("export/edge_export/", "tools/edge_tools/"), ("cpu", "export")),
     Part(
         ("export/edge_export/qat/", "export/edge_export/model/sources/torch_module.py", "samples/"),

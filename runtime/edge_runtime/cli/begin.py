@@ -18,7 +18,7 @@ from typing import TextIO
 from edge_runtime.files.shortage import memory_is_limited, shortage
 from edge_runtime.inspect.suffixes import looks_like_pictures
 
-__all__ = ["edge_run", "edge_tune", "plain_stream", "read_ahead", "stand", "start"]
+__all__ = ["edge_run", "edge_station", "edge_tune", "plain_stream", "read_ahead", "stand", "start"]
 
 # What a terminal without them shows for the signs that we write; anything else comes as \xe9, \u2603.
 _PLAIN = {
@@ -46,6 +46,11 @@ _NEAREST = "edgeline-nearest"
 def edge_run() -> None:
     """Run `edge-run`."""
     start("edge_runtime.cli.run", lambda: read_ahead(sys.argv[1:]))
+
+
+def edge_station() -> None:
+    """Run `edge-station`."""
+    start("edge_runtime.cli.station")
 
 
 def edge_tune() -> None:

@@ -33,6 +33,7 @@ from edge_runtime.tune.standing import Asked, Standing, stand
 __all__ = ["edge_run", "main"]
 
 _HUNG_UP = 128 + 1  # SIGHUP
+RECIPES = (".yaml", ".yml")
 _PREPARING = "preparing the model for this machine, once"
 
 
@@ -56,16 +57,22 @@ def edge_run(flags: Flags) -> int:
       edge-run --source good/ --learn-health limits.json
       edge-run boards.edge --source 0 --health limits.json
       edge-run boards.edge --verify                     does it answer here as where it was exported?
+      edge-run station.yaml                             a station: edge-station init writes its recipe
 
     \b
     Exit codes: 0 done, 2 usage, 3 bundle, 5 source, 6 no frame could be read,
-    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 129 hang-up, 130 Ctrl-C, 143 SIGTERM.
+    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 14 store, 129 hang-up, 130 Ctrl-C,
+    143 SIGTERM.
     """
     arguments, sources = flags.texts("arguments"), flags.texts("source")
     if flags.on("verify") or flags.on("explain"):
         return _without_source(flags, arguments, sources)
     if (limits := flags.find("learn_health", Path)) is not None:
         return _learn(flags, limits, arguments, sources)
+    if arguments and arguments[0].lower().endswith(RECIPES):
+        from edge_runtime.cli.station_run import run_recipe  # which a run of one bundle does without
+
+        return run_recipe(flags, arguments, _stand)
     bundle, texts = _what_to_run(arguments, sources)
     here = _stand(bundle, asked_of(flags, texts))
     settings = run_settings(flags, bundle, texts, here)

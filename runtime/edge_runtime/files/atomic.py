@@ -14,7 +14,17 @@ from pathlib import Path
 
 from edge_runtime.errors import OutputError
 
-__all__ = ["crc32_file", "file_stamp", "new_folder", "sha256_file", "sync_path", "write_bytes", "write_text", "writing"]
+__all__ = [
+    "crc32_file",
+    "file_stamp",
+    "lasting_folder",
+    "new_folder",
+    "sha256_file",
+    "sync_path",
+    "write_bytes",
+    "write_text",
+    "writing",
+]
 
 _CHUNK, _PIECE = 1 << 20, 256 << 10
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
@@ -51,6 +61,14 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lasting_folder(path: Path) -> None:
+    """Create a folder and its parents where they are not there, such that a power cut leaves them. Raises OSError."""
+    missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for parent in missing:
+        sync_path(parent.parent)
 
 
 @contextlib.contextmanager

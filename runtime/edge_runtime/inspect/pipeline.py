@@ -10,8 +10,9 @@ import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import click
 
@@ -29,6 +30,7 @@ from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.room import picture_room, reader_bytes
 from edge_runtime.inspect.run import run
 from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
@@ -38,9 +40,26 @@ from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.suffixes import looks_like_pictures
 from edge_runtime.inspect.summary import Summary
+from edge_runtime.results import Judge
 from edge_runtime.vision.preprocess import Preprocessor
 
-__all__ = ["run_pipeline"]
+__all__ = ["OpenSinks", "run_inside", "run_pipeline"]
+
+
+class OpenSinks(Protocol):
+    """Opens each source's sinks, by names of which there are no two; returns what is saved where, too.
+
+    `cleanup` closes them should the run not come to it.
+    """
+
+    def __call__(
+        self, engine: Judge, sources: Sequence[tuple[str, Source]], stop: Stop, cleanup: contextlib.ExitStack
+    ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]: ...
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
 
 
 def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summary:
@@ -50,6 +69,37 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     and the engine raise.
     """
     summary = Summary()
+
+    def sinks(
+        engine: Judge, sources: Sequence[tuple[str, Source]], stop: Stop, cleanup: contextlib.ExitStack
+    ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
+        return open_sinks(settings.output, engine.manifest.model.name, sources, stop, cleanup)
+
+    @contextlib.contextmanager
+    def at_work(reader: ReaderProcess) -> Iterator[None]:
+        with stop_on_signals(stop), _summed_up(summary, reader, settings.output.lines == "json"):
+            yield
+
+    run_inside(settings, stop, progress, summary, sinks, at_work)
+    return summary
+
+
+def run_inside(
+    settings: RunSettings,
+    stop: Stop,
+    progress: Progress,
+    summary: Summary,
+    sinks: OpenSinks,
+    at_work: Callable[[ReaderProcess], contextlib.AbstractContextManager[None]],
+    say: Callable[[str], None] = _say,
+    around: Callable[[int, Source], Source] = lambda number, source: source,
+) -> None:
+    """Look at every source, as a part of something larger: signals, records and the summary are its business.
+
+    `at_work` is entered when everything is open, before the first frame is judged. `say` is given what people should
+    know at once, a line each. `around` puts something around the Nth source, whose pictures were looked at for their
+    health by then. Raises as run_pipeline does.
+    """
     summary.limit_bytes = settings.engine.options.memory_limit or 0
     # Within a limit, what a decoder takes is measured with the process, and the size of the frames has to be known.
     bounded = settings.engine.options.memory_limit is not None
@@ -60,21 +110,20 @@ def run_pipeline(settings: RunSettings, stop: Stop, progress: Progress) -> Summa
     with contextlib.ExitStack() as cleanup:
         reader = cleanup.enter_context(contextlib.closing(ReaderProcess(bounded=bounded)))
         settings = _with_reader(settings, reader)
-        settings = _with_notices(settings, summary)
+        settings = _with_notices(settings, summary, say)
         with contextlib.ExitStack() as opening:
-            sources = _open_sources(settings, stop, opening) if early else []
+            sources = _open_sources(settings, stop, say, opening) if early else []
             peeked = [PeekedSource(source) for source in sources] if peek else []
             settings = _with_room_for(reader, settings, peeked)
             driven = _drive(settings, peeked, progress, cleanup)
-            feeds = _feeds(settings, peeked or sources or _open_sources(settings, stop, opening), driven.held, stop)
-            feeds, summary.saved = _with_sinks(settings, driven.engine.manifest, feeds, stop, opening)
+            found = peeked or sources or _open_sources(settings, stop, say, opening)
+            feeds = _feeds(settings, found, driven.held, stop, around)
+            feeds, summary.saved = _with_sinks(sinks, driven.engine, feeds, stop, opening)
             if settings.output.lines == "words":
                 _write_heading(settings, driven.engine.manifest, feeds)
             opening.pop_all()
-        cleanup.enter_context(stop_on_signals(stop))
-        with _summed_up(summary, reader, settings.output.lines == "json"):
+        with at_work(reader):
             run(driven.engine, feeds, driven.driver, summary, stop)
-    return summary
 
 
 def _with_reader(settings: RunSettings, reader: ReaderProcess) -> RunSettings:
@@ -93,18 +142,17 @@ def _with_room_for(reader: ReaderProcess, settings: RunSettings, peeked: Sequenc
         return settings
     reserve = reader_bytes(reader.memory().now, [source.first for source in peeked])
     reader.most_bytes = reserve + reserve // 8 if reserve else reader.most_bytes
-    options = dataclasses.replace(engine.options, reserve_bytes=reserve)
+    options = dataclasses.replace(engine.options, reserve_bytes=engine.options.reserve_bytes + reserve)
     return dataclasses.replace(settings, engine=dataclasses.replace(engine, options=options))
 
 
-def _with_notices(settings: RunSettings, summary: Summary) -> RunSettings:
-    """Say on stderr at once, and in the summary, what sources have to say; within a memory limit, plan for pictures."""
+def _with_notices(settings: RunSettings, summary: Summary, say: Callable[[str], None]) -> RunSettings:
+    """Say at once, and in the summary, what sources have to say; within a memory limit, plan for pictures."""
 
     def notice(sentence: str) -> None:
         if sentence not in summary.notices:
             summary.notices.append(sentence)
-            with contextlib.suppress(OSError):
-                click.echo(f"note: {sentence}", err=True)
+            say(f"note: {sentence}")
 
     inputs = settings.inputs
     room = picture_room(settings.engine.options.memory_limit, functools.partial(_needed, settings.engine.bundle))
@@ -126,7 +174,9 @@ def _needed(bundle: Path, height: int, width: int) -> tuple[int, int]:
     return min(height, round(placed.scale_y * height)), min(width, round(placed.scale_x * width))
 
 
-def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitStack) -> list[Source]:
+def _open_sources(
+    settings: RunSettings, stop: Stop, say: Callable[[str], None], cleanup: contextlib.ExitStack
+) -> list[Source]:
     """Open them all. One that is not there yet is waited for while the others run, and that is said."""
     inputs = settings.inputs
     sources = [
@@ -136,18 +186,17 @@ def _open_sources(settings: RunSettings, stop: Stop, cleanup: contextlib.ExitSta
     until = time.monotonic() + inputs.options.live.opening
     for source in sources:
         if source.kind == "live":
-            _wait_for(source, until)
+            _wait_for(source, until, say)
     return sources
 
 
-def _wait_for(source: Source, until: float) -> None:
+def _wait_for(source: Source, until: float, say: Callable[[str], None]) -> None:
     """Give a camera or stream until then to begin, and say what it lacks."""
     from edge_runtime.inspect.sources.live import LiveSource  # which runs on files do without
 
     why = source.settle(max(0.0, until - time.monotonic())) if isinstance(source, LiveSource) else None
     if why is not None:
-        with contextlib.suppress(OSError):
-            click.echo(f"waiting for {why}", err=True)
+        say(f"waiting for {why}")
 
 
 def _drive(
@@ -166,13 +215,15 @@ def _drive(
     return driven
 
 
-def _feeds(settings: RunSettings, sources: Sequence[Source], held: int, stop: Stop) -> list[Feed]:
+def _feeds(
+    settings: RunSettings, sources: Sequence[Source], held: int, stop: Stop, around: Callable[[int, Source], Source]
+) -> list[Feed]:
     inputs = settings.inputs
     paced = [in_real_time(source, stop) if inputs.realtime else source for source in sources]
     names = unique_names([source.name for source in paced])
     feeds = []
-    for source, given, name, asked in zip(sources, paced, names, inputs.sources, strict=True):
-        fit = _watched(given, source.kind == "live", asked.text, inputs.health)
+    for number, (source, given, name, asked) in enumerate(zip(sources, paced, names, inputs.sources, strict=True)):
+        fit = around(number, _watched(given, source.kind == "live", asked.text, asked.health or inputs.health))
         feeds.append(Feed(fit, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames))
     return feeds
 
@@ -196,11 +247,10 @@ def _watched(source: Source, live: bool, text: str, settings: HealthSettings) ->
 
 
 def _with_sinks(
-    settings: RunSettings, manifest: Manifest, feeds: Sequence[Feed], stop: Stop, cleanup: contextlib.ExitStack
+    sinks: OpenSinks, engine: Judge, feeds: Sequence[Feed], stop: Stop, cleanup: contextlib.ExitStack
 ) -> tuple[list[Feed], list[tuple[str, Path]]]:
-    named = [(feed.name, feed.source) for feed in feeds]
-    sinks, saved = open_sinks(settings.output, manifest.model.name, named, stop, cleanup)
-    return [dataclasses.replace(feed, sinks=own) for feed, own in zip(feeds, sinks, strict=True)], saved
+    opened, saved = sinks(engine, [(feed.name, feed.source) for feed in feeds], stop, cleanup)
+    return [dataclasses.replace(feed, sinks=own) for feed, own in zip(feeds, opened, strict=True)], saved
 
 
 def _write_heading(settings: RunSettings, manifest: Manifest, feeds: Sequence[Feed]) -> None:

@@ -20,11 +20,15 @@ __all__ = ["BatchSettings", "EngineSettings", "InputSettings", "RunSettings", "S
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """One source as the user typed it. A verdict later than `deadline_ms` after its frame was taken is late."""
+    """One source as the user typed it. A verdict later than `deadline_ms` after its frame was taken is late.
+
+    `health` None: as for all sources of the run.
+    """
 
     text: str
     priority: Priority = "normal"
     deadline_ms: float = math.inf
+    health: HealthSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class EngineSettings:
     """What judges: the bundle, how it is opened, and what is reported (None: as the bundle says).
 
     `options.batch` and `.preempt` are not looked at: they follow from the sources. `.reserve_bytes` of a limit are what
-    is taken beside this process.
+    is taken beside engine and frames.
     """
 
     bundle: Path

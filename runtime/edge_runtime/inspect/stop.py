@@ -11,15 +11,19 @@ __all__ = ["Stop", "stop_on_signals"]
 
 
 class Stop:
-    """Tells a run to end: by `signal` (its number, 0 for none), or because the user or the run itself is `done`."""
+    """Tells a run to end: by `signal` (its number, 0 for none), or because the user or the run itself is `done`.
 
-    def __init__(self) -> None:
+    A run that is one of several has a stop of its own with theirs as its `parent`, which ends them all.
+    """
+
+    def __init__(self, parent: Stop | None = None) -> None:
         self.signal = 0
         self.done = False
+        self._parent = parent
 
     def __call__(self) -> bool:
         """Return whether the loop should end."""
-        return self.done or self.signal != 0
+        return self.done or self.signal != 0 or (self._parent is not None and self._parent())
 
     def end(self) -> None:
         """Say that nothing more is wanted."""

@@ -118,3 +118,12 @@ def test_a_folder_may_be_named_by_a_dot(tmp_path, monkeypatch):
         (folder / "one").write_text("1")
     assert (tmp_path / "here" / "one").read_text() == "1"
     assert names_in(tmp_path) == ["here"]
+
+
+def test_a_folder_that_is_to_last_is_known_to_each_of_its_parents(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(atomic, "sync_path", synced.append)
+    atomic.lasting_folder(tmp_path / "a" / "b" / "c")
+    assert synced == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    atomic.lasting_folder(tmp_path / "a" / "b")
+    assert len(synced) == 3

@@ -1,0 +1,174 @@
+"""The records of a store: asked for, verified, judged again."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from edge_runtime.bundle.bundle import bundle_sha256
+from edge_runtime.cli.console import hidden_native_stderr
+from edge_runtime.cli.progress import ProgressLine
+from edge_runtime.cli.station_status import store_of
+from edge_runtime.errors import UsageError, VerificationError
+from edge_runtime.inspect.opening import open_engine
+from edge_runtime.inspect.settings import EngineSettings
+from edge_runtime.inspect.sinks.lines import write_line
+from edge_runtime.opening.options import OpenOptions
+from edge_runtime.outputs.base import published
+from edge_runtime.results import Judge
+from edge_runtime.station.replay import replay
+from edge_runtime.store.chain import Anchor
+from edge_runtime.store.entries import VERDICTS, PartVerdict
+from edge_runtime.store.reading import Asked, Stored, open_reader
+from edge_runtime.store.verify import verify_log
+from edge_runtime.tune.standing import Asked as AskedOfMachine
+from edge_runtime.tune.standing import stand
+
+__all__ = ["COLUMNS", "moment_id", "query", "replay_event", "verify"]
+
+_STORE = click.argument("place", metavar="STORE", type=click.Path(path_type=Path))
+COLUMNS = ("event_id", "ts_utc", "station", "part", "verdict", "reasons", "source", "image", "frame_id", "seq")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@click.command()
+@_STORE
+@click.option("--since", metavar="TIME", help="From then on: 2026-01-31, 2026-01-31T09:30 (UTC), or 8h, 30m, 7d ago.")
+@click.option("--until", metavar="TIME", help="Up to then.")
+@click.option("--station", metavar="NAME", multiple=True, help="Of this station; may be given several times.")
+@click.option("--verdict", metavar="V", multiple=True, type=click.Choice(VERDICTS), help="OK, WARN, NG or NO_READ.")
+@click.option("--part", metavar="ID", default="", help="Of the part with this id.")
+@click.option("--last", metavar="N", type=click.IntRange(min=1), help="The last N of them only.")
+@click.option("--csv", "as_csv", is_flag=True, help=f"Comma-separated: {', '.join(COLUMNS)}.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the whole record.")
+def query(
+    place: Path,
+    since: str | None,
+    until: str | None,
+    station: Sequence[str],
+    verdict: Sequence[str],
+    part: str,
+    last: int | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """List events of a STORE in their order, while a station runs or not."""
+    now = datetime.now(timezone.utc)
+    asked = Asked(
+        moment_id(since, now, "--since"),
+        moment_id(until, now, "--until"),
+        tuple(station),
+        tuple(cast("PartVerdict", one) for one in verdict),
+        part,
+        last,
+    )
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two forms of one answer; give one of them")
+    with contextlib.closing(open_reader(store_of(place))) as reader:
+        found = reader.query(asked)
+        if as_csv:
+            _write_csv(found)
+            return
+        for stored in found:
+            record = published(stored)
+            write_line(sys.stdout, json.dumps(record) if as_json else _line(record))
+
+
+def _write_csv(found: Iterable[Stored]) -> None:
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for stored in found:
+        record = published(stored)
+        record["reasons"] = "; ".join(record["reasons"])
+        rows.writerow(["" if record.get(name) is None else record[name] for name in COLUMNS])
+
+
+def _line(record: dict[str, Any]) -> str:
+    part = f" part {record['part']}" if record.get("part") else ""
+    reasons = f": {', '.join(record['reasons'])}" if record["reasons"] else ""
+    return f"{record['ts_utc']} {record['event_id']} {record['station']}{part} {record['verdict']}{reasons}"
+
+
+def moment_id(text: str | None, now: datetime, flag: str) -> str:
+    """Return the least event id of a moment; None: "". Raises UsageError for what is no time."""
+    if text is None:
+        return ""
+    ago = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])", text.strip())
+    try:
+        if ago is not None:
+            moment = now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+        else:
+            moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        digits = f"{max(int(moment.timestamp() * 1000), 0):012x}"
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{flag} {text!r}: expected a time such as 2026-01-31, 2026-01-31T09:30 or 8h") from error
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+@click.command("verify-log")
+@_STORE
+@click.option(
+    "--against",
+    metavar="SEQ:HASH",
+    help="An entry's seq and hash as an output published it: all up to it is then as it was, whoever had the store.",
+)
+def verify(place: Path, against: str | None) -> None:
+    """Prove that no record of a STORE was altered, removed or inserted since it was written.
+
+    Exits with 13 where one was.
+    """
+    with contextlib.closing(open_reader(store_of(place))) as reader:
+        found = verify_log(reader, None if against is None else _anchor(against))
+    for one in found.breaks:
+        click.echo(f"{place}: {one.what}")
+    count = len(found.breaks)
+    if count:
+        raise VerificationError(f"{place} is not as it was written: {count} place{'s' * (count != 1)}, named above")
+    click.echo(
+        f"{place}: {found.entries} entries are as they were written, {found.pictures} pictures among them; "
+        f"head {found.head.seq}:{found.head.hash}"
+    )
+
+
+def _anchor(text: str) -> Anchor:
+    seq, _, digest = text.partition(":")
+    if not (seq.isdigit() and re.fullmatch("[0-9a-f]{64}", digest)):
+        raise UsageError(f"--against {text!r}: expected SEQ:HASH, as 17:{'0' * 6}...")
+    return Anchor(int(seq), digest)
+
+
+@click.command("replay")
+@_STORE
+@click.argument("event")
+@click.option("--bundle", type=click.Path(path_type=Path), help="The bundle.  [default: the one that the station had]")
+def replay_event(place: Path, event: str, bundle: Path | None) -> None:
+    """Judge the picture of an EVENT again, and compare: the answer must be the same to the last bit.
+
+    Exits with 13 where it is not.
+    """
+
+    def opened(path: Path) -> Judge:
+        here = stand(bundle_sha256(path), AskedOfMachine())
+        with ProgressLine("preparing the model for this machine, once") as progress:
+            return open_engine(EngineSettings(path, OpenOptions(here.session)), 1, 0, False, progress)
+
+    with contextlib.closing(open_reader(store_of(place))) as reader, hidden_native_stderr():
+        found = replay(reader, event, bundle, opened)
+    recorded = f"{found.recorded['verdict']} ({', '.join(found.recorded['reasons'])})"
+    if found.exact:
+        click.echo(f"{event}: {recorded}: the same to the last bit")
+        return
+    now = f"{found.result.verdict} ({', '.join(found.result.reasons)})"
+    if found.same_verdict:
+        raise VerificationError(f"{event}: {recorded} again, but not to the last bit: another machine, or onnxruntime?")
+    raise VerificationError(f"{event}: it was {recorded}, and is {now} now")

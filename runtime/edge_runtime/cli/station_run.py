@@ -1,0 +1,87 @@
+"""`edge-run STATION.yaml`: a recipe says what runs, the command line only what this machine is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from edge_runtime.cli.console import hidden_native_stderr
+from edge_runtime.cli.flags import Flags, asked_of, run_settings
+from edge_runtime.cli.options import EdgeRun
+from edge_runtime.cli.progress import ProgressLine
+from edge_runtime.errors import EdgelineError, UsageError
+from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.stop import Stop, stop_on_signals
+from edge_runtime.station.recipe.load import Loaded, read_recipe
+from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
+from edge_runtime.station.recipe.secret import Hider
+from edge_runtime.station.run import run_stations
+from edge_runtime.tune.standing import Asked, Standing
+
+__all__ = ["RECIPES", "recipe_of", "run_recipe", "tell_mistakes"]
+
+# What a recipe does not say: of the machine, and of what is shown.
+_ALLOWED = frozenset(EdgeRun.sections["Machine"]) - {"explain"} | {"arguments"}
+RECIPES = (".yaml", ".yml")
+_PREPARING = "preparing the model for this machine, once"
+
+
+def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, Asked], Standing]) -> int:
+    """Run the recipe that is the only argument; returns the exit code. Raises RecipeError and what a run raises."""
+    if len(arguments) > 1:
+        raise UsageError(f"a recipe says all that is run; leave out {arguments[1]}")
+    context = click.get_current_context()
+    given = [name for name in context.params if name not in _ALLOWED and _is_given(context, name)]
+    if given:
+        option = given[0].replace("as_", "").replace("_", "-")
+        raise UsageError(f"--{option} is not for a recipe: what a station does is written in {arguments[0]}")
+    loaded = recipe_of(Path(arguments[0]))
+
+    def settings_for(bundle: Path, texts: Sequence[str]) -> RunSettings:
+        return run_settings(flags, bundle, texts, stand(bundle, asked_of(flags, texts)))
+
+    stop = Stop()
+    quiet = contextlib.nullcontext() if flags.on("verbose") else hidden_native_stderr()
+    with stop_on_signals(stop), quiet, ProgressLine(_PREPARING) as progress, _hidden(loaded.hider):
+        run_stations(loaded, settings_for, stop, progress, lambda line: _say(loaded.hider.text(line)))
+    return stop.exit_code
+
+
+def recipe_of(file: Path) -> Loaded:
+    """Read a recipe; its mistakes are told a line each. Raises UsageError."""
+    try:
+        return read_recipe(file)
+    except RecipeError as error:
+        tell_mistakes(file, error.mistakes)
+        raise
+
+
+def tell_mistakes(file: Path, mistakes: Sequence[Mistake]) -> None:
+    """Tell them on stderr, a line each. Raises UsageError where there are any."""
+    for mistake in mistakes:
+        click.echo(mistake.text(file), err=True)
+    if count := len(mistakes):
+        raise UsageError(f"{file} has {count} mistake{'s' * (count != 1)}, named above")
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # a terminal that is gone
+        click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def _hidden(hider: Hider) -> Iterator[None]:
+    """Take secrets out of an error that leaves the block."""
+    try:
+        yield
+    except EdgelineError as error:
+        if (text := hider.text(str(error))) == str(error):
+            raise
+        raise type(error)(text) from None

@@ -1,0 +1,1 @@
+"""A station on a line: what one file describes, run for months."""

@@ -1,0 +1,53 @@
+"""What a recipe names, looked for before anything runs: what is wrong is told with the line that it stands in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.errors import EdgelineError
+from edge_runtime.inspect.health.limits import read_limits
+from edge_runtime.inspect.sources.open import SOURCES
+from edge_runtime.station.groups import source_text
+from edge_runtime.station.recipe.load import Loaded
+from edge_runtime.station.recipe.mistakes import Mistake
+
+__all__ = ["look_for"]
+
+
+def look_for(loaded: Loaded) -> list[Mistake]:
+    """Return what a recipe names and is not there. Cameras and streams are not asked: they may come later."""
+    return sorted(_mistakes(loaded))
+
+
+def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
+    recipe, folder = loaded.recipe, loaded.file.absolute().parent
+    if why := _cannot_write(recipe.store.path):
+        yield loaded.mistake("store", why)
+    for name, station in recipe.stations.items():
+        place = f"stations.{name}"
+        try:
+            read_bundle(station.bundle, check_hashes=False)
+        except (EdgelineError, OSError) as error:
+            yield loaded.mistake(f"{place}.bundle", loaded.hider.text(str(error)))
+        text = source_text(station, folder)
+        if not any(row.is_one(text) for row in SOURCES):
+            yield loaded.mistake(f"{place}.source", f"no such file, folder or pattern: {station.source}")
+        if station.health is not None:
+            try:
+                read_limits(station.health)
+            except (EdgelineError, OSError) as error:
+                yield loaded.mistake(f"{place}.health", str(error))
+        for number, entry in enumerate(station.outputs):
+            if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
+                yield loaded.mistake(f"{place}.outputs[{number}]", why)
+
+
+def _cannot_write(path: Path) -> str:
+    """Why nothing can be written to a file or into a folder that may not be there yet, "" where it can."""
+    there = next((parent for parent in (path, *path.parents) if parent.exists()), path)
+    if there != path and not there.is_dir():
+        return f"{there} is a file, and should be a folder"
+    return "" if os.access(there, os.W_OK) else f"{there} cannot be written by this user"

@@ -1,0 +1,63 @@
+"""What this machine's clocks are worth: whether the wall clock is synchronized, since which start the other counts."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["Clock", "boot_id", "clock_synced"]
+
+_UNSYNCHRONIZED = 5  # TIME_ERROR, adjtimex(2)
+_LOOK_S = 5.0
+_STEP_S = 0.5  # what is more than that is no adjustment but a jump
+
+
+def clock_synced() -> bool | None:
+    """Whether the kernel takes the wall clock for synchronized; None where it does not tell."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None) if sys.platform == "linux" else None
+    if adjtimex is None:
+        return None
+    state = adjtimex(ctypes.create_string_buffer(1024))  # a struct timex of zeros, which changes nothing
+    return None if state < 0 else state != _UNSYNCHRONIZED
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return what tells this start of the machine from others: monotonic times are comparable within one."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
+
+
+class Clock:
+    """Asks now and then whether the clock is synchronized, and whether it was set."""
+
+    def __init__(self, stepped: Callable[[float], None], wall: Callable[[], float] = time.time) -> None:
+        """`stepped` is told by how many seconds the wall clock jumped, in the thread that asks for a reading."""
+        self._stepped, self._wall = stepped, wall
+        self._synced, self._asked = clock_synced(), time.monotonic()
+        self._offset = wall() - self._asked
+        self._lock = threading.Lock()
+
+    def reading(self, taken_s: float, judged_s: float) -> dict[str, object]:
+        """Return what a record says of its times: seconds on the clock that never goes back, and whose they are."""
+        if judged_s - self._asked > _LOOK_S and self._lock.acquire(blocking=False):
+            try:
+                self._look(judged_s)
+            finally:
+                self._lock.release()
+        times = {"taken_s": round(taken_s, 4), "judged_s": round(judged_s, 4)}
+        return {"synced": self._synced, "boot": boot_id(), **times}
+
+    def _look(self, now_s: float) -> None:
+        self._synced, self._asked = clock_synced(), now_s
+        offset = self._wall() - time.monotonic()
+        jumped, self._offset = offset - self._offset, offset
+        if abs(jumped) > _STEP_S:
+            self._stepped(jumped)

@@ -1,0 +1,58 @@
+"""What a station has done since it was started, in memory that does not grow."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from typing import Any
+
+from edge_runtime.inspect.summary import Histogram
+from edge_runtime.store.entries import VERDICTS, Event, PartVerdict
+
+__all__ = ["Figures"]
+
+_RECENT_S = 10.0
+
+
+class Figures:
+    """Counts of one station. One thread adds, others look."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._verdicts: Counter[PartVerdict] = Counter()
+        self._lag = Histogram()
+        self._times: deque[float] = deque(maxlen=2000)
+        self._last: Event | None = None
+
+    def add(self, event: Event, judged_s: float, lag_ms: float) -> None:
+        """Count one event."""
+        with self._lock:
+            self._verdicts[event.verdict] += 1
+            self._lag.add(lag_ms)
+            self._times.append(judged_s)
+            self._last = event
+
+    def parts(self) -> int:
+        """How many there were."""
+        with self._lock:
+            return sum(self._verdicts.values())
+
+    def line(self) -> str:
+        """The counts as words."""
+        with self._lock:
+            counts = [f"{verdict} {self._verdicts[verdict]}" for verdict in VERDICTS if self._verdicts[verdict]]
+            return "  ".join([f"{sum(self._verdicts.values())} parts", *counts])
+
+    def to_json(self, now_s: float) -> dict[str, Any]:
+        """What `edge-station status` shows of it: counts, parts a second of late, lag in milliseconds."""
+        with self._lock:
+            recent = [moment for moment in self._times if now_s - moment <= _RECENT_S]
+            span = now_s - recent[0] if len(recent) == len(self._times) and recent else _RECENT_S
+            return {
+                "verdicts": {verdict: self._verdicts[verdict] for verdict in VERDICTS},
+                "rate": round(len(recent) / max(span, 1.0), 2),
+                "lag_ms": {f"p{percent}": round(self._lag.percentile(percent), 1) for percent in (50, 95, 99)},
+                "last": None
+                if self._last is None
+                else {"verdict": self._last.verdict, "ts": self._last.body["ts_utc"]},
+            }

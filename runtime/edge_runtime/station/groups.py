@@ -1,0 +1,105 @@
+"""Stations that are judged by one bundle share its engine: from a recipe to the runs that there are to be."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.errors import UsageError
+from edge_runtime.inspect.health.limits import read_limits
+from edge_runtime.inspect.health.settings import HealthSettings
+from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.sinks.base import OutputSettings, Sink
+from edge_runtime.inspect.sources.base import Source
+from edge_runtime.inspect.sources.open import looks_like_source, looks_live
+from edge_runtime.inspect.stop import Stop
+from edge_runtime.results import Judge
+from edge_runtime.station.figures import Figures
+from edge_runtime.station.recipe.recipe import Recipe, Station
+from edge_runtime.station.sink import Shared, StationSink
+from edge_runtime.station.triggers.open import triggered
+
+_STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
+__all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
+
+# How a bundle is run on this machine for these sources: what the command line says of the machine is in it.
+SettingsFor = Callable[[Path, Sequence[str]], RunSettings]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The stations of one bundle, by name, with the settings of their run."""
+
+    stations: tuple[tuple[str, Station], ...]
+    settings: RunSettings
+
+    def around(self, number: int, source: Source) -> Source:
+        """Put what a station wants around its source."""
+        return triggered(source, self.stations[number][1].trigger)
+
+    def open_sinks(self, shared: Shared, figures: dict[str, Figures]) -> OpenStationSinks:
+        """Return what opens the sinks of the run."""
+        return OpenStationSinks(self, shared, figures)
+
+
+@dataclass(frozen=True)
+class OpenStationSinks:
+    """Opens each source's sink (pipeline.OpenSinks): sources come in the order of the group's stations."""
+
+    group: Group
+    shared: Shared
+    figures: dict[str, Figures]
+
+    def __call__(
+        self, engine: Judge, sources: Sequence[tuple[str, Source]], stop: Stop, cleanup: contextlib.ExitStack
+    ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
+        """Return one sink for each."""
+        sinks: list[list[Sink]] = []
+        for (name, station), (_, source) in zip(self.group.stations, sources, strict=True):
+            live = source.kind == "live"
+            sinks.append([StationSink(name, station, live, self.shared, self.figures[name])])
+        return sinks, []
+
+
+def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[Group]:
+    """Return the groups of a recipe; `folder` is what sources are relative to. Raises what `settings_for` raises."""
+    by_bundle: dict[Path, list[tuple[str, Station]]] = {}
+    for name, station in recipe.stations.items():
+        by_bundle.setdefault(station.bundle.resolve(), []).append((name, station))
+    groups: list[Group] = []
+    for bundle, stations in by_bundle.items():
+        settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
+        groups.append(Group(tuple(stations), _beside_the_store(_with_health(settings, stations))))
+    if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
+        raise UsageError(
+            f"a memory limit is planned for one bundle; the stations have {len(groups)}: run each by itself"
+        )
+    return groups
+
+
+def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
+    """Each station's pictures are held against what it learnt. Raises UsageError for a file that holds no limits."""
+    sources = [
+        source
+        if station.health is None
+        else dataclasses.replace(source, health=HealthSettings(True, None, read_limits(station.health)))
+        for source, (_, station) in zip(settings.inputs.sources, stations, strict=True)
+    ]
+    return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
+
+
+def _beside_the_store(settings: RunSettings) -> RunSettings:
+    """Nothing is written but into the store; of a memory limit, leave that what it takes."""
+    options = dataclasses.replace(settings.engine.options, reserve_bytes=_STORE_BYTES)
+    engine = dataclasses.replace(settings.engine, options=options)
+    return dataclasses.replace(settings, engine=engine, output=OutputSettings())
+
+
+def source_text(station: Station, folder: Path) -> str:
+    """Return what is opened: paths are the recipe's, cameras and URLs are what they are. It may hold a password."""
+    text = station.source.reveal()
+    plain = looks_live(text) or ("://" in text and looks_like_source(text))
+    return text if plain else str(folder / Path(text).expanduser())

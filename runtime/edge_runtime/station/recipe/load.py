@@ -1,0 +1,51 @@
+"""From a file to a recipe, or to all that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.errors import UsageError
+from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
+from edge_runtime.station.recipe.nodes import parse
+from edge_runtime.station.recipe.recipe import Recipe
+from edge_runtime.station.recipe.secret import Hider
+from edge_runtime.station.recipe.shape import MISSING, Reading
+
+__all__ = ["Loaded", "read_recipe"]
+
+_LARGEST = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe with where it stands: `lines` of its keys, and what takes its secrets out of texts."""
+
+    file: Path
+    recipe: Recipe
+    lines: Mapping[str, int]
+    hider: Hider
+
+    def mistake(self, where: str, what: str) -> Mistake:
+        """Return what is wrong with a key that was read."""
+        return Mistake(self.lines.get(where, 1), where, what)
+
+
+def read_recipe(file: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """Read a recipe. Raises RecipeError with all that is wrong in it, UsageError for a file that cannot be read."""
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise UsageError(f"{file} has more than {_LARGEST >> 20} MB: that is no recipe")
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read the recipe {file}: it is no UTF-8 text") from error
+    reading = Reading(file.absolute().parent, environment)
+    tree = parse(text, reading.mistakes)
+    recipe = MISSING if tree is None else reading.read(Recipe, tree, "")
+    if reading.mistakes or not isinstance(recipe, Recipe):
+        raise RecipeError(file, reading.mistakes)
+    return Loaded(file, recipe, reading.lines, Hider(reading.secrets))

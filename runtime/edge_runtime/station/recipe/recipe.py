@@ -1,0 +1,78 @@
+"""What a recipe says, as dataclasses: the keys of the file are their fields, and nothing else is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from edge_runtime.outputs.settings import OutputEntry
+from edge_runtime.station.parts.decide import PartRule
+from edge_runtime.station.recipe.secret import Address
+from edge_runtime.station.triggers.settings import TriggerEntry
+
+__all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]
+
+NAMES = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # of stations: they become names of folders, topics, metrics
+_GB = 10**9
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where records and pictures lie, and how much of pictures."""
+
+    SHORT: ClassVar[str] = "path"
+
+    path: Path = field(metadata={"help": "The store's folder. It is made where it is not there."})
+    records: int = field(
+        default=8 * _GB,
+        metadata={"unit": "size", "help": "Most bytes of records; the oldest that every output was told of go first."},
+    )
+    pictures: int = field(
+        default=2 * _GB, metadata={"unit": "size", "help": "Most bytes of all pictures together; the oldest go first."}
+    )
+    pictures_a_day: int = field(
+        default=4 * _GB, metadata={"unit": "size", "help": "Most bytes of pictures written on one day: SD cards wear."}
+    )
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Which pictures of a station are kept, within the store's limits."""
+
+    ok_every: int = field(default=100, metadata={"help": "Of parts that are OK each Nth; 1: all, 0: none."})
+    ng: bool = field(default=True, metadata={"help": "Those of parts that are NG."})
+    no_read: bool = field(default=True, metadata={"help": "Those that were not judged, where there is one."})
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for less than none."""
+        if self.ok_every < 0:
+            raise ValueError("ok_every is the N of each Nth part, 0 for none; it cannot be less")
+
+
+@dataclass(frozen=True)
+class Station:
+    """One place on the line: what is looked at, what judges it, who is told."""
+
+    source: Address = field(
+        metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder or pattern."}
+    )
+    bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge."})
+    health: Path | None = field(
+        default=None, metadata={"help": "What good pictures are like, a file of edge-run --learn-health."}
+    )
+    trigger: TriggerEntry | None = field(
+        default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
+    )
+    verdict: PartRule = field(default="worst", metadata={"help": "How the frames of a part come to one verdict."})
+    outputs: tuple[OutputEntry, ...] = field(default=(), metadata={"help": "Who is told of verdicts."})
+    pictures: Pictures = field(default=Pictures(), metadata={"help": "Which pictures are kept."})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of it."""
+
+    store: Storage = field(metadata={"help": "Records and pictures."})
+    stations: Mapping[str, Station] = field(metadata={"words": NAMES, "help": "The stations, by name."})

@@ -1,0 +1,85 @@
+"""An event judged again, from the picture that was kept: the same bundle must give the same answer, to the last bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge_runtime.errors import DataError, UsageError
+from edge_runtime.results import Judge, Result
+from edge_runtime.station.answer import answer_digest
+from edge_runtime.store.reading import Reader
+
+__all__ = ["Replayed", "replay"]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What was recorded, and what came out now."""
+
+    recorded: dict[str, Any]
+    result: Result
+
+    @property
+    def same_verdict(self) -> bool:
+        """Whether verdict and reasons are the same."""
+        found = (self.result.verdict, list(self.result.reasons))
+        return bool(found == (self.recorded["verdict"], self.recorded["reasons"]))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the whole answer is, to the last bit."""
+        return bool(answer_digest(self.result) == self.recorded["answer"])
+
+
+def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: Callable[[Path], Judge]) -> Replayed:
+    """Judge an event's picture again; `bundle` None: the one that the station had.
+
+    Raises UsageError for an event or bundle that is not there, DataError for an event that has nothing to be judged.
+    """
+    stored = reader.event(event_id)
+    if stored is None:
+        raise UsageError(f"the store has no event {event_id}; edge-station query lists them")
+    recorded = json.loads(stored.body)
+    if "answer" not in recorded:
+        raise DataError(f"{event_id} was not judged ({', '.join(recorded['reasons'])}): there is nothing to replay")
+    image = _picture(reader, event_id)
+    judge = open_judge(bundle or _bundle_of(reader, recorded["station"], stored.seq))
+    try:
+        if judge.bundle_sha256 != recorded["model"]["sha256"]:
+            raise UsageError(
+                f"the bundle is not the one that judged: its sha256 is {judge.bundle_sha256[:12]}..., the record has "
+                f"{recorded['model']['sha256'][:12]}...; name that one with --bundle"
+            )
+        return Replayed(recorded, judge.run([image])[0])
+    finally:
+        judge.close()
+
+
+def _picture(reader: Reader, event_id: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    kept = reader.picture(event_id)
+    if kept is None:
+        raise DataError(f"the picture of {event_id} was not kept, or had to make room for others")
+    try:
+        data = (reader.folder.pictures / kept.place).read_bytes()
+    except OSError as error:
+        raise DataError(f"the picture {kept.place} cannot be read: {error.strerror}") from error
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"the picture {kept.place} is damaged; edge-station verify-log says what else is")
+    return np.asarray(image, np.uint8)
+
+
+def _bundle_of(reader: Reader, station: str, seq: int) -> Path:
+    """The bundle that a station had at the last start before an entry."""
+    for link in reader.notes():
+        note = json.loads(link.body)
+        if link.seq < seq and note["what"] == "start" and station in note["stations"]:
+            return Path(note["stations"][station]["bundle"])
+    raise UsageError(f"the store does not say which bundle {station} had; name it with --bundle")

@@ -1,0 +1,140 @@
+"""Stations at work: verdicts go into the store, from there to the outputs, and at the end all is committed and told."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+
+from edge_runtime.errors import StoreError
+from edge_runtime.inspect.opening import Progress
+from edge_runtime.inspect.pipeline import run_inside
+from edge_runtime.inspect.reader.process import ReaderProcess
+from edge_runtime.inspect.record import utc_text
+from edge_runtime.inspect.sources.base import now_utc
+from edge_runtime.inspect.stop import Stop
+from edge_runtime.inspect.summary import Summary
+from edge_runtime.outputs.feeding import Feeder
+from edge_runtime.outputs.open import Wanted, wanted_outputs
+from edge_runtime.station.board import Board, board_path
+from edge_runtime.station.clock import Clock, boot_id, clock_synced
+from edge_runtime.station.figures import Figures
+from edge_runtime.station.groups import Group, SettingsFor, groups_of
+from edge_runtime.station.recipe.load import Loaded
+from edge_runtime.station.recipe.recipe import Recipe
+from edge_runtime.station.sink import Shared
+from edge_runtime.store.entries import Note
+from edge_runtime.store.folder import Folder
+from edge_runtime.store.opening import open_store
+from edge_runtime.store.pictures import PictureKeeper
+from edge_runtime.store.reading import open_reader
+from edge_runtime.store.shelf import Quota
+from edge_runtime.store.writer import Writer
+
+__all__ = ["run_stations"]
+
+_LOST_S = 10.0  # a disk that takes nothing for so long at the end has lost what is in memory
+_TOLD_S = 5.0  # an output that takes nothing for so long at the end is left: its events wait in the store
+Say = Callable[[str], None]
+
+
+def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress: Progress, say: Say) -> None:
+    """Run the stations of a recipe until their sources have ended, or `stop` says so; then all is committed and told.
+
+    `say` is given what people should know, a line each. Raises StoreError, and what run_pipeline raises.
+    """
+    recipe, place = loaded.recipe, loaded.recipe.store.path
+    groups = groups_of(recipe, loaded.file.absolute().parent, settings_for)
+    wanted = wanted_outputs([(name, station.outputs) for name, station in recipe.stations.items()])
+    figures = {name: Figures() for name in recipe.stations}
+    with contextlib.ExitStack() as cleanup:
+        writer, sent = _open_writer(recipe, wanted, stop, say)
+        cleanup.callback(writer.close, _LOST_S)
+        writer.put(Note("start", _facts(loaded)))
+        keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
+        with contextlib.closing(open_reader(place)) as reader:
+            keeper.start(reader)
+        cleanup.callback(keeper.close)
+        clock = Clock(functools.partial(_clock_stepped, writer, say))
+        feeders: list[Feeder] = []
+        for output in wanted:
+            feeder = Feeder(output, output.open(), open_reader(place), writer, sent[output.name], say)
+            cleanup.callback(feeder.close)
+            feeders.append(feeder)
+        board = Board(board_path(place), writer, keeper, feeders, figures)
+        cleanup.callback(board.close)
+        writer.write_down(str(board.path))
+        cleanup.callback(_drain, writer, keeper, feeders, figures, say)
+        _run_groups(groups, Shared(writer, keeper, clock, loaded.hider), figures, stop, progress, say)
+
+
+def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
+    """Return the store's writer, and up to which entry each output has sent."""
+    store = open_store(recipe.store.path, say)
+    try:
+        sent = {output.name: store.ledger.register(output.name, output.stations) for output in wanted}
+        return Writer(store, say, stop=stop, most_bytes=recipe.store.records), sent
+    except BaseException:
+        store.close()
+        raise
+
+
+def _clock_stepped(writer: Writer, say: Say, seconds: float) -> None:
+    """Write down where the times of events jump: their order is that of the entries."""
+    say(f"the clock was set {'ahead' if seconds > 0 else 'back'} by {abs(seconds):.1f} s")
+    writer.put(Note("clock stepped", {"seconds": round(seconds, 3), "boot": boot_id(), "synced": clock_synced()}))
+
+
+def _facts(loaded: Loaded) -> dict[str, object]:
+    """What a start writes into the log: who runs, what the clocks are worth, which bundle judges for whom."""
+    stations = {
+        name: {"source": str(station.source), "bundle": str(station.bundle)}
+        for name, station in loaded.recipe.stations.items()
+    }
+    facts = {"version": version("edgeline"), "boot": boot_id(), "clock_synced": clock_synced(), "stations": stations}
+    return dict(loaded.hider.json({**facts, "ts_utc": utc_text(now_utc())}))
+
+
+def _run_groups(
+    groups: Sequence[Group], shared: Shared, figures: dict[str, Figures], stop: Stop, progress: Progress, say: Say
+) -> None:
+    """Run every group, the last one here; what goes wrong in one ends all. Raises the first error."""
+    errors: list[BaseException] = []
+
+    def work(group: Group) -> None:
+        try:
+            sinks = group.open_sinks(shared, figures)
+            run_inside(group.settings, Stop(stop), progress, Summary(), sinks, _nothing_more, say, group.around)
+        except BaseException as error:  # noqa: BLE001  # raised below, when the others have ended
+            errors.append(error)
+            stop.end()
+
+    threads = [threading.Thread(target=work, args=(group,), name="edgeline-group") for group in groups[:-1]]
+    for thread in threads:
+        thread.start()
+    work(groups[-1])
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _nothing_more(reader: ReaderProcess) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+def _drain(
+    writer: Writer, keeper: PictureKeeper, feeders: Sequence[Feeder], figures: Mapping[str, Figures], say: Say
+) -> None:
+    """Commit what was judged, and tell it to whoever listens."""
+    keeper.close()
+    with contextlib.suppress(StoreError):  # a writer that has failed is told by its close
+        writer.put(Note("stop", {"parts": {name: one.parts() for name, one in figures.items()}}))
+    writer.drain(_TOLD_S)
+    for feeder in feeders:
+        if not feeder.drain(_TOLD_S):
+            say(f"{feeder.name}: not everything was told; what is left waits in the store for the next start")
+    for name, one in figures.items():
+        say(f"{name}: {one.line()}")

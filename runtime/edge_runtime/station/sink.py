@@ -1,0 +1,153 @@
+"""From judged frames to events in the store, with their pictures where they are kept."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from edge_runtime.errors import OutputError
+from edge_runtime.inspect.record import Record, event_id, utc_text
+from edge_runtime.inspect.sources.base import Frame, now_utc
+from edge_runtime.results import Result
+from edge_runtime.station.answer import answer_digest
+from edge_runtime.station.clock import Clock
+from edge_runtime.station.figures import Figures
+from edge_runtime.station.parts.decide import INCOMPLETE, View
+from edge_runtime.station.parts.gather import Gather, Gathered
+from edge_runtime.station.parts.part import Part, PartFrame
+from edge_runtime.station.recipe.recipe import Station
+from edge_runtime.station.recipe.secret import Hider
+from edge_runtime.store.entries import Event, PartVerdict
+from edge_runtime.store.pictures import PictureKeeper
+from edge_runtime.store.shelf import sampled
+from edge_runtime.store.writer import Writer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Shared", "StationSink"]
+
+_FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the stations of a process have in common."""
+
+    writer: Writer
+    keeper: PictureKeeper
+    clock: Clock
+    hider: Hider
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A frame with its record, as it is remembered until its part is decided."""
+
+    frame: Frame
+    record: Record
+    judged_s: float
+
+
+class StationSink:
+    """A sink (inspect/sinks/base.py): frames of a part become one event, a frame without a part is one by itself."""
+
+    def __init__(self, name: str, station: Station, live: bool, shared: Shared, figures: Figures) -> None:
+        """`live`: the source does not wait for a picture to be written."""
+        self._name, self._station, self._live = name, station, live
+        self._shared, self._figures = shared, figures
+        self._gather: Gather[_Judged] = Gather(station.verdict)
+        self._newest: _Judged | None = None
+        self._good = 0
+
+    def write(self, frame: Frame, result: Result, record: Record) -> None:
+        """Hand what is decided to the store. Raises StoreError once that takes nothing any more."""
+        record = record if frame.image is None else {**record, "answer": answer_digest(result)}
+        judged = self._newest = _Judged(frame, record, time.monotonic())
+        if not isinstance(frame, PartFrame):
+            self._tell(judged, {"part": None})
+            return
+        # Sharpness costs a pass over the picture: where nobody asks, nobody pays.
+        sharp = _sharpness(frame.image) if self._station.verdict in ("sharpest", "majority") else 0.0
+        view = View(result.verdict, result.reasons, sharp)
+        for gathered in self._gather.add(frame.part, frame.last, view, judged):
+            self._tell_part(gathered)
+
+    def close(self) -> None:
+        """Hand over the part that was being looked at; what was handed over is the store's."""
+        for gathered in self._gather.end():
+            self._tell_part(gathered)
+
+    def _tell_part(self, gathered: Gathered[_Judged]) -> None:
+        part = {"part": gathered.part.id, "part_number": gathered.part.number}
+        if gathered.decision is None:
+            self._tell(self._unseen(gathered.part), part)
+            return
+        decision, frames = gathered.decision, gathered.frames
+        told: dict[str, Any] = {"verdict": decision.verdict, "reasons": list(decision.reasons), **part}
+        if len(frames) > 1:
+            told["frames"] = [_brief(judged.record) for judged in frames]
+        self._tell(frames[decision.view], told)
+
+    def _unseen(self, part: Part) -> _Judged:
+        """What stands for a part of which no frame was judged in time: it is NO_READ, and not forgotten."""
+        last = self._newest
+        moment = now_utc()
+        frame = Frame(self._name, part.number, "unseen", error=INCOMPLETE)
+        record: Record = {
+            "schema": 1 if last is None else last.record["schema"],
+            "event_id": event_id(moment),
+            "ts_utc": utc_text(moment),
+            "source": self._name if last is None else last.record["source"],
+            "image": None,
+            "frame_id": None,
+            "verdict": "NO_READ",
+            "reasons": [INCOMPLETE],
+            "predictions": [],
+            "model": None if last is None else last.record["model"],
+        }
+        return _Judged(frame, record, time.monotonic())
+
+    def _tell(self, judged: _Judged, more: dict[str, Any]) -> None:
+        """Make an event of a frame that stands for a part, and keep its picture where that is wanted."""
+        frame, moment = judged.frame, judged.judged_s
+        lag = 1000 * (moment - frame.taken_s)
+        clock = self._shared.clock.reading(frame.taken_s, moment)
+        body = {**judged.record, "station": self._name, "lag_ms": round(lag, 2), "clock": clock, **more}
+        event = Event.of(self._shared.hider.json(body))
+        self._shared.writer.put(event)
+        self._figures.add(event, moment, lag)
+        if frame.shown is not None and self._wanted(event.verdict):
+            self._shared.keeper.offer(event, functools.partial(_png, frame.shown), wait=not self._live)
+
+    def _wanted(self, verdict: PartVerdict) -> bool:
+        pictures = self._station.pictures
+        if verdict == "OK":
+            self._good += 1
+            return sampled(self._good - 1, pictures.ok_every)
+        return pictures.no_read if verdict == "NO_READ" else pictures.ng
+
+
+def _brief(record: Record) -> dict[str, Any]:
+    return {name: record[name] for name in ("frame_id", "verdict", "reasons")}
+
+
+def _sharpness(image: NDArray[np.uint8] | None) -> float:
+    """The variance of the Laplacian of a picture: of two views of one part the sharper one has more of it."""
+    if image is None:
+        return 0.0
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(gray, cv2.CV_32F).var())
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    """Every pixel as it was judged, so that it can be judged again."""
+    done, data = cv2.imencode(".png", image, _FASTEST)
+    if not done:
+        raise OutputError(f"cannot encode a picture of {image.shape[1]}x{image.shape[0]} as PNG")
+    return data.tobytes()

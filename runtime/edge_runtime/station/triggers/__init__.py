@@ -1,0 +1,1 @@
+"""Triggers: when a part is there, and which frames show it."""

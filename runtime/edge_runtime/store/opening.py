@@ -1,0 +1,96 @@
+"""A store is opened: locked, checked, and where it is damaged set aside, so that the station starts without a hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.errors import StoreError
+from edge_runtime.files.atomic import lasting_folder
+from edge_runtime.store.chain import START, Anchor
+from edge_runtime.store.entries import Batch, Note
+from edge_runtime.store.folder import Folder, Lock, set_aside
+from edge_runtime.store.head import read_head
+from edge_runtime.store.ledger import Ledger
+from edge_runtime.store.migrations import version_of
+
+__all__ = ["OpenedStore", "fault_of", "open_store"]
+
+
+@dataclass(frozen=True)
+class OpenedStore:
+    """A store that this process may write."""
+
+    folder: Folder
+    ledger: Ledger
+    lock: Lock
+
+    def close(self) -> None:
+        """Close the database and let others write."""
+        self.ledger.close()
+        self.lock.release()
+
+
+def open_store(root: Path, notice: Callable[[str], None]) -> OpenedStore:
+    """Open the store in a folder, which is made where it is not there; `notice` is told what was set aside and why.
+
+    Raises StoreError in one line: another process writes there, a newer Edgeline has, or nothing can be written.
+    """
+    folder = Folder(root)
+    try:
+        lasting_folder(root)
+        lock = Lock(folder)
+        try:
+            return _opened(folder, lock, notice)
+        except BaseException:
+            lock.release()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"cannot open the store {root}: {reason}; check its folder, who may write there") from error
+
+
+def _opened(folder: Folder, lock: Lock, notice: Callable[[str], None]) -> OpenedStore:
+    fault = fault_of(folder)
+    aside = None
+    if fault:
+        aside = set_aside(folder)
+        notice(f"the store was damaged ({fault}); it was set aside as {aside}, and a new one begins")
+    ledger = Ledger(folder.database)
+    if aside is not None:
+        ledger.append(Batch((Note("set aside", {"folder": aside.name, "why": fault}),)))
+    return OpenedStore(folder, ledger, lock)
+
+
+def fault_of(folder: Folder) -> str:
+    """Return why the database cannot be gone on with, "" where it can. Raises StoreError, sqlite3.Error.
+
+    What only keeps it from being read just now (no memory, no permission) is no fault of it, and raised.
+    """
+    written = read_head(folder.head) or START
+    if not folder.database.exists():
+        return "its database is gone" if written.seq else ""
+    connection = sqlite3.connect(folder.database, isolation_level=None)
+    try:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            return " ".join(str(found).split())
+        return _behind(connection, written) if version_of(connection) else "its tables are gone" if written.seq else ""
+    except sqlite3.DatabaseError as error:
+        # Of what sqlite3 tells, "malformed" and "not a database" alone are of this class and none below it.
+        if type(error) is sqlite3.DatabaseError:
+            return str(error)
+        raise
+    finally:
+        connection.close()
+
+
+def _behind(connection: sqlite3.Connection, written: Anchor) -> str:
+    if not written.seq:
+        return ""
+    row = connection.execute("SELECT hash FROM entries WHERE seq = ?", (written.seq,)).fetchone()
+    if row is None:
+        return f"entry {written.seq}, which was written down as its last, is missing"
+    return "" if row[0] == written.hash else f"entry {written.seq} is another than the one that was written down"

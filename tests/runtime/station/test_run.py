@@ -1,0 +1,192 @@
+import json
+import sqlite3
+
+import numpy as np
+import pytest
+from station_world import PICTURE, StationWorld
+from store_cases import reading
+
+from edge_runtime.errors import OutputError, SourceError, StoreError, UsageError
+from edge_runtime.files.atomic import write_text
+from edge_runtime.inspect.health.learn import learn
+from edge_runtime.inspect.health.limits import write_limits
+from edge_runtime.store.ledger import Ledger
+from edge_runtime.store.verify import verify_log
+
+ONE = "{store: store, stations: {belt: {source: a.mp4, bundle: m.edge, outputs: [{jsonl: verdicts.jsonl}]}}}"
+THREE = """
+store: store
+stations:
+  a: {source: a.mp4, bundle: m.edge, outputs: [jsonl: verdicts.jsonl]}
+  b: {source: b.mp4, bundle: m.edge, outputs: [jsonl: verdicts.jsonl, jsonl: b.jsonl]}
+  c: {source: c.mp4, bundle: n.edge}
+"""
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return StationWorld(tmp_path, monkeypatch)
+
+
+def test_every_frame_becomes_an_event_that_is_stored_and_then_told(world):
+    world.run(ONE)
+    lines = world.lines()
+    assert [line["verdict"] for line in lines] == ["OK", "NG", "OK"]
+    assert len({line["event_id"] for line in lines}) == 3
+    assert world.opened == [str(world.folder / "a.mp4")]
+    first = lines[0]
+    assert (first["station"], first["part"], first["frame_id"]) == ("belt", None, 0)
+    assert first["clock"]["taken_s"] <= first["clock"]["judged_s"]
+    assert first["clock"]["synced"] in (True, False, None)
+    with reading(world.folder / "store") as reader:
+        assert [json.loads(stored.body)["event_id"] for stored in reader.after(0, ["belt"])] == [
+            line["event_id"] for line in lines
+        ]
+        assert [reader.event(line["event_id"]).hash for line in lines] == [line["hash"] for line in lines]
+        assert verify_log(reader).breaks == ()
+        notes = [json.loads(link.body) for link in reader.notes()]
+    assert [note["what"] for note in notes] == ["stop", "start"]
+    assert notes[0]["parts"] == {"belt": 3}
+    assert notes[1]["stations"]["belt"]["source"] == "a.mp4"
+    assert world.said == ["belt: 3 parts  OK 2  NG 1"]
+
+
+def test_stations_of_one_bundle_share_its_engine_and_each_has_its_outputs(world):
+    world.run(THREE)
+    assert set(world.engines) == {"m.edge", "n.edge"}
+    assert sorted(line["station"] for line in world.lines()) == ["a"] * 3 + ["b"] * 3
+    assert [line["station"] for line in world.lines("b.jsonl")] == ["b"] * 3
+    with reading(world.folder / "store") as reader:
+        assert {station: reader.waiting(0, [station]) for station in "abc"} == {"a": 3, "b": 3, "c": 3}
+        assert verify_log(reader).breaks == ()
+    assert all(engine.closed for engine in world.engines.values())
+
+
+def test_a_second_run_adds_to_the_first(world):
+    world.run(ONE)
+    world.run(ONE)
+    assert len({line["event_id"] for line in world.lines()}) == 6
+    assert len(world.lines()) == 6
+
+
+def test_pictures_are_kept_of_what_is_wrong_and_of_a_sample_of_what_is_right(world):
+    world.pictures = [PICTURE] * 6 + ["cannot be read"]
+    world.run(ONE)
+    with reading(world.folder / "store") as reader:
+        kept = [kept.verdict for kept in reader.pictures()]
+    assert sorted(kept) == ["NG", "NG", "NG", "OK"]
+
+
+def test_a_frame_that_was_not_read_is_no_read_and_has_no_answer(world):
+    world.pictures = ["half of it is missing"]
+    world.run(ONE)
+    (line,) = world.lines()
+    assert (line["verdict"], line["reasons"], "answer" in line) == ("NO_READ", ["half of it is missing"], False)
+
+
+def test_what_one_source_lacks_ends_all_and_what_was_judged_is_stored_and_told(world):
+    def missing(text):
+        if text.endswith("c.mp4"):
+            raise SourceError("no such film")
+
+    world.on_source = missing
+    with pytest.raises(SourceError, match="no such film"):
+        world.run(THREE)
+    with reading(world.folder / "store") as reader:
+        told = {line["event_id"] for line in world.lines()} if (world.folder / "verdicts.jsonl").exists() else set()
+        assert told == {stored.event_id for stored in reader.after(0, ["a", "b"])}
+        assert verify_log(reader).breaks == ()
+
+
+def test_a_stop_before_the_first_frame_is_no_error(world):
+    world.on_source = lambda text: world.stop.end()
+    world.run(ONE)
+    assert world.said[-1].startswith("belt: ")
+
+
+def test_a_file_of_somebody_else_is_refused_and_nothing_is_judged(world):
+    write_text(world.folder / "verdicts.jsonl", "my shopping list\n")
+    with pytest.raises(OutputError, match="no file of ours"):
+        world.run(ONE)
+    assert world.opened == []
+    world.run(ONE.replace("verdicts", "other"))
+    assert len(world.lines("other.jsonl")) == 3
+
+
+def test_verdicts_that_never_reach_the_disk_are_told_to_nobody(world, monkeypatch):
+    append = Ledger.append
+
+    def full(ledger, batch):
+        if any(hasattr(entry, "verdict") for entry in batch.entries):
+            raise sqlite3.OperationalError("database or disk is full")
+        return append(ledger, batch)
+
+    monkeypatch.setattr(Ledger, "append", full)
+    monkeypatch.setattr("edge_runtime.station.run._TOLD_S", 0.2)
+    monkeypatch.setattr("edge_runtime.station.run._LOST_S", 0.2)
+    with pytest.raises(StoreError, match="are lost: database or disk is full"):
+        world.run(ONE)
+    assert not (world.folder / "verdicts.jsonl").exists() or world.lines() == []
+    assert any(said.startswith("VERDICTS ARE NOT STORED") for said in world.said)
+
+
+def test_no_secret_is_in_a_record_or_in_a_word(world):
+    world.pictures = ["rtsp://me:geheim!@cam said no", PICTURE]
+    world.run("{store: s, stations: {a: {source: 'x-${PW}.mp4', bundle: m, outputs: [jsonl: v.jsonl]}}}", PW="geheim!")
+    assert world.opened == [str(world.folder / "x-geheim!.mp4")]
+    for path in world.folder.rglob("*"):
+        if path.is_file() and path.name != "station.yaml":
+            assert b"geheim" not in path.read_bytes(), path
+    assert "x-${PW}.mp4" in world.lines("v.jsonl")[1]["source"]
+
+
+PARTS = """
+store: store
+stations:
+  belt:
+    source: a.mp4
+    bundle: m.edge
+    trigger: {every: {period: 1s, frames: 2}}
+    verdict: worst
+    outputs: [jsonl: verdicts.jsonl]
+"""
+
+
+def test_the_frames_of_a_part_become_one_event(world):
+    world.pictures = [PICTURE] * 5
+    world.run(PARTS)
+    lines = world.lines()
+    assert [(line["part_number"], line["verdict"]) for line in lines] == [(0, "NG"), (1, "NG"), (2, "NO_READ")]
+    assert [frame["verdict"] for frame in lines[0]["frames"]] == ["OK", "NG"]
+
+
+def test_a_part_that_ends_half_seen_is_no_read(world):
+    world.kind, world.fps = "video", 2.0
+    world.pictures = [PICTURE] * 5
+    world.run(PARTS)
+    assert [(line["part_number"], line["verdict"]) for line in world.lines()] == [(0, "NG"), (1, "NG"), (2, "NO_READ")]
+    assert world.lines()[2]["reasons"] == ["not all frames of the part were looked at"]
+    with reading(world.folder / "store") as reader:
+        assert verify_log(reader).breaks == ()
+
+
+def test_a_memory_limit_is_for_one_bundle(world):
+    world.limit = 1 << 30
+    with pytest.raises(UsageError, match="planned for one bundle; the stations have 2"):
+        world.run(THREE)
+
+
+def test_each_station_has_the_health_that_it_learnt(world):
+    rng = np.random.default_rng(0)
+    good = [rng.integers(0, 255, (64, 64, 3), np.uint8) for _ in range(20)]
+    write_limits(world.folder / "limits.json", learn(good))
+    world.pictures = [good[0], good[0] // 8 + 100]
+    world.run(
+        "store: s\nstations:\n"
+        "  a: {source: a.png, bundle: m, health: limits.json, outputs: [jsonl: a.jsonl]}\n"
+        "  b: {source: b.png, bundle: m, outputs: [jsonl: b.jsonl]}\n"
+    )
+    assert [line["verdict"] == "NO_READ" for line in world.lines("a.jsonl")] == [False, True]
+    assert "NO_READ" not in [line["verdict"] for line in world.lines("b.jsonl")]
+    with pytest.raises(UsageError, match="cannot read the limits"):
+        world.run("store: s\nstations: {a: {source: a.png, bundle: m, health: none.json}}")

@@ -1,0 +1,173 @@
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from store_cases import event, opened, reading
+
+from edge_runtime.errors import StoreError
+from edge_runtime.store.chain import Anchor
+from edge_runtime.store.entries import Batch, Note
+from edge_runtime.store.folder import Folder, holder_of
+from edge_runtime.store.head import read_head, write_head
+from edge_runtime.store.ledger import Ledger
+from edge_runtime.store.migrations import MIGRATIONS, migrate
+from edge_runtime.store.opening import open_store
+from edge_runtime.store.reading import open_reader
+from edge_runtime.store.verify import verify_log
+
+
+def filled(folder, count=300):
+    with opened(folder) as store:
+        head = store.ledger.append(Batch(tuple(event(number) for number in range(count))))
+        write_head(store.folder.head, head)
+    return Folder(folder)
+
+
+def aside(folder):
+    return [path for path in folder.root.iterdir() if path.name.startswith("damaged-")]
+
+
+def test_a_store_goes_on_where_it_ended(tmp_path):
+    folder = filled(tmp_path / "store", 3)
+    notices = []
+    with opened(folder.root, notices) as store:
+        store.ledger.append(Batch((event(3),)))
+    with reading(folder) as reader:
+        assert [stored.seq for stored in reader.after(0, ["belt"])] == [1, 2, 3, 4]
+        assert verify_log(reader).breaks == ()
+    assert (notices, aside(folder)) == ([], [])
+
+
+def test_commits_are_on_the_disk_when_they_return(tmp_path):
+    ledger = Ledger(tmp_path / "store.db")
+    assert ledger._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert ledger._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    ledger.close()
+
+
+def test_only_one_process_writes_and_the_other_one_is_named(tmp_path):
+    with opened(tmp_path) as store:
+        with pytest.raises(StoreError, match="written by another process"):
+            open_store(tmp_path, print)
+        holder = holder_of(store.folder)
+        assert (holder.pid, holder.board) == (os.getpid(), None)
+        store.lock.write_down("/run/board.json")
+        assert holder_of(store.folder).board == Path("/run/board.json")
+    assert holder_of(Folder(tmp_path)) is None
+    with opened(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"this is no database" * 99,
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:4096] + bytes(len(data) - 4096),
+        lambda data: b"",
+        lambda data: data[:8192] + bytes(range(256)) * 64 + data[8192 + 256 * 64 :],
+    ],
+    ids=["another file", "half of it", "zeros", "nothing", "a few pages"],
+)
+def test_a_damaged_database_is_set_aside_and_named_and_a_new_one_begins(tmp_path, damage):
+    folder = filled(tmp_path / "store")
+    broken = damage(folder.database.read_bytes())
+    folder.database.write_bytes(broken)
+    notices = []
+    with opened(folder.root, notices) as store:
+        assert store.ledger.append(Batch((event(),))).seq == 2
+    (kept,) = aside(folder)
+    assert (kept / "store.db").read_bytes()[:99] == broken[:99]
+    assert kept.name in notices[0]
+    with reading(folder) as reader:
+        assert kept.name in next(reader.notes()).body
+        assert verify_log(reader).breaks == ()
+
+
+def test_a_second_damage_in_the_same_second_takes_nothing_from_the_first(tmp_path):
+    folder = filled(tmp_path / "store")
+    for _ in range(2):
+        folder.database.write_bytes(b"no database at all, whatever it was")
+        with opened(folder.root):
+            pass
+    assert len(aside(folder)) == 2
+
+
+def test_a_database_that_lost_its_end_is_set_aside_for_its_head_was_written_down(tmp_path):
+    folder = filled(tmp_path / "store", 5)
+    with sqlite3.connect(folder.database) as connection:
+        connection.execute("DELETE FROM entries WHERE seq > 3")
+    connection.close()
+    notices = []
+    with opened(folder.root, notices):
+        pass
+    assert "entry 5, which was written down as its last, is missing" in notices[0]
+    folder.database.unlink()
+    write_head(folder.head, Anchor(9, "a" * 64))
+    with opened(folder.root, notices):
+        pass
+    assert "its database is gone" in notices[1]
+
+
+def test_a_database_of_somebody_else_is_not_touched(tmp_path):
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("CREATE TABLE precious (x)")
+    connection.close()
+    before = (tmp_path / "store.db").read_bytes()
+    with pytest.raises(StoreError, match="no store of Edgeline's"):
+        open_store(tmp_path, print)
+    assert (tmp_path / "store.db").read_bytes() == before
+    assert holder_of(Folder(tmp_path)) is None
+
+
+def test_a_store_of_a_newer_edgeline_is_refused(tmp_path):
+    folder = filled(tmp_path, 1)
+    with sqlite3.connect(folder.database) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreError, match="install the newer one"):
+        open_store(tmp_path, print)
+    with pytest.raises(StoreError, match="install the newer one"):
+        open_reader(tmp_path)
+
+
+def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_runtime.store.migrations.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x); nonsense;"))
+    connection = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    connection.execute("ROLLBACK")
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'more'").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot open the store"):
+        open_store(tmp_path / "file" / "store", print)
+
+
+def test_a_batch_is_committed_whole_or_not_at_all(tmp_path):
+    ledger = Ledger(tmp_path / "store.db")
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.append(Batch((event(1), event(2), event(1))))
+    assert ledger.append(Batch((event(1), Note("start")))).seq == 2
+    ledger.close()
+
+
+def test_half_of_a_head_is_no_head(tmp_path):
+    path = tmp_path / "head.json"
+    for text in (
+        "",
+        '{"seq": 5',
+        '{"seq": 5}',
+        '{"seq": "5", "hash": 1}',
+        "[]",
+        '{"seq": -1, "hash": "%s"}' % ("a" * 64),
+    ):
+        path.write_text(text)
+        assert read_head(path) is None
+    write_head(path, Anchor(5, "a" * 64))
+    assert read_head(path) == Anchor(5, "a" * 64)

@@ -1,0 +1,160 @@
+import contextlib
+import threading
+
+from patience import PATIENCE
+from store_cases import event, reading
+
+from edge_runtime.store import pictures
+from edge_runtime.store.opening import open_store
+from edge_runtime.store.pictures import PictureKeeper
+from edge_runtime.store.shelf import Quota
+from edge_runtime.store.verify import verify_log
+from edge_runtime.store.writer import Writer
+
+PLENTY = Quota(10**6, 10**6)
+
+
+@contextlib.contextmanager
+def keeping(folder, quota=PLENTY, notices=None, free=lambda folder: 10**9):
+    store = open_store(folder, print)
+    writer = Writer(store, print)
+    keeper = PictureKeeper(store.folder, quota, writer, ([] if notices is None else notices).append, free)
+    with reading(folder) as reader:
+        keeper.start(reader)
+    try:
+        yield keeper, writer
+    finally:
+        keeper.close()
+        writer.close()
+
+
+def keep(keeper, writer, *events, size=100):
+    for one in events:
+        writer.put(one)
+        keeper.offer(one, lambda: b"x" * size, wait=True)
+
+
+def kept_in(folder):
+    with reading(folder) as reader:
+        assert verify_log(reader).breaks == ()
+        found = [kept.event_id for kept in reader.pictures()]
+    assert sorted(path.stem for path in folder.rglob("*.png")) == sorted(found)
+    return found
+
+
+def test_a_picture_is_kept_whole_and_its_digest_is_chained(tmp_path):
+    with keeping(tmp_path) as (keeper, writer):
+        keep(keeper, writer, event(0, "NG"))
+    assert kept_in(tmp_path) == [event(0).event_id]
+    (path,) = tmp_path.rglob("*.png")
+    assert path.read_bytes() == b"x" * 100
+    path.write_bytes(b"y" * 100)
+    with reading(tmp_path) as reader:
+        assert "was altered" in verify_log(reader).breaks[0].what
+
+
+def test_the_oldest_ok_makes_way_and_what_is_left_is_known_at_the_next_start(tmp_path):
+    with keeping(tmp_path, Quota(300, 10**6)) as (keeper, writer):
+        keep(keeper, writer, event(0, "NG"), event(1, "OK"), event(2, "OK"), event(3, "NG"))
+    assert kept_in(tmp_path) == [event(number).event_id for number in (0, 2, 3)]
+    with keeping(tmp_path, Quota(300, 10**6)) as (keeper, writer):
+        keep(keeper, writer, event(4, "OK"), event(5, "NG"))
+    assert kept_in(tmp_path) == [event(number).event_id for number in (0, 3, 5)]
+    with keeping(tmp_path, Quota(200, 10**6)):
+        pass
+    assert kept_in(tmp_path) == [event(number).event_id for number in (3, 5)]
+
+
+def test_what_was_written_today_counts_after_a_restart(tmp_path):
+    for number in (0, 1, 2):
+        with keeping(tmp_path, Quota(10**6, 250)) as (keeper, writer):
+            keep(keeper, writer, event(number, "NG"))
+            keeper.close()
+            assert keeper.left_out == (number == 2)
+    assert len(kept_in(tmp_path)) == 2
+
+
+def test_what_a_kill_left_is_put_right(tmp_path):
+    with keeping(tmp_path) as (keeper, writer):
+        keep(keeper, writer, event(0, "NG"), event(1, "NG"))
+        writer.put(event(2, "NG"))
+    (day,) = {path.parent for path in tmp_path.rglob("*.png")}
+    (day / f"{event(0).event_id}.png").unlink()
+    (day / f"{event(2).event_id}.png").write_bytes(b"whole, and its entry did not come to be committed")
+    (day / f"{event(9).event_id}.png").write_bytes(b"of an event that was not committed")
+    (day / ".half.tmp").write_bytes(b"ha")
+    with keeping(tmp_path):
+        pass
+    assert kept_in(tmp_path) == [event(1).event_id, event(2).event_id]
+    assert not (day / ".half.tmp").exists()
+
+
+def test_a_disk_that_takes_no_picture_is_told_once_and_ok_pictures_make_way(tmp_path, monkeypatch):
+    notices = []
+    with keeping(tmp_path, notices=notices) as (keeper, writer):
+        keep(keeper, writer, event(0, "OK"), event(1, "NG"))
+        while len(list(tmp_path.rglob("*.png"))) < 2:
+            pass
+        write = pictures.write_bytes
+        monkeypatch.setattr(pictures, "_PAUSE_S", 0.0)
+
+        def full(path, data):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(pictures, "write_bytes", full)
+        keep(keeper, writer, event(2, "NG"), event(3, "NG"))
+        while keeper.left_out < 2:
+            pass
+        monkeypatch.setattr(pictures, "write_bytes", write)
+        keep(keeper, writer, event(4, "NG"))
+    assert kept_in(tmp_path) == [event(number).event_id for number in (1, 4)]
+    assert [notice.split(",")[0] for notice in notices] == ["PICTURES ARE NOT KEPT", "pictures are kept again"]
+
+
+def test_the_last_of_a_disk_is_for_verdicts(tmp_path, monkeypatch):
+    notices, free = [], [10**9]
+    monkeypatch.setattr(pictures, "_PAUSE_S", 0.0)
+    with keeping(tmp_path, notices=notices, free=lambda folder: free[0]) as (keeper, writer):
+        keep(keeper, writer, event(0, "OK"), event(1, "NG"))
+        while len(list(tmp_path.rglob("*.png"))) < 2:
+            pass
+        free[0] = 99
+        keep(keeper, writer, event(2, "NG"))
+        while not keeper.left_out:
+            pass
+    assert kept_in(tmp_path) == [event(1).event_id]
+    assert notices == [
+        "PICTURES ARE NOT KEPT, verdicts are: 99 B of the disk are left for them, the rest is for verdicts"
+    ]
+
+
+def test_nobody_waits_for_a_picture_who_does_not_want_to(tmp_path):
+    with keeping(tmp_path) as (keeper, writer):
+        go, began = threading.Event(), threading.Event()
+
+        def slow():
+            began.set()
+            assert go.wait(PATIENCE)
+            return b"x"
+
+        for number in range(20):
+            writer.put(event(number))
+            keeper.offer(event(number), slow, wait=False)
+        assert began.wait(PATIENCE)
+        assert keeper.left_out >= 14
+        go.set()
+    assert 1 <= len(kept_in(tmp_path)) <= 6
+
+
+def test_a_picture_that_cannot_be_encoded_holds_nobody_up(tmp_path):
+    notices = []
+
+    def broken():
+        raise ValueError("no such colour")
+
+    with keeping(tmp_path, notices=notices) as (keeper, writer):
+        for number in range(12):
+            writer.put(event(number))
+            keeper.offer(event(number), broken, wait=True)
+    assert keeper.left_out == 12
+    assert notices == ["PICTURES ARE NOT KEPT, verdicts are: no such colour"]
