@@ -25,8 +25,8 @@ _STRIDE = 32  # a picture moved by this is to most heads the same one, some cell
 _FAINT = 0.05
 _MOST = 40  # boxes of a picture
 _FEWEST = 3
-_SURE = 0.6  # of the boxes that moved so
-_RIVAL = 0.5  # of that share: as many as another order may explain
+_SURE = 0.25  # of the boxes that moved so; an object that the edge cuts, or attention, changes some of the others
+_RIVAL = 0.25  # of that share: as many as another order may explain
 # How x1 y1 x2 y2 go, in steps, where the picture goes one to the right.
 _STAY = (0.0, 0.0, 0.0, 0.0)
 _CORNERS: Mapping[Order, tuple[float, ...]] = {
@@ -66,7 +66,8 @@ def order_of(post: Detect, seen: Iterable[tuple[Candidates, Candidates, tuple[in
     shares = {name: hits[name] / tries[name] if tries[name] >= _FEWEST else 0.0 for name in hits}
     best = max(shares, key=lambda name: shares[name])
     others = max(share for name, share in shares.items() if name != best)
-    return best if shares[best] >= _SURE and others <= _RIVAL * shares[best] else ""
+    sure = shares[best] >= _SURE and hits[best] >= _FEWEST
+    return best if sure and others <= _RIVAL * shares[best] else ""
 
 
 def _explained(
