@@ -13,6 +13,7 @@ from edge_export.evaluate.data.calibration import SmoothImages, list_images
 from edge_export.evaluate.data.images import find_images, read_image, spread
 from edge_export.model.families import FAMILIES, Reading
 from edge_export.model.families.common import FIT_UNTOLD, tells_pixels
+from edge_export.model.families.looks import Eyes
 from edge_export.model.families.moves import as_moved, spoken
 from edge_export.model.families.plausible import Opinion
 from edge_export.model.families.unpublished import unpublished
@@ -20,7 +21,6 @@ from edge_export.model.flags import NO_VERDICT, label_count, lay_over
 from edge_export.model.interface import check_interface
 from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, RAW, look
 from edge_export.model.metadata.guess import Found
-from edge_export.passes.looks import Eyes
 from edge_export.state import Draft, ExportOptions, KnownFacts, Progress
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.vision.preprocess import Preprocessor

@@ -181,6 +181,16 @@ def running(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[byte
             process.kill()
 
 
+@contextlib.contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """What is started within hears a signal, even where these tests themselves run under nohup."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
@@ -191,9 +201,12 @@ def running(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[byte
 )
 def test_a_hang_up_ends_a_run_as_sigterm_does(tmp_path: Path, signals: tuple[signal.Signals, ...], code: int) -> None:
     output = tmp_path / "out"
-    with running(
-        str(SAMPLE), "--source", str(BELT), "--realtime", "--save", "--json", "--output", str(output)
-    ) as process:
+    with (
+        heard(signal.SIGHUP),
+        running(
+            str(SAMPLE), "--source", str(BELT), "--realtime", "--save", "--json", "--output", str(output)
+        ) as process,
+    ):
         assert process.stdout is not None
         for _ in range(3):
             assert process.stdout.readline()

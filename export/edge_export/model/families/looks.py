@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_export.model.families import Reading
+from edge_export.model.families.family import Reading
 from edge_export.model.families.moves import Order, order_of, shifted, step_of
 from edge_export.model.families.plausible import Look, Opinion, judge
 from edge_export.run import ProtoSession, open_session
