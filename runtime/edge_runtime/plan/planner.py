@@ -44,18 +44,11 @@ def plan(manifest: Manifest, measurements: Measurements, speeds: Speeds, limit: 
     outputs = frozenset(spec.name for spec in manifest.outputs)
     sizes = batches(measurements, limit.batch)
     choices = [_Choice(Task(measurements, speeds, limit, size, inputs, outputs)) for size in sizes]
-    # The largest batch that fits, by bisection: a larger one needs more memory.
-    fails, fits = -1, 0
-    if choices[0].best is None:
-        fails, fits = 0, len(choices) - 1
-        if choices[fits].best is None:
-            raise _too_small(manifest, limit, choices[0], choices[fits])
-    while fits - fails > 1:
-        middle = (fits + fails) // 2
-        fails, fits = (middle, fits) if choices[middle].best is None else (fails, middle)
-    found = choices[fits].best
-    if found is None:  # cannot be: `fits` is moved to what fits only
-        raise EngineError(f"no plan was found for {manifest.model.name}; report this")
+    # The largest that fits. One after another: a larger batch mostly needs more memory, but one that is run in parts
+    # may need a little less than a single image.
+    found = next((choice.best for choice in choices if choice.best is not None), None)
+    if found is None:
+        raise _too_small(manifest, limit, choices)
     return found
 
 
@@ -123,10 +116,11 @@ def _by_memory(option: Option) -> tuple[int, float]:
     return option.least, option.latency
 
 
-def _too_small(manifest: Manifest, limit: Limit, wanted: _Choice, smallest: _Choice) -> MemoryLimitError:
-    needs = {choice.task.batch: choice.least for choice in (wanted, smallest)}
+def _too_small(manifest: Manifest, limit: Limit, choices: Sequence[_Choice]) -> MemoryLimitError:
+    wanted = choices[0].task.batch
+    needs = {choice.task.batch: choice.least for choice in choices}
     batch = min(needs, key=lambda size: (needs[size], size))
-    more = f"; batch {wanted.task.batch} needs {_rounded_up(needs[wanted.task.batch])}" if len(needs) > 1 else ""
+    more = f"; batch {wanted} needs {_rounded_up(needs[wanted])}" if wanted != batch else ""
     libraries = format_size(limit.base_bytes - limit.reserve_bytes)
     frames = f", {format_size(limit.reserve_bytes)} kept for frames" if limit.reserve_bytes else ""
     return MemoryLimitError(

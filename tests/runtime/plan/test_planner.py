@@ -66,6 +66,15 @@ def test_the_smallest_limit_that_is_named_is_met_and_one_byte_less_is_not(case: 
     assert caught.value.smallest_bytes == least
 
 
+def test_where_a_batch_in_parts_needs_less_than_one_image_that_is_the_smallest_limit() -> None:
+    case = make_chain(seed=599, blocks=2, batches=(2, 4), axis=0, load_per_mb=0.05, whole=False)
+    least = smallest(case, 6)
+    assert least < smallest(case, 1)
+    assert planned(case, least, 6).batch > 1
+    with pytest.raises(MemoryLimitError, match=r"with batch 4 .*; batch 6 needs"):
+        planned(case, least - 1, 6)
+
+
 @QUICK
 @given(CASES, BATCHES, st.lists(st.integers(0, 80_000_000), min_size=2, max_size=5))
 def test_a_larger_limit_never_gives_a_smaller_batch_or_a_slower_plan(case: Case, batch: int, spare: list[int]) -> None:
