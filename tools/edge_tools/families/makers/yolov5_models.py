@@ -16,11 +16,12 @@ import numpy as np
 import onnxruntime
 import torch
 import yolov5
+from torch.nn.functional import interpolate
 from yolov5.export import export_onnx
 from yolov5.models.yolo import ClassificationModel, DetectionModel, SegmentationModel
 from yolov5.utils.augmentations import classify_transforms, letterbox
-from yolov5.utils.general import non_max_suppression, scale_boxes
-from yolov5.utils.segment.general import process_mask_native
+from yolov5.utils.general import non_max_suppression
+from yolov5.utils.segment.general import crop_mask
 
 SIZE = 320
 CONFIGS = Path(yolov5.__file__).parent / "models"
@@ -58,23 +59,50 @@ def livened(network, batch):
     return network
 
 
+def placing(sides):
+    """Where letterbox() puts a picture (width, height), to the pixel: its sides there, and what is before it."""
+    gain = min(SIZE / side for side in sides)
+    placed = [round(side * gain) for side in sides]
+    return placed, [math.floor((SIZE - side) / 2) for side in placed]
+
+
+def placed_back(boxes, sides):
+    """Boxes in the picture (width, height).
+
+    scale_boxes() leaves out that the smaller side was rounded, and that an odd border has its smaller half above:
+    up to a pixel of the picture, which is much of a box that is two high.
+    """
+    placed, before = placing(sides)
+    before = torch.tensor(before * 2)
+    scale = torch.tensor([side / small for side, small in zip(sides, placed)] * 2)
+    return ((boxes - before) * scale).clamp(torch.zeros(4), torch.tensor([*sides] * 2))
+
+
+def masks_back(protos, rows, boxes, sides):
+    """The rows' masks in the picture.
+
+    process_mask_native() cuts the border in whole cells of the prototypes, up to half of one beside: much of masks that
+    change from cell to cell.
+    """
+    (width, height), (left, top) = placing(sides)
+    masks = (rows @ protos.flatten(1)).sigmoid().view(-1, *protos.shape[1:])
+    masks = interpolate(masks[None], (SIZE, SIZE), mode="bilinear", align_corners=False)
+    masks = masks[:, :, top : top + height, left : left + width]
+    masks = interpolate(masks, sides[::-1], mode="bilinear", align_corners=False)[0]
+    return (crop_mask(masks, boxes) > 0.5).numpy()
+
+
 def found(session, image):
     """What YOLOv5's own code makes of the outputs."""
     pixels = prepared(image)[None]
     out = [torch.from_numpy(value) for value in session.run(None, {session.get_inputs()[0].name: pixels})]
     count = 32 if len(out) > 1 else 0
     (rows,) = non_max_suppression(out[0], 0.25, 0.45, nm=count)
-    gain = min(SIZE / side for side in image.shape[:2])
-    # Where the border is odd, letterbox() has its smaller half above and on the left; scale_boxes() takes the mean.
-    pad = [math.floor((SIZE - round(side * gain)) / 2) for side in image.shape[1::-1]]
-    boxes = scale_boxes(pixels.shape[2:], rows[:, :4].clone(), image.shape, ((gain,), pad)).tolist()
-    masks = [None] * len(rows)
-    if count and len(rows):
-        masks = process_mask_native(out[1][0], rows[:, 6:], torch.tensor(boxes), image.shape[:2]).numpy()
+    boxes = placed_back(rows[:, :4], image.shape[1::-1])
+    masks = masks_back(out[1][0], rows[:, 6:], boxes, image.shape[1::-1]) if count else [None] * len(rows)
     return [
-        {"box": box, "score": float(row[4]), "class": int(row[5])}
-        | ({} if mask is None else {"mask": runs(mask > 0.5)})
-        for box, row, mask in zip(boxes, rows, masks)
+        {"box": box, "score": float(row[4]), "class": int(row[5])} | ({} if mask is None else {"mask": runs(mask)})
+        for box, row, mask in zip(boxes.tolist(), rows, masks)
     ]
 
 
