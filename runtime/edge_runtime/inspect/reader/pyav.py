@@ -313,7 +313,8 @@ class AvDecoder:
 
 def _is_zero(image: memoryview) -> bool:
     """Whether every byte of a picture is zero."""
-    return image.cast("B") == bytes(image.nbytes)  # looked at no further than to the first that is not
+    pixels = image.cast("B")
+    return not any(pixels[:64]) and pixels == bytes(image.nbytes)  # as many zeros are not made for every picture
 
 
 def _without_gaps(frame: Any) -> memoryview:
