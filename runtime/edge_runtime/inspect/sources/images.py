@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import DataError
+from edge_runtime.files.atomic import file_stamp
 from edge_runtime.files.names import shown
 from edge_runtime.files.sizes import format_size
 from edge_runtime.inspect.room import FULL_HD
@@ -109,16 +110,11 @@ def read_image(path: Path, reading: Reading | None = None) -> NDArray[np.uint8]:
     return picture.image
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
 def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
     """Yield the pictures of a file; the error of one that is none names the file."""
     name = shown(path.name)
     try:
-        found = path.stat()
+        stamp, found = file_stamp(path), path.stat()
         size = found.st_size
         if not stat.S_ISREG(found.st_mode):  # of a pipe one waits for ever, a device may have no end
             yield Picture(error=f"cannot read: {name} (a folder, pipe, socket or device, not a file)")
@@ -128,9 +124,9 @@ def pictures_of(path: Path, reading: Reading) -> Iterator[Picture]:
             yield Picture(error=error)
             return
         data = path.read_bytes()
-        if _stamp(path) != (found.st_mtime_ns, found.st_size, found.st_ino):  # written meanwhile: it may be whole now
-            found, data = path.stat(), path.read_bytes()
-        if _stamp(path) != (found.st_mtime_ns, found.st_size, found.st_ino):
+        if file_stamp(path) != stamp:  # written meanwhile: it may be whole now
+            stamp, data = file_stamp(path), path.read_bytes()
+        if file_stamp(path) != stamp:
             yield Picture(error=f"cannot read: {name} (it was written to while it was read)")
             return
     except (OSError, MemoryError) as error:

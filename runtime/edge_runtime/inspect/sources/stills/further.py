@@ -7,9 +7,9 @@ nothing that the first picture does not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from edge_runtime.errors import DataError
+from edge_runtime.inspect.sources.stills.directory import Directory
 from edge_runtime.inspect.sources.stills.jpeg import JpegLayout, jpeg_layout
 
 __all__ = ["further_pictures"]
@@ -42,18 +42,12 @@ def further_pictures(data: bytes, first: JpegLayout) -> Iterator[bytes]:
 
 def _listed(data: bytes, start: int) -> Iterator[tuple[int, int]]:
     """Yield where each picture lies that the table which begins at `start` lists, and how long it is."""
-    order: Any = {b"II": "little", b"MM": "big"}.get(data[start : start + 2])
-    if order is None:
-        return
-
-    def number(place: int, size: int = 4) -> int:
-        return int.from_bytes(data[place : place + size], order)
-
-    directory = start + number(start + 4)
-    for tag in range(directory + 2, directory + 2 + 12 * min(number(directory, 2), 64), 12):
-        if number(tag, 2) != _ENTRIES:
+    directory = Directory(data, start)
+    number = directory.number
+    for tag, place in directory.entries(64):
+        if tag != _ENTRIES:
             continue
-        table, count = start + number(tag + 8), min(number(tag + 4) // _ENTRY, _MOST)
+        table, count = start + number(place + 8), min(number(place + 4) // _ENTRY, _MOST)
         for entry in range(table + _ENTRY, table + count * _ENTRY, _ENTRY):  # the first is the file's own
             if number(entry) >> 16 & 0xFF != _THUMBNAIL:
                 yield start + number(entry + 8), number(entry + 4)

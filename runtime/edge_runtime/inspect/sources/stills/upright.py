@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.inspect.sources.stills.directory import Directory
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -12,17 +14,10 @@ __all__ = ["orientation_in", "upright"]
 
 def orientation_in(tiff: bytes) -> int:
     """Return the orientation that EXIF's bytes say, 1 to 8; 1 where they say none."""
-    order: Any = {b"II": "little", b"MM": "big"}.get(tiff[:2])
-    if order is None:
-        return 1
-
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(tiff[place : place + size], order)
-
-    directory = number(4, 4)
-    for place in range(directory + 2, directory + 2 + 12 * min(number(directory, 2), 512), 12):
-        if number(place, 2) == 0x0112 and place + 12 <= len(tiff):
-            value = number(place + 8, 2)
+    directory = Directory(tiff)
+    for tag, place in directory.entries(512):
+        if tag == 0x0112 and place + 12 <= len(tiff):
+            value = directory.number(place + 8, 2)
             return value if 1 <= value <= 8 else 1
     return 1
 
