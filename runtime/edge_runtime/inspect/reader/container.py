@@ -23,7 +23,8 @@ _HASTY_TIMES = 2
 
 def open_container(settings: DecoderSettings) -> tuple[Any, bool]:
     """Return what is open, and whether packets of it were lost, of which it is not told where. Raises SourceError."""
-    if log.captured() is not None:
+    heard = log.captured()
+    if heard is not None:
         av.logging.restore_default_callback()
         av.logging.set_level(av.logging.WARNING)
     options = dict(settings.extra)
@@ -32,7 +33,6 @@ def open_container(settings: DecoderSettings) -> tuple[Any, bool]:
         options.setdefault("rtsp_transport", "tcp")
         if options["rtsp_transport"] == "tcp":
             options.setdefault("reorder_queue_size", COUNTING)
-    heard = log.captured()
     try:
         said, lost = (heard.drain(), heard.lost) if heard is not None else (0, 0)
         container = _opened(settings, options)

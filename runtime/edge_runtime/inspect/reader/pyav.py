@@ -196,10 +196,11 @@ class AvDecoder:
             self._lost_opening = at is None
         if packet.is_corrupt:
             self._damaged(at, "data are missing before it (the container's count)")
-        if packet.size:
-            self._look(bytes(packet), at)
+        data = bytes(packet)
+        if data:
+            self._look(data, at)
         self._listen(at)
-        if self._renewal.due(packet) and not self._hurt:
+        if self._renewal.due(packet, data) and not self._hurt:
             for frame in self._renewal.renew(packet):
                 yield from self._frame(frame, arrived)
             if not self._wholeness.begun(at):

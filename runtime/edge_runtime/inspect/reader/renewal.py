@@ -40,11 +40,11 @@ class Renewal:
         """Something was wrong with what it decodes."""
         self._worn = True
 
-    def due(self, packet: Any) -> bool:
-        """Whether a new one is to begin with this packet."""
+    def due(self, packet: Any, data: bytes) -> bool:
+        """Whether a new one is to begin with this packet, which holds `data`."""
         if self.context.name != _RENEWED:
             return False
-        if sets := _parameter_sets(bytes(packet)):
+        if sets := _parameter_sets(data):
             self._sets = sets if sets[len(_START)] & 31 == _SPS else self._sets + sets
         return self._worn and bool(packet.is_keyframe)
 
