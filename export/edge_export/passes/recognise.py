@@ -14,7 +14,7 @@ from edge_export.evaluate.data.images import find_images, read_image, spread
 from edge_export.model.families import FAMILIES, Reading
 from edge_export.model.families.common import FIT_UNTOLD, tells_pixels
 from edge_export.model.families.looks import Eyes
-from edge_export.model.families.moves import as_moved, spoken
+from edge_export.model.families.moves import as_moved, objection, spoken
 from edge_export.model.families.plausible import Opinion
 from edge_export.model.families.unpublished import unpublished
 from edge_export.model.flags import NO_VERDICT, label_count, lay_over
@@ -127,10 +127,10 @@ def _try(draft: Draft, found: Found, eyes: Eyes, one: Reading) -> Iterator[_Trie
     known, post = _facts(draft, found, [one], {}), one.postprocess
     opinion = eyes.judge(known, one)
     order = eyes.order(known) if opinion.found and isinstance(post, Detect) else ""
-    if order in ("", "read") or not isinstance(post, Detect):
+    against = objection(order)
+    if not against or not isinstance(post, Detect):
         yield _Tried(one, dataclasses.replace(opinion, doubt="") if order else opinion)
         return
-    against = f"its boxes move along with the pictures as if {spoken(order)}"
     if "box" in draft.options.flags.postprocess:
         yield _Tried(one, dataclasses.replace(opinion, doubt=against))
         return
@@ -163,8 +163,7 @@ def _checked(draft: Draft, eyes: Eyes) -> Draft:
     opinion = eyes.judge(draft.facts) if eyes.real else Opinion("")
     against = opinion.against
     if opinion.found and not against:
-        order = eyes.order(draft.facts)
-        against = f"its boxes move along with the pictures as if {spoken(order)}" if order not in ("", "read") else ""
+        against = objection(eyes.order(draft.facts))
     if not against:
         return draft
     origin = draft.facts.origin.get("postprocess", "")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.vision.postprocess.candidates import Candidates
 
-__all__ = ["Order", "as_moved", "order_of", "shifted", "spoken", "step_of"]
+__all__ = ["Order", "as_moved", "objection", "order_of", "shifted", "spoken", "step_of"]
 
 # What the four numbers of a box are, against how they were read: "swapped" has y before x, "sizes" holds widths and
 # heights where right and lower edges were read, "edges" the other way round. "" is not told, "read" as they were read.
@@ -89,6 +89,11 @@ def spoken(order: Order) -> str:
     sizes = "its last two numbers are sizes" if "sizes" in order else ""
     sizes = "its last two numbers are edges" if "edges" in order else sizes
     return " and ".join(part for part in ("y comes before x" if "swapped" in order else "", sizes) if part)
+
+
+def objection(order: Order) -> str:
+    """What is said against boxes that were read in another order than they move in; "" where nothing is."""
+    return "" if order in ("", "read") else f"its boxes move along with the pictures as if {spoken(order)}"
 
 
 def as_moved(post: Detect, order: Order) -> Detect | None:
