@@ -14,10 +14,12 @@ from edge_runtime.errors import VerificationError
 from edge_runtime.inspect.sources.stills.eight_bits import DEPTHS
 from edge_runtime.ort.session import DEVICES
 
-__all__ = ["EXIT_NG", "EXIT_NO_READ", "EdgeRun", "run_options"]
+__all__ = ["EXIT_NG", "EXIT_NO_READ", "PREPARING", "RECIPES", "EdgeRun", "run_options"]
 
 EXIT_NG = 10
 EXIT_NO_READ = 11
+RECIPES = (".yaml", ".yml")
+PREPARING = "preparing the model for this machine, once"
 
 
 class EdgeRun(SectionedCommand):

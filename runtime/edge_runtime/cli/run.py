@@ -14,7 +14,7 @@ import click
 from edge_runtime.bundle.bundle import bundle_sha256
 from edge_runtime.cli.console import hidden_native_stderr, run_command
 from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings, source_options
-from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, EdgeRun, run_options
+from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, PREPARING, RECIPES, EdgeRun, run_options
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError, VerificationError
@@ -33,8 +33,6 @@ from edge_runtime.tune.standing import Asked, Standing, stand
 __all__ = ["edge_run", "main"]
 
 _HUNG_UP = 128 + 1  # SIGHUP
-RECIPES = (".yaml", ".yml")
-_PREPARING = "preparing the model for this machine, once"
 
 
 @click.command(cls=EdgeRun, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -78,7 +76,7 @@ def edge_run(flags: Flags) -> int:
     settings = run_settings(flags, bundle, texts, here)
     stop = Stop()
     try:
-        with _quiet(flags), ProgressLine(_PREPARING) as progress:
+        with _quiet(flags), ProgressLine(PREPARING) as progress:
             summary = run_pipeline(settings, stop, progress)
     except OutputError:
         if stop.exit_code != _HUNG_UP:  # nothing can be written to a terminal that is gone
@@ -139,7 +137,7 @@ def _verify(bundle: Path, options: OpenOptions, as_json: bool, flags: Flags) -> 
     """Verify a bundle, opened as a run would open it; returns the exit code."""
     from edge_runtime.opening.verified import verify_bundle  # which a run does not need
 
-    with _quiet(flags), ProgressLine(_PREPARING) as progress:
+    with _quiet(flags), ProgressLine(PREPARING) as progress:
         verification = verify_bundle(bundle, options, progress)
     write_line(sys.stdout, json.dumps(verification.to_json()) if as_json else verification.line())
     return 0 if verification.confirmed else VerificationError.exit_code
@@ -158,7 +156,7 @@ def _explain(bundle: Path, options: OpenOptions, here: Standing) -> None:
     from edge_runtime.opening.limited import plan_bundle
     from edge_runtime.plan.explain import explain
 
-    with ProgressLine(_PREPARING) as progress:
+    with ProgressLine(PREPARING) as progress:
         plan = plan_bundle(bundle, options, progress)
     click.echo("\n".join(here.lines()) + "\n")
     click.echo(explain(plan, options.reserve_bytes))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,10 +15,12 @@ import click
 
 from edge_runtime.bundle.bundle import bundle_sha256
 from edge_runtime.cli.console import hidden_native_stderr
+from edge_runtime.cli.options import PREPARING
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.station_status import store_of
 from edge_runtime.errors import UsageError, VerificationError
 from edge_runtime.inspect.opening import open_engine
+from edge_runtime.inspect.record import to_line
 from edge_runtime.inspect.settings import EngineSettings
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.opening.options import OpenOptions
@@ -80,7 +81,7 @@ def query(
             return
         for stored in found:
             record = published(stored)
-            write_line(sys.stdout, json.dumps(record) if as_json else _line(record))
+            write_line(sys.stdout, to_line(record, ascii_only=True) if as_json else _line(record))
 
 
 def _write_csv(found: Iterable[Stored]) -> None:
@@ -159,7 +160,7 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
 
     def opened(path: Path) -> Judge:
         here = stand(bundle_sha256(path), AskedOfMachine())
-        with ProgressLine("preparing the model for this machine, once") as progress:
+        with ProgressLine(PREPARING) as progress:
             return open_engine(EngineSettings(path, OpenOptions(here.session)), 1, 0, False, progress)
 
     with contextlib.closing(open_reader(store_of(place))) as reader, hidden_native_stderr():

@@ -10,7 +10,7 @@ import click
 
 from edge_runtime.cli.console import hidden_native_stderr
 from edge_runtime.cli.flags import Flags, asked_of, run_settings
-from edge_runtime.cli.options import EdgeRun
+from edge_runtime.cli.options import PREPARING, EdgeRun
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.errors import EdgelineError, UsageError
 from edge_runtime.inspect.settings import RunSettings
@@ -21,12 +21,10 @@ from edge_runtime.station.recipe.secret import Hider
 from edge_runtime.station.run import run_stations
 from edge_runtime.tune.standing import Asked, Standing
 
-__all__ = ["RECIPES", "recipe_of", "run_recipe", "tell_mistakes"]
+__all__ = ["recipe_of", "run_recipe", "tell_mistakes"]
 
 # What a recipe does not say: of the machine, and of what is shown.
 _ALLOWED = frozenset(EdgeRun.sections["Machine"]) - {"explain"} | {"arguments"}
-RECIPES = (".yaml", ".yml")
-_PREPARING = "preparing the model for this machine, once"
 
 
 def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, Asked], Standing]) -> int:
@@ -45,7 +43,7 @@ def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, As
 
     stop = Stop()
     quiet = contextlib.nullcontext() if flags.on("verbose") else hidden_native_stderr()
-    with stop_on_signals(stop), quiet, ProgressLine(_PREPARING) as progress, _hidden(loaded.hider):
+    with stop_on_signals(stop), quiet, ProgressLine(PREPARING) as progress, _hidden(loaded.hider):
         run_stations(loaded, settings_for, stop, progress, lambda line: _say(loaded.hider.text(line)))
     return stop.exit_code
 

@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.cli.station_run import RECIPES, recipe_of
+from edge_runtime.cli.options import RECIPES
+from edge_runtime.cli.station_run import recipe_of
 from edge_runtime.files.sizes import format_size
 from edge_runtime.station.board import read_board
 from edge_runtime.store.entries import VERDICTS

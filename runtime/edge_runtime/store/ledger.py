@@ -13,7 +13,7 @@ from edge_runtime.store.chain import START, Anchor, canonical, link_hash
 from edge_runtime.store.entries import Batch, Event, Kept, Note, body_of, kind_of
 from edge_runtime.store.migrations import migrate
 
-__all__ = ["Ledger", "connect"]
+__all__ = ["Ledger", "connect", "head_of"]
 
 _AT_ONCE = 1000  # entries that are taken out together, so that nobody waits long; and the newest, which stay
 _BUSY_S = 10.0  # somebody looks into the database with another program
@@ -43,7 +43,7 @@ class Ledger:
         self._database = database
         self._outputs: set[str] = set()
         self._connection: sqlite3.Connection | None = connect(database)
-        self.head = _head(self._connection)
+        self.head = head_of(self._connection)
 
     def append(self, batch: Batch) -> Anchor:
         """Commit a batch, and return where the chain has come to. Raises sqlite3.Error; then nothing of it is there.
@@ -52,7 +52,7 @@ class Ledger:
         """
         if self._connection is None:
             self._connection = connect(self._database)
-            found = _head(self._connection)
+            found = head_of(self._connection)
             if found != self.head:  # the commit that failed was made all the same
                 self.head = found
                 return found
@@ -105,7 +105,8 @@ class Ledger:
             self._connection = None
 
 
-def _head(connection: sqlite3.Connection) -> Anchor:
+def head_of(connection: sqlite3.Connection) -> Anchor:
+    """Return where the chain has come to."""
     row = connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
     return START if row is None else Anchor(int(row[0]), str(row[1]))
 

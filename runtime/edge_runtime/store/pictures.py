@@ -78,7 +78,7 @@ class PictureKeeper:
         for kept in settle(self._folder, reader, self._writer):
             self._shelve(kept)
         self._written = reader.written(self._day)
-        self._make_room(sum(one.size for shelf in self._shelves.values() for one in shelf.values()) - self._quota.size)
+        self._make_room(self._taken() - self._quota.size)
         self._thread.start()
 
     def offer(self, event: Event, encode: Encode, wait: bool) -> None:
@@ -112,9 +112,8 @@ class PictureKeeper:
             raise OutputError(f"{format_size(max(free, 0))} of the disk are left for them, the rest is for verdicts")
         if (today := _today()) != self._day:
             self._day, self._written = today, 0
-        total = sum(one.size for shelf in self._shelves.values() for one in shelf.values())
         shelves = {verdict: shelf.values() for verdict, shelf in self._shelves.items()}
-        admission = admit(event.verdict, len(data), shelves, total, self._written, self._quota)
+        admission = admit(event.verdict, len(data), shelves, self._taken(), self._written, self._quota)
         if not admission.kept:
             self.left_out += 1
             return
@@ -145,6 +144,9 @@ class PictureKeeper:
         shelves = {verdict: tuple(shelf.values()) for verdict, shelf in self._shelves.items()}
         for one in make_room(needed, shelves, verdicts):
             self._remove(one.event_id)
+
+    def _taken(self) -> int:
+        return sum(one.size for shelf in self._shelves.values() for one in shelf.values())
 
     def _shelve(self, kept: Kept) -> None:
         self._shelves[kept.verdict][kept.event_id] = Shelved(kept.event_id, kept.size)

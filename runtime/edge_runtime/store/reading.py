@@ -15,11 +15,13 @@ from edge_runtime.errors import StoreError
 from edge_runtime.store.chain import START, Anchor, Link
 from edge_runtime.store.entries import Kept, Kind, PartVerdict
 from edge_runtime.store.folder import Folder
+from edge_runtime.store.ledger import head_of
 from edge_runtime.store.migrations import MIGRATIONS, version_of
 
 __all__ = ["Asked", "Queue", "Reader", "Stored", "open_reader"]
 
 _AT_ONCE = 500
+_KEPT = "SELECT event_id, station, verdict, place, size, digest, day FROM pictures"
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,12 @@ class Reader:
 
     def picture(self, event_id: str) -> Kept | None:
         """Return the picture of an event, where it is kept."""
-        text = "SELECT event_id, station, verdict, place, size, digest, day FROM pictures WHERE event_id = ?"
-        row = self._connection.execute(text, (event_id,)).fetchone()
+        row = self._connection.execute(f"{_KEPT} WHERE event_id = ?", (event_id,)).fetchone()
         return None if row is None else Kept(*row)
 
     def pictures(self) -> Iterator[Kept]:
         """Every picture that is kept, oldest first."""
-        text = "SELECT event_id, station, verdict, place, size, digest, day FROM pictures ORDER BY event_id"
-        return (Kept(*row) for row in self._connection.execute(text))
+        return (Kept(*row) for row in self._connection.execute(f"{_KEPT} ORDER BY event_id"))
 
     def written(self, day: str) -> int:
         """Return how many bytes of pictures were written on a day."""
@@ -133,8 +133,7 @@ class Reader:
 
     def head(self) -> Anchor:
         """Return where the chain has come to."""
-        row = self._connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
-        return START if row is None else Anchor(*row)
+        return head_of(self._connection)
 
     def hash_of(self, seq: int) -> str | None:
         """Return the hash of an entry; None: there is none of that number."""
