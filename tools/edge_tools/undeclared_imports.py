@@ -68,7 +68,13 @@ PARTS = (
         ("cpu", "video"),
     ),
     Part(("runtime/edge_runtime/inspect/sources/stills/extra.py",), ("cpu", "images")),
-    Part(("runtime/edge_runtime/station/recipe/nodes.py",), ("cpu", "station")),
+    Part(("runtime/edge_runtime/station/", "runtime/edge_runtime/outputs/"), ("cpu", "station")),
+    Part(("runtime/edge_runtime/outputs/opcua.py",), ("cpu", "station", "opcua")),
+    Part(
+        ("runtime/edge_runtime/outputs/gpio.py", "runtime/edge_runtime/station/triggers/gpio.py"),
+        ("cpu", "station", "gpio"),
+    ),
+    Part(("runtime/edge_runtime/station/parts/code.py",), ("cpu", "station", "codes")),
     Part(("export/edge_export/", "tools/edge_tools/"), ("cpu", "export")),
     Part(
         ("export/edge_export/qat/", "export/edge_export/model/sources/torch_module.py", "samples/"),
