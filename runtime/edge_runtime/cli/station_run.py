@@ -13,11 +13,11 @@ from edge_runtime.cli.flags import Flags, asked_of, run_settings
 from edge_runtime.cli.options import PREPARING, EdgeRun
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.errors import EdgelineError, UsageError
+from edge_runtime.inspect.secret import Hider
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.station.recipe.load import Loaded, read_recipe
 from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
-from edge_runtime.station.recipe.secret import Hider
 from edge_runtime.station.run import run_stations
 from edge_runtime.tune.standing import Asked, Standing
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge_runtime.errors import OutputError
 from edge_runtime.inspect.record import Record, event_id, utc_text
+from edge_runtime.inspect.secret import Hider
 from edge_runtime.inspect.sources.base import Frame, now_utc
 from edge_runtime.results import Result
 from edge_runtime.station.answer import answer_digest
@@ -21,7 +22,6 @@ from edge_runtime.station.parts.decide import INCOMPLETE, View
 from edge_runtime.station.parts.gather import Gather, Gathered
 from edge_runtime.station.parts.part import Part, PartFrame
 from edge_runtime.station.recipe.recipe import Station
-from edge_runtime.station.recipe.secret import Hider
 from edge_runtime.store.entries import Event, PartVerdict
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.shelf import sampled

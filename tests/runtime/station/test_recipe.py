@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
+from edge_runtime.inspect.secret import Address, Hider, Secret
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.recipe.mistakes import RecipeError
-from edge_runtime.station.recipe.secret import Address, Hider, Secret
 
 SMALLEST = "{store: store/, stations: {belt: {source: belt.mp4, bundle: pcb.edge, outputs: [{jsonl: verdicts.jsonl}]}}}"
 

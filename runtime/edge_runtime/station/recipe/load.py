@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
+from edge_runtime.inspect.secret import Hider
 from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.recipe.nodes import parse
 from edge_runtime.station.recipe.recipe import Recipe
-from edge_runtime.station.recipe.secret import Hider
 from edge_runtime.station.recipe.shape import MISSING, Reading
 
 __all__ = ["Loaded", "read_recipe"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from edge_runtime.inspect.secret import Address
 from edge_runtime.outputs.settings import OutputEntry
 from edge_runtime.station.parts.decide import PartRule
-from edge_runtime.station.recipe.secret import Address
 from edge_runtime.station.triggers.settings import TriggerEntry
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union
 
+from edge_runtime.inspect.secret import Secret
 from edge_runtime.station.recipe.recipe import Recipe
-from edge_runtime.station.recipe.secret import Secret
 from edge_runtime.station.recipe.shape import hints_of
 
 __all__ = ["SCHEMA_FILE", "recipe_schema"]

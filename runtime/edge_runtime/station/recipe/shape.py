@@ -23,9 +23,9 @@ from typing import Any, Literal, Union
 
 from edge_runtime.errors import UsageError
 from edge_runtime.files.sizes import parse_size
+from edge_runtime.inspect.secret import Secret, filled_in, variables
 from edge_runtime.station.recipe.mistakes import Mistake, nearest
 from edge_runtime.station.recipe.nodes import Listed, Node, Scalar, Table
-from edge_runtime.station.recipe.secret import Secret, filled_in, variables
 
 __all__ = ["MISSING", "Reading", "hints_of"]
 
