@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.errors import EdgelineError
+from edge_runtime.errors import EdgelineError, UsageError
 from edge_runtime.inspect.health.limits import read_limits
-from edge_runtime.inspect.sources.open import SOURCES
+from edge_runtime.inspect.sources.open import SOURCES, looks_live
 from edge_runtime.station.groups import source_text
+from edge_runtime.station.parts.part_id import part_names
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
 
@@ -40,6 +41,13 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
                 read_limits(station.health)
             except (EdgelineError, OSError) as error:
                 yield loaded.mistake(f"{place}.health", str(error))
+        if station.part_id is not None:
+            if station.part_id.name is not None and looks_live(text):
+                yield loaded.mistake(f"{place}.part_id.name", f"{station.source} gives pictures that are no files")
+            try:
+                part_names(station.part_id)
+            except UsageError as error:
+                yield loaded.mistake(f"{place}.part_id", str(error))
         for number, entry in enumerate(station.outputs):
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from edge_runtime.station.figures import Figures
 from edge_runtime.station.parts.decide import INCOMPLETE, View
 from edge_runtime.station.parts.gather import Gather, Gathered
 from edge_runtime.station.parts.part import Part, PartFrame
+from edge_runtime.station.parts.part_id import part_names, with_required
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.store.entries import Event, PartVerdict
 from edge_runtime.store.pictures import PictureKeeper
@@ -62,6 +64,7 @@ class StationSink:
         self._name, self._station, self._live = name, station, live
         self._shared, self._figures = shared, figures
         self._gather: Gather[_Judged] = Gather(station.verdict)
+        self._names = part_names(station.part_id)
         self._newest: _Judged | None = None
         self._good = 0
 
@@ -70,7 +73,8 @@ class StationSink:
         record = record if frame.image is None else {**record, "answer": answer_digest(result)}
         judged = self._newest = _Judged(frame, record, time.monotonic())
         if not isinstance(frame, PartFrame):
-            self._tell(judged, {"part": None})
+            told = {"verdict": record["verdict"], "reasons": record["reasons"], "part": None}
+            self._tell(judged, self._named(told, [frame]))
             return
         # Sharpness costs a pass over the picture: where nobody asks, nobody pays.
         sharp = _sharpness(frame.image) if self._station.verdict in ("sharpest", "majority") else 0.0
@@ -92,7 +96,16 @@ class StationSink:
         told: dict[str, Any] = {"verdict": decision.verdict, "reasons": list(decision.reasons), **part}
         if len(frames) > 1:
             told["frames"] = [_brief(judged.record) for judged in frames]
-        self._tell(frames[decision.view], told)
+        self._tell(frames[decision.view], self._named(told, [judged.frame for judged in frames]))
+
+    def _named(self, told: dict[str, Any], frames: Sequence[Frame]) -> dict[str, Any]:
+        """Give a part its name, or the reason why it has none, and what follows from that."""
+        if self._names is None:
+            return told
+        named = self._names.of(frames).beside(told["part"])
+        verdict, reasons = with_required(told["verdict"], told["reasons"], named, self._names.required)
+        why = {} if named.reason is None else {"part_reason": named.reason}
+        return {**told, "verdict": verdict, "reasons": reasons, "part": named.id, **why}
 
     def _unseen(self, part: Part) -> _Judged:
         """What stands for a part of which no frame was judged in time: it is NO_READ, and not forgotten."""

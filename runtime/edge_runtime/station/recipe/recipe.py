@@ -10,6 +10,7 @@ from typing import ClassVar
 from edge_runtime.inspect.secret import Address
 from edge_runtime.outputs.settings import OutputEntry
 from edge_runtime.station.parts.decide import PartRule
+from edge_runtime.station.parts.settings import PartIdEntry
 from edge_runtime.station.triggers.settings import TriggerEntry
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]
@@ -66,6 +67,9 @@ class Station:
         default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
     )
     verdict: PartRule = field(default="worst", metadata={"help": "How the frames of a part come to one verdict."})
+    part_id: PartIdEntry | None = field(
+        default=None, metadata={"help": "Where a part's name is, if not in the trigger."}
+    )
     outputs: tuple[OutputEntry, ...] = field(default=(), metadata={"help": "Who is told of verdicts."})
     pictures: Pictures = field(default=Pictures(), metadata={"help": "Which pictures are kept."})
 
