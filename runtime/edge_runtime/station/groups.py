@@ -20,7 +20,8 @@ from edge_runtime.results import Judge
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.recipe import Recipe, Station
 from edge_runtime.station.sink import Shared, StationSink
-from edge_runtime.station.triggers.open import triggered
+from edge_runtime.station.triggers.base import Line
+from edge_runtime.station.triggers.open import triggered, waiting_bytes
 
 _STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
 __all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
@@ -36,9 +37,14 @@ class Group:
     stations: tuple[tuple[str, Station], ...]
     settings: RunSettings
 
-    def around(self, number: int, source: Source) -> Source:
-        """Put what a station wants around its source."""
-        return triggered(source, self.stations[number][1].trigger)
+    def around(self, shared: Shared, stop: Stop, say: Callable[[str], None]) -> Callable[[int, Source], Source]:
+        """Return what puts what a station wants around its source, the Nth."""
+
+        def wrapped(number: int, source: Source) -> Source:
+            name, station = self.stations[number]
+            return triggered(source, station.trigger, Line(name, stop, say, shared.awaited[name]))
+
+        return wrapped
 
     def open_sinks(self, shared: Shared, figures: dict[str, Figures]) -> OpenStationSinks:
         """Return what opens the sinks of the run."""
@@ -72,7 +78,7 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     groups: list[Group] = []
     for bundle, stations in by_bundle.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
-        groups.append(Group(tuple(stations), _beside_the_store(_with_health(settings, stations))))
+        groups.append(Group(tuple(stations), _beside_the_store(_with_health(settings, stations), stations)))
     if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
         raise UsageError(
             f"a memory limit is planned for one bundle; the stations have {len(groups)}: run each by itself"
@@ -91,9 +97,10 @@ def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]])
     return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
 
 
-def _beside_the_store(settings: RunSettings) -> RunSettings:
-    """Nothing is written but into the store; of a memory limit, leave that what it takes."""
-    options = dataclasses.replace(settings.engine.options, reserve_bytes=_STORE_BYTES)
+def _beside_the_store(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
+    """Nothing is written but into the store; of a memory limit, leave that what it takes, and pictures that wait."""
+    waiting = sum(waiting_bytes(station.trigger) for _, station in stations)
+    options = dataclasses.replace(settings.engine.options, reserve_bytes=_STORE_BYTES + waiting)
     engine = dataclasses.replace(settings.engine, options=options)
     return dataclasses.replace(settings, engine=engine, output=OutputSettings())
 

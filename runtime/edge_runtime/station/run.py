@@ -18,6 +18,7 @@ from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.outputs.feeding import Feeder
 from edge_runtime.outputs.open import Wanted, wanted_outputs
+from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.board import Board, board_path
 from edge_runtime.station.clock import Clock, boot_id, clock_synced
 from edge_runtime.station.figures import Figures
@@ -67,7 +68,8 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
         cleanup.callback(board.close)
         writer.write_down(str(board.path))
         cleanup.callback(_drain, writer, keeper, feeders, figures, say)
-        _run_groups(groups, Shared(writer, keeper, clock, loaded.hider), figures, stop, progress, say)
+        awaited = {name: Awaited(writer.stored) for name in recipe.stations}
+        _run_groups(groups, Shared(writer, keeper, clock, loaded.hider, awaited), figures, stop, progress, say)
 
 
 def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
@@ -106,7 +108,9 @@ def _run_groups(
     def work(group: Group) -> None:
         try:
             sinks = group.open_sinks(shared, figures)
-            run_inside(group.settings, Stop(stop), progress, Summary(), sinks, _nothing_more, say, group.around)
+            own = Stop(stop)
+            around = group.around(shared, own, say)
+            run_inside(group.settings, own, progress, Summary(), sinks, _nothing_more, say, around)
         except BaseException as error:  # noqa: BLE001  # raised below, when the others have ended
             errors.append(error)
             stop.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from edge_runtime.inspect.secret import Hider
 from edge_runtime.inspect.sources.base import Frame, now_utc
 from edge_runtime.results import Result
 from edge_runtime.station.answer import answer_digest
+from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.clock import Clock
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.parts.decide import INCOMPLETE, View
@@ -45,6 +46,7 @@ class Shared:
     keeper: PictureKeeper
     clock: Clock
     hider: Hider
+    awaited: Mapping[str, Awaited]  # by station: who waits for a verdict on which part
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,9 @@ class StationSink:
         clock = self._shared.clock.reading(frame.taken_s, moment)
         body = {**judged.record, "station": self._name, "lag_ms": round(lag, 2), "clock": clock, **more}
         event = Event.of(self._shared.hider.json(body))
-        self._shared.writer.put(event)
+        ticket = self._shared.writer.put(event)
+        if "part_number" in more:
+            self._shared.awaited[self._name].tell(more["part_number"], event, ticket)
         self._figures.add(event, moment, lag)
         if frame.shown is not None and self._wanted(event.verdict):
             self._shared.keeper.offer(event, functools.partial(_png, frame.shown), wait=not self._live)

@@ -60,6 +60,7 @@ class Writer:
         self._removed: list[str] = []
         self._sent: dict[str, int] = {}
         self._in_hand = 0  # entries that the thread is about to commit
+        self._taken = self._done = 0  # entries that were brought, and of those that were committed
         self._first = 0.0  # when the first of the entries came
         self._head = store.ledger.head
         self._head_written, self._last_head = START, float("-inf")
@@ -69,8 +70,11 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="edgeline-store", daemon=True)
         self._thread.start()
 
-    def put(self, entry: Entry) -> None:
-        """Take an entry; waits while too many do. Raises StoreError once the writer has ended, or is to end."""
+    def put(self, entry: Entry) -> int:
+        """Take an entry; waits while too many do. Returns its ticket (see `stored`).
+
+        Raises StoreError once the writer has ended, or is to end.
+        """
         with self._changed:
             while len(self._entries) >= self._most and self._broken is None and not self._closing:
                 if self._stop():
@@ -80,7 +84,15 @@ class Writer:
             if not self._entries:
                 self._first = time.monotonic()
             self._entries.append(entry)
+            self._taken += 1
             self._changed.notify_all()
+            return self._taken
+
+    def stored(self, ticket: int, timeout: float) -> bool:
+        """Wait, at most so long, until the entry of that ticket is on the disk."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done >= ticket or self._closing, timeout)
+            return self._done >= ticket
 
     def sent(self, output: str, seq: int) -> None:
         """Note up to which entry an output has sent."""
@@ -191,6 +203,7 @@ class Writer:
                 break
         with self._changed:
             failing, self._failing = self._failing, None
+            self._done += self._in_hand
             self._head, self._in_hand = head, 0
             self._changed.notify_all()
         if failing is not None:

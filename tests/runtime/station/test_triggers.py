@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 
 from edge_runtime.inspect.sources.base import FakeSource, Frame
+from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.every import EveryTrigger
 from edge_runtime.station.triggers.open import TRIGGERS, triggered
 from edge_runtime.station.triggers.settings import Every, TriggerEntry
@@ -16,7 +17,7 @@ def test_every_kind_that_a_recipe_may_name_has_its_row():
 
 def test_without_a_trigger_a_source_is_what_it_was():
     source = FakeSource([PICTURE])
-    assert triggered(source, None) is source
+    assert triggered(source, None, Line()) is source
 
 
 def test_a_film_has_a_part_each_period_of_its_own_time():
@@ -29,7 +30,7 @@ def test_a_film_has_a_part_each_period_of_its_own_time():
 
 def test_a_part_may_have_several_frames_in_a_row():
     source = FakeSource([PICTURE] * 9, kind="video", fps=10.0)
-    found = list(triggered(source, TriggerEntry(every=Every(0.4, frames=2))))
+    found = list(triggered(source, TriggerEntry(every=Every(0.4, frames=2)), Line()))
     assert [(frame.frame_id, frame.part.number, frame.last) for frame in found] == [
         (0, 0, False), (1, 0, True), (4, 1, False), (5, 1, True), (8, 2, False),
     ]  # fmt: skip

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_runtime.inspect.sources.base import Source, WrappedSource
+from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.parts.part import PartFrame
 
-__all__ = ["Trigger", "TriggeredSource"]
+__all__ = ["Line", "Trigger", "TriggeredSource"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a trigger has of its station: its name, when to `stop`, who is told what people should know, verdicts."""
+
+    station: str = ""
+    stop: Callable[[], bool] = lambda: False
+    say: Callable[[str], None] = lambda line: None
+    awaited: Awaited = field(default_factory=Awaited)
 
 
 class Trigger(Protocol):

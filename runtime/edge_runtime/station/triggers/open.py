@@ -7,22 +7,32 @@ from dataclasses import fields
 from typing import Any
 
 from edge_runtime.inspect.sources.base import Source
-from edge_runtime.station.triggers.base import Trigger, TriggeredSource
+from edge_runtime.station.triggers.base import Line, Trigger, TriggeredSource
 from edge_runtime.station.triggers.every import EveryTrigger
-from edge_runtime.station.triggers.settings import TriggerEntry
+from edge_runtime.station.triggers.settings import Timing, TriggerEntry
+from edge_runtime.station.triggers.signalled import WAITING_BYTES
 
-__all__ = ["TRIGGERS", "triggered"]
+__all__ = ["TRIGGERS", "triggered", "waiting_bytes"]
 
-# A new kind of trigger is one file and one row: settings with a field in TriggerEntry, which names the row, and a class
-# as in base.py.
-TRIGGERS: Mapping[str, Callable[[Any], Trigger]] = {
-    "every": EveryTrigger,
+# A new kind of trigger is one file and one row: settings with a field in TriggerEntry, which names the row, and what
+# makes a trigger (base.py) of them and of its station's Line. What is announced from outside is signalled.py's.
+TRIGGERS: Mapping[str, Callable[[Any, Line], Trigger]] = {
+    "every": lambda settings, line: EveryTrigger(settings),
 }
 
 
-def triggered(source: Source, entry: TriggerEntry | None) -> Source:
+def triggered(source: Source, entry: TriggerEntry | None, line: Line) -> Source:
     """Return the source with its trigger; None: each frame is a part, and those that come too fast are none."""
     if entry is None:
         return source
-    kind, settings = next((f.name, found) for f in fields(entry) if (found := getattr(entry, f.name)) is not None)
-    return TriggeredSource(source, TRIGGERS[kind](settings))
+    kind, settings = _named(entry)
+    return TriggeredSource(source, TRIGGERS[kind](settings, line))
+
+
+def waiting_bytes(entry: TriggerEntry | None) -> int:
+    """Return how many bytes of pictures may wait between a trigger and whoever judges them."""
+    return WAITING_BYTES if entry is not None and isinstance(_named(entry)[1], Timing) else 0
+
+
+def _named(entry: TriggerEntry) -> tuple[str, Any]:
+    return next((f.name, found) for f in fields(entry) if (found := getattr(entry, f.name)) is not None)

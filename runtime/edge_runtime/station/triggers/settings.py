@@ -5,7 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-__all__ = ["Every", "TriggerEntry"]
+__all__ = ["Every", "Timing", "TriggerEntry"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Of a camera, which frames show a part that something outside announces; settings of such triggers inherit it."""
+
+    frames: int = field(default=1, metadata={"help": "How many frames in a row are looked at of each part."})
+    delay: float = field(
+        default=0.0,
+        metadata={"unit": "seconds", "help": "From the trigger to when the part is before the camera: 0s, 250ms."},
+    )
+    deadline: float = field(
+        default=1.0,
+        metadata={"unit": "seconds", "help": "A part of which no frame is taken within this time is NO_READ."},
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for no frames or no time."""
+        if self.frames < 1 or self.deadline <= 0:
+            raise ValueError("a part has a frame at least, and a deadline is longer than nothing")
 
 
 @dataclass(frozen=True)
