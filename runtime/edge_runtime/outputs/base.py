@@ -9,10 +9,14 @@ from typing import Any, Protocol
 from edge_runtime.errors import OutputError
 from edge_runtime.store.reading import Stored
 
-__all__ = ["FakeOutput", "Output", "published"]
+__all__ = ["ElsewhereError", "FakeOutput", "Output", "published"]
 
 # What a reader looks for first; the rest of a record comes in the order of its keys.
 _FIRST = ("schema", "event_id", "ts_utc", "station", "part", "verdict", "reasons")
+
+
+class ElsewhereError(OutputError):
+    """The receiver has been told more than the store knows: `delivered` says up to where."""
 
 
 class Output(Protocol):
@@ -29,7 +33,8 @@ class Output(Protocol):
     def send(self, events: Sequence[Stored]) -> int:
         """Tell them in order, and return how many of them are surely told, from the first on.
 
-        Raises OutputError where none can be told now; they come again, the same ones first.
+        Raises OutputError where none can be told now; they come again, the same ones first. Raises ElsewhereError, once,
+        where the receiver, now that it can be asked, may know of events that the store thinks are not told.
         """
         ...
 

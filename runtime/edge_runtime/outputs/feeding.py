@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge_runtime.errors import OutputError
-from edge_runtime.outputs.base import Output
+from edge_runtime.outputs.base import ElsewhereError, Output
 from edge_runtime.outputs.open import Wanted
-from edge_runtime.store.reading import Reader
+from edge_runtime.store.reading import Reader, Stored
 from edge_runtime.store.writer import Writer
 
 __all__ = ["Feeder"]
@@ -69,7 +69,7 @@ class Feeder:
             head, draining = self._writer.head.seq, self._draining
             try:
                 events = self._reader.after(self.sent, self.stations) if head > looked else []
-                told = self._output.send(events) if events else 0
+                told = self._tell(events) if events else 0
             except Exception as error:  # noqa: BLE001  # whatever it is: it is told, and tried again
                 self._refuse(str(error) if isinstance(error, OutputError) else f"{type(error).__name__}: {error}")
                 self._wake.wait(wait)
@@ -89,6 +89,14 @@ class Feeder:
             if told:
                 self.sent = events[told - 1].seq
                 self._writer.sent(self.name, self.sent)
+
+    def _tell(self, events: Sequence[Stored]) -> int:
+        try:
+            return self._output.send(events)
+        except ElsewhereError:
+            self.sent = max(self.sent, _stands(self._output, self._reader, self.sent))
+            self._writer.sent(self.name, self.sent)
+            return 0
 
     def _refuse(self, why: str) -> None:
         if not self.refused:

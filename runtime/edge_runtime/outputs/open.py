@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 from edge_runtime.outputs.base import Output
 from edge_runtime.outputs.json_lines import open_json_lines
 from edge_runtime.outputs.settings import OutputEntry
 
-__all__ = ["OUTPUTS", "OutputRow", "Wanted", "wanted_outputs"]
+__all__ = ["OUTPUTS", "WATCHERS", "OutputRow", "Wanted", "Watcher", "kind_of", "open_watchers", "wanted_outputs"]
 
 
 @dataclass(frozen=True)
 class OutputRow:
-    """A kind of output: the name of its queue, and what opens it, of its settings."""
+    """A kind of output: the name of its queue, and what opens it, of its settings and the stations it is told of."""
 
     queue: Callable[[Any], str]
-    open: Callable[[Any], Output]
+    open: Callable[[Any, Sequence[str]], Output]
 
 
 # A new kind of output is one file and one row: settings with a field in OutputEntry, which names the row, and a class
 # as in base.py. The name of a queue outlives restarts: it must not change with what does not change the receiver.
 OUTPUTS: Mapping[str, OutputRow] = {
-    "jsonl": OutputRow(lambda settings: str(settings.path.resolve()), open_json_lines),
+    "jsonl": OutputRow(lambda settings: str(settings.path.resolve()), lambda settings, _: open_json_lines(settings)),
 }
+
+
+class Watcher(Protocol):
+    """What shows how the stations do to whoever asks, in threads of its own. It has no queue."""
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        ...
+
+
+# What opens them: of the settings, the names of the stations that ask for it, and what says how these do.
+WATCHERS: Mapping[str, Callable[[Any, Sequence[str], Callable[[], Mapping[str, Any]]], Watcher]] = {}
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,11 @@ class Wanted:
 
     name: str
     stations: tuple[str, ...]
-    open: Callable[[], Output]
+    opener: Callable[[Sequence[str]], Output]
+
+    def open(self) -> Output:
+        """Open it. Raises EdgelineError where that can never succeed."""
+        return self.opener(self.stations)
 
 
 def wanted_outputs(stations: Sequence[tuple[str, Sequence[OutputEntry]]]) -> list[Wanted]:
@@ -43,18 +60,38 @@ def wanted_outputs(stations: Sequence[tuple[str, Sequence[OutputEntry]]]) -> lis
     found: dict[str, Wanted] = {}
     for station, entries in stations:
         for entry in entries:
+            if kind_of(entry)[0] in WATCHERS:
+                continue
             name, wanted = _wanted(entry, station)
             known = found.get(name)
             if known is not None and station not in known.stations:
-                wanted = Wanted(name, (*known.stations, station), known.open)
+                wanted = Wanted(name, (*known.stations, station), known.opener)
             found[name] = wanted if known is None or station not in known.stations else known
     return list(found.values())
 
 
 def _wanted(entry: OutputEntry, station: str) -> tuple[str, Wanted]:
-    kind, settings = next(
-        (field.name, found) for field in fields(entry) if (found := getattr(entry, field.name)) is not None
-    )
+    kind, settings = kind_of(entry)
     row = OUTPUTS[kind]
     name = f"{kind} {row.queue(settings)}"
     return name, Wanted(name, (station,), functools.partial(row.open, settings))
+
+
+def open_watchers(
+    stations: Sequence[tuple[str, Sequence[OutputEntry]]], state: Callable[[], Mapping[str, Any]]
+) -> contextlib.ExitStack:
+    """Open what shows how it goes, as `state` says (station/board.py); what is returned closes them."""
+    wanted: dict[tuple[str, Any], list[str]] = {}
+    for station, entries in stations:
+        for kind, settings in map(kind_of, entries):
+            if kind in WATCHERS and station not in wanted.setdefault((kind, settings), []):
+                wanted[kind, settings].append(station)
+    with contextlib.ExitStack() as opened:
+        for (kind, settings), names in wanted.items():
+            opened.enter_context(contextlib.closing(WATCHERS[kind](settings, names, state)))
+        return opened.pop_all()
+
+
+def kind_of(entry: OutputEntry) -> tuple[str, Any]:
+    """Return the key that an entry has, and the settings behind it."""
+    return next((field.name, found) for field in fields(entry) if (found := getattr(entry, field.name)) is not None)

@@ -17,7 +17,7 @@ from edge_runtime.inspect.sources.base import now_utc
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.summary import Summary
 from edge_runtime.outputs.feeding import Feeder
-from edge_runtime.outputs.open import Wanted, wanted_outputs
+from edge_runtime.outputs.open import Wanted, open_watchers, wanted_outputs
 from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.board import Board, board_path
 from edge_runtime.station.clock import Clock, boot_id, clock_synced
@@ -48,7 +48,8 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
     """
     recipe, place = loaded.recipe, loaded.recipe.store.path
     groups = groups_of(recipe, loaded.file.absolute().parent, settings_for)
-    wanted = wanted_outputs([(name, station.outputs) for name, station in recipe.stations.items()])
+    outputs = [(name, station.outputs) for name, station in recipe.stations.items()]
+    wanted = wanted_outputs(outputs)
     figures = {name: Figures() for name in recipe.stations}
     with contextlib.ExitStack() as cleanup:
         writer, sent = _open_writer(recipe, wanted, stop, say)
@@ -66,6 +67,7 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
             feeders.append(feeder)
         board = Board(board_path(place), writer, keeper, feeders, figures)
         cleanup.callback(board.close)
+        cleanup.enter_context(open_watchers(outputs, board.to_json))
         writer.write_down(str(board.path))
         cleanup.callback(_drain, writer, keeper, feeders, figures, say)
         awaited = {name: Awaited(writer.stored) for name in recipe.stations}

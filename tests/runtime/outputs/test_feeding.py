@@ -7,7 +7,7 @@ from store_cases import event
 
 from edge_runtime.errors import OutputError
 from edge_runtime.outputs import feeding
-from edge_runtime.outputs.base import FakeOutput
+from edge_runtime.outputs.base import ElsewhereError, FakeOutput
 from edge_runtime.outputs.feeding import Feeder
 from edge_runtime.outputs.open import Wanted, wanted_outputs
 from edge_runtime.outputs.settings import JsonLines, OutputEntry
@@ -27,7 +27,7 @@ def feeding_to(folder, output, stations=("belt",), notices=None):
     store = open_store(folder, print)
     sent = store.ledger.register("fake", stations)
     writer = Writer(store, print)
-    wanted = Wanted("fake", stations, lambda: output)
+    wanted = Wanted("fake", stations, lambda _: output)
     feeder = Feeder(wanted, output, open_reader(folder), writer, sent, ([] if notices is None else notices).append)
     try:
         yield feeder, writer
@@ -112,6 +112,30 @@ def test_the_receiver_knows_best_where_it_stands_if_the_store_knows_what_it_name
     assert output.told == ids(*told)
 
 
+def test_a_receiver_that_can_be_asked_later_may_know_of_more_and_is_not_told_twice(tmp_path):
+    class Later(FakeOutput):
+        def __init__(self, last):
+            super().__init__()
+            self.known = None, last
+
+        def delivered(self):
+            return self.known[0]
+
+        def send(self, events):
+            if self.known[1] is not None:
+                self.known = self.known[1], None
+                raise ElsewhereError("ask again")
+            return super().send(events)
+
+    with feeding_to(tmp_path, FakeOutput(refusals=10**9)) as (feeder, writer):
+        bring(writer, event(0), event(1), event(2))
+        assert not feeder.drain(0.0)
+    knowing = Later(event(1).event_id)
+    with feeding_to(tmp_path, knowing) as (feeder, writer):
+        assert feeder.drain(PATIENCE)
+    assert knowing.told == ids(2)
+
+
 def test_an_output_that_hangs_keeps_nobody_from_storing(tmp_path):
     go = threading.Event()
 
@@ -137,7 +161,7 @@ def test_an_output_that_can_never_be_told_is_an_error_at_the_start(tmp_path):
     store = open_store(tmp_path, print)
     writer = Writer(store, print)
     with contextlib.closing(open_reader(tmp_path)) as reader, pytest.raises(OutputError):
-        Feeder(Wanted("fake", ("belt",), Wrong), Wrong(), reader, writer, 0, print)
+        Feeder(Wanted("fake", ("belt",), lambda _: Wrong()), Wrong(), reader, writer, 0, print)
     writer.close()
 
 
