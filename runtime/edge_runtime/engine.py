@@ -55,14 +55,17 @@ def open_bundle(
     progress: ProgressCall | None = None,
     session: SessionOptions | None = None,
     preempt: bool = False,
+    everything: bool = False,
+    min_area: float | None = None,
 ) -> Engine:
     """Check a bundle completely, load its model and return the engine.
 
     `confidence` and `iou` (0..1), `max_det` (objects reported for each image) and `classes` (names or ids to report)
-    override the bundle's own values where they are given; the last two leave the verdict as it is. `device` is one of
-    edge_runtime.ort.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to use (all that this process may use by
-    default); `session` says these two and more, and then counts in their place: with its `lanes` so many calls may be
-    under way at a time, on its `cores`.
+    override the bundle's own values where they are given; the last two leave the verdict as it is. `everything`: all
+    classes of a classifier and all objects are reported; `min_area`, a fraction of the image, is that of the smallest
+    region that is seen. `device` is one of edge_runtime.ort.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to
+    use (all that this process may use by default); `session` says these two and more, and then counts in their place:
+    with its `lanes` so many calls may be under way at a time, on its `cores`.
 
     With a `memory_limit` (bytes, or text as "160MB") the whole process, what it holds already included, stays below
     it: the model runs block by block as the plan says (`engine.plan`), `batch` images at a time; a first use prepares
@@ -80,7 +83,7 @@ def open_bundle(
     with staying_on(session.cores):  # onnxruntime's threads, which are started here, stay there
         opened = open_runner(path, options, progress)
     try:
-        settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes)
+        settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes, everything, min_area)
         return Engine(opened, settings, session.lanes, session.cores)
     except BaseException:
         opened.close()

@@ -27,6 +27,8 @@ from edge_runtime.opening.options import OpenOptions
 from edge_runtime.outputs.base import published
 from edge_runtime.results import Judge
 from edge_runtime.station.replay import replay
+from edge_runtime.station.rules.against import Floor
+from edge_runtime.station.rules.held import with_floor
 from edge_runtime.store.chain import Anchor
 from edge_runtime.store.entries import VERDICTS, PartVerdict
 from edge_runtime.store.reading import Asked, Stored, open_reader
@@ -158,10 +160,11 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
     Exits with 13 where it is not.
     """
 
-    def opened(path: Path) -> Judge:
+    def opened(path: Path, floor: Floor) -> Judge:
         here = stand(bundle_sha256(path), AskedOfMachine())
         with ProgressLine(PREPARING) as progress:
-            return open_engine(EngineSettings(path, OpenOptions(here.session)), 1, 0, False, progress)
+            settings = with_floor(EngineSettings(path, OpenOptions(here.session)), floor)
+            return open_engine(settings, 1, 0, False, progress)
 
     with contextlib.closing(open_reader(store_of(place))) as reader, hidden_native_stderr():
         found = replay(reader, event, bundle, opened)
@@ -169,7 +172,7 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
     if found.exact:
         click.echo(f"{event}: {recorded}: the same to the last bit")
         return
-    now = f"{found.result.verdict} ({', '.join(found.result.reasons)})"
+    now = f"{found.ruled.verdict} ({', '.join(found.ruled.reasons)})"
     if found.same_verdict:
         raise VerificationError(f"{event}: {recorded} again, but not to the last bit: another machine, or onnxruntime?")
     raise VerificationError(f"{event}: it was {recorded}, and is {now} now")

@@ -58,6 +58,8 @@ def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preemp
         progress=progress,
         session=options.session,
         preempt=preempt,
+        everything=settings.everything,
+        min_area=settings.min_area,
     )
     progress.end()
     return engine

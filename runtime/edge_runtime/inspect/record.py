@@ -33,7 +33,7 @@ from edge_runtime.inspect.rle import compressed, run_lengths
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import OrientedBox, Prediction, Result
 
-__all__ = ["SCHEMA", "ModelIdentity", "Record", "Served", "event_id", "make_record", "to_line", "utc_text"]
+__all__ = ["SCHEMA", "ModelIdentity", "Record", "Served", "event_id", "make_record", "scale_of", "to_line", "utc_text"]
 
 SCHEMA = 1
 
@@ -90,7 +90,7 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
     """Return the frame's record: plain JSON values, confidences to 5 digits, pixels and milliseconds to 2."""
     timing = {"read": frame.read_ms, **result.timing_ms}
     steps = {step: round(timing.get(step, 0.0), 2) for step in _STEPS}
-    scale = _scale(frame)
+    scale = scale_of(frame)
     record: Record = {
         "schema": SCHEMA,
         "event_id": event_id(frame.captured),
@@ -127,7 +127,7 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
     return record
 
 
-def _scale(frame: Frame) -> tuple[float, float]:
+def scale_of(frame: Frame) -> tuple[float, float]:
     """Return by what x and y of a picture's boxes become those of the original."""
     if frame.size is None or frame.image is None:
         return 1.0, 1.0

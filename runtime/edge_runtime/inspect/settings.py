@@ -47,7 +47,7 @@ class InputSettings:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What judges: the bundle, how it is opened, and what is reported (None: as the bundle says).
+    """What judges: the bundle, how it is opened, and what is reported (None: as the bundle says; `everything`: all).
 
     `options.batch` and `.preempt` are not looked at: they follow from the sources. `.reserve_bytes` of a limit are what
     is taken beside engine and frames.
@@ -59,6 +59,8 @@ class EngineSettings:
     iou: float | None = None
     max_det: int | None = None
     classes: tuple[str, ...] | None = None
+    everything: bool = False
+    min_area: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 
 from edge_runtime.results import Prediction, Result
+from edge_runtime.station.rules.apply import Ruled
 
 __all__ = ["answer_digest"]
 
 
-def answer_digest(result: Result) -> str:
-    """Return the SHA-256 of a result: its verdict, reasons, score and predictions with all their digits."""
+def answer_digest(result: Result, ruled: Ruled) -> str:
+    """Return the SHA-256 of an answer: verdict, reasons, score and the predictions shown, with all their digits."""
     digest = hashlib.sha256()
-    for part in (result.verdict, *result.reasons, _exact(result.score), *map(_prediction, result.predictions)):
+    shown = (_prediction(result.predictions[number]) for number in ruled.shown)
+    for part in (ruled.verdict, *ruled.reasons, _exact(result.score), *shown):
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     for name in sorted(result.tensors):
         digest.update(name.encode("utf-8", "surrogatepass") + b"\0" + result.tensors[name].tobytes())

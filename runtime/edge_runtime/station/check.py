@@ -14,6 +14,7 @@ from edge_runtime.station.groups import source_text
 from edge_runtime.station.parts.part_id import part_names
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
+from edge_runtime.station.rules.held import rule_mistakes
 
 __all__ = ["look_for"]
 
@@ -27,6 +28,7 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
     recipe, folder = loaded.recipe, loaded.file.absolute().parent
     if why := _cannot_write(recipe.store.path):
         yield loaded.mistake("store", why)
+    yield from rule_mistakes(loaded)
     for name, station in recipe.stations.items():
         place = f"stations.{name}"
         try:

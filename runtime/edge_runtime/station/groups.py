@@ -19,6 +19,8 @@ from edge_runtime.inspect.stop import Stop
 from edge_runtime.results import Judge
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.recipe import Recipe, Station
+from edge_runtime.station.rules.against import Floor
+from edge_runtime.station.rules.held import floor_for, with_floor
 from edge_runtime.station.sink import Shared, StationSink
 from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.open import triggered, waiting_bytes
@@ -66,22 +68,30 @@ class OpenStationSinks:
         sinks: list[list[Sink]] = []
         for (name, station), (_, source) in zip(self.group.stations, sources, strict=True):
             live = source.kind == "live"
-            sinks.append([StationSink(name, station, live, self.shared, self.figures[name])])
+            sinks.append([StationSink(name, station, live, self.shared, self.figures[name], engine.manifest)])
         return sinks, []
 
 
 def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[Group]:
     """Return the groups of a recipe; `folder` is what sources are relative to. Raises what `settings_for` raises."""
-    by_bundle: dict[Path, list[tuple[str, Station]]] = {}
+    # One engine for what is asked the same of one bundle: a rule's lower score is no matter of stations without it.
+    by_engine: dict[tuple[Path, Floor], list[tuple[str, Station]]] = {}
     for name, station in recipe.stations.items():
-        by_bundle.setdefault(station.bundle.resolve(), []).append((name, station))
+        floor = dataclasses.replace(floor_for(station), everything=False)
+        by_engine.setdefault((station.bundle.resolve(), floor), []).append((name, station))
     groups: list[Group] = []
-    for bundle, stations in by_bundle.items():
+    for (bundle, floor), stations in by_engine.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
+        floor = dataclasses.replace(floor, everything=any(station.rules for _, station in stations))
+        settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
         groups.append(Group(tuple(stations), _beside_the_store(_with_health(settings, stations), stations)))
     if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
+        bundles = len({bundle for bundle, _ in by_engine})
         raise UsageError(
-            f"a memory limit is planned for one bundle; the stations have {len(groups)}: run each by itself"
+            f"a memory limit is planned for one bundle; the stations have {bundles}: run each by itself"
+            if bundles > 1
+            else f"a memory limit is planned for one bundle that is asked one thing; scores and sizes in the rules of "
+            f"the stations ask it {len(groups)}: run each by itself"
         )
     return groups
 

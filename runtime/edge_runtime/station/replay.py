@@ -11,9 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.results import Judge, Result
 from edge_runtime.station.answer import answer_digest
+from edge_runtime.station.rules.against import Floor, floor_of
+from edge_runtime.station.rules.apply import Ruled, apply
+from edge_runtime.station.rules.held import read_down
+from edge_runtime.station.rules.things import Picture
 from edge_runtime.store.reading import Reader
 
 __all__ = ["Replayed", "replay"]
@@ -25,20 +30,24 @@ class Replayed:
 
     recorded: dict[str, Any]
     result: Result
+    ruled: Ruled
 
     @property
     def same_verdict(self) -> bool:
         """Whether verdict and reasons are the same."""
-        found = (self.result.verdict, list(self.result.reasons))
+        found = (self.ruled.verdict, list(self.ruled.reasons))
         return bool(found == (self.recorded["verdict"], self.recorded["reasons"]))
 
     @property
     def exact(self) -> bool:
         """Whether the whole answer is, to the last bit."""
-        return bool(answer_digest(self.result) == self.recorded["answer"])
+        return bool(answer_digest(self.result, self.ruled) == self.recorded["answer"])
 
 
-def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: Callable[[Path], Judge]) -> Replayed:
+OpenJudge = Callable[[Path, Floor], Judge]
+
+
+def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJudge) -> Replayed:
     """Judge an event's picture again; `bundle` None: the one that the station had.
 
     Raises UsageError for an event or bundle that is not there, DataError for an event that has nothing to be judged.
@@ -50,14 +59,20 @@ def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: Calla
     if "answer" not in recorded:
         raise DataError(f"{event_id} was not judged ({', '.join(recorded['reasons'])}): there is nothing to replay")
     image = _picture(reader, event_id)
-    judge = open_judge(bundle or _bundle_of(reader, recorded["station"], stored.seq))
+    had = _what_station_had(reader, recorded["station"], stored.seq)
+    if bundle is None and "bundle" not in had:
+        raise UsageError(f"the store does not say which bundle {recorded['station']} had; name it with --bundle")
+    path, rules = bundle or Path(had["bundle"]), read_down(had.get("rules", ()))
+    judge = open_judge(path, floor_of(rules, read_bundle(path, check_hashes=False).manifest) if rules else Floor())
     try:
         if judge.bundle_sha256 != recorded["model"]["sha256"]:
             raise UsageError(
                 f"the bundle is not the one that judged: its sha256 is {judge.bundle_sha256[:12]}..., the record has "
                 f"{recorded['model']['sha256'][:12]}...; name that one with --bundle"
             )
-        return Replayed(recorded, judge.run([image])[0])
+        result = judge.run([image])[0]
+        picture = _seen_as(recorded, image)
+        return Replayed(recorded, result, apply(rules, judge.manifest, result, picture, recorded.get("streaks", {})))
     finally:
         judge.close()
 
@@ -76,10 +91,17 @@ def _picture(reader: Reader, event_id: str) -> np.ndarray[Any, np.dtype[np.uint8
     return np.asarray(image, np.uint8)
 
 
-def _bundle_of(reader: Reader, station: str, seq: int) -> Path:
-    """The bundle that a station had at the last start before an entry."""
+def _seen_as(recorded: dict[str, Any], image: np.ndarray[Any, np.dtype[np.uint8]]) -> Picture:
+    """The original's size, which a picture may have been decoded smaller than."""
+    height, width = image.shape[:2]
+    size = recorded.get("picture", {"width": width, "height": height})
+    return Picture(size["width"], size["height"], size["width"] / width, size["height"] / height)
+
+
+def _what_station_had(reader: Reader, station: str, seq: int) -> dict[str, Any]:
+    """The bundle and rules of a station as the last note before an entry says that names them; {}: none does."""
     for link in reader.notes():
         note = json.loads(link.body)
-        if link.seq < seq and note["what"] == "start" and station in note["stations"]:
-            return Path(note["stations"][station]["bundle"])
-    raise UsageError(f"the store does not say which bundle {station} had; name it with --bundle")
+        if link.seq < seq and station in note.get("stations", {}):
+            return dict(note["stations"][station])
+    return {}

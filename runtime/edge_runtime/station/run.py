@@ -24,7 +24,9 @@ from edge_runtime.station.clock import Clock, boot_id, clock_synced
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.groups import Group, SettingsFor, groups_of
 from edge_runtime.station.recipe.load import Loaded
+from edge_runtime.station.recipe.mistakes import RecipeError
 from edge_runtime.station.recipe.recipe import Recipe
+from edge_runtime.station.rules.held import rule_mistakes, written_down
 from edge_runtime.station.sink import Shared
 from edge_runtime.store.entries import Note
 from edge_runtime.store.folder import Folder
@@ -47,6 +49,8 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
     `say` is given what people should know, a line each. Raises StoreError, and what run_pipeline raises.
     """
     recipe, place = loaded.recipe, loaded.recipe.store.path
+    if mistakes := list(rule_mistakes(loaded)):
+        raise RecipeError(loaded.file, mistakes)
     groups = groups_of(recipe, loaded.file.absolute().parent, settings_for)
     outputs = [(name, station.outputs) for name, station in recipe.stations.items()]
     wanted = wanted_outputs(outputs)
@@ -94,7 +98,7 @@ def _clock_stepped(writer: Writer, say: Say, seconds: float) -> None:
 def _facts(loaded: Loaded) -> dict[str, object]:
     """What a start writes into the log: who runs, what the clocks are worth, which bundle judges for whom."""
     stations = {
-        name: {"source": str(station.source), "bundle": str(station.bundle)}
+        name: {"source": str(station.source), "bundle": str(station.bundle), "rules": written_down(station.rules)}
         for name, station in loaded.recipe.stations.items()
     }
     facts = {"version": version("edgeline"), "boot": boot_id(), "clock_synced": clock_synced(), "stations": stations}

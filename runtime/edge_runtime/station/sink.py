@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import OutputError
-from edge_runtime.inspect.record import Record, event_id, utc_text
+from edge_runtime.inspect.record import Record, event_id, scale_of, utc_text
 from edge_runtime.inspect.secret import Hider
 from edge_runtime.inspect.sources.base import Frame, now_utc
 from edge_runtime.results import Result
@@ -25,6 +26,8 @@ from edge_runtime.station.parts.gather import Gather, Gathered
 from edge_runtime.station.parts.part import Part, PartFrame
 from edge_runtime.station.parts.part_id import part_names, with_required
 from edge_runtime.station.recipe.recipe import Station
+from edge_runtime.station.rules.apply import apply
+from edge_runtime.station.rules.things import Picture
 from edge_runtime.store.entries import Event, PartVerdict
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.shelf import sampled
@@ -61,18 +64,23 @@ class _Judged:
 class StationSink:
     """A sink (inspect/sinks/base.py): frames of a part become one event, a frame without a part is one by itself."""
 
-    def __init__(self, name: str, station: Station, live: bool, shared: Shared, figures: Figures) -> None:
-        """`live`: the source does not wait for a picture to be written."""
+    def __init__(
+        self, name: str, station: Station, live: bool, shared: Shared, figures: Figures, facts: ModelFacts
+    ) -> None:
+        """`live`: the source does not wait for a picture to be written. `facts` are those of the model that judges."""
         self._name, self._station, self._live = name, station, live
         self._shared, self._figures = shared, figures
         self._gather: Gather[_Judged] = Gather(station.verdict)
         self._names = part_names(station.part_id)
+        self._facts = facts
+        self._streaks: Mapping[str, int] = {}
         self._newest: _Judged | None = None
         self._good = 0
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Hand what is decided to the store. Raises StoreError once that takes nothing any more."""
-        record = record if frame.image is None else {**record, "answer": answer_digest(result)}
+        if frame.image is not None:
+            record = self._ruled(frame, frame.image, result, record)
         judged = self._newest = _Judged(frame, record, time.monotonic())
         if not isinstance(frame, PartFrame):
             told = {"verdict": record["verdict"], "reasons": record["reasons"], "part": None}
@@ -80,9 +88,27 @@ class StationSink:
             return
         # Sharpness costs a pass over the picture: where nobody asks, nobody pays.
         sharp = _sharpness(frame.image) if self._station.verdict in ("sharpest", "majority") else 0.0
-        view = View(result.verdict, result.reasons, sharp)
+        view = View(record["verdict"], tuple(record["reasons"]), sharp)
         for gathered in self._gather.add(frame.part, frame.last, view, judged):
             self._tell_part(gathered)
+
+    def _ruled(self, frame: Frame, image: NDArray[np.uint8], result: Result, record: Record) -> Record:
+        """Return the record as the station's rules have it, with what a replay needs."""
+        height, width = frame.size or image.shape[:2]
+        picture = Picture(width, height, *scale_of(frame))
+        before = self._streaks
+        ruled = apply(self._station.rules, self._facts, result, picture, before)
+        self._streaks = ruled.streaks
+        predictions = record["predictions"]
+        return {
+            **record,
+            "verdict": ruled.verdict,
+            "reasons": list(ruled.reasons),
+            "predictions": [predictions[number] for number in ruled.shown],
+            "picture": {"width": width, "height": height},
+            "answer": answer_digest(result, ruled),
+            **({"streaks": dict(before)} if ruled.streaks else {}),
+        }
 
     def close(self) -> None:
         """Hand over the part that was being looked at; what was handed over is the store's."""

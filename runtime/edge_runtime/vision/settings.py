@@ -13,18 +13,24 @@ from edge_runtime.vision.verdict import check_rule
 
 __all__ = ["Settings"]
 
+_ALL = 2**31
+
 
 @dataclass(frozen=True)
 class Settings:
     """Thresholds in 0..1, the most objects reported per image, and the class ids reported (all when empty).
 
-    `max_det` and `classes` limit what is reported; the verdict is about everything that was seen.
+    `max_det` and `classes` limit what is reported; the verdict is about everything that was seen. `everything`: all
+    classes of a classifier and all objects are reported. `min_area` (fraction of the image) is used instead of the
+    manifest's: smaller regions are not seen.
     """
 
     confidence: float = 0.25
     iou: float = 0.45
     max_det: int = 300
     classes: tuple[int, ...] = ()
+    everything: bool = False
+    min_area: float | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (("--conf", self.confidence), ("--iou", self.iou)):
@@ -40,6 +46,8 @@ class Settings:
         iou: float | None = None,
         max_det: int | None = None,
         classes: Sequence[str | int] | None = None,
+        everything: bool = False,
+        min_area: float | None = None,
     ) -> Settings:
         """The manifest's values, each overridden by what is not None. `classes` holds names or ids.
 
@@ -48,13 +56,17 @@ class Settings:
         """
         spec = facts.postprocess
         check_rule(facts.verdict, (anomaly_name(facts.labels),) if isinstance(spec, Anomaly) else facts.labels)
-        if max_det is None:
+        if everything:
+            max_det = _ALL
+        elif max_det is None:
             max_det = spec.max_det if isinstance(spec, Detect) else 300
         return Settings(
             confidence=facts.thresholds.confidence if confidence is None else confidence,
             iou=facts.thresholds.iou if iou is None else iou,
             max_det=max_det,
             classes=tuple(sorted({_class_id(wanted, facts.labels) for wanted in classes or ()})),
+            everything=everything,
+            min_area=min_area,
         )
 
 

@@ -11,6 +11,7 @@ from edge_runtime.inspect.secret import Address
 from edge_runtime.outputs.settings import OutputEntry
 from edge_runtime.station.parts.decide import PartRule
 from edge_runtime.station.parts.settings import PartIdEntry
+from edge_runtime.station.rules.settings import Rule
 from edge_runtime.station.triggers.settings import TriggerEntry
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]
@@ -43,7 +44,7 @@ class Pictures:
     """Which pictures of a station are kept, within the store's limits."""
 
     ok_every: int = field(default=100, metadata={"help": "Of parts that are OK each Nth; 1: all, 0: none."})
-    ng: bool = field(default=True, metadata={"help": "Those of parts that are NG."})
+    ng: bool = field(default=True, metadata={"help": "Those of parts that are NG or WARN."})
     no_read: bool = field(default=True, metadata={"help": "Those that were not judged, where there is one."})
 
     def __post_init__(self) -> None:
@@ -65,6 +66,10 @@ class Station:
     )
     trigger: TriggerEntry | None = field(
         default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
+    )
+    rules: Mapping[str, Rule] = field(
+        default_factory=dict,
+        metadata={"words": NAMES, "help": "What makes a frame NG or WARN, by name. Without rules the bundle says it."},
     )
     verdict: PartRule = field(default="worst", metadata={"help": "How the frames of a part come to one verdict."})
     part_id: PartIdEntry | None = field(

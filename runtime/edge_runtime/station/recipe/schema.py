@@ -33,7 +33,9 @@ def _schema(kind: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
         return _schema(kind, metadata)
     if origin is tuple:
-        return {"type": "array", "items": _schema(typing.get_args(kind)[0], {})}
+        items = _schema(typing.get_args(kind)[0], {})
+        listed = {"type": "array", "items": items}
+        return {"anyOf": [items, listed]} if metadata.get("single") else listed
     if origin is Literal:
         return {"enum": list(typing.get_args(kind))}
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -50,6 +52,8 @@ def _schema(kind: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _object(kind: type[Any]) -> dict[str, Any]:
+    if hasattr(kind, "PATTERN"):
+        return {"type": ["string", "number"], "pattern": f"^{kind.PATTERN}$"}
     fields = dataclasses.fields(kind)
     hints = hints_of(kind)
     properties = {field.name: {**_schema(hints[field.name], field.metadata), **_described(field)} for field in fields}
@@ -63,6 +67,9 @@ def _object(kind: type[Any]) -> dict[str, Any]:
         found |= {"minProperties": 1, "maxProperties": 1}
     elif needed:
         found["required"] = needed
+    if getattr(kind, "LISTED", False):
+        listed = {"type": "array", "prefixItems": [_schema(hints[field.name], field.metadata) for field in fields]}
+        return {"anyOf": [{**listed, "minItems": len(fields), "maxItems": len(fields)}, found]}
     short = getattr(kind, "SHORT", None)
     return found if short is None else {"anyOf": [{"type": ["string", "integer"]}, found]}
 

@@ -4,8 +4,10 @@ What a dataclass says of itself:
 
     SHORT   the field that a single value stands for: `store: store/` is `store: {path: store/}`
     ONE_OF  exactly one of its fields is given
+    LISTED  a list of its fields' values, in their order, stands for it: `[10%, 20%]`
+    PATTERN, WORDS, parse   one value stands for it, which matches the pattern; `parse` makes it, or raises ValueError
     metadata of a field: `help` (for people and editors), `unit` ("size": 1GB, "seconds": 200ms), `words` (a pattern of
-    a table's keys)
+    a table's keys), `single` (of a list: one value stands for a list of it)
 
 A `__post_init__` may raise ValueError for what its fields cannot be together.
 """
@@ -25,7 +27,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.files.sizes import parse_size
 from edge_runtime.inspect.secret import Secret, filled_in, variables
 from edge_runtime.station.recipe.mistakes import Mistake, nearest
-from edge_runtime.station.recipe.nodes import Listed, Node, Scalar, Table
+from edge_runtime.station.recipe.nodes import Item, Listed, Node, Scalar, Table
 
 __all__ = ["MISSING", "Reading", "hints_of"]
 
@@ -52,7 +54,8 @@ class Reading:
             (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
             return self.read(kind, node, where, metadata)
         if origin is tuple:
-            return self._list(typing.get_args(kind)[0], node, where)
+            listed = Listed((node,), node.line) if metadata.get("single") and isinstance(node, Scalar) else node
+            return self._list(typing.get_args(kind)[0], listed, where)
         if isinstance(origin, type) and issubclass(origin, Mapping):
             return self._table(typing.get_args(kind)[1], node, where, metadata)
         if not isinstance(node, Scalar):
@@ -66,7 +69,13 @@ class Reading:
     def _dataclass(self, kind: type[Any], node: Node, where: str) -> Any:
         fields = {field.name: field for field in dataclasses.fields(kind)}
         hints = hints_of(kind)
+        if hasattr(kind, "PATTERN"):
+            return self._parsed(kind, node, where)
         short = getattr(kind, "SHORT", None)
+        if getattr(kind, "LISTED", False) and isinstance(node, Listed):
+            if len(node.items) != len(fields):
+                return self._wrong(node, where, f"expected [{', '.join(fields)}], found {len(node.items)} values")
+            node = Table(tuple(map(Item, fields, (item.line for item in node.items), node.items)), node.line)
         if isinstance(node, Scalar) and short is not None:
             value = self.read(hints[short], node, where, fields[short].metadata)
             return MISSING if value is MISSING else self._made(kind, {short: value}, node, where)
@@ -98,6 +107,15 @@ class Reading:
             return kind(**values)
         except ValueError as error:
             return self._wrong(node, where, str(error))
+
+    def _parsed(self, kind: Any, node: Node, where: str) -> Any:
+        if isinstance(node, Scalar) and re.fullmatch(kind.PATTERN, node.text, re.ASCII):
+            try:
+                return kind.parse(node.text)
+            except ValueError as error:
+                return self._wrong(node, where, str(error))
+        found = repr(node.text[:60]) if isinstance(node, Scalar) else _name(node)
+        return self._wrong(node, where, f"expected {kind.WORDS}, found {found}")
 
     def _list(self, kind: Any, node: Node, where: str) -> Any:
         if not isinstance(node, Listed):

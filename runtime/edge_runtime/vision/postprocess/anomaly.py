@@ -93,13 +93,14 @@ def _report(
     settings: Settings,
 ) -> Seen:
     window = Window(place, *cells.shape)
+    least = spec.min_area if settings.min_area is None else settings.min_area
     shown = cells[window.cells]
     class_id = 1  # 0 is the good part, as in the labels ("normal", "anomalous")
     judged = tuple(
         Prediction(
             name, class_id, float(shown[region.rows, region.columns][region.inside].max()), region.box, region.area
         )
-        for region in window.regions(shown >= settings.confidence, spec.min_area)
+        for region in window.regions(shown >= settings.confidence, least)
     )
     return Seen(
         predictions=judged[: settings.max_det],

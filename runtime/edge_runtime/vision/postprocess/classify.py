@@ -66,7 +66,7 @@ def _rank(scores: NDArray[np.float32], spec: Classify, facts: ModelFacts, settin
             Prediction(class_name(facts.labels, index), index, min(max(float(scores[index]), 0.0), 1.0))
             for index in chosen
         )
-        for chosen in (wanted[: spec.top_k], order[: max(above, 1)])
+        for chosen in (wanted if settings.everything else wanted[: spec.top_k], order[: max(above, 1)])
     )
     # Independent (sigmoid) scores may all be low: such an image merely has none of the properties.
     return Seen(predictions=reported, judged=judged, exclusive=is_exclusive(spec))

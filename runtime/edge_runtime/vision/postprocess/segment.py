@@ -110,6 +110,7 @@ def _report(
 ) -> Seen:
     """Regions of one image: `cells` [H, W] are classes, `planes` [C, H, W] scores before activation."""
     window = Window(place, *cells.shape)
+    least = spec.min_area if settings.min_area is None else settings.min_area
     rows, columns = window.cells
     shown = cells[rows, columns]
     found = []
@@ -117,7 +118,7 @@ def _report(
     for class_id in np.unique(shown).tolist() if masks is None else range(len(masks)):
         if class_id == spec.background:
             continue
-        for region in window.regions(shown == class_id if masks is None else masks[class_id], spec.min_area):
+        for region in window.regions(shown == class_id if masks is None else masks[class_id], least):
             mean = 1.0
             if planes is not None:
                 inside = planes[:, rows, columns][:, region.rows, region.columns][:, region.inside]  # [C, pixels]
