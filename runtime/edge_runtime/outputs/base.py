@@ -33,8 +33,8 @@ class Output(Protocol):
     def send(self, events: Sequence[Stored]) -> int:
         """Tell them in order, and return how many of them are surely told, from the first on.
 
-        Raises OutputError where none can be told now; they come again, the same ones first. Raises ElsewhereError, once,
-        where the receiver, now that it can be asked, may know of events that the store thinks are not told.
+        Raises OutputError where none can be told now; they come again, the same ones first. Raises ElsewhereError,
+        once, where the receiver, now that it can be asked, may know of events that the store thinks are not told.
         """
         ...
 
