@@ -9,7 +9,8 @@ from edge_runtime.store.chain import canonical
 from edge_runtime.store.entries import Batch
 from edge_runtime.store.opening import open_store
 from edge_runtime.store.reading import open_reader
-from edge_tools.station_kills import Books, _check, run_kills
+from edge_tools.station_books import Books, check
+from edge_tools.station_kills import run_kills
 
 
 def test_stations_that_are_killed_lose_nothing_and_tell_nothing_twice(tmp_path):
@@ -33,7 +34,7 @@ def test_what_would_be_wrong_is_found(tmp_path):
     def found(*lines):
         (tmp_path / "all.jsonl").write_text("".join(line + "\n" for line in lines) + "half of a l")
         books = Books()
-        _check(tmp_path, books, "now", whole=True)
+        check(tmp_path, books, "now", whole=True)
         assert books.torn == 1
         return " ".join(books.wrong)
 

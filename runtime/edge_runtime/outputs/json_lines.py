@@ -19,6 +19,7 @@ __all__ = ["JsonLinesOutput", "open_json_lines"]
 
 _SYNC_S = 1.0
 _CHUNK = 64 << 10
+_UNSURE = 2 << 20  # most bytes that are not flushed: so many at the end may be damaged after a power cut
 
 
 class JsonLinesOutput:
@@ -29,26 +30,32 @@ class JsonLinesOutput:
         self._descriptor = -1
         self._identity = (0, 0)
         self._synced = 0.0
+        self._unsure = 0
 
     def delivered(self) -> str | None:
-        """Cut what is no whole line off the end, and return the event of the last line."""
+        """Cut what a kill or a power cut damaged off the end, and return the event of the last line."""
         try:
             self._open()
             end = _end_of_lines(self._descriptor)
+            line = _last_line(self._descriptor, end)
+            last = self._event_of(line) if line else None
+            if not line and os.pread(self._descriptor, 1, 0) not in (b"", b"{", b"\0"):
+                raise self._foreign()
             if end < os.fstat(self._descriptor).st_size:
                 os.ftruncate(self._descriptor, end)
-                os.fsync(self._descriptor)
-            line = _last_line(self._descriptor, end)
+            os.fsync(self._descriptor)
         except OSError as error:
             raise self._refusal(error) from error
-        if not line:
-            return None
+        return last
+
+    def _event_of(self, line: bytes) -> str:
         try:
             return str(json.loads(line)["event_id"])
         except (ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{self._path} does not end with an event, so it is no file of ours; name another for jsonl"
-            ) from error
+            raise self._foreign() from error
+
+    def _foreign(self) -> OutputError:
+        return OutputError(f"{self._path} does not end with an event, so it is no file of ours; name another for jsonl")
 
     def send(self, events: Sequence[Stored]) -> int:
         """Add their lines at once."""
@@ -57,7 +64,7 @@ class JsonLinesOutput:
             self._open()
             start = os.fstat(self._descriptor).st_size
             try:
-                _write(self._descriptor, data)
+                self._write(data)
             except OSError:
                 os.ftruncate(self._descriptor, start)  # no half of them: they come again
                 raise
@@ -88,11 +95,20 @@ class JsonLinesOutput:
             self.close()
         lasting_folder(self._path.parent)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._synced = 0.0
         status = os.fstat(self._descriptor)
         self._identity = (status.st_dev, status.st_ino)
 
+    def _write(self, data: bytes) -> None:
+        while data:
+            done = os.write(self._descriptor, data[: _UNSURE - self._unsure])
+            data, self._unsure = data[done:], self._unsure + done
+            if self._unsure >= _UNSURE:
+                self._sync()
+
     def _sync(self) -> None:
         os.fsync(self._descriptor)
+        self._unsure = 0
         if not self._synced:
             sync_path(self._path.parent)
         self._synced = time.monotonic()
@@ -101,14 +117,15 @@ class JsonLinesOutput:
         return OutputError(f"cannot write {self._path}: {error.strerror or error}")
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
 def _end_of_lines(descriptor: int) -> int:
-    """Return where the last whole line ends. (A power cut may leave zeros: they are no line.)"""
-    place = os.fstat(descriptor).st_size
+    """Return where the last whole line ends, before any that a power cut damaged.
+
+    Of bytes that were not flushed a file system leaves any, and zeros in place of others, also between two whole lines.
+    """
+    size = os.fstat(descriptor).st_size
+    start = max(0, size - 2 * _UNSURE)
+    zeros = os.pread(descriptor, size - start, start).find(b"\0")
+    place = size if zeros < 0 else start + zeros
     while place > 0:
         start = max(0, place - _CHUNK)
         found = os.pread(descriptor, place - start, start).rfind(b"\n")

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -63,6 +64,35 @@ def test_a_line_that_a_kill_tore_is_cut_wherever_it_is_torn(tmp_path, cut, zeros
     assert path.read_bytes() == whole
 
 
+@given(st.integers(0, 2), st.integers(0, 80), st.integers(1, 80))
+def test_lines_behind_bytes_that_a_power_cut_lost_are_told_again(tmp_path, number, start, length):
+    path = tmp_path / "hole.jsonl"
+    path.unlink(missing_ok=True)
+    output = JsonLinesOutput(path)
+    output.send([stored(0), stored(1), stored(2)])
+    output.close()
+    whole = path.read_bytes()
+    start += sum(len(line) for line in whole.splitlines(keepends=True)[:number])
+    path.write_bytes(whole[:start] + bytes(len(whole[start : start + length])) + whole[start + length :])
+    output = JsonLinesOutput(path)
+    assert output.delivered() == (event(number - 1).event_id if number else None)
+    output.send([stored(one) for one in range(number, 3)])
+    output.close()
+    assert path.read_bytes() == whole
+
+
+def test_no_more_is_written_than_is_looked_through_after_a_power_cut(output, path, monkeypatch):
+    import os
+
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(path.stat().st_size if path.exists() else 0))
+    long = Stored(1, event(0).event_id, "a" * 64, canonical({**event(0).body, "predictions": ["x" * 99] * 50_000}))
+    output.send([long])
+    assert path.stat().st_size > 5_000_000
+    steps = [late - early for early, late in itertools.pairwise([0, *flushed])]
+    assert max(steps) <= 2 << 20
+
+
 def test_a_long_line_is_read_as_a_whole(output, path):
     long = Stored(1, event(0).event_id, "a" * 64, canonical({**event(0).body, "predictions": ["x" * 99] * 5000}))
     output.send([stored(1), long])
@@ -78,6 +108,11 @@ def test_a_file_of_somebody_else_is_left_as_it_is(output, path):
     with pytest.raises(OutputError, match="no file of ours"):
         output.delivered()
     assert path.read_text() == "my shopping list\nmilk\n"
+    for theirs in (b"no end of a line", b"\x7fELF\0\0", b"a line\nand a half"):
+        path.write_bytes(theirs)
+        with pytest.raises(OutputError, match="no file of ours"):
+            output.delivered()
+        assert path.read_bytes() == theirs
 
 
 def test_a_file_that_was_moved_away_begins_anew(output, path):
