@@ -28,5 +28,5 @@ class InTurn:
             frames = feed.frames()
             size = 1 if feed.live else self.batch
             while not stop() and (together := list(itertools.islice(frames, size))):
-                for frame, result in judge(engine.run, together):
+                for frame, result in judge(engine.run, together, self.batch):
                     recorder.write(feed, frame, result)

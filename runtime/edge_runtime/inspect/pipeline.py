@@ -155,7 +155,8 @@ def _with_notices(settings: RunSettings, summary: Summary, say: Callable[[str], 
             say(f"note: {sentence}")
 
     inputs = settings.inputs
-    room = picture_room(settings.engine.options.memory_limit, functools.partial(_needed, settings.engine.bundle))
+    needed = _all if inputs.whole else functools.partial(_needed, settings.engine.bundle)
+    room = picture_room(settings.engine.options.memory_limit, needed)
     options = dataclasses.replace(inputs.options, notice=notice, room=room)
     return dataclasses.replace(settings, inputs=dataclasses.replace(inputs, options=options))
 
@@ -163,6 +164,10 @@ def _with_notices(settings: RunSettings, summary: Summary, say: Callable[[str], 
 @functools.cache
 def _preprocess(bundle: Path) -> Preprocess | None:
     return read_bundle(bundle, check_hashes=False).manifest.preprocess
+
+
+def _all(height: int, width: int) -> tuple[int, int]:
+    return height, width
 
 
 def _needed(bundle: Path, height: int, width: int) -> tuple[int, int]:

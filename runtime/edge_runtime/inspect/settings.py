@@ -34,6 +34,7 @@ class SourceSettings:
 @dataclass(frozen=True)
 class InputSettings:
     """What is looked at. `realtime`: video files give their frames as a camera would. `max_frames` of each source.
+    `whole`: pictures are looked at in all their resolution, and so are not decoded smaller than they are.
 
     `health`: which pictures are not judged.
     """
@@ -43,6 +44,7 @@ class InputSettings:
     realtime: bool = False
     max_frames: int | None = None
     health: HealthSettings = field(default_factory=HealthSettings)
+    whole: bool = False
 
 
 @dataclass(frozen=True)

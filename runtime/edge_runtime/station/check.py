@@ -15,6 +15,7 @@ from edge_runtime.station.parts.part_id import part_names
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
 from edge_runtime.station.rules.held import rule_mistakes
+from edge_runtime.station.view.check import view_mistakes
 
 __all__ = ["look_for"]
 
@@ -31,13 +32,17 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
     yield from rule_mistakes(loaded)
     for name, station in recipe.stations.items():
         place = f"stations.{name}"
+        facts = None
         try:
-            read_bundle(station.bundle, check_hashes=False)
+            facts = read_bundle(station.bundle, check_hashes=False).manifest
         except (EdgelineError, OSError) as error:
             yield loaded.mistake(f"{place}.bundle", loaded.hider.text(str(error)))
         text = source_text(station, folder)
         if not any(row.is_one(text) for row in SOURCES):
             yield loaded.mistake(f"{place}.source", f"no such file, folder or pattern: {station.source}")
+        if station.view:
+            for key, why in view_mistakes(station.view, facts, text):
+                yield loaded.mistake(f"{place}.{key}", why)
         if station.health is not None:
             try:
                 read_limits(station.health)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import UsageError
 from edge_runtime.inspect.health.limits import read_limits
 from edge_runtime.inspect.health.settings import HealthSettings
-from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.settings import EngineSettings, RunSettings
 from edge_runtime.inspect.sinks.base import OutputSettings, Sink
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.open import looks_like_source, looks_live
@@ -24,6 +25,9 @@ from edge_runtime.station.rules.held import floor_for, with_floor
 from edge_runtime.station.sink import Shared, StationSink
 from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.open import triggered, waiting_bytes
+from edge_runtime.station.view.source import ViewedSource
+from edge_runtime.station.view.view import View
+from edge_runtime.vision.settings import Settings
 
 _STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
 __all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
@@ -34,17 +38,23 @@ SettingsFor = Callable[[Path, Sequence[str]], RunSettings]
 
 @dataclass(frozen=True)
 class Group:
-    """The stations of one bundle, by name, with the settings of their run."""
+    """The stations of one bundle, by name, with the settings of their run.
+
+    `views`: of each how its pictures are looked at, None where they are judged as they are.
+    """
 
     stations: tuple[tuple[str, Station], ...]
     settings: RunSettings
+    views: tuple[View | None, ...]
 
     def around(self, shared: Shared, stop: Stop, say: Callable[[str], None]) -> Callable[[int, Source], Source]:
         """Return what puts what a station wants around its source, the Nth."""
 
         def wrapped(number: int, source: Source) -> Source:
             name, station = self.stations[number]
-            return triggered(source, station.trigger, Line(name, stop, say, shared.awaited[name]))
+            parts = triggered(source, station.trigger, Line(name, stop, say, shared.awaited[name]))
+            view = self.views[number]
+            return parts if view is None else ViewedSource(parts, view)
 
         return wrapped
 
@@ -84,7 +94,10 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
         floor = dataclasses.replace(floor, everything=any(station.rules for _, station in stations))
         settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
-        groups.append(Group(tuple(stations), _beside_the_store(_with_health(settings, stations), stations)))
+        views = tuple(_view(settings.engine, name, station) for name, station in stations)
+        settings = _beside_the_store(_with_health(settings, stations), stations)
+        inputs = dataclasses.replace(settings.inputs, whole=any(view is not None for view in views))
+        groups.append(Group(tuple(stations), dataclasses.replace(settings, inputs=inputs), views))
     if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
         bundles = len({bundle for bundle, _ in by_engine})
         raise UsageError(
@@ -94,6 +107,20 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
             f"the stations ask it {len(groups)}: run each by itself"
         )
     return groups
+
+
+def _view(engine: EngineSettings, name: str, station: Station) -> View | None:
+    """Return how a station looks at its pictures. Raises UsageError for what this bundle cannot do."""
+    if not station.view:
+        return None
+    try:
+        facts = read_bundle(engine.bundle, check_hashes=False).manifest
+        settings = Settings.of(
+            facts, engine.confidence, engine.iou, engine.max_det, engine.classes, engine.everything, engine.min_area
+        )
+        return View(station.view, facts, settings)
+    except UsageError as error:
+        raise UsageError(f"station {name}: {error}") from error
 
 
 def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:

@@ -13,13 +13,18 @@ import numpy as np
 
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DataError, UsageError
+from edge_runtime.inspect.judging import judge
+from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import Judge, Result
 from edge_runtime.station.answer import answer_digest
 from edge_runtime.station.rules.against import Floor, floor_of
 from edge_runtime.station.rules.apply import Ruled, apply
 from edge_runtime.station.rules.held import read_down
 from edge_runtime.station.rules.things import Picture
+from edge_runtime.station.view.noted import view_from_json
+from edge_runtime.station.view.view import View, facts_for
 from edge_runtime.store.reading import Reader
+from edge_runtime.vision.settings import Settings
 
 __all__ = ["Replayed", "replay"]
 
@@ -63,18 +68,25 @@ def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJ
     if bundle is None and "bundle" not in had:
         raise UsageError(f"the store does not say which bundle {recorded['station']} had; name it with --bundle")
     path, rules = bundle or Path(had["bundle"]), read_down(had.get("rules", ()))
-    judge = open_judge(path, floor_of(rules, read_bundle(path, check_hashes=False).manifest) if rules else Floor())
+    floor = floor_of(rules, read_bundle(path, check_hashes=False).manifest) if rules else Floor()
+    engine = open_judge(path, floor)
     try:
-        if judge.bundle_sha256 != recorded["model"]["sha256"]:
+        if engine.bundle_sha256 != recorded["model"]["sha256"]:
             raise UsageError(
-                f"the bundle is not the one that judged: its sha256 is {judge.bundle_sha256[:12]}..., the record has "
+                f"the bundle is not the one that judged: its sha256 is {engine.bundle_sha256[:12]}..., the record has "
                 f"{recorded['model']['sha256'][:12]}...; name that one with --bundle"
             )
-        result = judge.run([image])[0]
-        picture = _seen_as(recorded, image)
-        return Replayed(recorded, result, apply(rules, judge.manifest, result, picture, recorded.get("streaks", {})))
+        frame = Frame(recorded["station"], 0, event_id, image)
+        if "looked_at" in recorded:
+            settings = Settings.of(
+                engine.manifest, floor.confidence, everything=floor.everything, min_area=floor.min_area
+            )
+            frame = View(view_from_json(had.get("view", {})), engine.manifest, settings).of(frame)
+        ((_, result),) = judge(engine.run, [frame], 1)
+        picture, facts = _seen_as(recorded, image), facts_for(frame, engine.manifest)
+        return Replayed(recorded, result, apply(rules, facts, result, picture, recorded.get("streaks", {})))
     finally:
-        judge.close()
+        engine.close()
 
 
 def _picture(reader: Reader, event_id: str) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -28,6 +28,7 @@ from edge_runtime.station.recipe.mistakes import RecipeError
 from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.rules.held import rule_mistakes, written_down
 from edge_runtime.station.sink import Shared
+from edge_runtime.station.view.noted import view_to_json
 from edge_runtime.store.entries import Note
 from edge_runtime.store.folder import Folder
 from edge_runtime.store.opening import open_store
@@ -98,7 +99,12 @@ def _clock_stepped(writer: Writer, say: Say, seconds: float) -> None:
 def _facts(loaded: Loaded) -> dict[str, object]:
     """What a start writes into the log: who runs, what the clocks are worth, which bundle judges for whom."""
     stations = {
-        name: {"source": str(station.source), "bundle": str(station.bundle), "rules": written_down(station.rules)}
+        name: {
+            "source": str(station.source),
+            "bundle": str(station.bundle),
+            "rules": written_down(station.rules),
+            **({"view": view_to_json(station.view)} if station.view else {}),
+        }
         for name, station in loaded.recipe.stations.items()
     }
     facts = {"version": version("edgeline"), "boot": boot_id(), "clock_synced": clock_synced(), "stations": stations}

@@ -28,6 +28,7 @@ from edge_runtime.station.parts.part_id import part_names, with_required
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.apply import apply
 from edge_runtime.station.rules.things import Picture
+from edge_runtime.station.view.view import facts_for
 from edge_runtime.store.entries import Event, PartVerdict
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.shelf import sampled
@@ -97,7 +98,8 @@ class StationSink:
         height, width = frame.size or image.shape[:2]
         picture = Picture(width, height, *scale_of(frame))
         before = self._streaks
-        ruled = apply(self._station.rules, self._facts, result, picture, before)
+        facts = self._facts if frame.looking is None else facts_for(frame, self._facts)
+        ruled = apply(self._station.rules, facts, result, picture, before)
         self._streaks = ruled.streaks
         predictions = record["predictions"]
         return {
@@ -106,6 +108,7 @@ class StationSink:
             "reasons": list(ruled.reasons),
             "predictions": [predictions[number] for number in ruled.shown],
             "picture": {"width": width, "height": height},
+            **({} if frame.looking is None else {"looked_at": frame.looking.to_json()}),
             "answer": answer_digest(result, ruled),
             **({"streaks": dict(before)} if ruled.streaks else {}),
         }

@@ -179,7 +179,7 @@ class Server:
         items = [self._items[request.number] for request in batch.requests]
         started = self._now_ms()
         try:
-            judged = judge(run, [item.frame for item in items])
+            judged = judge(run, [item.frame for item in items], self._largest)
         except BaseException as error:  # noqa: BLE001  # whatever it is: it is raised where the outcomes are read
             self.fail(error)
             return

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge_runtime.inspect.looking import Looking
+
 __all__ = ["FakeSource", "Frame", "Source", "SourceKind", "WrappedSource", "now_utc"]
 
 SourceKind = Literal["image", "video", "live"]
@@ -32,7 +34,8 @@ class Frame:
     this frame and is unique within the run. `unfit` is, of a frame with an error, the picture that was read
     and must not be judged, for people to see. `read_ms` is the time to read and decode it. `taken_s` is `captured` on
     time.monotonic's clock, which never goes back. `page`, from 1: which picture of a file that has several. `size`:
-    height and width of the original, where the picture was decoded smaller to keep within a memory limit.
+    height and width of the original, where the picture was decoded smaller to keep within a memory limit. `looking`:
+    how the picture is judged where that is not as it is.
     """
 
     source: str
@@ -47,6 +50,7 @@ class Frame:
     unfit: NDArray[np.uint8] | None = None
     page: int | None = None
     size: tuple[int, int] | None = None
+    looking: Looking | None = None
 
     @property
     def shown(self) -> NDArray[np.uint8] | None:

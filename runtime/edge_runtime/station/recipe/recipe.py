@@ -13,6 +13,7 @@ from edge_runtime.station.parts.decide import PartRule
 from edge_runtime.station.parts.settings import PartIdEntry
 from edge_runtime.station.rules.settings import Rule
 from edge_runtime.station.triggers.settings import TriggerEntry
+from edge_runtime.station.view.settings import Mask, Reference, Region, Tiles, ViewSettings
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]
 
@@ -64,6 +65,16 @@ class Station:
     health: Path | None = field(
         default=None, metadata={"help": "What good pictures are like, a file of edge-run --learn-health."}
     )
+    region: Region | None = field(
+        default=None, metadata={"help": "The part of the picture that is judged. Without it all of it is."}
+    )
+    mask: Mask | None = field(default=None, metadata={"help": "What of it is not judged."})
+    tiles: Tiles | None = field(
+        default=None, metadata={"help": "Judge it in pieces, each as large as what the model takes; seams do not show."}
+    )
+    reference: Reference | None = field(
+        default=None, metadata={"help": "What pictures are held against: what has moved too far is NO_READ."}
+    )
     trigger: TriggerEntry | None = field(
         default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
     )
@@ -77,6 +88,11 @@ class Station:
     )
     outputs: tuple[OutputEntry, ...] = field(default=(), metadata={"help": "Who is told of verdicts."})
     pictures: Pictures = field(default=Pictures(), metadata={"help": "Which pictures are kept."})
+
+    @property
+    def view(self) -> ViewSettings:
+        """How its pictures are looked at."""
+        return ViewSettings(self.region, self.mask, self.tiles, self.reference)
 
 
 @dataclass(frozen=True)
