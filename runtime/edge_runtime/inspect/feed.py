@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.inspect.sinks.base import Sink
-from edge_runtime.inspect.sources.base import Frame, Source
+from edge_runtime.inspect.sources.base import Frame, Source, endless
 
 if TYPE_CHECKING:
     from edge_runtime.batching.vocabulary import Priority
@@ -37,6 +37,11 @@ class Feed:
     def live(self) -> bool:
         """Whether a newer frame makes an older one worthless."""
         return self.source.kind == "live"
+
+    @property
+    def endless(self) -> bool:
+        """Whether the next frame may be long in coming: a camera's, or a watched folder's."""
+        return endless(self.source)
 
     def frames(self) -> Iterator[Frame]:
         """Read the source, `max_frames` at most."""

@@ -17,7 +17,7 @@ __all__ = ["InTurn"]
 
 @dataclass(frozen=True)
 class InTurn:
-    """A driver (run.Driver): `batch` images go to the engine at once, of a live source one: it is never waited for."""
+    """A driver (run.Driver): `batch` images go to the engine at once, of an endless source one: none waits."""
 
     batch: int = 1
     timed: bool = False
@@ -26,7 +26,7 @@ class InTurn:
         """Judge one feed after another."""
         for feed in feeds:
             frames = feed.frames()
-            size = 1 if feed.live else self.batch
+            size = 1 if feed.endless else self.batch
             while not stop() and (together := list(itertools.islice(frames, size))):
                 for frame, result in judge(engine.run, together, self.batch):
                     recorder.write(feed, frame, result)

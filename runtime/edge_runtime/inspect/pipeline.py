@@ -29,12 +29,13 @@ from edge_runtime.inspect.opening import Driven, Progress, open_in_turn
 from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.room import picture_room, reader_bytes
 from edge_runtime.inspect.run import run
-from edge_runtime.inspect.settings import RunSettings
+from edge_runtime.inspect.settings import InputSettings, RunSettings, SourceSettings
 from edge_runtime.inspect.sinks.base import Sink
 from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.inspect.sinks.open import open_sinks
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.open import in_real_time, looks_live, open_source
+from edge_runtime.inspect.sources.options import SourceOptions
 from edge_runtime.inspect.sources.peek import PeekedSource
 from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
@@ -185,7 +186,7 @@ def _open_sources(
     """Open them all. One that is not there yet is waited for while the others run, and that is said."""
     inputs = settings.inputs
     sources = [
-        cleanup.enter_context(contextlib.closing(open_source(source.text, inputs.options, stop)))
+        cleanup.enter_context(contextlib.closing(open_source(source.text, _options(inputs, source), stop)))
         for source in inputs.sources
     ]
     until = time.monotonic() + inputs.options.live.opening
@@ -193,6 +194,10 @@ def _open_sources(
         if source.kind == "live":
             _wait_for(source, until, say)
     return sources
+
+
+def _options(inputs: InputSettings, source: SourceSettings) -> SourceOptions:
+    return inputs.options if source.dropped is None else dataclasses.replace(inputs.options, dropped=source.dropped)
 
 
 def _wait_for(source: Source, until: float, say: Callable[[str], None]) -> None:

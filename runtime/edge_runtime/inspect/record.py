@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,7 +33,18 @@ from edge_runtime.inspect.rle import compressed, run_lengths
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.results import OrientedBox, Prediction, Result
 
-__all__ = ["SCHEMA", "ModelIdentity", "Record", "Served", "event_id", "make_record", "scale_of", "to_line", "utc_text"]
+__all__ = [
+    "SCHEMA",
+    "ModelIdentity",
+    "Record",
+    "Served",
+    "event_id",
+    "lasting_event_id",
+    "make_record",
+    "scale_of",
+    "to_line",
+    "utc_text",
+]
 
 SCHEMA = 1
 
@@ -73,9 +84,20 @@ class Served:
 
 def event_id(captured: datetime) -> str:
     """Return a version 7 UUID (RFC 9562, 5.7): it sorts by time, which keeps database indexes small."""
-    milliseconds = int(captured.timestamp() * 1000) & (2**48 - 1)
     # Written out: the modules uuid and secrets load eight others, a hundredth of a start.
-    chance = int.from_bytes(os.urandom(10), "big")
+    return _version_7(captured, os.urandom(10))
+
+
+def lasting_event_id(captured: datetime, words: Sequence[str]) -> str:
+    """Return an event id that is the same for the same words: of what is told from everything else by them."""
+    import hashlib  # of runs that need it
+
+    return _version_7(captured, hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).digest()[:10])
+
+
+def _version_7(captured: datetime, bits: bytes) -> str:
+    milliseconds = int(captured.timestamp() * 1000) & (2**48 - 1)
+    chance = int.from_bytes(bits, "big")
     value = milliseconds << 80 | 7 << 76 | (chance >> 62 & 0xFFF) << 64 | 2 << 62 | chance & 2**62 - 1
     digits = f"{value:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
@@ -93,7 +115,7 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
     scale = scale_of(frame)
     record: Record = {
         "schema": SCHEMA,
-        "event_id": event_id(frame.captured),
+        "event_id": frame.event or event_id(frame.captured),
         "ts_utc": utc_text(frame.captured),
         "source": stored(frame.source),
         "image": None if frame.path is None else stored(frame.path),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "looks_like_pictures"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WATCHED", "looks_like_pictures"]
 
 # A file with such a name is meant to be a picture: when it cannot be read, that is said of it.
 IMAGE_SUFFIXES = frozenset(
@@ -50,11 +50,14 @@ VIDEO_SUFFIXES = frozenset(
     }
 )
 
+# A folder that is watched: what is dropped into it are pictures.
+WATCHED = "watch:"
+
 
 def looks_like_pictures(text: str) -> bool:
     """Return whether a source is plainly no video, stream or camera, without opening it."""
     path = Path(text)
     try:
-        return path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()
+        return text.startswith(WATCHED) or path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()
     except (OSError, ValueError):
         return False

@@ -10,10 +10,12 @@ from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EdgelineError, UsageError
 from edge_runtime.inspect.health.limits import read_limits
 from edge_runtime.inspect.sources.open import SOURCES, looks_live
+from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.station.groups import source_text
 from edge_runtime.station.parts.part_id import part_names
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
+from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.held import rule_mistakes
 from edge_runtime.station.view.check import view_mistakes
 
@@ -43,6 +45,8 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
         if station.view:
             for key, why in view_mistakes(station.view, facts, text):
                 yield loaded.mistake(f"{place}.{key}", why)
+        if text.startswith(WATCHED):
+            yield from _watched(loaded, place, station, Path(text.removeprefix(WATCHED)))
         if station.health is not None:
             try:
                 read_limits(station.health)
@@ -58,6 +62,20 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
         for number, entry in enumerate(station.outputs):
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)
+
+
+def _watched(loaded: Loaded, place: str, station: Station, folder: Path) -> Iterator[Mistake]:
+    if not folder.is_dir():
+        yield loaded.mistake(f"{place}.source", f"there is no folder {folder} to watch")
+    done = station.watch.done
+    if done is None:
+        return
+    if why := _cannot_write(done):
+        yield loaded.mistake(f"{place}.watch.done", why)
+    elif folder.is_dir() and done.absolute() == folder.absolute():
+        yield loaded.mistake(f"{place}.watch.done", "judged files would be dropped into the watched folder again")
+    elif folder.is_dir() and not os.access(folder, os.W_OK):
+        yield loaded.mistake(f"{place}.watch.done", f"files cannot be moved out of {folder} by this user")
 
 
 def _cannot_write(path: Path) -> str:

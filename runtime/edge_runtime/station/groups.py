@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from edge_runtime.inspect.settings import EngineSettings, RunSettings
 from edge_runtime.inspect.sinks.base import OutputSettings, Sink
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.open import looks_like_source, looks_live
+from edge_runtime.inspect.sources.options import DroppedOptions
 from edge_runtime.inspect.stop import Stop
+from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.results import Judge
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.recipe import Recipe, Station
@@ -27,6 +30,7 @@ from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.open import triggered, waiting_bytes
 from edge_runtime.station.view.source import ViewedSource
 from edge_runtime.station.view.view import View
+from edge_runtime.store.reading import known_events
 from edge_runtime.vision.settings import Settings
 
 _STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
@@ -95,7 +99,8 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
         floor = dataclasses.replace(floor, everything=any(station.rules for _, station in stations))
         settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
         views = tuple(_view(settings.engine, name, station) for name, station in stations)
-        settings = _beside_the_store(_with_health(settings, stations), stations)
+        settings = _with_watch(_with_health(settings, stations), stations, recipe.store.path)
+        settings = _beside_the_store(settings, stations)
         inputs = dataclasses.replace(settings.inputs, whole=any(view is not None for view in views))
         groups.append(Group(tuple(stations), dataclasses.replace(settings, inputs=inputs), views))
     if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
@@ -134,6 +139,23 @@ def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]])
     return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
 
 
+def _with_watch(settings: RunSettings, stations: Sequence[tuple[str, Station]], store: Path) -> RunSettings:
+    """Watched folders know which files have a verdict in the store."""
+    sources = [
+        dataclasses.replace(source, dropped=_dropped(name, station, store))
+        if source.text.startswith(WATCHED)
+        else source
+        for source, (name, station) in zip(settings.inputs.sources, stations, strict=True)
+    ]
+    return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
+
+
+def _dropped(name: str, station: Station, store: Path) -> DroppedOptions:
+    watch = station.watch
+    known = functools.partial(known_events, store)
+    return DroppedOptions(watch.settle, watch.whole_within, watch.order, watch.done, name, known)
+
+
 def _beside_the_store(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
     """Nothing is written but into the store; of a memory limit, leave that what it takes, and pictures that wait."""
     waiting = sum(waiting_bytes(station.trigger) for _, station in stations)
@@ -145,5 +167,7 @@ def _beside_the_store(settings: RunSettings, stations: Sequence[tuple[str, Stati
 def source_text(station: Station, folder: Path) -> str:
     """Return what is opened: paths are the recipe's, cameras and URLs are what they are. It may hold a password."""
     text = station.source.reveal()
+    if text.startswith(WATCHED):
+        return f"{WATCHED}{folder / Path(text.removeprefix(WATCHED)).expanduser()}"
     plain = looks_live(text) or ("://" in text and looks_like_source(text))
     return text if plain else str(folder / Path(text).expanduser())

@@ -18,7 +18,7 @@ from edge_runtime.store.folder import Folder
 from edge_runtime.store.ledger import head_of
 from edge_runtime.store.migrations import MIGRATIONS, version_of
 
-__all__ = ["Asked", "Queue", "Reader", "Stored", "open_reader"]
+__all__ = ["Asked", "Queue", "Reader", "Stored", "known_events", "open_reader"]
 
 _AT_ONCE = 500
 _KEPT = "SELECT event_id, station, verdict, place, size, digest, day FROM pictures"
@@ -185,6 +185,15 @@ def open_reader(root: Path) -> Reader:
             + ("start edge-run once, which brings it there" if version < len(MIGRATIONS) else "install the newer one")
         )
     return Reader(folder, connection)
+
+
+def known_events(root: Path, event_ids: Sequence[str]) -> frozenset[str] | None:
+    """Return which of some events are committed; None: that cannot be told now."""
+    try:
+        with contextlib.closing(open_reader(root)) as reader:
+            return frozenset(event_id for event_id in event_ids if reader.event(event_id) is not None)
+    except (StoreError, sqlite3.Error):
+        return None
 
 
 def _connect(database: Path) -> sqlite3.Connection:

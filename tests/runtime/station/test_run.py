@@ -1,6 +1,7 @@
 import json
 import sqlite3
 
+import cv2
 import numpy as np
 import pytest
 from station_world import PICTURE, StationWorld
@@ -8,8 +9,10 @@ from store_cases import reading
 
 from edge_runtime.errors import OutputError, SourceError, StoreError, UsageError
 from edge_runtime.files.atomic import write_text
+from edge_runtime.inspect import pipeline
 from edge_runtime.inspect.health.learn import learn
 from edge_runtime.inspect.health.limits import write_limits
+from edge_runtime.inspect.sources import open_source
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.verify import verify_log
 
@@ -21,6 +24,10 @@ stations:
   b: {source: b.mp4, bundle: m.edge, outputs: [jsonl: verdicts.jsonl, jsonl: b.jsonl]}
   c: {source: c.mp4, bundle: n.edge}
 """
+
+
+def write_image(path, seed):
+    assert cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8))
 
 
 @pytest.fixture
@@ -138,6 +145,48 @@ def test_no_secret_is_in_a_record_or_in_a_word(world):
         if path.is_file() and path.name != "station.yaml":
             assert b"geheim" not in path.read_bytes(), path
     assert "x-${PW}.mp4" in world.lines("v.jsonl")[1]["source"]
+
+
+def test_pictures_of_a_watched_folder_are_judged_once_and_moved_through_restarts(world, monkeypatch):
+    folder = world.folder / "in"
+    folder.mkdir()
+    wanted = []
+
+    def opened(text, options, stop):
+        source = open_source(text, options, stop)
+        give = source._pause
+
+        def pause(seconds):
+            moved = len(list((world.folder / "done").glob("*"))) if (world.folder / "done").exists() else 0
+            if moved >= len(wanted):
+                world.stop.end()
+            return give(0.01)
+
+        source._pause = pause
+        return source
+
+    monkeypatch.setattr(pipeline, "open_source", opened)
+    recipe = ONE.replace("a.mp4", "'watch:in'").replace("bundle:", "watch: {settle: 1ms, done: done}, bundle:")
+    for names in (["a.png", "b.png"], ["b.png", "c.png"]):
+        for name in names:
+            write_image(folder / name, len(wanted))
+            wanted.append(name)
+        world.run(recipe)
+    lines = world.lines()
+    assert [line["image"].rpartition("/")[2] for line in lines] == ["a.png", "b.png", "b.png", "c.png"]
+    assert len({line["event_id"] for line in lines}) == 4
+    assert sorted(path.name for path in (world.folder / "done").iterdir()) == ["a.png", "b-2.png", "b.png", "c.png"]
+    (world.folder / "done" / "a.png").rename(folder / "a.png")  # as if it had been killed before it was moved
+    (world.folder / "done" / "b.png").unlink()
+    wanted.pop()
+    world.run(recipe)
+    assert len(world.lines()) == 4
+    assert not list(folder.iterdir())
+
+
+def test_a_watched_folder_has_no_trigger(world):
+    with pytest.raises(UsageError, match="leave out trigger"):
+        world.run(ONE.replace("a.mp4", "'watch:in'").replace("bundle:", "trigger: {every: 1s}, bundle:"))
 
 
 PARTS = """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.inspect.looking import Looking
 
-__all__ = ["FakeSource", "Frame", "Source", "SourceKind", "WrappedSource", "now_utc"]
+__all__ = ["FakeSource", "Frame", "Source", "SourceKind", "WrappedSource", "endless", "now_utc"]
 
 SourceKind = Literal["image", "video", "live"]
 
@@ -35,7 +35,8 @@ class Frame:
     and must not be judged, for people to see. `read_ms` is the time to read and decode it. `taken_s` is `captured` on
     time.monotonic's clock, which never goes back. `page`, from 1: which picture of a file that has several. `size`:
     height and width of the original, where the picture was decoded smaller to keep within a memory limit. `looking`:
-    how the picture is judged where that is not as it is.
+    how the picture is judged where that is not as it is. `event`: the id of the record about it, where the source knows
+    one that is the same in every run.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Frame:
     page: int | None = None
     size: tuple[int, int] | None = None
     looking: Looking | None = None
+    event: str | None = None
 
     @property
     def shown(self) -> NDArray[np.uint8] | None:
@@ -99,6 +101,11 @@ class Source(Protocol):
     def close(self) -> None:
         """Free the device or file; a second call does nothing."""
         ...
+
+
+def endless(source: Source) -> bool:
+    """Whether a source does not know of an end, and its next frame may be long in coming."""
+    return source.kind == "live" or (source.kind == "image" and source.total is None)
 
 
 class WrappedSource:

@@ -20,17 +20,19 @@ from edge_runtime.inspect.sources.images import (
     sort_files,
 )
 from edge_runtime.inspect.sources.options import SourceOptions
-from edge_runtime.inspect.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from edge_runtime.inspect.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WATCHED
 
 __all__ = [
     "is_file",
     "is_file_url",
     "is_folder",
     "is_pattern",
+    "is_watched",
     "open_file_source",
     "open_file_url",
     "open_folder",
     "open_pattern",
+    "open_watched",
 ]
 
 
@@ -83,6 +85,21 @@ def open_file_url(text: str, options: SourceOptions, stop: Callable[[], bool]) -
     if not is_file(path):
         raise SourceError(f"no such image, video or folder: {text}")
     return open_file_source(path, options, stop)
+
+
+def is_watched(text: str) -> bool:
+    """Whether this is a folder to be watched."""
+    return text.startswith(WATCHED)
+
+
+def open_watched(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
+    """Watch a folder. Raises SourceError where there is none."""
+    from edge_runtime.inspect.sources.dropped import DroppedSource  # which other runs do without
+
+    folder = Path(text.removeprefix(WATCHED)).expanduser()
+    if not folder.is_dir():
+        raise SourceError(f"there is no folder {folder} to watch; make it, or mount it, before the run begins")
+    return DroppedSource(folder, options, stop)
 
 
 def is_pattern(text: str) -> bool:

@@ -39,6 +39,7 @@ class SourceRow:
 
 # A new kind of source is one file and one row: a class as in base.py, and the two functions that a row takes.
 SOURCES = (
+    SourceRow(files.is_watched, files.open_watched, live=True, plain=True),
     SourceRow(files.is_file_url, files.open_file_url, plain=True),
     SourceRow(streams.is_camera, streams.open_live_camera, live=True, plain=True),
     SourceRow(streams.is_stream, streams.open_live_stream, live=True, plain=True),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from edge_runtime.inspect.reader.here import HERE, Reader
 from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
 
-__all__ = ["LIVE", "PLAIN", "LiveOptions", "SourceOptions"]
+__all__ = ["LIVE", "PLAIN", "DroppedOptions", "FileOrder", "LiveOptions", "SourceOptions"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,33 @@ class LiveOptions:
     poll: float = 0.2  # how often a waiting consumer looks whether it should stop
 
 
+# In which order files are judged that are there together: as they were written, or by their names.
+FileOrder = Literal["time", "name"]
+
+
+def _none_is(_ids: Sequence[str]) -> frozenset[str]:
+    """Nothing is stored."""
+    return frozenset()
+
+
+@dataclass(frozen=True)
+class DroppedOptions:
+    """How files are taken from a watched folder; seconds.
+
+    A file that has not changed for `settle` and is a whole picture is judged; one that is none `whole_within` after it
+    was first seen is told to be none. Judged ones are moved to `done` (None: they stay), once their events are stored:
+    `known` returns which of some event ids are (None: it cannot tell now). The ids are made of `owner` and the file.
+    """
+
+    settle: float = 0.5
+    whole_within: float = 10.0
+    order: FileOrder = "time"
+    done: Path | None = None
+    owner: str = ""
+    known: Callable[[Sequence[str]], frozenset[str] | None] = field(default=_none_is, compare=False)
+    poll: float = 0.1  # from one look at the folder to the next
+
+
 def _unheard(sentence: str) -> None:
     """Nobody listens."""
 
@@ -46,8 +75,8 @@ class SourceOptions:
     `reader` decodes videos and streams; a run has one for all of them, in a process of its own.
 
     Of picture files: `bit_depth` says how many of 16 bits carry light (None: the first picture shows it), `background`
-    (BGR) what lies behind transparent parts (None: such a picture is refused), `room` how large one may be. `notice`
-    is told, once each, what a user should know and no frame says.
+    (BGR) what lies behind transparent parts (None: such a picture is refused), `room` how large one may be; `dropped`
+    is for watched folders. `notice` is told, once each, what a user should know and no frame says.
     """
 
     stride: int = 1
@@ -56,6 +85,7 @@ class SourceOptions:
     bit_depth: int | None = None
     background: tuple[int, int, int] | None = None
     room: Room = UNBOUNDED
+    dropped: DroppedOptions = field(default_factory=DroppedOptions)
     notice: Callable[[str], None] = field(default=_unheard, compare=False)
 
 

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterator
 
-from edge_runtime.inspect.sources.base import Frame, Source, WrappedSource
+from edge_runtime.inspect.sources.base import Frame, Source, WrappedSource, endless
 
 __all__ = ["PeekedSource"]
 
@@ -20,8 +20,11 @@ class PeekedSource(WrappedSource):
         """Raises SourceError as iterating does."""
         super().__init__(source)
         self._frames = iter(source)
+        self.first: Frame | None = None
+        if source.kind == "image" and endless(source):  # a watched folder: nobody knows when there is a picture
+            return
         try:
-            self.first: Frame | None = next(self._frames, None)
+            self.first = next(self._frames, None)
         except BaseException:
             source.close()  # nobody else has it yet
             raise

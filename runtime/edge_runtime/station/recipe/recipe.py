@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_runtime.inspect.secret import Address
+from edge_runtime.inspect.sources.options import FileOrder
+from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.outputs.settings import OutputEntry
 from edge_runtime.station.parts.decide import PartRule
 from edge_runtime.station.parts.settings import PartIdEntry
@@ -15,7 +17,7 @@ from edge_runtime.station.rules.settings import Rule
 from edge_runtime.station.triggers.settings import TriggerEntry
 from edge_runtime.station.view.settings import Mask, Reference, Region, Tiles, ViewSettings
 
-__all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage"]
+__all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage", "Watch"]
 
 NAMES = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # of stations: they become names of folders, topics, metrics
 _GB = 10**9
@@ -55,13 +57,30 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """How pictures are taken from a watched folder, source: watch:FOLDER."""
+
+    done: Path | None = field(
+        default=None, metadata={"help": "Where judged files are moved to, on the same disk. Without it they stay."}
+    )
+    order: FileOrder = field(default="time", metadata={"help": "By when they were written, or by name."})
+    settle: float = field(
+        default=0.5, metadata={"unit": "seconds", "help": "A file is read that has not changed for so long."}
+    )
+    whole_within: float = field(
+        default=10.0, metadata={"unit": "seconds", "help": "One that is no whole picture by then is NO_READ."}
+    )
+
+
+@dataclass(frozen=True)
 class Station:
     """One place on the line: what is looked at, what judges it, who is told."""
 
     source: Address = field(
-        metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder or pattern."}
+        metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder, pattern, watch:FOLDER."}
     )
     bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge."})
+    watch: Watch = field(default=Watch(), metadata={"help": "How pictures are taken from a watched folder."})
     health: Path | None = field(
         default=None, metadata={"help": "What good pictures are like, a file of edge-run --learn-health."}
     )
@@ -93,6 +112,11 @@ class Station:
     def view(self) -> ViewSettings:
         """How its pictures are looked at."""
         return ViewSettings(self.region, self.mask, self.tiles, self.reference)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be together."""
+        if self.trigger is not None and self.source.reveal().startswith(WATCHED):
+            raise ValueError("each picture that is dropped into a watched folder is a part; leave out trigger")
 
 
 @dataclass(frozen=True)
