@@ -17,6 +17,7 @@ from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.held import rule_mistakes
+from edge_runtime.station.triggers.presence import empty_pictures
 from edge_runtime.station.view.check import view_mistakes
 
 __all__ = ["look_for"]
@@ -59,6 +60,11 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
                 part_names(station.part_id)
             except UsageError as error:
                 yield loaded.mistake(f"{place}.part_id", str(error))
+        if station.trigger is not None and station.trigger.presence is not None:
+            try:
+                empty_pictures(station.trigger.presence.empty)
+            except UsageError as error:
+                yield loaded.mistake(f"{place}.trigger.presence", str(error))
         for number, entry in enumerate(station.outputs):
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)

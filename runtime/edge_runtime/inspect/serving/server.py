@@ -97,7 +97,8 @@ class Server:
                 number = next(self._numbers)
                 self._items[number] = item
                 deadline = taken + min(feed.deadline_ms, _NEVER_MS)
-                self._core.arrive(Request(number, feed.name, taken, deadline, feed.priority, feed.live))
+                live = feed.live and not frame.wanted
+                self._core.arrive(Request(number, feed.name, taken, deadline, feed.priority, live))
                 self._guarded(self._decide)
             return True
 

@@ -36,7 +36,7 @@ class Frame:
     time.monotonic's clock, which never goes back. `page`, from 1: which picture of a file that has several. `size`:
     height and width of the original, where the picture was decoded smaller to keep within a memory limit. `looking`:
     how the picture is judged where that is not as it is. `event`: the id of the record about it, where the source knows
-    one that is the same in every run.
+    one that is the same in every run. `wanted`: it is judged however many newer ones there are, of a live source too.
     """
 
     source: str
@@ -53,6 +53,7 @@ class Frame:
     size: tuple[int, int] | None = None
     looking: Looking | None = None
     event: str | None = None
+    wanted: bool = False
 
     @property
     def shown(self) -> NDArray[np.uint8] | None:

@@ -33,4 +33,4 @@ class PartFrame(Frame):
 def showing(frame: Frame, part: Part, last: bool) -> PartFrame:
     """Return the frame as one of a part."""
     values = {field.name: getattr(frame, field.name) for field in dataclasses.fields(Frame)}
-    return PartFrame(**values, part=part, last=last)
+    return PartFrame(**{**values, "wanted": True}, part=part, last=last)

@@ -9,7 +9,8 @@ from typing import Any
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.station.triggers.base import Line, Trigger, TriggeredSource
 from edge_runtime.station.triggers.every import EveryTrigger
-from edge_runtime.station.triggers.settings import Timing, TriggerEntry
+from edge_runtime.station.triggers.presence import PresenceTrigger
+from edge_runtime.station.triggers.settings import Presence, Timing, TriggerEntry
 from edge_runtime.station.triggers.signalled import WAITING_BYTES
 
 __all__ = ["TRIGGERS", "triggered", "waiting_bytes"]
@@ -18,6 +19,7 @@ __all__ = ["TRIGGERS", "triggered", "waiting_bytes"]
 # makes a trigger (base.py) of them and of its station's Line. What is announced from outside is signalled.py's.
 TRIGGERS: Mapping[str, Callable[[Any, Line], Trigger]] = {
     "every": lambda settings, line: EveryTrigger(settings),
+    "presence": PresenceTrigger,
 }
 
 
@@ -31,7 +33,7 @@ def triggered(source: Source, entry: TriggerEntry | None, line: Line) -> Source:
 
 def waiting_bytes(entry: TriggerEntry | None) -> int:
     """Return how many bytes of pictures may wait between a trigger and whoever judges them."""
-    return WAITING_BYTES if entry is not None and isinstance(_named(entry)[1], Timing) else 0
+    return WAITING_BYTES if entry is not None and isinstance(_named(entry)[1], (Presence, Timing)) else 0
 
 
 def _named(entry: TriggerEntry) -> tuple[str, Any]:

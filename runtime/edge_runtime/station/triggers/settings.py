@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["Every", "Timing", "TriggerEntry"]
+__all__ = ["Every", "Presence", "Timing", "TriggerEntry"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +45,43 @@ class Every:
 
 
 @dataclass(frozen=True)
+class Presence:
+    """A part comes into the picture, rests or passes, and leaves: it is judged once."""
+
+    SHORT: ClassVar[str] = "empty"
+
+    empty: Path = field(
+        metadata={"help": "A picture of the view without a part, or a folder of some: edge-station learn --empty."}
+    )
+    frames: int = field(default=1, metadata={"help": "How many frames of each part are judged, the best ones."})
+    settle: float = field(
+        default=0.2, metadata={"unit": "seconds", "help": "A part rests that has not moved for so long."}
+    )
+    size: float = field(default=0.02, metadata={"help": "The share of the picture that a part covers at least."})
+    light: float = field(default=0.2, metadata={"help": "The share by which the light may vary, as lamps flicker."})
+    whole: bool = field(
+        default=True, metadata={"help": "A part that was never wholly in view is NO_READ; false: it is judged so."}
+    )
+
+    alone: bool = field(
+        default=True, metadata={"help": "Other parts in view are covered by the empty view; false: they are seen too."}
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be."""
+        if self.frames < 1 or self.settle <= 0:
+            raise ValueError("a part has a frame at least, and rests for longer than nothing")
+        if not (0 < self.size < 1 and 0 <= self.light <= 0.5):
+            raise ValueError("size is a share between 0 and 1, and light one of 0.5 at most")
+
+
+@dataclass(frozen=True)
 class TriggerEntry:
     """What says that a part is there: exactly one of these keys."""
 
     ONE_OF: ClassVar[bool] = True
 
     every: Every | None = field(default=None, metadata={"help": "A part each so many seconds."})
+    presence: Presence | None = field(
+        default=None, metadata={"help": "The picture itself: what comes into view is a part, judged once."}
+    )
