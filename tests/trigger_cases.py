@@ -27,7 +27,7 @@ class HandCamera:
     dropped = 0
 
     def __init__(self) -> None:
-        self._frames: queue.Queue[Frame | BaseException | None] = queue.Queue()
+        self._frames: queue.Queue[Frame | BaseException | None] = queue.Queue(8)
         self.taken = 0
 
     def take(self, picture: Any = PICTURE, at: float | None = None) -> None:

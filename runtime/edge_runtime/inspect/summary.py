@@ -28,6 +28,7 @@ class Histogram:
     def __init__(self) -> None:
         self._counts = [0] * _BINS
         self.count = 0
+        self.sum_ms = 0.0
 
     def add(self, milliseconds: float) -> None:
         """Count one duration."""
@@ -36,6 +37,12 @@ class Histogram:
             place = min(_BINS - 1, int(math.log(milliseconds / _LOWEST_MS) / math.log(_RATIO)))
         self._counts[place] += 1
         self.count += 1
+        self.sum_ms += max(0.0, milliseconds)
+
+    def below(self, milliseconds: float) -> int:
+        """Return how many were at most so long, within 1 %."""
+        place = int(math.log(max(milliseconds, _LOWEST_MS) / _LOWEST_MS) / math.log(_RATIO))
+        return sum(self._counts[: place + 1])
 
     def percentile(self, percent: float) -> float:
         """Return the nearest-rank percentile in milliseconds; 0 when nothing was added."""

@@ -16,7 +16,11 @@ _FIRST = ("schema", "event_id", "ts_utc", "station", "part", "verdict", "reasons
 
 
 class ElsewhereError(OutputError):
-    """The receiver has been told more than the store knows: `delivered` says up to where."""
+    """The receiver may have been told more than the store knows: it names the events that it was told last."""
+
+    def __init__(self, last: Sequence[str]) -> None:
+        self.last = tuple(last)  # event ids; those that the store has not are not its events
+        super().__init__("the receiver knows of more")
 
 
 class Output(Protocol):
@@ -34,7 +38,7 @@ class Output(Protocol):
         """Tell them in order, and return how many of them are surely told, from the first on.
 
         Raises OutputError where none can be told now; they come again, the same ones first. Raises ElsewhereError,
-        once, where the receiver, now that it can be asked, may know of events that the store thinks are not told.
+        once for each connection, where the receiver may know of events that the store thinks are not told.
         """
         ...
 

@@ -93,8 +93,9 @@ class Feeder:
     def _tell(self, events: Sequence[Stored]) -> int:
         try:
             return self._output.send(events)
-        except ElsewhereError:
-            self.sent = max(self.sent, _stands(self._output, self._reader, self.sent))
+        except ElsewhereError as error:
+            known = (self._reader.event(event_id) for event_id in error.last)
+            self.sent = max([self.sent, *(event.seq for event in known if event is not None)])
             self._writer.sent(self.name, self.sent)
             return 0
 

@@ -10,7 +10,11 @@ from typing import Any, Protocol
 
 from edge_runtime.outputs.base import Output
 from edge_runtime.outputs.json_lines import open_json_lines
+from edge_runtime.outputs.mqtt import open_mqtt, queue_of_mqtt
+from edge_runtime.outputs.opcua import open_opcua
+from edge_runtime.outputs.prometheus import open_prometheus
 from edge_runtime.outputs.settings import OutputEntry
+from edge_runtime.outputs.webhook import open_webhook, queue_of_webhook
 
 __all__ = ["OUTPUTS", "WATCHERS", "OutputRow", "Wanted", "Watcher", "kind_of", "open_watchers", "wanted_outputs"]
 
@@ -27,6 +31,9 @@ class OutputRow:
 # as in base.py. The name of a queue outlives restarts: it must not change with what does not change the receiver.
 OUTPUTS: Mapping[str, OutputRow] = {
     "jsonl": OutputRow(lambda settings: str(settings.path.resolve()), lambda settings, _: open_json_lines(settings)),
+    "mqtt": OutputRow(queue_of_mqtt, open_mqtt),
+    "webhook": OutputRow(queue_of_webhook, lambda settings, _: open_webhook(settings)),
+    "opcua": OutputRow(lambda settings: f"{settings.address}:{settings.port}", open_opcua),
 }
 
 
@@ -39,7 +46,9 @@ class Watcher(Protocol):
 
 
 # What opens them: of the settings, the names of the stations that ask for it, and what says how these do.
-WATCHERS: Mapping[str, Callable[[Any, Sequence[str], Callable[[], Mapping[str, Any]]], Watcher]] = {}
+WATCHERS: Mapping[str, Callable[[Any, Sequence[str], Callable[[], Mapping[str, Any]]], Watcher]] = {
+    "prometheus": open_prometheus,
+}
 
 
 @dataclass(frozen=True)

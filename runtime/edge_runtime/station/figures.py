@@ -12,6 +12,7 @@ from edge_runtime.store.entries import VERDICTS, Event, PartVerdict
 __all__ = ["Figures"]
 
 _RECENT_S = 10.0
+_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # of lags, as they are counted for Prometheus
 
 
 class Figures:
@@ -52,6 +53,11 @@ class Figures:
                 "verdicts": {verdict: self._verdicts[verdict] for verdict in VERDICTS},
                 "rate": round(len(recent) / max(span, 1.0), 2),
                 "lag_ms": {f"p{percent}": round(self._lag.percentile(percent), 1) for percent in (50, 95, 99)},
+                "lags": {
+                    "below_s": {str(bound): self._lag.below(1000 * bound) for bound in _BOUNDS_S},
+                    "count": self._lag.count,
+                    "sum_s": round(self._lag.sum_ms / 1000, 6),
+                },
                 "last": None
                 if self._last is None
                 else {"verdict": self._last.verdict, "ts": self._last.body["ts_utc"]},

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import StoreError
 from edge_runtime.inspect.opening import Progress
@@ -72,7 +75,7 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
             feeders.append(feeder)
         board = Board(board_path(place), writer, keeper, feeders, figures)
         cleanup.callback(board.close)
-        cleanup.enter_context(open_watchers(outputs, board.to_json))
+        cleanup.enter_context(open_watchers(outputs, functools.partial(_shown, board, place)))
         writer.write_down(str(board.path))
         cleanup.callback(_drain, writer, keeper, feeders, figures, say)
         awaited = {name: Awaited(writer.stored) for name in recipe.stations}
@@ -88,6 +91,16 @@ def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say)
     except BaseException:
         store.close()
         raise
+
+
+def _shown(board: Board, place: Path) -> dict[str, Any]:
+    """What the board says, and how much waits in each output's queue."""
+    state = board.to_json()
+    with contextlib.suppress(StoreError, sqlite3.Error), contextlib.closing(open_reader(place)) as reader:
+        stations = {queue.name: queue.stations for queue in reader.outputs()}
+        for name, output in state["outputs"].items():
+            output["waiting"] = reader.waiting(output["sent"], stations[name])
+    return state
 
 
 def _clock_stepped(writer: Writer, say: Say, seconds: float) -> None:

@@ -114,23 +114,20 @@ def test_the_receiver_knows_best_where_it_stands_if_the_store_knows_what_it_name
 
 def test_a_receiver_that_can_be_asked_later_may_know_of_more_and_is_not_told_twice(tmp_path):
     class Later(FakeOutput):
-        def __init__(self, last):
+        def __init__(self, *last):
             super().__init__()
-            self.known = None, last
-
-        def delivered(self):
-            return self.known[0]
+            self.known = last
 
         def send(self, events):
-            if self.known[1] is not None:
-                self.known = self.known[1], None
-                raise ElsewhereError("ask again")
+            if self.known:
+                known, self.known = self.known, ()
+                raise ElsewhereError(known)
             return super().send(events)
 
     with feeding_to(tmp_path, FakeOutput(refusals=10**9)) as (feeder, writer):
         bring(writer, event(0), event(1), event(2))
         assert not feeder.drain(0.0)
-    knowing = Later(event(1).event_id)
+    knowing = Later(event(0).event_id, event(1).event_id, event(7).event_id)
     with feeding_to(tmp_path, knowing) as (feeder, writer):
         assert feeder.drain(PATIENCE)
     assert knowing.told == ids(2)

@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 
 import pytest
@@ -6,9 +7,11 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
 from edge_runtime.inspect.secret import Address, Hider, Secret
+from edge_runtime.outputs.settings import OutputEntry
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.recipe.mistakes import RecipeError
 
+OUTPUTS = ", ".join(field.name for field in dataclasses.fields(OutputEntry))
 SMALLEST = "{store: store/, stations: {belt: {source: belt.mp4, bundle: pcb.edge, outputs: [{jsonl: verdicts.jsonl}]}}}"
 
 
@@ -57,7 +60,7 @@ stations:
     bundle: [a]
     outputs:
       - jsonl: v.jsonl
-        mqtt: x
+        jsnol: x
       - {}
   "a b": {source: "rtsp://u:${NOPE}@cam", bundle: x.edge, pictures: {ok_every: -1, ng: yes}}
   c: {source: 0, bundle: "x${HOME}", pictures: {ok_every: -1}}
@@ -72,9 +75,9 @@ def test_all_mistakes_are_told_at_once_with_their_lines(mistakes):
         (5, "stations.belt", "the key source is missing"),
         (5, "stations.belt.sorce", "unknown key; did you mean source?"),
         (6, "stations.belt.bundle", "expected a path, found a list"),
-        (8, "stations.belt.outputs[0]", "expected exactly one of jsonl, found 2"),
-        (9, "stations.belt.outputs[0].mqtt", "unknown key; known are jsonl"),
-        (10, "stations.belt.outputs[1]", "expected exactly one of jsonl, found 0"),
+        (8, "stations.belt.outputs[0]", f"expected exactly one of {OUTPUTS}, found 2"),
+        (9, "stations.belt.outputs[0].jsnol", "unknown key; did you mean jsonl?"),
+        (10, "stations.belt.outputs[1]", f"expected exactly one of {OUTPUTS}, found 0"),
         (11, "stations.a b", "a name has letters, digits, - and _, 64 at most"),
         (11, "stations.a b.pictures.ng", "expected true or false, found 'yes'"),
         (11, "stations.a b.source", "the environment has no 'NOPE'; export it, or write the value"),

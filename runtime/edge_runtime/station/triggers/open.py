@@ -9,6 +9,8 @@ from typing import Any
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.station.triggers.base import Line, Trigger, TriggeredSource
 from edge_runtime.station.triggers.every import EveryTrigger
+from edge_runtime.station.triggers.http import http_trigger
+from edge_runtime.station.triggers.mqtt import mqtt_trigger
 from edge_runtime.station.triggers.presence import PresenceTrigger
 from edge_runtime.station.triggers.settings import Presence, Timing, TriggerEntry
 from edge_runtime.station.triggers.signalled import WAITING_BYTES
@@ -20,6 +22,8 @@ __all__ = ["TRIGGERS", "triggered", "waiting_bytes"]
 TRIGGERS: Mapping[str, Callable[[Any, Line], Trigger]] = {
     "every": lambda settings, line: EveryTrigger(settings),
     "presence": PresenceTrigger,
+    "http": http_trigger,
+    "mqtt": mqtt_trigger,
 }
 
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["Every", "Presence", "Timing", "TriggerEntry"]
+from edge_runtime.inspect.secret import Secret
+from edge_runtime.outputs.settings import Broker
+
+__all__ = ["Every", "HttpTrigger", "MqttTrigger", "Presence", "Timing", "TriggerEntry"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,51 @@ class Every:
         """Raise ValueError for no time or no frames."""
         if self.period <= 0 or self.frames < 1:
             raise ValueError("a period is longer than nothing, and a part has a frame at least")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpTrigger(Timing):
+    """A part for each POST /trigger."""
+
+    SHORT: ClassVar[str] = "port"
+
+    port: int = field(metadata={"help": "Where it listens: POST http://ADDRESS:PORT/trigger[?part=ID][&wait=5s]."})
+    address: str = field(
+        default="127.0.0.1",
+        metadata={"help": "127.0.0.1: this machine alone may ask; 0.0.0.0: everybody who reaches it."},
+    )
+    token: Secret | None = field(
+        default=None, metadata={"help": "Who asks says Authorization: Bearer ${TRIGGER_TOKEN}."}
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what is no port."""
+        super().__post_init__()
+        if not 0 < self.port < 65536:
+            raise ValueError("a port is a number from 1 to 65535")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MqttTrigger(Timing, Broker):
+    """A part for each message of a topic."""
+
+    topic: str = field(metadata={"help": "The topic; + and # stand for any. Messages that were retained are none."})
+    part: str = field(
+        default="",
+        metadata={"help": "The key of the part's id, of payloads that are JSON; else the payload is the id."},
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for no topic, and as the others do."""
+        Broker.__post_init__(self)
+        Timing.__post_init__(self)
+        if not self.topic or "\x00" in self.topic or len(self.topic) > 1000:
+            raise ValueError("a topic is a text such as line/1/part")
+        levels = self.topic.split("/")
+        if any("+" in level and level != "+" for level in levels) or any("#" in level for level in levels[:-1]):
+            raise ValueError("in a topic + stands for a whole level, and # for all that follow, at its end")
+        if "#" in levels[-1] and levels[-1] != "#":
+            raise ValueError("in a topic + stands for a whole level, and # for all that follow, at its end")
 
 
 @dataclass(frozen=True)
@@ -85,3 +133,5 @@ class TriggerEntry:
     presence: Presence | None = field(
         default=None, metadata={"help": "The picture itself: what comes into view is a part, judged once."}
     )
+    http: HttpTrigger | None = field(default=None, metadata={"help": "A part for each POST /trigger."})
+    mqtt: MqttTrigger | None = field(default=None, metadata={"help": "A part for each message of an MQTT topic."})

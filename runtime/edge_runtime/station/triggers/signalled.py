@@ -193,6 +193,7 @@ class SignalledTrigger:
         signals = Signals(self._line, self._timing)
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(signals.close, "the station ends")
+            cleanup.enter_context(contextlib.closing(self._listen(signals)))
             if source.kind == "live":
                 guarded = GuardedSource(source)  # its reader is another thread than the one that closes it
                 cleanup.callback(guarded.close)
@@ -201,7 +202,6 @@ class SignalledTrigger:
                 found = signals.seen()
             else:
                 found = signals.waited_for(iter(source))
-            cleanup.enter_context(contextlib.closing(self._listen(signals)))
             for shown in found:
                 yield _part_frame(source.name, shown)
 
