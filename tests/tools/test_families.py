@@ -12,11 +12,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_export.evaluate.scores import Options
 from edge_runtime.errors import UsageError
 from edge_runtime.results import Box, Mask, Point, Prediction, Result
+from edge_tools.families.certified import Promise
 from edge_tools.families.compare import compare
 from edge_tools.families.mutations import mutations_of
-from edge_tools.families.outcome import FORMS, Outcome, judged
+from edge_tools.families.outcome import Outcome, certified, judged
 from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table, read_rows
 from edge_tools.families.truth import Truth, read_truth
 
@@ -69,18 +71,70 @@ def test_masks_are_compared_pixel_by_pixel():
 
 
 def test_wrong_boxes_with_a_verdict_are_wrong_in_silence_and_without_one_said():
-    form = FORMS["fp32"]
     truths, other = [Truth(0, 0.9, BOX)], found((200.0, 10.0, 240.0, 90.0))
-    assert judged([(truths, result("NG", found()))], 0.25, form).word == "right"
-    assert judged([(truths, result("NG", other))], 0.25, form).word == "WRONG"
-    assert judged([(truths, result("OK"))], 0.25, form).word == "WRONG"
-    assert judged([(truths, result("NO_READ", other))], 0.25, form).word == "said"
+    assert judged([(truths, result("NG", found()))], 0.25).word == "right"
+    assert judged([(truths, result("NG", other))], 0.25).word == "WRONG"
+    assert judged([(truths, result("OK"))], 0.25).word == "WRONG"
+    assert judged([(truths, result("NO_READ", other))], 0.25).word == "said"
+
+
+TRUTHS = [Truth(0, 0.9, BOX)]
+RIGHT, ROUNDED = (TRUTHS, result("NG", found())), (TRUTHS, result("NG", found(score=0.6)))
+LOST = (TRUTHS, result("OK"))
+DETECT = Options(task="detect")
 
 
 def test_a_score_that_differs_is_another_answer_in_fp32_and_rounding_in_int8():
-    pairs = [([Truth(0, 0.9, BOX)], result("NG", found(score=0.6)))]
-    assert judged(pairs, 0.25, FORMS["fp32"]).word == "WRONG"
-    assert judged(pairs, 0.25, FORMS["good"]).word == "right"
+    assert judged([ROUNDED], 0.25).word == "WRONG"
+    told = certified([ROUNDED] * 9, [RIGHT] * 9, [Promise("box_f1", 1.0, 0.9)], DETECT)
+    assert (told.word, told.promise.measured) == ("right", 1.0)
+
+
+def test_int8_of_a_layout_that_fp32_misreads_is_wrong_whatever_its_certificate_promises():
+    told = certified([LOST], [LOST], [], DETECT)
+    assert (told.word, told.why) == ("WRONG", "in FP32: 0 of 1 found, 0 wrong")
+
+
+def test_a_certificate_that_promises_more_than_is_measured_is_wrong():
+    told = certified([LOST] * 9, [RIGHT] * 9, [Promise("box_f1", 0.98, 0.9)], DETECT)
+    assert told.word == "WRONG"
+    assert "states box_f1 0.98, at least 0.90, and 0.00 was measured" in told.why
+    # Also where nothing is judged: the certificate is wrong.
+    silent = [(TRUTHS, result("NO_READ"))] * 9
+    assert certified(silent, [RIGHT] * 9, [Promise("box_f1", 0.98, 0.9)], DETECT).word == "WRONG"
+
+
+def test_a_certificate_that_promises_little_is_said_to_with_what_the_export_tells():
+    told = certified([LOST] * 3, [RIGHT] * 3, [Promise("box_f1", 1.0, 0.1)], DETECT)
+    assert told.word == "right"
+    cell = MatrixRow("m", "fast", dataclasses.replace(told, told="Too few")).cell()
+    assert (
+        "promises little (box_f1 0.00, promised 0.10: by chance, as few pictures may; the export says: Too few)" in cell
+    )
+    nothing = certified([LOST], [RIGHT], [], DETECT)
+    assert "promises nothing" in MatrixRow("m", "fast", dataclasses.replace(nothing, told="Too few")).cell()
+
+
+def test_what_fp32_misses_itself_is_not_taken_from_int8():
+    promise = Promise("mask_f1", 1.0, 0.95, measured=0.9, at_most=0.92, fp32=0.95)
+    assert promise.kept
+    assert not dataclasses.replace(promise, fp32=1.0).kept
+
+
+def test_right_answers_have_all_parts_that_certificates_speak_of():
+    inside = np.ones((2, 2), np.bool_)
+    truth = Truth(0, 0.9, (0.0, 0.0, 2.0, 2.0), points=((1.0, 1.0, 1.0),), size=(4, 4), mask=((0, 2), (4, 6)))
+    seen = dataclasses.replace(found((0.0, 0.0, 2.0, 2.0), mask=Mask(0, 0, inside)), points=(Point(1.0, 1.0),))
+    pair = ([truth], result("NG", seen))
+    promises = [Promise("box_f1", 1.0, 1.0), Promise("mask_f1", 1.0, 1.0), Promise("points_f1", 1.0, 1.0)]
+    told = certified([pair], [pair], promises, dataclasses.replace(DETECT, parts=("masks", "points")))
+    assert (told.word, told.promise.measured) == ("right", 1.0)
+    area = Truth(1, 1.0, size=(4, 4), mask=((0, 8),))
+    mask = np.zeros((4, 4), np.uint8)
+    mask[:2] = 1
+    pair = ([area], Result("NG", (), (), mask=mask))
+    told = certified([pair], [pair], [Promise("mask_miou", 1.0, 1.0)], Options(task="segment"))
+    assert (told.word, told.promise.measured) == ("right", 1.0)
 
 
 def test_what_comes_after_the_most_answers_that_a_package_gives_is_not_wrong():
@@ -167,6 +221,11 @@ def test_a_row_is_read_as_it_was_written():
     again = MatrixRow.of(row.line())
     assert (again.model, again.form, again.cell()) == ("m", "fp32", "right")
     assert MatrixRow.of(MatrixRow("m", "good", Outcome("said", "raw tensors")).line()).outcome.likeness is None
+    promised = dataclasses.replace(row.outcome, promise=Promise("box_f1", 1.0, 0.9, 1.0, 1.0, 1.0), told="good")
+    assert MatrixRow.of(MatrixRow("m", "fast", promised).line()).outcome.promise == promised.promise
+    old = json.loads(row.line())
+    del old["outcome"]["promise"], old["outcome"]["told"]
+    assert MatrixRow.of(json.dumps(old)).cell() == "right"
 
 
 def test_a_table_goes_between_its_markers():

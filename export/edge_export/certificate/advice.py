@@ -6,10 +6,10 @@ import math
 import shlex
 from collections.abc import Iterator
 
-from edge_export.certificate.figures import lost_metrics
+from edge_export.certificate.figures import lost_metrics, worst_agreement
 from edge_export.certificate.words import machine, percent, plural, ratio
 from edge_export.evaluate.data.calibration import RandomCalibration, SmoothImages
-from edge_export.evaluate.metrics.wilson import highest_share
+from edge_export.evaluate.metrics.wilson import most_changed
 from edge_export.quant.arrived import arrived_quantized
 from edge_export.quant.schemes import is_narrow
 from edge_export.quant.select import COMPUTE_OPS
@@ -17,7 +17,7 @@ from edge_export.search.targets import allowed_loss
 from edge_export.state import Draft
 from edge_runtime.bundle.postprocess_spec import Classify
 
-__all__ = ["advise", "most_changed"]
+__all__ = ["advise"]
 
 # A share known to less than this is worth more images: what a user would call "a few percent".
 WIDE = 0.05
@@ -37,18 +37,6 @@ def advise(draft: Draft) -> tuple[str, ...]:
         *_about_latency(draft),
         *_about_proof(draft, arrived),
     )
-
-
-def most_changed(changed: int, images: int) -> float:
-    """Return the share of all images that may change, at 95 % confidence, when `changed` of `images` did.
-
-    None changed: exact, 1 - 0.05^(1/n). Else the upper end of Wilson's interval.
-    """
-    if images < 1:
-        return 1.0
-    if changed == 0:
-        return 1.0 - math.pow(0.05, 1.0 / images)
-    return highest_share(changed, images)
 
 
 def _is_int8(draft: Draft) -> bool:
@@ -132,11 +120,14 @@ def _drop(draft: Draft) -> tuple[float, str] | None:
         if math.isfinite(change.value):
             words = f"{change.metric} fell by {-change.value:.4f} on {plural(change.images, 'image')}"
             return -change.value, words
-    kept = [stage for stage in draft.stages if stage.kept and stage.agreement is not None]
-    if not kept or kept[-1].agreement is None:
+    kept = [stage.agreement for stage in draft.stages if stage.kept and stage.agreement is not None]
+    if row := worst_agreement(draft.accuracy):
+        loss, data = 1.0 - row.bundle, row.data
+    elif kept:
+        loss, data = 1.0 - kept[-1], draft.holdout.description
+    else:
         return None
-    loss = 1.0 - kept[-1].agreement
-    return loss, f"{percent(loss)} of the agreement with FP32 was lost on {draft.holdout.description}"
+    return loss, f"{percent(loss)} of the agreement with FP32 was lost on {data}"
 
 
 def _about_latency(draft: Draft) -> Iterator[str]:

@@ -104,7 +104,9 @@ def _small(words: str) -> Markup:
 
 
 def _interval(row: Accuracy) -> str:
-    return "" if row.low is None or row.high is None else f"{row.low:.4f} to {row.high:.4f}"
+    if row.low is None:
+        return ""
+    return f"at least {row.low:.4f}" if row.high is None else f"{row.low:.4f} to {row.high:.4f}"
 
 
 def _change(changes: dict[str, Score], row: Accuracy) -> str:

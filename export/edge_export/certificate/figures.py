@@ -9,7 +9,16 @@ from edge_export.quant.noise import CEILING_DB
 from edge_export.state import Comparison, Score
 from edge_runtime.bundle.manifest import Accuracy, Manifest, Stage
 
-__all__ = ["final_agreement", "is_arrived", "lost_metrics", "output_levels", "reference_name", "whole_stage"]
+__all__ = [
+    "agreement_in_words",
+    "final_agreement",
+    "is_arrived",
+    "lost_metrics",
+    "output_levels",
+    "reference_name",
+    "whole_stage",
+    "worst_agreement",
+]
 
 _AGAINST_FLOAT = "against its own weights in float"  # as passes/arrived.py names its figures
 _TWIN_WORDS = f"agreement {{}} {_AGAINST_FLOAT.replace('against', 'with')}"
@@ -28,18 +37,14 @@ def final_agreement(manifest: Manifest) -> tuple[float | None, str, str]:
     """Return the agreement of the finished bundle with FP32 (None: not measured), a phrase that says it or what is
     known in its place, and the data; from labelled images before held-back ones.
     """
-    if row := _agreement(manifest):
-        return (
-            row.bundle,
-            f"{_TASK_WORDS.get(row.metric, _TWIN_WORDS).format(percent(row.bundle))} on {row.data}",
-            row.data,
-        )
+    if row := worst_agreement(manifest.accuracy):
+        return row.bundle, agreement_in_words(row), row.data
     certificate = manifest.certificate
     kept = [stage for stage in certificate.stages if stage.kept] if certificate else []
     if certificate and kept and kept[-1].agreement is not None:
         data = certificate.held_back
         return kept[-1].agreement, f"agreement {percent(kept[-1].agreement)} on {data}", data
-    whose = _AGAINST_FLOAT.removeprefix("against ") if _twins(manifest) else reference_name(manifest)
+    whose = _AGAINST_FLOAT.removeprefix("against ") if _twins(manifest.accuracy) else reference_name(manifest)
     if levels := [(row.bundle, row.data) for row in output_levels(manifest)]:
         level, data = min(levels)
         words = f"equal to those of {whose}" if level >= CEILING_DB else f"within {decibel(level)} of {whose}"
@@ -54,7 +59,7 @@ def final_agreement(manifest: Manifest) -> tuple[float | None, str, str]:
 def whole_stage(manifest: Manifest) -> Stage | None:
     """Return the finished bundle under onnxruntime as the last stage, from the manifest's own figures."""
     levels = [row.bundle for row in output_levels(manifest)]
-    agreement = _agreement(manifest)
+    agreement = worst_agreement(manifest.accuracy)
     if not levels and agreement is None:
         return None
     data = agreement.data if agreement else ""
@@ -69,7 +74,7 @@ def whole_stage(manifest: Manifest) -> Stage | None:
 
 def output_levels(manifest: Manifest) -> list[Accuracy]:
     """Signal over noise of each output; of a model that arrived quantized, against its own weights in float."""
-    twins = [row for row in _twins(manifest) if row.metric.startswith("sqnr_db")]
+    twins = [row for row in _twins(manifest.accuracy) if row.metric.startswith("sqnr_db")]
     return twins or [row for row in manifest.accuracy if row.metric.startswith("sqnr_db")]
 
 
@@ -92,14 +97,20 @@ def reference_name(manifest: Manifest) -> str:
     return "the model as it arrived" if is_arrived(manifest) else "FP32"
 
 
-def _agreement(manifest: Manifest) -> Accuracy | None:
-    twin = next((row for row in _twins(manifest) if row.metric.startswith("agreement")), None)
+def agreement_in_words(row: Accuracy) -> str:
+    """Say a measured agreement, and on what."""
+    return f"{_TASK_WORDS.get(row.metric, _TWIN_WORDS).format(percent(row.bundle))} on {row.data}"
+
+
+def worst_agreement(accuracy: tuple[Accuracy, ...]) -> Accuracy | None:
+    """Return the measured agreement of the finished bundle with FP32; None where there is none."""
+    twin = next((row for row in _twins(accuracy) if row.metric.startswith("agreement")), None)
     if twin is not None:
         return twin
-    rows = [row for row in manifest.accuracy if row.metric in _TASK_WORDS]
+    rows = [row for row in accuracy if row.metric in _TASK_WORDS]
     # Of boxes and what else objects have, on the same data: what suffered most.
     return min((row for row in rows if row.data == rows[0].data), key=lambda row: row.bundle) if rows else None
 
 
-def _twins(manifest: Manifest) -> list[Accuracy]:
-    return [row for row in manifest.accuracy if row.metric.endswith(_AGAINST_FLOAT)]
+def _twins(accuracy: tuple[Accuracy, ...]) -> list[Accuracy]:
+    return [row for row in accuracy if row.metric.endswith(_AGAINST_FLOAT)]

@@ -8,8 +8,10 @@ from typing import Literal
 
 from edge_export.certificate.figures import final_agreement, is_arrived, lost_metrics, output_levels, reference_name
 from edge_export.certificate.findings import Findings, precision_counts
-from edge_export.certificate.words import ratio, signed
-from edge_export.search.targets import RUINED_DB, allowed_loss
+from edge_export.certificate.words import percent, ratio, signed
+from edge_export.evaluate.metrics.wilson import most_changed
+from edge_export.quant.schemes import is_narrow
+from edge_export.search.targets import RUINED_DB, RUINED_SHARE, allowed_loss
 from edge_runtime.bundle.manifest import Manifest
 
 __all__ = ["Headline", "headline"]
@@ -56,6 +58,8 @@ def _tone(findings: Findings, agreement: float | None, allowed: float) -> tuple[
     change = findings.leading[2] if findings.leading else None
     if (change and change.high < -allowed) or min(levels, default=RUINED_DB) < RUINED_DB:
         return "bad", "More was lost than was allowed"
+    if agreement is not None and agreement < RUINED_SHARE and not is_arrived(findings.manifest):
+        return "bad", "More was lost than was allowed: most answers are not FP32's"
     if findings.warnings:
         return "check", "Read the warnings before you deploy"
     if findings.comparison and lost_metrics(findings.comparison, allowed):
@@ -67,7 +71,19 @@ def _tone(findings: Findings, agreement: float | None, allowed: float) -> tuple[
         return "check", "The allowed drop may be exceeded"
     if not findings.manifest.accuracy and agreement is None:
         return "check", "Nothing was measured"
+    if (looked := _looked_at(findings)) and agreement is None:
+        return "check", "FP32 finds nothing in the held-back images: no answers were compared"
+    if looked and (share := most_changed(0, looked)) > RUINED_SHARE:
+        return "check", f"Too few held-back images to tell: up to {percent(share)} of all may be answered otherwise"
     return "good", "Within what was allowed"
+
+
+def _looked_at(findings: Findings) -> int:
+    """How many held-back images are all that tells of the answers of a graph whose weights were rounded; else 0."""
+    narrow = any(is_narrow(node.precision) for node in findings.manifest.precision)
+    if not narrow or findings.comparison is not None or findings.flips is None or is_arrived(findings.manifest):
+        return 0
+    return findings.flips.images
 
 
 def _kind(manifest: Manifest) -> str:

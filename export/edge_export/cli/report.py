@@ -147,6 +147,8 @@ def _accuracy_table(manifest: Manifest, draft: Draft) -> Table:
     for row in manifest.accuracy:
         change = changes.get(row.metric) if row.fp32 is not None else None
         words = f"{change.value:+.4f} ({change.low:+.4f} .. {change.high:+.4f})" if change else ""
+        if row.fp32 is None and row.low is not None:
+            words = f"at least {row.low:.4g}"
         table.add_row(row.metric, _number(row, row.fp32), _number(row, row.bundle), words, row.data)
     return table
 

@@ -10,6 +10,7 @@ Two models are compared in one pass over the very same images, and their differe
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from edge_export.evaluate.metrics.fidelity import SignalNoise, signal_noise
 from edge_export.evaluate.metrics.measure import Measure, Tally
 from edge_export.evaluate.metrics.parts import parts_of
 from edge_export.evaluate.metrics.tallies import tally_for
+from edge_export.evaluate.metrics.wilson import most_changed
 from edge_export.state import CalibrationSet, Comparison, Feeds, Score
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Detect
@@ -46,6 +48,8 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluation_of",
+    "faithful_scores",
+    "faithful_tally",
     "fidelity",
     "measuring_settings",
     "tensor_fidelity",
@@ -60,6 +64,7 @@ Advance = Callable[[int, int], None]  # images done, images in all
 Witness = Callable[[Path, Image, Result, Result], None]  # an image, its first and its second model's answer
 
 MEASURING_CONFIDENCE = 0.001
+_FEW = 30.0
 _PART_WORDS: dict[Part, str] = {"masks": "masks", "points": "key points", "oriented": "turned boxes"}
 
 
@@ -134,7 +139,7 @@ def compare(
     Raises DataError when none can be read.
     """
     (left, notes), (right, _) = _tally(labelled, options), _tally(labelled, options)
-    faithful = _faithful(options.task or labelled.task, options)
+    faithful = faithful_tally(options.task or labelled.task, options)
     skipped: list[Path] = []
     for items, images in _batches(_pairs(labelled), options.batch, skipped, progress):
         for item, image, a, b in zip(items, images, fp32(images), bundle(images), strict=True):
@@ -150,7 +155,7 @@ def compare(
         fp32=tuple(_score(m, seen, options.seed) for m in before),
         bundle=tuple(_score(m, seen, options.seed) for m in after),
         difference=tuple(_score(_less(a, b), seen, options.seed) for a, b in zip(after, before, strict=True)),
-        fidelity=tuple(_score(m, seen, options.seed) for m in faithful.measures()),
+        fidelity=faithful_scores(faithful, seen, options.seed),
         notes=(*notes, *_skipped_note(skipped)),
     )
 
@@ -166,14 +171,13 @@ def fidelity(
     """Compare two models' answers on images without labels: agreement, box_f1 (and mask_f1, points_f1, oriented_f1 of
     what else the objects have) or mask_miou, by task.
     """
-    faithful = _faithful(task, options)
+    faithful = faithful_tally(task, options)
     skipped: list[Path] = []
     for _, read in _batches([(path, None) for path in images], options.batch, skipped, progress):
         for a, b in zip(reference(read), other(read), strict=True):
             faithful.see(a, b)
     seen = _seen(len(images), skipped)
-    scores = tuple(_score(m, seen, options.seed) for m in faithful.measures())
-    return Evaluation(scores, _skipped_note(skipped))
+    return Evaluation(faithful_scores(faithful, seen, options.seed), _skipped_note(skipped))
 
 
 def tensor_fidelity(
@@ -229,10 +233,16 @@ def _judged_parts(labelled: LabelledSet, parts: tuple[Part, ...]) -> tuple[tuple
     return tuple(part for part in parts if held[part]), notes
 
 
-def _faithful(task: str, options: Options) -> FidelityTally:
+def faithful_tally(task: str, options: Options) -> FidelityTally:
+    """Return a fresh tally of how far two models answer alike. DataError for a task whose answers have no meaning."""
     if task not in FIDELITY:
         raise DataError(f"answers can be compared for {', '.join(FIDELITY)}, not {task}; compare its tensors")
     return FIDELITY[task](options.confidence, options.parts)
+
+
+def faithful_scores(tally: FidelityTally, images: int, seed: int = 0) -> tuple[Score, ...]:
+    """Return what a tally that has seen so many images says."""
+    return tuple(_score(measure_, images, seed) for measure_ in tally.measures())
 
 
 def _pairs(labelled: LabelledSet) -> list[tuple[Path, Labelled]]:
@@ -273,8 +283,13 @@ def _skipped_note(skipped: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _score(measure_: Measure, images: int, seed: int) -> Score:
+    value = measure_.statistic(ones(images))
     low, high = interval(measure_.statistic, images, measure_.rounds, seed)
-    return Score(measure_.metric, measure_.statistic(ones(images)), low, high, images, measure_.detail)
+    if measure_.worth is not None and measure_.worth < _FEW and math.isfinite(value):
+        # Drawn anew, a few images stay as alike as they are: the bootstrap is too sure of them.
+        least = 1.0 - most_changed((1.0 - value) * measure_.worth, measure_.worth)
+        low = min(low, least) if math.isfinite(low) else least
+    return Score(measure_.metric, value, low, high, images, measure_.detail)
 
 
 def _less(after: Measure, before: Measure) -> Measure:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import convnet, samples, save
 
-from edge_export.certificate.advice import advise, most_changed
+from edge_export.certificate.advice import advise
 from edge_export.certificate.certify import certificate_of
 from edge_export.evaluate.data.calibration import RandomCalibration
+from edge_export.evaluate.metrics.wilson import most_changed
 from edge_export.pipeline import export_bundle
 from edge_export.state import ExportOptions, FactFlags
 from edge_runtime.bundle.manifest import Latency

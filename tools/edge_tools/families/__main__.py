@@ -5,8 +5,10 @@
     python -m edge_tools.families MODELS PICTURES --form fp32 --form good --table tools/MODELS.md
 
 MODELS holds models (NAME.onnx, or a folder NAME) as their exporters wrote them, each with NAME.answers.json. No flag
-tells the export what they are, but NAME@WIDTHxHEIGHT.onnx its size where the file leaves that free. right: the same
-classes, boxes, points, masks. said: refused, raw, or no picture is judged. WRONG: other answers, and a verdict.
+tells the export what they are, but NAME@WIDTHxHEIGHT.onnx its size where the file leaves that free. right: FP32's are
+the same classes, boxes, points, masks, and int8's as near to them as the bundle's certificate says, which says little
+where few pictures were held back from calibration. said: refused, raw, or no picture is judged. WRONG: other answers,
+and a verdict; or a certificate that promises more than is measured.
 """
 
 from __future__ import annotations
@@ -31,6 +33,11 @@ __all__ = ["families", "main"]
 @click.argument("pictures", type=click.Path(exists=True, path_type=Path, file_okay=False))
 @click.option("--form", "forms", multiple=True, type=click.Choice(list(FORMS)), default=("fp32",), show_default=True)
 @click.option("--only", "patterns", multiple=True, default=("*",), help="Models whose name fits one of the patterns.")
+@click.option(
+    "--calibrate",
+    type=click.Path(exists=True, path_type=Path, file_okay=False),
+    help="Pictures to calibrate on; PICTURES where it is not given.",
+)
 @click.option("--jobs", default=2, show_default=True, help="Models at a time.")
 @click.option("--table", type=click.Path(path_type=Path), help="Write the table between the markers of this file.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Add each row as a JSON line; keep those it has.")
@@ -39,6 +46,7 @@ def families(
     pictures: Path,
     forms: Sequence[str],
     patterns: Sequence[str],
+    calibrate: Path | None,
     jobs: int,
     table: Path | None,
     output: Path | None,
@@ -48,7 +56,7 @@ def families(
     rows = _had(output)
     had = {(row.model, row.form) for row in rows}
     asked = [
-        (truth, pictures, form)
+        (truth, pictures, form, calibrate)
         for form in forms
         for truth in truths
         if (truth.name.removesuffix(SUFFIX), form) not in had

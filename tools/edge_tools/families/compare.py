@@ -15,7 +15,7 @@ from edge_runtime.results import Box, Mask, Prediction
 from edge_runtime.vision.postprocess.oriented import oriented_iou
 from edge_tools.families.truth import Truth
 
-__all__ = ["Likeness", "compare"]
+__all__ = ["Likeness", "compare", "is_flat", "is_nothing"]
 
 # Answers this near the threshold may be there or not: rounding takes either.
 MARGIN = 0.02
@@ -56,7 +56,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
     points: list[float] = []
     masks: list[float] = []
     for given, predictions in pairs:
-        truths = [truth for truth in given if not _is_flat(truth)]
+        truths = [truth for truth in given if not is_flat(truth)]
         if truths and truths[0].size and not truths[0].box:
             for truth in truths:
                 area = next((p.mask for p in predictions if p.class_id == truth.class_id), None)
@@ -73,7 +73,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             if hit and best is not None:
                 scores.append(abs(best.confidence - top.score))
             continue
-        free = [p for p in predictions if not _is_nothing(p)]
+        free = [p for p in predictions if not is_nothing(p)]
         least = min(truth.score for truth in given) if len(given) >= _MOST else confidence
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
@@ -103,14 +103,14 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
     )  # fmt: skip
 
 
-def _is_flat(truth: Truth) -> bool:
+def is_flat(truth: Truth) -> bool:
     """Whether it is a box that was clipped to nothing at the picture's edge: some report it, some do not."""
     if truth.size and not truth.mask:
         return True
     return bool(truth.box) and _area(Box(*truth.box)) < 1
 
 
-def _is_nothing(found: Prediction) -> bool:
+def is_nothing(found: Prediction) -> bool:
     """Whether it is a box without area, or an object without a pixel: Ultralytics drops those of some versions."""
     if found.mask is not None and not found.mask.inside.any():
         return True

@@ -1,9 +1,13 @@
-"""What becomes of one model: exported without a flag, its bundle answers rightly, says that it cannot, or is wrong."""
+"""What becomes of one model: exported without a flag, its bundle answers rightly, says that it cannot, or is wrong.
+
+Rightly: FP32's answers are the family's own, which tells whether the layout was read. Of int8 the bundle's answers are
+as near to these as its certificate says; what rounding moves is the certificate's to tell.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,16 +16,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_export.certificate.findings import findings_of
+from edge_export.certificate.headline import headline
+from edge_export.evaluate.runners import runner_of
+from edge_export.evaluate.scores import Options
 from edge_export.pipeline import export_bundle
-from edge_export.state import ExportOptions, FactFlags
+from edge_export.state import Draft, ExportOptions, FactFlags
 from edge_runtime.engine import open_bundle
 from edge_runtime.errors import DataError, EdgelineError
 from edge_runtime.results import Mask, Prediction, Result
 from edge_runtime.vision.postprocess.oriented import upright
+from edge_runtime.vision.settings import Settings
+from edge_tools.families.certified import Answers, Promise, kept, promises_of
 from edge_tools.families.compare import Likeness, compare
 from edge_tools.families.truth import Truth
 
-__all__ = ["FORMS", "Form", "Outcome", "exported", "judged", "outcome", "picture", "truths_of"]
+__all__ = ["FORMS", "Form", "Outcome", "certified", "exported", "judged", "outcome", "picture", "truths_of"]
 
 _BACKGROUND = 0
 _VOID = 255  # of a mask: pixels that the model did not see
@@ -31,48 +41,47 @@ Word = Literal["right", "said", "WRONG"]
 
 @dataclass(frozen=True)
 class Form:
-    """How a bundle is made; how alike (F1) its answers are to the right ones, how much a pair overlaps at least, masks
-    do on average, and how far scores differ at most.
-
-    Rounding moves answers across the threshold; a layout that is misread leaves next to none.
-    """
+    """How a bundle is made."""
 
     quantize: Literal["fp32", "int8"]
     effort: Literal["fast", "good", "best"]
-    alike: float
-    overlap: float = 0.0
-    masks: float = 0.0
-    score: float = 1.0
 
 
 FORMS = {
-    "fp32": Form("fp32", "fast", 0.99, 0.85, 0.85, 0.02),
-    "fast": Form("int8", "fast", 0.6),
-    "good": Form("int8", "good", 0.6),
-    "best": Form("int8", "best", 0.6),
+    "fp32": Form("fp32", "fast"),
+    "fast": Form("int8", "fast"),
+    "good": Form("int8", "good"),
+    "best": Form("int8", "best"),
 }
+# In FP32: how alike (F1) answers are to the right ones, how much a pair overlaps at least, masks do on average, and how
+# far scores differ at most.
+_ALIKE, _OVERLAP, _MASKS, _SCORE = 0.99, 0.85, 0.85, 0.02
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`word` is "said" where the export refused, the bundle is raw, or it judges no picture; `why` says which."""
+    """`word` is "said" where the export refused, the bundle is raw, or it judges no picture; `why` says which.
+
+    `promise` is what an int8 bundle's certificate says, `told` the word that the export ends with.
+    """
 
     word: Word
     why: str
     verdicts: str = ""
     likeness: Likeness | None = None
+    promise: Promise | None = None
+    told: str = ""
 
 
-def exported(model: Path, pictures: Path, form: Form, output: Path) -> str:
-    """Export `model` without a flag but its size where that is free; return why that was refused, "" where not."""
+def exported(model: Path, pictures: Path, form: Form, output: Path) -> Draft | str:
+    """Export `model` without a flag but its size where that is free; return why that was refused where it was."""
     options = ExportOptions(
         str(model), output, _flags(model), pictures, form.quantize, effort=form.effort, target="none"
     )
     try:
-        export_bundle(options)
+        return export_bundle(options)[1]
     except EdgelineError as error:
         return f"refused: {error}"
-    return ""
 
 
 def _flags(model: Path) -> FactFlags:
@@ -90,45 +99,88 @@ def outcome(
     form: Form,
     *,
     first_id: int = 0,
+    calibrate: Path | None = None,
 ) -> Outcome:
     """Export `model`, run it on the pictures that `right` names, and compare.
 
+    It is calibrated on `calibrate`, or on `pictures` where that is not given.
     `first_id` is what the model calls its first class: a bundle without names may keep that.
     """
     with tempfile.TemporaryDirectory(prefix="edge-families-") as work:
         bundle = Path(work) / "model.edge"
-        refused = exported(model, pictures, form, bundle)
-        if refused:
-            return Outcome("said", refused)
+        draft = exported(model, calibrate or pictures, form, bundle)
+        if isinstance(draft, str):
+            return Outcome("said", draft)
+        told = "" if draft.manifest is None else headline(findings_of(draft, draft.manifest, 0)).word
         with open_bundle(bundle, use_cache=False) as engine:
             if engine.manifest.postprocess.task == "raw":
                 return Outcome("said", "raw tensors")
             confidence = engine.manifest.thresholds.confidence
             named = bool(engine.manifest.labels)
-            results = []
-            for name in right:
-                image = picture(pictures / name)
-                height, width = image.shape[:2]
-                seen = [_inside(one, width, height) for one in right[name] if not _beside(one, width, height)]
-                results.append((seen, engine.run([image])[0]))
-    tries = [judged(results, confidence, form)]
+            results = _answered(right, pictures, lambda image: engine.run([image])[0])
+    if form.quantize == "int8":
+        facts = draft.model_facts()
+        fp32 = runner_of(draft, True, Settings.of(facts))
+        reference = _answered(right, pictures, lambda image: fp32([image])[0])
+        found = certified(results, reference, promises_of(draft), Options.of(facts))
+        return replace(found, told=told)
+    tries = [judged(results, confidence)]
     if first_id and not named:
-        tries.append(judged([(_shifted(truths, first_id), r) for truths, r in results], confidence, form))
+        tries.append(judged([(_shifted(truths, first_id), r) for truths, r in results], confidence))
     return next((one for one in tries if one.word == "right"), tries[0])
 
 
-def judged(results: Sequence[tuple[Sequence[Truth], Result]], confidence: float, form: Form) -> Outcome:
-    """Say what answers are worth: wrong ones are silent wherever a verdict came with them."""
-    likeness = compare([(truths, _answers(result)) for truths, result in results], confidence)
-    verdicts = "/".join(sorted({result.verdict for _, result in results}))
+def _answered(
+    right: Mapping[str, Sequence[Truth]], pictures: Path, run: Callable[[NDArray[np.uint8]], Result]
+) -> list[tuple[list[Truth], Result]]:
+    results = []
+    for name in right:
+        image = picture(pictures / name)
+        height, width = image.shape[:2]
+        seen = [_inside(one, width, height) for one in right[name] if not _beside(one, width, height)]
+        results.append((seen, run(image)))
+    return results
+
+
+def certified(bundle: Answers, fp32: Answers, promises: Sequence[Promise], options: Options) -> Outcome:
+    """Say what an int8 bundle's answers are worth: wrong where FP32's are, and where the certificate promises more than
+    is measured.
+    """
+    read = judged(fp32, options.confidence)
+    likeness = _likeness(bundle, options.confidence)
+    verdicts = _verdicts(bundle)
+    if read.word != "right":
+        # FP32 gives the verdicts that the bundle's rule makes of its answers.
+        return replace(read, why=f"in FP32: {read.why}", verdicts=verdicts, likeness=likeness)
+    promise = kept(promises, bundle, fp32, options)
+    if promise is None or promise.kept:
+        return Outcome("right", "", verdicts, likeness, promise)
+    why = (
+        f"the certificate states {promise.metric} {promise.stated:.2f}, at least {promise.bound:.2f}, and "
+        f"{promise.measured:.2f} was measured"
+    )
+    return Outcome("WRONG", why, verdicts, likeness, promise)
+
+
+def judged(results: Answers, confidence: float) -> Outcome:
+    """Say what FP32's answers are worth: wrong ones are silent wherever a verdict came with them."""
+    likeness, verdicts = _likeness(results, confidence), _verdicts(results)
     # Boxes are in pixels of the input, of which a picture may have many for each: a known one may lie a few beside.
-    apart = likeness.box < form.overlap or likeness.mask < form.masks or likeness.score > form.score
-    if likeness.f1 >= form.alike and not apart:
+    apart = likeness.box < _OVERLAP or likeness.mask < _MASKS or likeness.score > _SCORE
+    if likeness.f1 >= _ALIKE and not apart:
         return Outcome("right", "", verdicts, likeness)
     told = f"{likeness.found} of {likeness.right} found, {likeness.wrong} wrong{_worst(likeness)}"
     if verdicts == "NO_READ":
         return Outcome("said", f"judges nothing ({told})", verdicts, likeness)
     return Outcome("WRONG", told, verdicts, likeness)
+
+
+def _likeness(results: Answers, confidence: float) -> Likeness:
+    return compare([(truths, _answers(result)) for truths, result in results], confidence)
+
+
+def _verdicts(results: Answers) -> str:
+    return "/".join(sorted({result.verdict for _, result in results}))
 
 
 def _worst(likeness: Likeness) -> str:

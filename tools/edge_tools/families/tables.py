@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import UsageError
+from edge_tools.families.certified import LITTLE, Promise
 from edge_tools.families.compare import Likeness
 from edge_tools.families.outcome import Outcome
 
@@ -49,7 +50,21 @@ class MatrixRow:
         worst += [f"score {like.score:.2f}"] if like.score > 0.01 else []
         worst += [f"point {like.point:.1f} px"] if like.point > 1 else []
         what = "right" if like.right or like.wrong else "right: nothing to find"
+        if self.outcome.told:  # int8, whose certificate was asked
+            what += f" within its certificate{_promised(self.outcome)}"
         return ", ".join([what, *worst, *(["no verdict"] if self.outcome.verdicts == "NO_READ" else [])])
+
+
+def _promised(outcome: Outcome) -> str:
+    promise = outcome.promise
+    if promise is None:
+        return f", which promises nothing (the export says: {outcome.told})"
+    figures = f"{promise.metric} {promise.measured:.2f}, promised {promise.bound:.2f}"
+    if promise.lost > 0:
+        figures += ": by chance, as few pictures may"
+    if promise.bound < LITTLE:
+        return f", which promises little ({figures}; the export says: {outcome.told})"
+    return f" ({figures})"
 
 
 @dataclass(frozen=True)
@@ -94,9 +109,13 @@ def read_rows(path: Path) -> list[MutatedRow]:
 
 
 def _outcome(told: dict[str, Any]) -> Outcome:
-    """Read what `dataclasses.asdict` made of an outcome."""
-    likeness = told.pop("likeness")
-    return Outcome(**told, likeness=None if likeness is None else Likeness(**likeness))
+    """Read what `dataclasses.asdict` made of an outcome; rows of before certificates were asked have no promise."""
+    likeness, promise = told.pop("likeness"), told.pop("promise", None)
+    return Outcome(
+        **told,
+        likeness=None if likeness is None else Likeness(**likeness),
+        promise=None if promise is None else Promise(**promise),
+    )
 
 
 def into(text: str, name: str, table: str) -> str:

@@ -25,11 +25,12 @@ __all__ = ["in_processes", "matrix_row", "mutated_row", "own_answers"]
 T = TypeVar("T")
 
 
-def matrix_row(truth: Path, pictures: Path, form: str) -> MatrixRow:
+def matrix_row(truth: Path, pictures: Path, form: str, calibrate: Path | None = None) -> MatrixRow:
     """Export the model of an answers file in one form, and compare."""
     name = truth.name.removesuffix(SUFFIX)
     model = truth.with_name(f"{name}.onnx")
-    found = outcome(model if model.exists() else truth.with_name(name), read_truth(truth), pictures, FORMS[form])
+    source = model if model.exists() else truth.with_name(name)
+    found = outcome(source, read_truth(truth), pictures, FORMS[form], calibrate=calibrate)
     gc.freeze()  # what is imported stays: an export looks for garbage after each of its passes
     return MatrixRow(name, form, found)
 
@@ -39,7 +40,7 @@ def own_answers(model: Path, pictures: Path) -> dict[str, list[Truth]] | None:
     """Return what a model's own bundle answers, or None where it is not read."""
     with tempfile.TemporaryDirectory(prefix="edge-families-") as work:
         bundle = Path(work) / "model.edge"
-        if exported(model, pictures, FORMS["fp32"], bundle):
+        if isinstance(exported(model, pictures, FORMS["fp32"], bundle), str):
             return None
         with open_bundle(bundle, use_cache=False) as engine:
             if engine.manifest.postprocess.task == "raw":

@@ -46,7 +46,7 @@ class ClassFidelity:
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the figure over all images seen."""
-        return (Measure("agreement", SameAnswers(np.array(self.same, dtype=np.bool_)).share),)
+        return (Measure("agreement", SameAnswers(np.array(self.same, dtype=np.bool_)).share, worth=len(self.same)),)
 
 
 @dataclass
@@ -74,7 +74,9 @@ class BoxFidelity:
 
     def _f1(self, metric: str, counts: list[tuple[int, int, int]]) -> Measure:
         pairs, reference, other = np.array(counts, dtype=np.int64).reshape(-1, 3).T
-        return Measure(metric, BoxAgreement(pairs, reference, other).f1, {"confidence": self.confidence})
+        each = (reference + other).astype(np.float64)
+        worth = float(each.sum() ** 2 / (each @ each)) if each.any() else 0.0
+        return Measure(metric, BoxAgreement(pairs, reference, other).f1, {"confidence": self.confidence}, worth=worth)
 
 
 @dataclass
@@ -92,7 +94,7 @@ class MaskFidelity:
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the figure over all images seen."""
-        return (Measure("mask_miou", collect_masks(self.counts).mean_iou),)
+        return (Measure("mask_miou", collect_masks(self.counts).mean_iou, worth=len(self.counts)),)
 
 
 @dataclass
@@ -110,7 +112,7 @@ class ScoreFidelity:
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the figure over all images seen."""
-        return (Measure("same_verdict", SameAnswers(np.array(self.same, dtype=np.bool_)).share),)
+        return (Measure("same_verdict", SameAnswers(np.array(self.same, dtype=np.bool_)).share, worth=len(self.same)),)
 
 
 # A fresh tally: what is reported from, and the parts of a detector's objects that are compared.

@@ -18,12 +18,17 @@ __all__ = ["Measure", "Tally", "boxes_of", "class_label", "ranked_classes", "rep
 
 @dataclass(frozen=True)
 class Measure:
-    """A named figure as a function of image weights. `rounds` of bootstrap: fewer for the costly ones."""
+    """A named figure as a function of image weights. `rounds` of bootstrap: fewer for the costly ones.
+
+    `worth` is, of a share that two models' answers have in common, how many images with equally many answers tell as
+    much (L. Kish, 1965, Survey Sampling: the square of the sum over the sum of squares); None of other figures.
+    """
 
     metric: str
     statistic: Statistic
     detail: dict[str, float] = field(default_factory=dict)
     rounds: int = ROUNDS
+    worth: float | None = None
 
 
 class Tally(Protocol):
