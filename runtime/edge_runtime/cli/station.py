@@ -14,6 +14,7 @@ from edge_runtime.cli.sample import find_sample
 from edge_runtime.cli.station_records import query, replay_event, verify
 from edge_runtime.cli.station_run import recipe_of, tell_mistakes
 from edge_runtime.cli.station_status import status_json, status_lines, store_of
+from edge_runtime.cli.station_thresholds import thresholds
 from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.station.check import look_for
@@ -34,6 +35,7 @@ def edge_station() -> None:
     Examples:
       edge-station init                        write a first station.yaml
       edge-station check station.yaml          all mistakes at once, with their lines
+      edge-station thresholds station.yaml labelled/
       edge-run station.yaml
       edge-station status station.yaml --watch
       edge-station query store/ --verdict NG --since 8h --csv > ng.csv
@@ -93,6 +95,7 @@ def status(place: Path, watch: bool, as_json: bool) -> None:
         return
 
 
+edge_station.add_command(thresholds)
 edge_station.add_command(query)
 edge_station.add_command(verify)
 edge_station.add_command(replay_event)

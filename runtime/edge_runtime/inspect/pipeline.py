@@ -44,7 +44,7 @@ from edge_runtime.inspect.summary import Summary
 from edge_runtime.results import Judge
 from edge_runtime.vision.preprocess import Preprocessor
 
-__all__ = ["OpenSinks", "run_inside", "run_pipeline"]
+__all__ = ["OpenSinks", "run_inside", "run_pipeline", "watched"]
 
 
 class OpenSinks(Protocol):
@@ -233,12 +233,12 @@ def _feeds(
     names = unique_names([source.name for source in paced])
     feeds = []
     for number, (source, given, name, asked) in enumerate(zip(sources, paced, names, inputs.sources, strict=True)):
-        fit = around(number, _watched(given, source.kind == "live", asked.text, asked.health or inputs.health))
+        fit = around(number, watched(given, source.kind == "live", asked.text, asked.health or inputs.health))
         feeds.append(Feed(fit, name, (), asked.priority, asked.deadline_ms, held, inputs.max_frames))
     return feeds
 
 
-def _watched(source: Source, live: bool, text: str, settings: HealthSettings) -> Source:
+def watched(source: Source, live: bool, text: str, settings: HealthSettings) -> Source:
     """Look at the pictures first: of a `live` source where nothing else is said. (A film in real time is a film.)
 
     Rows that were never filled, and one colour to the bit (but white), are looked for in files as well: no honest

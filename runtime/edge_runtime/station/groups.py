@@ -34,7 +34,7 @@ from edge_runtime.store.reading import known_events
 from edge_runtime.vision.settings import Settings
 
 _STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
-__all__ = ["Group", "SettingsFor", "groups_of", "source_text"]
+__all__ = ["Group", "SettingsFor", "groups_of", "source_text", "view_of"]
 
 # How a bundle is run on this machine for these sources: what the command line says of the machine is in it.
 SettingsFor = Callable[[Path, Sequence[str]], RunSettings]
@@ -98,7 +98,7 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
         floor = dataclasses.replace(floor, everything=any(station.rules for _, station in stations))
         settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
-        views = tuple(_view(settings.engine, name, station) for name, station in stations)
+        views = tuple(view_of(settings.engine, name, station) for name, station in stations)
         settings = _with_watch(_with_health(settings, stations), stations, recipe.store.path)
         settings = _beside_the_store(settings, stations)
         inputs = dataclasses.replace(settings.inputs, whole=any(view is not None for view in views))
@@ -114,7 +114,7 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     return groups
 
 
-def _view(engine: EngineSettings, name: str, station: Station) -> View | None:
+def view_of(engine: EngineSettings, name: str, station: Station) -> View | None:
     """Return how a station looks at its pictures. Raises UsageError for what this bundle cannot do."""
     if not station.view:
         return None

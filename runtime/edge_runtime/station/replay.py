@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from edge_runtime.station.rules.apply import Ruled, apply
 from edge_runtime.station.rules.held import read_down
 from edge_runtime.station.rules.things import Picture
 from edge_runtime.station.view.noted import view_from_json
-from edge_runtime.station.view.view import View, facts_for
+from edge_runtime.station.view.view import View, facts_for, moved_by
 from edge_runtime.store.reading import Reader
 from edge_runtime.vision.settings import Settings
 
@@ -83,7 +84,8 @@ def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJ
             )
             frame = View(view_from_json(had.get("view", {})), engine.manifest, settings).of(frame)
         ((_, result),) = judge(engine.run, [frame], 1)
-        picture, facts = _seen_as(recorded, image), facts_for(frame, engine.manifest)
+        picture = dataclasses.replace(_seen_as(recorded, image), moved=moved_by(frame))
+        facts = facts_for(frame, engine.manifest)
         return Replayed(recorded, result, apply(rules, facts, result, picture, recorded.get("streaks", {})))
     finally:
         engine.close()

@@ -28,7 +28,7 @@ from edge_runtime.station.parts.part_id import part_names, with_required
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.apply import apply
 from edge_runtime.station.rules.things import Picture
-from edge_runtime.station.view.view import facts_for
+from edge_runtime.station.view.view import facts_for, moved_by
 from edge_runtime.store.entries import Event, PartVerdict
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.shelf import sampled
@@ -96,7 +96,7 @@ class StationSink:
     def _ruled(self, frame: Frame, image: NDArray[np.uint8], result: Result, record: Record) -> Record:
         """Return the record as the station's rules have it, with what a replay needs."""
         height, width = frame.size or image.shape[:2]
-        picture = Picture(width, height, *scale_of(frame))
+        picture = Picture(width, height, *scale_of(frame), moved_by(frame))
         before = self._streaks
         facts = self._facts if frame.looking is None else facts_for(frame, self._facts)
         ruled = apply(self._station.rules, facts, result, picture, before)

@@ -11,7 +11,7 @@ from edge_runtime.bundle.facts import Verdict, VerdictRule
 from edge_runtime.errors import BundleError
 from edge_runtime.results import Prediction
 
-__all__ = ["check_rule", "judge", "undecided"]
+__all__ = ["check_rule", "judge"]
 
 _NO_RULE = (
     "no verdict rule: this model does not judge; export it with --ng-classes (classifiers: --ok-classes) "
@@ -41,9 +41,9 @@ def judge(
     if predictions is None:
         return "NO_READ", (f"verdict rule {rule.rule!r} needs predictions: this model gives raw tensors",)
     if rule.rule == "class" or exclusive:
-        why = undecided(threshold, predictions)
-        if why:
-            return "NO_READ", (why,)
+        undecided = _undecided(threshold, predictions)
+        if undecided:
+            return "NO_READ", (undecided,)
     if rule.rule == "class":
         # Of classes that may be true together each counts, not the best alone.
         told = predictions[:1] if exclusive else [one for one in predictions if one.confidence >= threshold]
@@ -88,8 +88,8 @@ def _by_score(threshold: float, score: float | None) -> tuple[Verdict, tuple[str
     return "OK", ()
 
 
-def undecided(threshold: float, predictions: Sequence[Prediction]) -> str:
-    """Return why the best class, of classes of which one must be true, does not count, or ""."""
+def _undecided(threshold: float, predictions: Sequence[Prediction]) -> str:
+    """Why the best class does not count, or ""."""
     if not predictions:
         return "undecided: no class was predicted"
     best = predictions[0]

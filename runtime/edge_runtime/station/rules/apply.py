@@ -10,17 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.bundle.postprocess_spec import Classify
 from edge_runtime.results import Result
 from edge_runtime.station.rules.against import least_area, usual
 from edge_runtime.station.rules.geometry import assigned, gap
 from edge_runtime.station.rules.settings import Rule
-from edge_runtime.station.rules.things import Picture, Thing, counted, thing_of, xy_of
+from edge_runtime.station.rules.things import Picture, Thing, counted, places_of, thing_of
 from edge_runtime.store.entries import PartVerdict
-from edge_runtime.vision.postprocess.classify import is_exclusive
-from edge_runtime.vision.verdict import undecided
 
-__all__ = ["Ruled", "apply"]
+__all__ = ["Ruled", "apply", "counting"]
 
 _WORST_FIRST: tuple[PartVerdict, ...] = ("NG", "NO_READ", "WARN", "OK")
 Streaks = Mapping[str, int]
@@ -49,11 +46,13 @@ def apply(rules: Mapping[str, Rule], facts: ModelFacts, result: Result, picture:
     if not rules:
         return Ruled(result.verdict, result.reasons, own)
     things = [thing_of(number, found, picture) for number, found in enumerate(result.predictions)]
-    told: list[tuple[PartVerdict, str]] = [("NO_READ", why) for why in _unread(facts, result)]
+    # The model's own doubts: that of a class is by the bundle's threshold, which is never lowered for a classifier.
+    doubts = result.reasons if result.verdict == "NO_READ" else ()
+    told: list[tuple[PartVerdict, str]] = [("NO_READ", why) for why in doubts]
     shown = set(own)
     streaks: dict[str, int] = {}
     for name, rule in rules.items():
-        chosen = counted(rule, facts.thresholds.confidence, _large(rule, things, facts, picture), picture)
+        chosen = counting(rule, things, facts, picture)
         shown.update(thing.number for thing in chosen)
         why = _broken(rule, chosen, result, picture)
         if rule.frames > 1:
@@ -68,18 +67,11 @@ def apply(rules: Mapping[str, Rule], facts: ModelFacts, result: Result, picture:
     return Ruled(verdict, tuple(why for _, why in told), tuple(sorted(shown)), streaks)
 
 
-def _unread(facts: ModelFacts, result: Result) -> tuple[str, ...]:
-    """Why the model itself did not judge; () where it did."""
-    if isinstance(facts.postprocess, Classify) and is_exclusive(facts.postprocess) and facts.verdict.rule != "none":
-        why = undecided(facts.thresholds.confidence, result.predictions)
-        return (why,) if why else ()
-    return result.reasons if result.verdict == "NO_READ" else ()
-
-
-def _large(rule: Rule, things: Sequence[Thing], facts: ModelFacts, picture: Picture) -> Sequence[Thing]:
-    """What is large enough: where a rule says nothing of sizes, the bundle does."""
+def counting(rule: Rule, things: Sequence[Thing], facts: ModelFacts, picture: Picture) -> list[Thing]:
+    """Return the things that count for a rule; where it says nothing of sizes, of those that the bundle reports."""
     least = 0.0 if rule.width or rule.height or rule.area else least_area(facts)
-    return [thing for thing in things if thing.area >= least * picture.width * picture.height] if least else things
+    large = [thing for thing in things if thing.area >= least * picture.width * picture.height] if least else things
+    return counted(rule, facts.thresholds.confidence, large, picture)
 
 
 def _broken(rule: Rule, chosen: Sequence[Thing], result: Result, picture: Picture) -> str:
@@ -97,7 +89,7 @@ def _broken(rule: Rule, chosen: Sequence[Thing], result: Result, picture: Pictur
 def _missing(rule: Rule, chosen: Sequence[Thing], picture: Picture) -> str:
     wanted = []
     for place in rule.places:
-        at, within = xy_of(place.at, picture), place.within.pixels(picture.width)
+        at, within = places_of([place.at], picture)[0], place.within.pixels(picture.width)
         far = sorted((gap([thing.centre], [at]), number) for number, thing in enumerate(chosen) if thing.corners)
         wanted.append([number for distance, number in far if distance <= within])
     found = assigned(wanted)

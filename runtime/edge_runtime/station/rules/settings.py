@@ -1,17 +1,21 @@
 """What a recipe says of a rule: which of the things that were seen count, and how many of them there may be.
 
 A length is in pixels of the picture (12, 12px) or a share of it (2.5%): of its width for what lies across, of its
-height for what stands upright, of both for an area.
+height for what stands upright, of both for an area. Places are that, too, or fractions (0.5) as in a station's region.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-__all__ = ["MOST_COUNTED", "Count", "Distance", "Extent", "Place", "Range", "Rule", "RuleVerdict", "Spot", "Zone"]
+__all__ = [
+    "MOST_COUNTED", "Count", "Distance", "Extent", "Place", "Range", "Rule", "RuleVerdict", "Spot", "Zone",
+    "are_shares",
+]  # fmt: skip
 
 RuleVerdict = Literal["NG", "WARN"]
 MOST_COUNTED = 999  # of regions the 1,000 largest are looked at
@@ -33,10 +37,7 @@ class Extent:
         found = re.fullmatch(Extent.PATTERN, text, re.ASCII)
         if found is None:
             raise ValueError(f"expected {Extent.WORDS}, found {text[:60]!r}")
-        value = float(found[1])
-        if not found[2] and 0 < value < 1:
-            raise ValueError(f"{text} is less than a pixel; of the picture that is {value * 100:g}%")
-        return Extent(value, found[2] == "%")
+        return Extent(float(found[1]), found[2] == "%")
 
     def pixels(self, whole: float) -> float:
         """Return it in pixels, where the picture has `whole` of them."""
@@ -48,12 +49,19 @@ class Extent:
 
 @dataclass(frozen=True)
 class Spot:
-    """A place in the picture, from its upper left corner: [x, y]."""
+    """A place in the picture, from its upper left corner: [x, y].
+
+    Of several places that belong together, numbers of which none is more than 1 are fractions of the picture.
+    """
 
     LISTED: ClassVar[bool] = True
 
     x: Extent = field(metadata={"help": "From the left: pixels, or percent of the picture's width."})
     y: Extent = field(metadata={"help": "From the top: pixels, or percent of the picture's height."})
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what could mean two things."""
+        _check_units([self])
 
     def __str__(self) -> str:
         return f"({self.x}, {self.y})"
@@ -129,10 +137,8 @@ class Zone:
         """Raise ValueError for what has no area."""
         if len(self.polygon) < 3:
             raise ValueError(f"a zone has three corners at least, found {len(self.polygon)}")
-        corners = [(spot.x, spot.y) for spot in self.polygon]
-        if all(not one.percent and one.value <= 1 for corner in corners for one in corner):
-            raise ValueError("this zone is one pixel large; shares of the picture are written as 0% and 100%")
-        if len(set(corners)) < 3:
+        _check_units(self.polygon)
+        if len(set(self.polygon)) < 3:
             raise ValueError("a zone has three corners at least that are not the same")
 
 
@@ -156,6 +162,7 @@ class Distance:
             raise ValueError(f"expected exactly one of classes, point, line, found {sum(given)}")
         if len(self.line) == 1:
             raise ValueError("a line goes through two places at least")
+        _check_units(self.line)
         _check_bounds(self.min, self.max)
 
 
@@ -165,6 +172,10 @@ class Place:
 
     at: Spot = field(metadata={"help": "Where its centre is: [x, y]."})
     within: Extent = field(metadata={"help": "How far it may be from there: pixels, or percent of the width."})
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what is no length."""
+        _check_length(self.within)
 
 
 @dataclass(frozen=True)
@@ -209,5 +220,24 @@ class Rule:
 def _check_bounds(least: Extent | None, most: Extent | None) -> None:
     if least is None and most is None:
         raise ValueError("expected min, max or both")
+    for given in (least, most):
+        if given is not None:
+            _check_length(given)
     if least is not None and most is not None and least.percent == most.percent and least.value > most.value:
         raise ValueError(f"min {least} is above max {most}")
+
+
+def are_shares(spots: Sequence[Spot]) -> bool:
+    """Whether numbers without a unit are fractions of the picture, as none of them is more than 1; else pixels."""
+    return all(one.value <= 1 for spot in spots for one in (spot.x, spot.y) if not one.percent)
+
+
+def _check_units(spots: Sequence[Spot]) -> None:
+    plain = [one.value for spot in spots for one in (spot.x, spot.y) if not one.percent]
+    if not are_shares(spots) and any(0 < value < 1 for value in plain):
+        raise ValueError("numbers below 1 and above it: write all as fractions, in percent, or in whole pixels")
+
+
+def _check_length(extent: Extent) -> None:
+    if not extent.percent and 0 < extent.value < 1:
+        raise ValueError(f"{extent} is less than a pixel; of the picture that is {extent.value * 100:g}%")

@@ -9,19 +9,24 @@ import numpy as np
 
 from edge_runtime.results import Box, Mask, OrientedBox, Prediction
 from edge_runtime.station.rules.geometry import XY, contains, gap, holds, pixels_inside
-from edge_runtime.station.rules.settings import Distance, Range, Rule, Spot, Zone
+from edge_runtime.station.rules.settings import Distance, Extent, Range, Rule, Spot, Zone, are_shares
 
-__all__ = ["Picture", "Thing", "counted", "thing_of", "xy_of"]
+__all__ = ["Picture", "Thing", "counted", "places_of", "thing_of"]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The original's size in pixels, and by what coordinates of an answer become those of the original."""
+    """The original's size in pixels, and by what coordinates of an answer become those of the original.
+
+    `moved`: a b c d e f, where a recipe's place (x, y) is in this picture: at (a x + b y + c, d x + e y + f); None:
+    where it says.
+    """
 
     width: float
     height: float
     across: float = 1.0
     down: float = 1.0
+    moved: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,18 @@ def counted(rule: Rule, threshold: float, things: Sequence[Thing], picture: Pict
     return [thing for thing in sure if _counts(rule, thing, sure, picture)]
 
 
-def xy_of(spot: Spot, picture: Picture) -> XY:
-    """Return a place in pixels."""
-    return spot.x.pixels(picture.width), spot.y.pixels(picture.height)
+def places_of(spots: Sequence[Spot], picture: Picture) -> list[XY]:
+    """Return places that belong together in pixels of this picture."""
+    shares = are_shares(spots)
+
+    def pixels(extent: Extent, whole: float) -> float:
+        return extent.value * whole if shares and not extent.percent else extent.pixels(whole)
+
+    found = [(pixels(spot.x, picture.width), pixels(spot.y, picture.height)) for spot in spots]
+    if picture.moved is None:
+        return found
+    a, b, c, d, e, f = picture.moved
+    return [(a * x + b * y + c, d * x + e * y + f) for x, y in found]
 
 
 def _counts(rule: Rule, thing: Thing, sure: Sequence[Thing], picture: Picture) -> bool:
@@ -95,7 +109,7 @@ def _within(limits: Range | Distance, size: float, whole: float) -> bool:
 
 
 def _lies(zone: Zone, thing: Thing, picture: Picture) -> bool:
-    polygon = [xy_of(spot, picture) for spot in zone.polygon]
+    polygon = places_of(zone.polygon, picture)
     if zone.where in ("centre", "outside"):
         return contains(polygon, thing.centre) == (zone.where == "centre")
     if thing.mask is not None:
@@ -117,7 +131,7 @@ def _is_so_far(distance: Distance, thing: Thing, sure: Sequence[Thing], picture:
         gaps = [gap(mine, other.corners if edges else (other.centre,)) for other in others]
     else:
         spots = distance.line if distance.point is None else (distance.point,)
-        gaps = [gap(mine, [xy_of(spot, picture) for spot in spots], closed=False)]
+        gaps = [gap(mine, places_of(spots, picture), closed=False)]
     return _within(distance, min(gaps, default=float("inf")), picture.width)
 
 

@@ -27,7 +27,7 @@ from edge_runtime.vision.settings import Settings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Aim", "View", "facts_for", "referred"]
+__all__ = ["Aim", "View", "facts_for", "moved_by", "referred"]
 
 _METHODS: Mapping[str, type[Registering]] = {"features": Features, "ecc": Ecc}
 
@@ -37,7 +37,8 @@ class Aim:
     """What of one picture is judged (inspect/looking.py): pieces of `region` but for what is `masked`.
 
     `masked` is bool [height, width] of the whole picture, None where nothing of the region is. `moved`: by how many
-    pixels the scene has moved at the most, None where nobody asked.
+    pixels the scene has moved at the most, None where nobody asked; `matrix`: a b c d e f, the reference's (x, y) is at
+    (a x + b y + c, d x + e y + f).
     """
 
     region: Rect
@@ -45,6 +46,7 @@ class Aim:
     masked: NDArray[np.bool_] | None
     joining: Joining
     moved: float | None = None
+    matrix: tuple[float, ...] | None = None
 
     def steps(self, image: NDArray[np.uint8]) -> Generator[Sequence[NDArray[np.uint8]], Sequence[Result], Result]:
         """Yield the pieces, take their answers, return the picture's."""
@@ -128,7 +130,10 @@ class View:
         )
         if not pieces:
             raise DataError("all of the region is masked: there is nothing to be judged")
-        return Aim(rect, pieces, masked, self._joining, None if place is None else place.furthest)
+        if place is None:
+            return Aim(rect, pieces, masked, self._joining)
+        matrix = tuple(float(value) for value in place.matrix.reshape(-1))
+        return Aim(rect, pieces, masked, self._joining, place.furthest, matrix)
 
     def _masked(self, rect: Rect, height: int, width: int, place: _Place | None) -> NDArray[np.bool_] | None:
         if self._wanted.mask is None:
@@ -138,6 +143,11 @@ class View:
             moved = cv2.warpAffine(masked.view(np.uint8), place.matrix, (width, height), flags=cv2.INTER_NEAREST)
             masked = np.asarray(moved > 0)
         return masked if masked[rect.top : rect.bottom, rect.left : rect.right].any() else None
+
+
+def moved_by(frame: Frame) -> tuple[float, ...] | None:
+    """Return where the reference's places are in a picture (Aim.matrix); None: where they were."""
+    return frame.looking.matrix if isinstance(frame.looking, Aim) else None
 
 
 def facts_for(frame: Frame, facts: ModelFacts) -> ModelFacts:

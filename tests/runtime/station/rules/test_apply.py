@@ -56,6 +56,10 @@ def test_a_rule_without_a_word_allows_nothing_and_names_itself():
         ("{score: 0.3, zone: {polygon: [[0, 0], [49, 0], [49, 100], [0, 100]], where: inside}}", False),
         ("{score: 0.3, zone: {polygon: [[0, 0], [60, 0], [60, 100], [0, 100]], where: inside}}", True),
         ("{score: 0.3, zone: {polygon: [[0, 0], [49, 0], [49, 100], [0, 100]], where: outside}}", True),
+        ("{score: 0.3, zone: {polygon: [[0, 0], [0.5, 0], [0.5, 1], [0, 1]], where: inside}}", True),
+        ("{score: 0.3, zone: {polygon: [[0, 0], [0.24, 0], [0.24, 1], [0, 1]]}}", False),
+        ("{score: 0.3, zone: {polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}}", True),
+        ("{score: 0.3, distance: {point: [0.25, 0.2], max: 30}}", True),
         ("{score: 0.3, distance: {point: [50, 20], max: 30}}", True),
         ("{score: 0.3, distance: {point: [50, 20], max: 25, between: edges}}", True),
         ("{score: 0.3, distance: {point: [50, 20], max: 24, between: edges}}", False),
@@ -139,9 +143,10 @@ def test_classes_of_a_picture_of_which_none_is_sure_are_not_ok():
     rule = "{bad: {classes: [bad, worse], score: 0.3}}"
     assert ruled(rule, classes(0.9, 0.1), CLASSIFIER).verdict == "OK"
     assert ruled(rule, classes(0.7, 0.3), CLASSIFIER).verdict == "NG"
-    undecided = ruled(rule, classes(0.45, 0.2), CLASSIFIER)
-    assert (undecided.verdict, undecided.reasons) == ("NO_READ", ("undecided: best class good 0.45 < 0.50",))
-    assert ruled(rule, classes(0.45, 0.35), CLASSIFIER).verdict == "NG"
+    doubtful = {"verdict": "NO_READ", "reasons": ["undecided: best class good 0.45 < 0.50"]}
+    undecided = ruled(rule, dataclasses.replace(classes(0.45, 0.2), **doubtful), CLASSIFIER)
+    assert (undecided.verdict, list(undecided.reasons)) == ("NO_READ", doubtful["reasons"])
+    assert ruled(rule, dataclasses.replace(classes(0.45, 0.35), **doubtful), CLASSIFIER).verdict == "NG"
     several = facts_of(Classify(activation="sigmoid"), ("good", "bad", "worse"), VerdictRule("any", ("bad",)))
     assert ruled(rule, classes(0.45, 0.2), several).verdict == "OK"
     assert ruled(rule, classes(0.9, 0.1), CLASSIFIER).shown == (0,)  # top_k
@@ -184,6 +189,14 @@ def test_pixels_are_those_of_the_original_where_a_picture_was_decoded_smaller():
         ("{r: {distance: {point: [50, 50], max: 0}}}", "NG"),
     ):
         assert apply(rules_of(text), DETECTOR, scratch, half, {}).verdict == verdict
+
+
+def test_places_move_with_the_scene_where_it_is_registered():
+    moved = Picture(200, 100, moved=(1.0, 0.0, 30.0, 0.0, 1.0, -5.0))
+    screw = answer(found("screw", 0.9, 80, 45))
+    rule = rules_of("{s: {classes: screw, places: [{at: [25%, 50%], within: 1}]}}")
+    assert apply(rule, DETECTOR, screw, moved, {}).verdict == "OK"
+    assert apply(rule, DETECTOR, screw, PICTURE, {}).verdict == "NG"
 
 
 def test_a_turned_box_is_as_wide_as_it_is_by_itself():
