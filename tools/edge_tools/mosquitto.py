@@ -1,18 +1,21 @@
-"""A mosquitto broker on the loopback, started and stopped by whoever tries something against it."""
+"""A mosquitto broker on the loopback, and who listens to it, for whoever tries something against them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Mosquitto", "free_port", "mosquitto_program", "reachable"]
+__all__ = ["Ear", "Mosquitto", "free_port", "mosquitto_program", "reachable"]
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 
 
 def mosquitto_program() -> str | None:
@@ -84,3 +87,58 @@ class Mosquitto:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Ear:
+    """A subscriber with a session that outlives its connections and the broker's restarts.
+
+    What the broker says it tells again, because it did not hear that we heard it, is heard once.
+    """
+
+    def __init__(self, port: int, topic: str = "#", name: str = "ear") -> None:
+        import paho.mqtt.client as paho
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        self.heard: list[tuple[str, Any, bool]] = []
+        self._changed = threading.Condition()
+        self._here = False
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
+        self._client.reconnect_delay_set(0.02, 0.1)
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, 2)
+        self._client.on_subscribe = lambda *_: self._note()
+        self._client.on_message = lambda client, data, message: self._note(message)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 3600
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
+        self._client.loop_start()
+        self.wait(lambda: self._here)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Every event that came as a message, but for those that were retained before."""
+        return [value for topic, value, old in list(self.heard) if topic.endswith("/verdict") and not old]
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        """Wait for what is heard to make something true. Raises RuntimeError where it does not."""
+        with self._changed:
+            if not self._changed.wait_for(true, _PATIENCE_S):
+                raise RuntimeError(f"nothing came that was waited for; last: {self.heard[-5:]}")
+
+    def say(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
+        """Publish something, and wait until the broker has it."""
+        self._client.publish(topic, payload, 1, retain).wait_for_publish(_PATIENCE_S)
+
+    def close(self) -> None:
+        """Leave; the session stays."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _note(self, message: Any = None) -> None:
+        with self._changed:
+            self._here = True
+            if message is not None:
+                text = message.payload.decode()
+                value = json.loads(text) if text.startswith("{") else text
+                if not (message.dup and (message.topic, value, message.retain) in self.heard):
+                    self.heard.append((message.topic, value, message.retain))
+            self._changed.notify_all()
