@@ -25,7 +25,7 @@ from edge_runtime.outputs.settings import Broker
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-__all__ = ["Heard", "Link", "Wishes", "client_id"]
+__all__ = ["Heard", "Link", "Wishes", "client_id", "tls_of"]
 
 _RECONNECT_S = (1.0, 30.0)
 _KEEPALIVE_S = 30
@@ -73,7 +73,7 @@ class Link:
             ) from error
         self._paho: Any = paho
         self._broker, self._client_id, self._wishes = broker, client, wishes
-        self._context = _tls(broker) if broker.tls else None
+        self._context = tls_of(broker) if broker.tls else None
         self._changed = threading.Condition()
         self._ready, self._why, self.number = False, "it is being connected", 0
         self._acknowledged: dict[int, Any] = {}  # by message id: the broker's reason code
@@ -293,7 +293,8 @@ def client_id(broker: Broker, *what: str) -> str:
     return f"edgeline-{hashlib.sha256(text.encode()).hexdigest()[:14]}"
 
 
-def _tls(broker: Broker) -> ssl.SSLContext:
+def tls_of(broker: Broker) -> ssl.SSLContext:
+    """Return how a broker is spoken to. Raises UsageError for files that cannot be used."""
     try:
         context = ssl.create_default_context(cafile=broker.ca)
         if broker.certificate is not None:

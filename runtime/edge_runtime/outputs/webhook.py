@@ -23,11 +23,12 @@ from urllib.parse import urlsplit
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.inspect.record import to_line
+from edge_runtime.inspect.secret import Secret
 from edge_runtime.outputs.base import published
 from edge_runtime.outputs.settings import Webhook
 from edge_runtime.store.reading import Stored
 
-__all__ = ["WebhookOutput", "open_webhook", "queue_of_webhook", "signature"]
+__all__ = ["WebhookOutput", "key_of", "open_webhook", "queue_of_webhook", "signature"]
 
 _AGAIN = (408, 425, 429)
 _LONGEST_S = 3600.0  # whatever Retry-After says
@@ -40,7 +41,7 @@ class WebhookOutput:
     def __init__(self, settings: Webhook, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises UsageError for certificates that cannot be read."""
         self._settings, self._clock = settings, clock
-        self._key = None if settings.secret is None else _key(settings.secret.reveal())
+        self._key = key_of(settings.secret)
         found = urlsplit(settings.url.reveal())
         self._host, self._port = found.hostname or "", found.port
         self._target = (found.path or "/") + (f"?{found.query}" if found.query else "")
@@ -137,12 +138,13 @@ def signature(key: bytes, event_id: str, moment: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
-def _key(secret: str) -> bytes:
-    """The bytes of a secret: whsec_BASE64 as the standard has it, or the text itself."""
-    if not secret.startswith("whsec_"):
-        return secret.encode()
+def key_of(secret: Secret | None) -> bytes | None:
+    """Return the bytes of a secret: whsec_BASE64 as the standard has it, or the text itself. Raises UsageError."""
+    text = None if secret is None else secret.reveal()
+    if text is None or not text.startswith("whsec_"):
+        return None if text is None else text.encode()
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        return base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except binascii.Error as error:
         raise UsageError("the webhook's secret begins with whsec_, and what follows is no base64") from error
 

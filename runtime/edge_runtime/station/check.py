@@ -12,6 +12,7 @@ from edge_runtime.inspect.health.limits import read_limits
 from edge_runtime.inspect.sources.open import SOURCES, looks_live
 from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.station.groups import source_text
+from edge_runtime.station.network import network_mistakes
 from edge_runtime.station.parts.part_id import part_names
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
@@ -33,6 +34,7 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
     if why := _cannot_write(recipe.store.path):
         yield loaded.mistake("store", why)
     yield from rule_mistakes(loaded)
+    yield from network_mistakes(loaded)
     for name, station in recipe.stations.items():
         place = f"stations.{name}"
         facts = None
