@@ -272,3 +272,10 @@ def test_an_object_with_hardly_a_pixel_may_be_there_or_not():
     assert compare([([], [found(box, mask=few)])], 0.25).wrong == 0
     assert compare([([thin], [])], 0.25).right == 0
     assert math.isnan(compare([([thin], [found(box, mask=few)])], 0.25).mask)
+
+
+def test_an_object_less_than_a_pixel_wide_counts_for_nobody():
+    line, box = Mask(3, 0, np.ones((40, 1), np.bool_)), (3.0, 0.0, 3.4, 40.0)
+    assert compare([([], [found(box, mask=line)])], 0.25).wrong == 0
+    assert compare([([Truth(0, 0.9, box, size=(40, 40), mask=((3, 4),))], [])], 0.25).right == 0
+    assert compare([([], [found(box)])], 0.25).wrong == 1

@@ -48,7 +48,8 @@ class Masks:
     """Where the mask of each box comes from. A pixel belongs to the object where its value is above `threshold`.
 
     - "prototypes": the row's `count` values weigh as many maps [N, count, h, w] of the whole input in `output`
-      (YOLACT, arXiv 1904.02689, section 3; Ultralytics).
+      (YOLACT, arXiv 1904.02689, section 3; Ultralytics). `enlarged` to the picture are their sums (Ultralytics), or
+      what the activation makes of these (YOLOv5).
     - "boxes": `output` holds a map [N, K, h, w] per row that is stretched over its box (Mask R-CNN, arXiv 1703.06870).
     - "image": `output` holds a map [N, K, h, w] per row of the whole input.
     """
@@ -58,6 +59,7 @@ class Masks:
     count: int = 32
     activation: Literal["none", "sigmoid"] = "sigmoid"
     threshold: float = 0.5
+    enlarged: Literal["sums", "scores"] = later("sums", needs="masks of scores")
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= 1024:

@@ -35,6 +35,7 @@ UNDERSTOOD: Mapping[str, str] = {
     "labels apart": "1.1: classes in an output of their own beside boxes with scores (final-labels of Detect.format)",
     "map normalization": "1.1: an anomaly map scaled otherwise than its score (Anomaly.map_threshold, map_span)",
     "mask thresholds": "1.1: the value from which a pixel counts (Segment.threshold)",
+    "masks of scores": "1.1: prototypes whose scores are enlarged, not their sums (Masks.enlarged)",
     "multi-label classifiers": "1.1: classes of which several may be true (Classify.multilabel)",
     "object masks": "1.1: masks of objects (Detect.masks)",
     "oriented boxes": "1.1: boxes that are turned (Detect.angle)",

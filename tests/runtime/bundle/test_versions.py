@@ -205,6 +205,7 @@ def test_all_that_a_manifest_may_require_is_understood_and_told() -> None:
         (Detect(), ()),
         (Detect(format="final", box="xyxy", nms=False), ()),
         (Detect(masks=Masks("protos")), ("object masks",)),
+        (Detect(masks=Masks("protos", enlarged="scores")), ("masks of scores", "object masks")),
         (Detect(points=Points(17)), ("key points",)),
         (Detect(angle="radians", columns=("box", "classes", "angle")), ("columns", "oriented boxes")),
         (Detect(format="final-split", first_class=1), ("first class",)),

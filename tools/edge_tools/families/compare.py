@@ -104,17 +104,26 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
 
 
 def is_flat(truth: Truth) -> bool:
-    """Whether it is a box that was clipped to nothing at the picture's edge: some report it, some do not."""
-    if truth.size and not truth.mask:
+    """Whether it is a box that was clipped to nothing at the picture's edge, or an object without a pixel: some report
+    it, some do not.
+    """
+    if truth.size and (not truth.mask or _is_sliver(Box(*truth.box) if truth.box else None)):
         return True
     return bool(truth.box) and _area(Box(*truth.box)) < 1
 
 
 def is_nothing(found: Prediction) -> bool:
     """Whether it is a box without area, or an object without a pixel: Ultralytics drops those of some versions."""
-    if found.mask is not None and not found.mask.inside.any():
+    if found.mask is not None and (not found.mask.inside.any() or _is_sliver(found.box)):
         return True
     return found.box is not None and found.oriented is None and _area(found.box) < 1
+
+
+def _is_sliver(box: Box | None) -> bool:
+    """Whether an object's box is less than a pixel wide or high: a bundle's mask has a row of pixels there, a package's
+    none where none of their centres lies in it.
+    """
+    return box is not None and min(box.x2 - box.x1, box.y2 - box.y1) < 1
 
 
 def _is_thin(truth: Truth) -> bool:

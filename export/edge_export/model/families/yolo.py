@@ -64,7 +64,7 @@ _ROWS: tuple[Family, ...] = (
             format="yolo-objectness",
             outputs=match.names[:1],
             axis="channels-last",
-            masks=Masks(output=match.names[1], count=match.sizes.get("M", 32), activation="none", threshold=0.0),
+            masks=Masks(output=match.names[1], count=match.sizes.get("M", 32), enlarged="scores"),
         ),
         pixels=LETTERBOX,
         thresholds=_THRESHOLDS,

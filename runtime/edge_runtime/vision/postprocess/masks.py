@@ -71,7 +71,8 @@ def masks_of(
     """The mask of each box x1 y1 x2 y2 in original pixels, [K, 4], which may reach beyond the picture.
 
     `maps` is what check_maps gives; `which` are weights of prototypes [K, count], or numbers of the boxes' maps [K].
-    Values are interpolated between the centres of cells to the centres of the original's pixels, then compared.
+    Values (sums of prototypes, or what the activation makes of these: `spec.enlarged`) are interpolated between the
+    centres of cells to the centres of the original's pixels, then compared.
     """
     if spec.kind != "prototypes" and int(which.max()) >= len(maps):
         raise EngineError(
@@ -97,6 +98,8 @@ def masks_of(
                 cells = _floats(spec, maps[int(which[index]), down.cells, across.cells], one)
             else:
                 cells = np.tensordot(which[index], _floats(spec, maps[:, down.cells, across.cells], one), 1)
+                if spec.enlarged == "scores":
+                    cells = activate(cells, spec.activation, axis=0)
             yield Mask(x1, y1, _above(cells, _moved(down), _moved(across), _threshold(spec)))
 
 
@@ -114,7 +117,7 @@ def _floats(spec: Masks, values: NDArray[np.generic], one: float) -> Floats:
 
 def _threshold(spec: Masks) -> float:
     """Above which value a pixel belongs to the object: the logistic function is not needed to compare."""
-    if spec.activation == "none":
+    if spec.activation == "none" or (spec.kind == "prototypes" and spec.enlarged == "scores"):
         return spec.threshold
     if not 0 < spec.threshold < 1:
         return math.inf if spec.threshold else -math.inf

@@ -131,3 +131,13 @@ def test_names_of_weights_tell_yolov5s_heads_from_yolov7s(weight: str, name: str
     assert [(one.family.name, one.told) for one in found] == (
         [(name, "names of weights")] if name else [("yolov5-heads", ""), ("yolov7-heads", "")]
     )
+
+
+def test_yolov5_enlarges_scores_of_masks_and_its_successors_sums() -> None:
+    masks = {"yolov5-seg": (1, 3 * ALL, 117), "yolov8-seg": (1, 116, ALL)}
+    for name, shape in masks.items():
+        readings = _readings({"output0": shape, "output1": (1, 32, 160, 160)}, labels=80)
+        post = readings[name].postprocess
+        assert isinstance(post, Detect)
+        assert post.masks is not None
+        assert post.masks.enlarged == ("scores" if name == "yolov5-seg" else "sums")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, Literal
 
@@ -90,7 +91,7 @@ def test_a_mask_is_what_a_loop_over_the_boxs_pixels_gives(
     assert not ((found.inside != inside) & ~near).any()
 
 
-def test_the_logistic_function_changes_no_pixel_of_prototypes() -> None:
+def test_the_logistic_function_changes_no_pixel_of_prototypes_whose_sums_are_enlarged() -> None:
     maps = np.random.default_rng(1).normal(size=(4, 12, 12)).astype(np.float32)
     box, weights = np.array([[5, 5, 55, 35]], np.float32), np.array([[1, -1, 0.5, 2]], np.float32)
     for threshold, level in ((0.5, 0.0), (0.8, math.log(4)), (0.0, -1e9), (1.0, 1e9)):
@@ -100,6 +101,22 @@ def test_the_logistic_function_changes_no_pixel_of_prototypes() -> None:
         _, _, inside, _ = plain_mask(Masks("m", activation="none"), cells - level + 0.5, (5, 5, 55, 35), LETTERBOX)
         assert found is not None
         assert (found.inside != inside).mean() < 0.002
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
+def test_yolov5_enlarges_what_the_logistic_function_makes_of_the_sums(threshold: float) -> None:
+    maps = np.random.default_rng(2).normal(size=(4, 12, 12)).astype(np.float32) * 8
+    box, weights = np.array([[5, 5, 55, 35]], np.float32), np.array([[1, -1, 0.5, 2]], np.float32)
+    spec = Masks("m", count=4, threshold=threshold, enlarged="scores")
+    (found,) = masks_of(spec, maps, weights, box, LETTERBOX)
+    scores = 1 / (1 + np.exp(-np.tensordot(weights[0], maps, 1)))
+    _, _, inside, near = plain_mask(spec, scores, (5, 5, 55, 35), LETTERBOX)
+    assert found is not None
+    assert not ((found.inside != inside) & ~near).any()
+    # Sums that reach far to both sides give other masks: which of the two is told.
+    (sums,) = masks_of(dataclasses.replace(spec, enlarged="sums"), maps, weights, box, LETTERBOX)
+    assert sums is not None
+    assert (sums.inside != inside).mean() > 0.02
 
 
 def test_layouts_of_maps_are_told_by_their_shape() -> None:
