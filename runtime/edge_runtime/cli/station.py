@@ -39,6 +39,7 @@ def edge_station() -> None:
       edge-run station.yaml
       edge-station status station.yaml --watch
       edge-station query store/ --verdict NG --since 8h --csv > ng.csv
+      edge-station query store/ --verdict NG --coco ng/
       edge-station replay store/ 019b7d3c-...  judge that picture again
       edge-station verify-log store/
 

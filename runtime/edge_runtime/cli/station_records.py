@@ -26,12 +26,13 @@ from edge_runtime.inspect.sinks.lines import write_line
 from edge_runtime.opening.options import OpenOptions
 from edge_runtime.outputs.base import published
 from edge_runtime.results import Judge
+from edge_runtime.station.extract.write import Form, extract
 from edge_runtime.station.replay import replay
 from edge_runtime.station.rules.against import Floor
 from edge_runtime.station.rules.held import with_floor
 from edge_runtime.store.chain import Anchor
 from edge_runtime.store.entries import VERDICTS, PartVerdict
-from edge_runtime.store.reading import Asked, Stored, open_reader
+from edge_runtime.store.reading import Asked, Reader, Stored, open_reader
 from edge_runtime.store.verify import verify_log
 from edge_runtime.tune.standing import Asked as AskedOfMachine
 from edge_runtime.tune.standing import stand
@@ -39,6 +40,7 @@ from edge_runtime.tune.standing import stand
 __all__ = ["COLUMNS", "moment_id", "query", "replay_event", "verify"]
 
 _STORE = click.argument("place", metavar="STORE", type=click.Path(path_type=Path))
+_FOLDER = click.Path(path_type=Path)
 COLUMNS = ("event_id", "ts_utc", "station", "part", "verdict", "reasons", "source", "image", "frame_id", "seq")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -53,6 +55,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 @click.option("--last", metavar="N", type=click.IntRange(min=1), help="The last N of them only.")
 @click.option("--csv", "as_csv", is_flag=True, help=f"Comma-separated: {', '.join(COLUMNS)}.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the whole record.")
+@click.option("--pictures", metavar="DIR", type=_FOLDER, help="Copy the kept pictures to DIR/ok/, DIR/ng/, ...")
+@click.option("--coco", metavar="DIR", type=_FOLDER, help="Copy those that were judged, with objects as COCO has them.")
+@click.option("--yolo", metavar="DIR", type=_FOLDER, help="The same, with labels as YOLO has them.")
 def query(
     place: Path,
     since: str | None,
@@ -63,8 +68,11 @@ def query(
     last: int | None,
     as_csv: bool,
     as_json: bool,
+    pictures: Path | None,
+    coco: Path | None,
+    yolo: Path | None,
 ) -> None:
-    """List events of a STORE in their order, while a station runs or not."""
+    """List events of a STORE in their order, while a station runs or not; or take them out with their pictures."""
     now = datetime.now(timezone.utc)
     asked = Asked(
         moment_id(since, now, "--since"),
@@ -74,9 +82,16 @@ def query(
         part,
         last,
     )
-    if as_csv and as_json:
-        raise UsageError("--csv and --json are two forms of one answer; give one of them")
+    folders: dict[Form, Path | None] = {"pictures": pictures, "coco": coco, "yolo": yolo}
+    given = {f"--{name}": bool(value) for name, value in (("csv", as_csv), ("json", as_json), *folders.items())}
+    if sum(given.values()) > 1:
+        two = " and ".join(name for name, is_given in given.items() if is_given)
+        raise UsageError(f"{two} are forms of one answer; give one of them")
     with contextlib.closing(open_reader(store_of(place))) as reader:
+        for form, folder in folders.items():
+            if folder is not None:
+                _extract(reader, asked, folder, form)
+                return
         found = reader.query(asked)
         if as_csv:
             _write_csv(found)
@@ -84,6 +99,17 @@ def query(
         for stored in found:
             record = published(stored)
             write_line(sys.stdout, to_line(record, ascii_only=True) if as_json else _line(record))
+
+
+def _extract(reader: Reader, asked: Asked, folder: Path, form: Form) -> None:
+    with ProgressLine("copying pictures") as progress:
+        done = extract(reader, asked, folder, form, progress)
+    objects = "" if form == "pictures" else f", {done.objects} objects of {len(done.classes.names)} classes"
+    click.echo(f"{folder}: {done.pictures} pictures{objects}")
+    if done.classes.renumbered and form != "pictures":
+        click.echo("classes are numbered anew, by their names: the models number them differently", err=True)
+    for why, count in done.left_out.items():
+        click.echo(f"{count} event{'s' * (count != 1)} left out: {why}", err=True)
 
 
 def _write_csv(found: Iterable[Stored]) -> None:

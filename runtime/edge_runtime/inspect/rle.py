@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.results import Mask
 
-__all__ = ["compressed", "run_lengths"]
+__all__ = ["compressed", "mask_of", "run_lengths"]
 
 
 def run_lengths(mask: Mask, width: int, height: int) -> NDArray[np.int64]:
@@ -49,3 +49,24 @@ def compressed(lengths: NDArray[np.int64]) -> str:
         written.append(going)
         going = more
     return np.stack(letters, axis=1)[np.stack(written, axis=1)].tobytes().decode("ascii")
+
+
+def mask_of(text: str, height: int, width: int) -> Mask:
+    """Return the mask that run lengths as text stand for, of a whole picture.
+
+    Raises ValueError for what is none. Source: cocodataset/cocoapi, common/maskApi.c, rleFrString.
+    """
+    lengths: list[int] = []
+    value, shift = 0, 0
+    for letter in text:
+        part = ord(letter) - 48
+        value |= (part & 0x1F) << shift
+        shift += 5
+        if not part & 0x20:
+            value -= (1 << shift) if part & 0x10 else 0
+            lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
+            value, shift = 0, 0
+    if shift or min(lengths, default=0) < 0 or sum(lengths) != height * width:
+        raise ValueError(f"these are no run lengths of a picture of {width}x{height}: {text[:40]!r}")
+    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return Mask(0, 0, flat.reshape(width, height).T)

@@ -2,12 +2,16 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 from commands import run_script
 from places import SAMPLE
 
+from edge_export.evaluate.data.labelled import open_labelled
 from edge_runtime.cli.station import edge_station
 from edge_runtime.errors import UsageError
+from edge_runtime.station.thresholds.labelled import Truth, read_labelled
 
 IMAGES = SAMPLE.parent / "images"
 BASE = f"source: '{IMAGES}/*.png', bundle: {SAMPLE}, outputs: [jsonl: v.jsonl], pictures: {{ok_every: 1}}"
@@ -115,3 +119,38 @@ def test_what_the_bundle_does_not_know_is_a_mistake_with_its_line(command, tmp_p
     done = run_script("edge-run", "wrong.yaml", cwd=tmp_path, bin_folder=tmp_path)
     assert done.returncode == UsageError.exit_code
     assert "wrong.yaml:10: stations.a.rules.second.classes: the bundle has no class 'opne'" in done.stderr
+
+
+def test_events_are_taken_out_as_coco_and_yolo_and_read_as_labels(place, command, tmp_path):
+    wanted = told(place, "plain")
+    objects = sum(len(line["predictions"]) for line in wanted.values())
+    for form, kind in (("coco", "COCO instances"), ("yolo", "YOLO labels")):
+        folder = tmp_path / form
+        said = command("query", "store", "--station", "plain", f"--{form}", str(folder))
+        assert f"{folder}: 12 pictures, {objects} objects of 6 classes" in said
+        labelled = open_labelled(folder)
+        assert labelled.format.startswith(kind.split()[0])
+        assert labelled.names == ("open", "short", "mousebite", "spur", "copper", "pinhole")
+        lines = {line["event_id"]: line for line in wanted.values()}
+        for item in labelled.items:
+            line = lines[item.path.stem]
+            boxes = [[found["box"][side] for side in ("x1", "y1", "x2", "y2")] for found in line["predictions"]]
+            scale = 640 if item.truth.normalized else 1
+            assert item.truth.boxes * scale == pytest.approx(np.array(boxes).reshape(-1, 4), abs=0.02)
+            assert item.truth.classes.tolist() == [found["class"] for found in line["predictions"]]
+        bad = {one.path.stem for one in read_labelled(folder, Truth()) if one.bad}
+        assert bad == {event for event, line in lines.items() if line["predictions"]}
+        with pytest.raises(UsageError, match="nothing is overwritten"):
+            command("query", "store", f"--{form}", str(folder))
+
+
+def test_pictures_are_taken_out_by_their_verdict(place, command, tmp_path, capsys):
+    assert "12 pictures" in command("query", "store", "--station", "sorted", "--pictures", str(tmp_path / "out"))
+    found = {path.stem: path.parent.name for path in (tmp_path / "out").rglob("*.png")}
+    assert found == {line["event_id"]: line["verdict"].lower() for line in told(place, "sorted").values()}
+    image = next(iter(told(place, "sorted").values()))
+    copied = (tmp_path / "out" / image["verdict"].lower() / f"{image['event_id']}.png").read_bytes()
+    assert (cv2.imdecode(np.frombuffer(copied, np.uint8), 1) == cv2.imread(image["image"])).all()
+    with pytest.raises(UsageError, match="--csv and --coco are forms of one answer"):
+        command("query", "store", "--csv", "--coco", str(tmp_path / "x"))
+    assert "0 pictures" in command("query", "store", "--part", "none", "--yolo", str(tmp_path / "y"))
