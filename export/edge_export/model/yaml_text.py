@@ -1,96 +1,112 @@
-"""The YAML that programs write: what `yaml.dump` makes of dictionaries, lists, numbers and texts, in blocks.
+"""Small YAML files beside models and data, which may come from anybody: PyYAML tells what stands where, no more.
 
-A model's settings lie beside it in such files; a library for all of YAML is not worth it for them. Anything else
-(anchors, tags, texts of several lines) is not read at all.
+Quoted texts, and all keys, are texts. What else a text means the caller says; YAML's own rules would make a number of
+`0123` and of `1:30`, and false of `no`. An alias is read as what it stands for, a merge key (`<<`) is a key as others.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_export.model.parse import literal
+import yaml
 
-__all__ = ["read_yaml"]
+__all__ = ["parse_yaml", "read_yaml"]
 
-_MOST = 1 << 20  # characters
+_LONGEST = 1 << 20  # characters
+_MOST = 30_000  # values, those behind an alias each time that it is used
 _DEEPEST = 20
-_KEY = re.compile(r"(?P<key>[\w][\w.\- ]*|'[^']*'|\"[^\"\\]*\"):(?: +(?P<value>.*))?$")
+_LONGEST_NUMBER = 40
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
-
-# A line's indentation and its text.
-_Line = tuple[int, str]
+_NUMBER = re.compile(r"[-+]?(\d[\d_]*)?\.?\d*(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def read_yaml(path: Path) -> dict[str, Any] | None:
-    """A mapping from a file; None when there is none, or it is something else."""
+    """A mapping from a file, with its numbers, true, false and null; None when there is none, or it is something else.
+
+    Tags mean nothing here: what claims to be an object of some program is the texts that it is written with.
+    """
     try:
-        if path.stat().st_size > _MOST:
+        if path.stat().st_size > _LONGEST:
             return None
-        text = path.read_text(encoding="utf-8-sig")
+        value = parse_yaml(path.read_text(encoding="utf-8-sig"), _value)
     except (OSError, ValueError):
         return None
-    lines = [(len(line) - len(line.lstrip(" ")), line.strip()) for line in text.splitlines()]
-    lines = [(depth, line) for depth, line in lines if line and not line.startswith("#") and line != "---"]
+    return value if isinstance(value, dict) else None
+
+
+def parse_yaml(text: str, plain: Callable[[str], Any] = str) -> Any:
+    """Return the dictionaries, lists and texts of one YAML document; `plain` is what a text without quotes means.
+
+    None for an empty one. Raises ValueError with the line where it is no YAML, or more of it than such files have.
+    """
+    if len(text) > _LONGEST:
+        raise ValueError(f"expected at most {_LONGEST:,} characters of YAML, found {len(text):,}")
     try:
-        value, rest = _block(lines, 0) if lines else (None, [])
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) and not rest else None
+        root = _compose(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        raise ValueError(f"{where}this is no YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:  # a character that no YAML has
+        raise ValueError(f"this is no YAML: {' '.join(str(error).split())}") from error
+    return None if root is None else _Reading(plain).value(root, 0)
 
 
-def _block(lines: list[_Line], nested: int) -> tuple[Any, list[_Line]]:
-    """The list or the mapping that begins with the first line, and the lines after it. Raises ValueError."""
-    if nested > _DEEPEST:
-        raise ValueError("too deep")
-    depth, first = lines[0]
-    made_list: list[Any] = []
-    made: dict[str, Any] = {}
-    listed = first == "-" or first.startswith("- ")
-    while lines and lines[0][0] == depth and (lines[0][1] == "-" or lines[0][1].startswith("- ")) == listed:
-        text, lines = lines[0][1], lines[1:]
-        if listed:
-            inner = text[1:].strip()
-            if _KEY.match(inner) or inner.startswith("- "):  # a block that begins in the list's line
-                value, lines = _block([(depth + len(text) - len(inner), inner), *lines], nested + 1)
-            else:
-                value, lines = _value(inner, lines, depth, nested)
-            made_list.append(value)
-            continue
-        found = _KEY.match(text)
-        if found is None:
-            raise ValueError(f"no key: {text}")
-        value, lines = _value(found["value"] or "", lines, depth, nested, below=True)
-        made[found["key"].strip("'\"")] = value
-    return (made_list if listed else made), lines
+def _compose(text: str) -> Any:
+    """The tree of nodes, in which what an alias stands for is there once."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
-def _value(text: str, lines: list[_Line], depth: int, nested: int, below: bool = False) -> tuple[Any, list[_Line]]:
-    """What stands behind a key or a dash. `below`: a list that belongs to it may stand as deep as it does."""
-    if text:
-        if lines and lines[0][0] > depth:
-            raise ValueError("a text of several lines")
-        return _scalar(text), lines
-    if lines and (lines[0][0] > depth or (below and lines[0][0] == depth and lines[0][1].startswith("-"))):
-        return _block(lines, nested + 1)
-    return None, lines
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Composes so many nodes, and so deep, as such a file may have; a tree of all others would be large."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._left, self._depth = _MOST, 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._left, self._depth = self._left - 1, self._depth + 1
+        if self._left < 0 or self._depth > _DEEPEST:
+            raise _too_much(self.peek_event().start_mark.line)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
-def _scalar(text: str) -> Any:
-    if text[0] in "&*!|>%@`":
-        raise ValueError(f"not read here: {text}")
-    if text[0] in "[{":
-        inside = text[1:-1].strip()
-        if text[0] == "{" or text[-1] != "]" or any(mark in inside for mark in "[]{}'\""):
-            raise ValueError(f"not read here: {text}")
-        return [_scalar(part.strip()) for part in inside.split(",")] if inside else []
-    if text[0] in "'\"":
-        if len(text) < 2 or text[-1] != text[0]:
-            raise ValueError(f"a text of several lines: {text}")
-        return text[1:-1].replace("''", "'") if text[0] == "'" else literal(text)
+class _Reading:
+    def __init__(self, plain: Callable[[str], Any]) -> None:
+        self._plain, self._left = plain, _MOST
+
+    def value(self, node: Any, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST:
+            raise _too_much(node.start_mark.line)
+        if node.id == "scalar":
+            return self._plain(node.value) if node.style is None else node.value
+        if node.id == "sequence":
+            return [self.value(item, depth + 1) for item in node.value]
+        made: dict[str, Any] = {}
+        for key, item in node.value:
+            if key.id != "scalar":
+                raise ValueError(f"line {key.start_mark.line + 1}: expected a word as key")
+            made[key.value] = self.value(item, depth + 1)
+        return made
+
+
+def _too_much(line: int) -> ValueError:
+    return ValueError(f"line {line + 1}: expected at most {_MOST:,} values, at most {_DEEPEST} deep")
+
+
+def _value(text: str) -> Any:
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if re.fullmatch(r"[-+]?(\d[\d_]*)?\.?\d*(e[-+]?\d+)?", text, re.IGNORECASE) and any(map(str.isdigit, text)):
+    if len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) and any(map(str.isdigit, text)):
         return float(text) if re.search(r"[.eE]", text) else int(text)
     return text

@@ -77,6 +77,8 @@ def test_a_malformed_yolo_line_is_named_by_file_and_line(tmp_path: Path, line: s
         "names:\n  0: cat\n  1: dog\nnc: 2\n",
         "names:\n- cat\n- dog\n",
         "names: {0: cat, 1: dog}\n",
+        "names: [cat,\n  dog]\n",
+        'download: |\n  names: [a]\nnames: &n\n  - cat # a comment\n  - "dog"\nval: *n\n',
     ],
 )
 def test_yolo_names_are_read_however_they_are_written(tmp_path: Path, content: str) -> None:
@@ -84,6 +86,39 @@ def test_yolo_names_are_read_however_they_are_written(tmp_path: Path, content: s
     text(tmp_path / "labels" / "a.txt", "")
     text(tmp_path / "data.yaml", "train: images # here\n" + content)
     assert open_labelled(tmp_path).names == ("cat", "dog")
+
+
+def test_yolo_names_are_the_texts_that_they_look_like(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "")
+    text(tmp_path / "data.yaml", "names: [no, 0123, 1:30, 2020-01-01, 'a: b', ~]\n")
+    assert open_labelled(tmp_path).names == ("no", "0123", "1:30", "2020-01-01", "a: b", "~")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("names:\n- cat\n- @dog\n", r"data.yaml: cannot read the `names:` entry: line 3: this is no YAML"),
+        ("names:\n- cat\n- a: b\n", r"data.yaml: expected a name for class 1, found \{a: b\}; put it in quotes"),
+        ("names: {cat: 0}\n", r"data.yaml: cannot read the `names:` entry, \{cat: 0\}; write it as"),
+        ("names: cat\n", r"data.yaml: cannot read the `names:` entry, cat; write it as"),
+        ("names: {100001: cat}\n", r"class index 100001 in `names:` is out of range"),
+    ],
+)
+def test_yolo_names_that_cannot_be_read_are_said(tmp_path: Path, content: str, said: str) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "")
+    text(tmp_path / "data.yaml", content)
+    with pytest.raises(DataError, match=said):
+        open_labelled(tmp_path)
+
+
+def test_another_file_beside_the_data_may_be_anything(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "")
+    text(tmp_path / "a.yaml", "- @no: [yaml\n")
+    text(tmp_path / "data.yaml", "names: [cat]\n")
+    assert open_labelled(tmp_path).names == ("cat",)
 
 
 def coco(folder: Path, **changes: object) -> Path:

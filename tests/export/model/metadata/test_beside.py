@@ -163,10 +163,32 @@ def test_without_a_transform_in_its_file_anomalib_has_it_in_the_graph(tmp_path, 
     assert facts.origin["preprocess"] == "anomalib metadata.json"
 
 
-def test_the_yaml_that_programs_write_is_read_and_no_other(tmp_path):
+def test_yaml_is_read_as_a_mapping_and_what_is_none_is_not(tmp_path):
     path = tmp_path / "a.yml"
-    path.write_text("a: 1\nb:\n- x: 'it''s'\n  y:\n  - 1.5e-3\n  - true\n- - 1\n  - 2\nc: {}\n".replace("c: {}\n", ""))
-    assert read_yaml(path) == {"a": 1, "b": [{"x": "it's", "y": [0.0015, True]}, [1, 2]]}
-    for text in ("- 1\n", "a: &x 1\n", "a: |\n  text\n", "a: b\n  c\n", "a: {b: 1}\n", "a\n", "a: 'b\n", "\x00"):
+    path.write_text("a: 1\nb:\n- x: 'it''s'\n  y:\n  - 1.5e-3\n  - true\n- - 1\n  - 2\nc: {d: &x [1], e: *x}\n")
+    assert read_yaml(path) == {
+        "a": 1, "b": [{"x": "it's", "y": [0.0015, True]}, [1, 2]], "c": {"d": [1], "e": [1]},
+    }  # fmt: skip
+    path.write_text("a: no\nb: 1:30\nc: '1'\nd: |\n  x\ne: !!python/object/apply:os.system [exit]\n")
+    assert read_yaml(path) == {"a": "no", "b": "1:30", "c": "1", "d": "x\n", "e": ["exit"]}
+    for text in ("- 1\n", "a\n", "a: 'b\n", "\x00", "", "{[1]: 2}", "a: 1\n--- \nb: 2\n"):
         path.write_text(text)
         assert read_yaml(path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 19)),
+        "a: &a {b: 1}\n" + "".join(f"a{i}: &a{i} {{x: *a{i - 1 or ''}, y: *a{i - 1 or ''}}}\n" for i in range(1, 18)),
+        "a: &a\n  <<: *a\n",
+        "a: " + "[" * 500,
+        "[" * 100_000,
+        "a: [" + "x," * 60_000 + "]",
+        "a: " + "x" * (1 << 20),
+    ],
+    ids=["aliases of aliases", "mappings of them", "an alias of itself", "deep", "very deep", "many", "long"],
+)
+def test_yaml_of_strangers_takes_neither_memory_nor_time(tmp_path, text):
+    (tmp_path / "a.yml").write_text(text)
+    assert read_yaml(tmp_path / "a.yml") is None
