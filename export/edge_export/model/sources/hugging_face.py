@@ -1,5 +1,5 @@
-"""A Hugging Face model folder on disk: optimum writes the ONNX, nothing is downloaded, no code of the folder
-runs.
+"""A Hugging Face model folder on disk: its model.onnx, or what optimum writes of its weights; nothing is downloaded, no
+code of the folder runs.
 """
 
 from __future__ import annotations
@@ -28,19 +28,28 @@ from edge_runtime.errors import DependencyError, ModelError, UsageError
 __all__ = ["load_folder"]
 
 _WEIGHTS = ("*.safetensors", "*.bin")
+_READY = ("model.onnx", "onnx/model.onnx")
+_NAMED = 3
 _TASKS = ("image-classification", "object-detection", "semantic-segmentation", "feature-extraction")
 _DEFAULT_SIZE = 224
 
 
 def load_folder(folder: Path, options: LoadOptions) -> SourceModel:
-    """Export a model folder to ONNX, its image size fixed to what its processor (or `input_shapes`, or `size`) says.
+    """Read the model.onnx of a folder, or export its weights, the image size fixed to what its processor (or
+    `input_shapes`, or `size`) says.
 
-    A folder that holds model.onnx and no weights, as optimum itself writes, is read as it is.
+    Weights beside a model.onnx are exported where that takes images of one size, and another is asked for.
     """
     facts = facts_of_folder(folder, options.task)
     weights = sorted(file for pattern in _WEIGHTS for file in folder.glob(pattern))
+    ready = _ready(folder, facts)
+    if ready is not None and not (weights and _another_size(ready.proto, options)):
+        return _beside_weights(ready, weights)
     if not weights:
-        return _ready(folder, facts)
+        raise ModelError(
+            f"{folder}: expected weights (*.safetensors, *.bin) or model.onnx beside config.json, found "
+            f"neither; copy the whole folder"
+        )
     task = options.task or task_of(read_json(folder / "config.json") or {})
     if task not in _TASKS:
         raise UsageError(
@@ -59,15 +68,31 @@ def load_folder(folder: Path, options: LoadOptions) -> SourceModel:
     return SourceModel(model, str(folder), joined_sha256(named), size, facts)
 
 
-def _ready(folder: Path, facts: KnownFacts) -> SourceModel:
-    places = [folder / "model.onnx", folder / "onnx" / "model.onnx"]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise ModelError(
-            f"{folder}: expected weights (*.safetensors, *.bin) or model.onnx beside config.json, found "
-            f"neither; copy the whole folder"
-        )
-    return dataclasses.replace(load_onnx(path, facts), origin=str(folder))
+def _ready(folder: Path, facts: KnownFacts) -> SourceModel | None:
+    """The ONNX model that the folder holds, as optimum and the hub lay it there; None where it holds none."""
+    path = next((place for name in _READY if (place := folder / name).is_file()), None)
+    return None if path is None else dataclasses.replace(load_onnx(path, facts), origin=str(folder))
+
+
+def _another_size(model: onnx.ModelProto, options: LoadOptions) -> bool:
+    """Whether it takes images of one size, and the user asks for another."""
+    shape = options.input_shapes.get("pixel_values", ())
+    wanted = tuple(shape[2:]) if len(shape) == 4 else options.size[::-1] if options.size is not None else ()
+    image = next((value for value in model.graph.input if value.name == "pixel_values"), None)
+    dims = [] if image is None else [dim.dim_value for dim in image.type.tensor_type.shape.dim]
+    return bool(wanted) and len(dims) == 4 and all(dims[2:]) and tuple(dims[2:]) != wanted
+
+
+def _beside_weights(ready: SourceModel, weights: list[Path]) -> SourceModel:
+    """Say which of the two was taken: nothing tells whether they are of the same training."""
+    if not weights:
+        return ready
+    names = ", ".join(file.name for file in weights[:_NAMED]) + (", ..." if len(weights) > _NAMED else "")
+    note = (
+        f"the folder's model.onnx was taken as it is, not {names} beside it: where these are newer, remove model.onnx, "
+        "and they are exported"
+    )
+    return dataclasses.replace(ready, facts=dataclasses.replace(ready.facts, notes=(*ready.facts.notes, note)))
 
 
 def _resized(facts: KnownFacts, height: int, width: int) -> KnownFacts:

@@ -47,19 +47,51 @@ def test_an_architecture_that_is_no_image_task_asks_for_the_task(tmp_path):
         load_source(str(folder_with(tmp_path, config)), LoadOptions())
 
 
-def test_a_folder_that_already_holds_onnx_is_read_as_it_is(tmp_path):
+def onnx_in(folder, *shape, name="model.onnx"):
+    """A graph that is never run, which takes pixel_values of this shape."""
     graph = helper.make_graph(
         [helper.make_node("Identity", ["pixel_values"], ["logits"])],
         "g",
-        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["b", 2])],
+        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 2])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    (folder_with(tmp_path, weights=False) / "model.onnx").write_bytes(model.SerializeToString())
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(model.SerializeToString())
+
+
+def test_a_folder_that_already_holds_onnx_is_read_as_it_is(tmp_path):
+    onnx_in(folder_with(tmp_path, weights=False), "b", 2)
     source = load_source(str(tmp_path), LoadOptions())
     assert source.facts.labels == ("ok", "bad")
     assert source.facts.postprocess == Classify(output="logits")
     assert source.facts.origin["labels"] == "Hugging Face config"
+    assert not any("was taken as it is" in one for one in source.facts.notes)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "onnx/model.onnx"])
+def test_onnx_beside_weights_is_taken_without_torch_and_said_to_be(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(importlib, "import_module", lambda *names: pytest.fail("nothing is exported"))
+    processor = {"do_resize": True, "size": {"height": 48, "width": 64}, "do_rescale": True, "rescale_factor": 1 / 255}
+    onnx_in(folder_with(tmp_path), "b", 3, "h", "w", name=name)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    source = load_source(str(tmp_path), LoadOptions(size=(32, 32)))
+    assert source.facts.labels == ("ok", "bad")
+    assert (source.facts.preprocess.width, source.facts.preprocess.height) == (64, 48)
+    assert any("model.onnx was taken as it is, not model.safetensors beside it" in one for one in source.facts.notes)
+
+
+@pytest.mark.parametrize("asked", [LoadOptions(size=(32, 16)), LoadOptions({"pixel_values": (1, 3, 16, 32)})])
+def test_weights_are_exported_where_onnx_beside_them_takes_another_size_than_is_asked_for(tmp_path, monkeypatch, asked):
+    def missing(name, package=None):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    onnx_in(folder_with(tmp_path), "b", 3, 16, 16)
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(DependencyError, match="a Hugging Face folder needs torch"):
+        load_source(str(tmp_path), asked)
+    onnx_in(tmp_path, "b", 3, 16, 32)
+    load_source(str(tmp_path), asked)
 
 
 @pytest.mark.filterwarnings("ignore")
