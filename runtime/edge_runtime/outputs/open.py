@@ -9,7 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from edge_runtime.outputs.base import Output
+from edge_runtime.outputs.gpio import open_gpio_wires
+from edge_runtime.outputs.handshaking import HandshakeOutput
 from edge_runtime.outputs.json_lines import open_json_lines
+from edge_runtime.outputs.modbus import open_modbus_wires
 from edge_runtime.outputs.mqtt import open_mqtt, queue_of_mqtt
 from edge_runtime.outputs.opcua import open_opcua
 from edge_runtime.outputs.prometheus import open_prometheus
@@ -34,6 +37,14 @@ OUTPUTS: Mapping[str, OutputRow] = {
     "mqtt": OutputRow(queue_of_mqtt, open_mqtt),
     "webhook": OutputRow(queue_of_webhook, lambda settings, _: open_webhook(settings)),
     "opcua": OutputRow(lambda settings: f"{settings.address}:{settings.port}", open_opcua),
+    "modbus": OutputRow(
+        lambda settings: f"{settings.host}:{settings.port} {settings.unit} {settings.write}",
+        lambda settings, _: HandshakeOutput(open_modbus_wires(settings), settings),
+    ),
+    "gpio": OutputRow(
+        lambda settings: f"{settings.chip} {settings.ok} {settings.ng}",
+        lambda settings, _: HandshakeOutput(open_gpio_wires(settings), settings),
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_runtime.inspect.secret import Address, Secret
+from edge_runtime.outputs.shaking_settings import GpioOutput, ModbusOutput
 
 __all__ = ["Broker", "JsonLines", "Mqtt", "OpcUa", "OutputEntry", "Prometheus", "Webhook"]
 
@@ -179,4 +180,6 @@ class OutputEntry:
     mqtt: Mqtt | None = field(default=None, metadata={"help": "Messages of an MQTT 5 broker."})
     webhook: Webhook | None = field(default=None, metadata={"help": "A POST for each verdict."})
     prometheus: Prometheus | None = field(default=None, metadata={"help": "Metrics, for Prometheus to read."})
+    modbus: ModbusOutput | None = field(default=None, metadata={"help": "A controller's coils over Modbus TCP."})
+    gpio: GpioOutput | None = field(default=None, metadata={"help": "Lines of a GPIO chip."})
     opcua: OpcUa | None = field(default=None, metadata={"help": "An OPC UA server (pip install 'edgeline[opcua]')."})

@@ -32,6 +32,17 @@ class Awaited:
                 self._asked[number] = (event, ticket)
                 self._changed.notify_all()
 
+    def look(self, number: int) -> Event | None:
+        """Return the verdict on a part that was asked about, if it is stored by now; it stays to be asked about."""
+        with self._changed:
+            found = self._asked.get(number)
+        return found[0] if found is not None and self._stored(found[1], 0.0) else None
+
+    def forget(self, number: int) -> None:
+        """Nobody asks about a part any more."""
+        with self._changed:
+            self._asked.pop(number, None)
+
     def answer(self, number: int, seconds: float) -> Event | None:
         """Wait for the verdict on a part that was asked about, and forget it; None: it was not stored in time."""
         until = time.monotonic() + seconds

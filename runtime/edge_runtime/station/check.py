@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.errors import EdgelineError, UsageError
+from edge_runtime.errors import DependencyError, EdgelineError, UsageError
 from edge_runtime.inspect.health.limits import read_limits
 from edge_runtime.inspect.sources.open import SOURCES, looks_live
 from edge_runtime.inspect.suffixes import WATCHED
+from edge_runtime.outputs.gpio import open_gpio_wires
+from edge_runtime.outputs.modbus import open_modbus_wires
+from edge_runtime.outputs.shaking_settings import GpioLines, ModbusLink
 from edge_runtime.station.groups import source_text
 from edge_runtime.station.network import network_mistakes
 from edge_runtime.station.parts.part_id import part_names
@@ -67,6 +70,12 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
                 empty_pictures(station.trigger.presence.empty)
             except UsageError as error:
                 yield loaded.mistake(f"{place}.trigger.presence", str(error))
+        trigger, listed = station.trigger, f"{place}.outputs"
+        shaken = [(f"{place}.trigger", trigger and trigger.modbus, trigger and trigger.gpio)]
+        shaken += [(f"{listed}[{number}]", entry.modbus, entry.gpio) for number, entry in enumerate(station.outputs)]
+        for where, link, lines in shaken:
+            if why := _cannot_shake(link, lines):
+                yield loaded.mistake(where, why)
         for number, entry in enumerate(station.outputs):
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)
@@ -84,6 +93,18 @@ def _watched(loaded: Loaded, place: str, station: Station, folder: Path) -> Iter
         yield loaded.mistake(f"{place}.watch.done", "judged files would be dropped into the watched folder again")
     elif folder.is_dir() and not os.access(folder, os.W_OK):
         yield loaded.mistake(f"{place}.watch.done", f"files cannot be moved out of {folder} by this user")
+
+
+def _cannot_shake(link: ModbusLink | None, lines: GpioLines | None) -> str:
+    """Why there can be no handshake with a controller, whether it is there or not; "" where there can."""
+    try:
+        if link is not None:
+            open_modbus_wires(link)
+        if lines is not None:
+            open_gpio_wires(lines)
+    except DependencyError as error:
+        return str(error)
+    return ""
 
 
 def _cannot_write(path: Path) -> str:

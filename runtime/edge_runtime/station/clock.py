@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import functools
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+from edge_runtime.files.boot import boot_id
 
 __all__ = ["Clock", "boot_id", "clock_synced"]
 
@@ -25,14 +24,6 @@ def clock_synced() -> bool | None:
         return None
     state = adjtimex(ctypes.create_string_buffer(1024))  # a struct timex of zeros, which changes nothing
     return None if state < 0 else state != _UNSYNCHRONIZED
-
-
-@functools.cache
-def boot_id() -> str:
-    """Return what tells this start of the machine from others: monotonic times are comparable within one."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return ""
 
 
 class Clock:

@@ -7,13 +7,16 @@ from dataclasses import fields
 from typing import Any
 
 from edge_runtime.inspect.sources.base import Source
+from edge_runtime.outputs.gpio import open_gpio_wires
+from edge_runtime.outputs.modbus import open_modbus_wires
 from edge_runtime.station.triggers.base import Line, Trigger, TriggeredSource
 from edge_runtime.station.triggers.every import EveryTrigger
+from edge_runtime.station.triggers.handshake import shaking
 from edge_runtime.station.triggers.http import http_trigger
 from edge_runtime.station.triggers.mqtt import mqtt_trigger
 from edge_runtime.station.triggers.presence import PresenceTrigger
 from edge_runtime.station.triggers.settings import Presence, Timing, TriggerEntry
-from edge_runtime.station.triggers.signalled import WAITING_BYTES
+from edge_runtime.station.triggers.signalled import WAITING_BYTES, SignalledTrigger
 
 __all__ = ["TRIGGERS", "triggered", "waiting_bytes"]
 
@@ -24,6 +27,8 @@ TRIGGERS: Mapping[str, Callable[[Any, Line], Trigger]] = {
     "presence": PresenceTrigger,
     "http": http_trigger,
     "mqtt": mqtt_trigger,
+    "modbus": lambda settings, line: SignalledTrigger(settings, line, shaking(settings, open_modbus_wires)),
+    "gpio": lambda settings, line: SignalledTrigger(settings, line, shaking(settings, open_gpio_wires)),
 }
 
 

@@ -8,8 +8,18 @@ from typing import ClassVar
 
 from edge_runtime.inspect.secret import Secret
 from edge_runtime.outputs.settings import Broker
+from edge_runtime.outputs.shaking_settings import GpioLines, ModbusLink
 
-__all__ = ["Every", "HttpTrigger", "MqttTrigger", "Presence", "Timing", "TriggerEntry"]
+__all__ = [
+    "Every",
+    "GpioTrigger",
+    "HttpTrigger",
+    "ModbusTrigger",
+    "MqttTrigger",
+    "Presence",
+    "Timing",
+    "TriggerEntry",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +133,27 @@ class Presence:
             raise ValueError("size is a share between 0 and 1, and light one of 0.5 at most")
 
 
+class ModbusTrigger(ModbusLink, Timing):
+    """Parts that a controller announces over Modbus; it is told of results there."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be."""
+        ModbusLink.__post_init__(self)
+        Timing.__post_init__(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpioTrigger(GpioLines, Timing):
+    """Parts that a GPIO line announces; results are told on others."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be."""
+        GpioLines.__post_init__(self)
+        Timing.__post_init__(self)
+        if self.trigger is None:
+            raise ValueError("a trigger needs the line trigger")
+
+
 @dataclass(frozen=True)
 class TriggerEntry:
     """What says that a part is there: exactly one of these keys."""
@@ -135,3 +166,5 @@ class TriggerEntry:
     )
     http: HttpTrigger | None = field(default=None, metadata={"help": "A part for each POST /trigger."})
     mqtt: MqttTrigger | None = field(default=None, metadata={"help": "A part for each message of an MQTT topic."})
+    modbus: ModbusTrigger | None = field(default=None, metadata={"help": "A controller's coil, over Modbus TCP."})
+    gpio: GpioTrigger | None = field(default=None, metadata={"help": "A line of a GPIO chip."})
