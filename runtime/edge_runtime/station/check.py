@@ -70,13 +70,12 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
                 empty_pictures(station.trigger.presence.empty)
             except UsageError as error:
                 yield loaded.mistake(f"{place}.trigger.presence", str(error))
-        trigger, listed = station.trigger, f"{place}.outputs"
-        shaken = [(f"{place}.trigger", trigger and trigger.modbus, trigger and trigger.gpio)]
-        shaken += [(f"{listed}[{number}]", entry.modbus, entry.gpio) for number, entry in enumerate(station.outputs)]
-        for where, link, lines in shaken:
-            if why := _cannot_shake(link, lines):
-                yield loaded.mistake(where, why)
+        trigger = station.trigger
+        if trigger is not None and (why := _cannot_shake(trigger.modbus, trigger.gpio)):
+            yield loaded.mistake(f"{place}.trigger", why)
         for number, entry in enumerate(station.outputs):
+            if why := _cannot_shake(entry.modbus, entry.gpio):
+                yield loaded.mistake(f"{place}.outputs[{number}]", why)
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)
 

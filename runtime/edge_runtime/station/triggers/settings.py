@@ -133,6 +133,7 @@ class Presence:
             raise ValueError("size is a share between 0 and 1, and light one of 0.5 at most")
 
 
+@dataclass(frozen=True, kw_only=True)
 class ModbusTrigger(ModbusLink, Timing):
     """Parts that a controller announces over Modbus; it is told of results there."""
 
