@@ -11,7 +11,8 @@
     |-- EngineError          9   the engine failed while it ran a good model
     |-- MemoryLimitError    12   a memory limit that is too small (10 and 11 are verdicts of edge-run)
     |-- VerificationError   13   a bundle that answers otherwise here than it did; records that were tampered with
-    `-- StoreError          14   a station's store that cannot be read or written
+    |-- StoreError          14   a station's store that cannot be read or written
+    `-- GateError           15   a gate that loses more defects than it may
 
 Every message says what was expected, what was found, where, and what to do next, in one line.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "DependencyError",
     "EdgelineError",
     "EngineError",
+    "GateError",
     "MemoryLimitError",
     "ModelError",
     "OutputError",
@@ -110,3 +112,9 @@ class StoreError(EdgelineError):
     """A station's store of records that cannot be read or written."""
 
     exit_code = 14
+
+
+class GateError(EdgelineError):
+    """A gate that loses more defects than it may."""
+
+    exit_code = 15

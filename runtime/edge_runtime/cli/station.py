@@ -11,6 +11,7 @@ import click
 
 from edge_runtime.cli.console import run_command
 from edge_runtime.cli.sample import find_sample
+from edge_runtime.cli.station_gate import gate
 from edge_runtime.cli.station_records import query, replay_event, verify
 from edge_runtime.cli.station_run import recipe_of, tell_mistakes
 from edge_runtime.cli.station_status import status_json, status_lines, store_of
@@ -38,6 +39,7 @@ def edge_station() -> None:
       edge-station thresholds station.yaml labelled/
       edge-run station.yaml
       edge-station status station.yaml --watch
+      edge-station gate station.yaml --budget 0.1% labelled/   what a gate saves and loses
       edge-station query store/ --verdict NG --since 8h --csv > ng.csv
       edge-station query store/ --verdict NG --coco ng/
       edge-station replay store/ 019b7d3c-...  judge that picture again
@@ -45,7 +47,7 @@ def edge_station() -> None:
 
     \b
     Exit codes: 0 done, 2 usage or a mistake in a recipe, 6 nothing to replay, 13 records that are not as they were
-    written, an answer that is not as it was, 14 a store that cannot be read.
+    written, an answer that is not as it was, 14 a store that cannot be read, 15 a gate that loses too much.
     """
 
 
@@ -97,6 +99,7 @@ def status(place: Path, watch: bool, as_json: bool) -> None:
 
 
 edge_station.add_command(thresholds)
+edge_station.add_command(gate)
 edge_station.add_command(query)
 edge_station.add_command(verify)
 edge_station.add_command(replay_event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -149,7 +150,7 @@ def _propose(
 ) -> Proposal:
     here = stand(bundle_sha256(station.bundle), Asked())
     settings = with_floor(EngineSettings(station.bundle, OpenOptions(here.session)), panel.floor)
-    view = view_of(settings, name, station)
+    view = view_of(settings, name, dataclasses.replace(station, gate=None))  # each picture by itself
     health = HealthSettings()
     if station.health is not None:
         health = HealthSettings(True, None, read_limits(station.health))

@@ -23,6 +23,7 @@ from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.held import rule_mistakes
 from edge_runtime.station.triggers.presence import empty_pictures
 from edge_runtime.station.view.check import view_mistakes
+from edge_runtime.station.view.proof import read_proof
 
 __all__ = ["look_for"]
 
@@ -42,7 +43,8 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
         place = f"stations.{name}"
         facts = None
         try:
-            facts = read_bundle(station.bundle, check_hashes=False).manifest
+            bundle = read_bundle(station.bundle, check_hashes=False)
+            facts = bundle.manifest
         except (EdgelineError, OSError) as error:
             yield loaded.mistake(f"{place}.bundle", loaded.hider.text(str(error)))
         text = source_text(station, folder)
@@ -53,6 +55,11 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
                 yield loaded.mistake(f"{place}.{key}", why)
         if text.startswith(WATCHED):
             yield from _watched(loaded, place, station, Path(text.removeprefix(WATCHED)))
+        if station.gate is not None and facts is not None:
+            try:
+                read_proof(bundle.sha256, station.view, station.gate)
+            except UsageError as error:
+                yield loaded.mistake(f"{place}.gate", str(error))
         if station.health is not None:
             try:
                 read_limits(station.health)

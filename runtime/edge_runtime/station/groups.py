@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.facts import ModelFacts
+from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.errors import UsageError
 from edge_runtime.inspect.health.limits import read_limits
 from edge_runtime.inspect.health.settings import HealthSettings
@@ -28,13 +30,15 @@ from edge_runtime.station.rules.held import floor_for, with_floor
 from edge_runtime.station.sink import Shared, StationSink
 from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.open import triggered, waiting_bytes
+from edge_runtime.station.view.gate import Gate
+from edge_runtime.station.view.proof import read_proof
 from edge_runtime.station.view.source import ViewedSource
 from edge_runtime.station.view.view import View
 from edge_runtime.store.reading import known_events
 from edge_runtime.vision.settings import Settings
 
 _STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
-__all__ = ["Group", "SettingsFor", "groups_of", "source_text", "view_of"]
+__all__ = ["Group", "SettingsFor", "counted", "engine_floor", "groups_of", "source_text", "view_of"]
 
 # How a bundle is run on this machine for these sources: what the command line says of the machine is in it.
 SettingsFor = Callable[[Path, Sequence[str]], RunSettings]
@@ -91,12 +95,12 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     # One engine for what is asked the same of one bundle: a rule's lower score is no matter of stations without it.
     by_engine: dict[tuple[Path, Floor], list[tuple[str, Station]]] = {}
     for name, station in recipe.stations.items():
-        floor = dataclasses.replace(floor_for(station), everything=False)
+        floor = dataclasses.replace(engine_floor(station), everything=False)
         by_engine.setdefault((station.bundle.resolve(), floor), []).append((name, station))
     groups: list[Group] = []
     for (bundle, floor), stations in by_engine.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
-        floor = dataclasses.replace(floor, everything=any(station.rules for _, station in stations))
+        floor = dataclasses.replace(floor, everything=any(engine_floor(station).everything for _, station in stations))
         settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
         views = tuple(view_of(settings.engine, name, station) for name, station in stations)
         settings = _with_watch(_with_health(settings, stations), stations, recipe.store.path)
@@ -114,18 +118,53 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     return groups
 
 
+def engine_floor(station: Station) -> Floor:
+    """Return what the engine of a station returns: what its rules ask for, and what its gate does.
+
+    Raises BundleError where it needs the bundle.
+    """
+    floor = floor_for(station)
+    if station.gate is None:
+        return floor
+    facts = read_bundle(station.bundle, check_hashes=False).manifest
+    if not isinstance(facts.postprocess, Detect):
+        return floor
+    counts = facts.thresholds.confidence if floor.confidence is None else floor.confidence
+    margin = station.gate.margin if station.gate.unchanged else 0.0
+    lower = min(counts - margin, counts if station.gate.scout is None else station.gate.scout)
+    return dataclasses.replace(floor, confidence=max(lower, 0.0), everything=True)
+
+
 def view_of(engine: EngineSettings, name: str, station: Station) -> View | None:
     """Return how a station looks at its pictures. Raises UsageError for what this bundle cannot do."""
     if not station.view:
         return None
     try:
-        facts = read_bundle(engine.bundle, check_hashes=False).manifest
-        settings = Settings.of(
-            facts, engine.confidence, engine.iou, engine.max_det, engine.classes, engine.everything, engine.min_area
-        )
-        return View(station.view, facts, settings)
+        bundle = read_bundle(engine.bundle, check_hashes=False)
+        settings = counted(station, bundle.manifest, engine)
+        gate = None
+        if station.gate is not None:
+            if engine.options.memory_limit is not None:
+                raise UsageError("a gate keeps the last picture, for which no memory limit plans; leave one out")
+            proof = read_proof(bundle.sha256, station.view, station.gate)
+            noise = proof.noise if station.gate.unchanged else None
+            gate = Gate(station.gate, noise, bundle.manifest, settings.confidence)
+        return View(station.view, bundle.manifest, settings, gate)
     except UsageError as error:
         raise UsageError(f"station {name}: {error}") from error
+
+
+def counted(station: Station, facts: ModelFacts, engine: EngineSettings) -> Settings:
+    """Return what of an engine's answers counts for a station: its gate's look at the whole sees more."""
+    return Settings.of(
+        facts,
+        floor_for(station).confidence,
+        engine.iou,
+        engine.max_det,
+        engine.classes,
+        engine.everything,
+        engine.min_area,
+    )
 
 
 def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:

@@ -45,6 +45,12 @@ class Replayed:
         return bool(found == (self.recorded["verdict"], self.recorded["reasons"]))
 
     @property
+    def gated(self) -> int:
+        """How many pieces of it were not judged themselves: a gate took an earlier answer, or passed them by."""
+        gate = self.recorded.get("looked_at", {}).get("gate", {})
+        return int(gate.get("reused", 0) + gate.get("passed", 0))
+
+    @property
     def exact(self) -> bool:
         """Whether the whole answer is, to the last bit."""
         return bool(answer_digest(self.result, self.ruled) == self.recorded["answer"])

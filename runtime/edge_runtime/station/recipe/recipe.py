@@ -15,7 +15,7 @@ from edge_runtime.station.parts.decide import PartRule
 from edge_runtime.station.parts.settings import PartIdEntry
 from edge_runtime.station.rules.settings import Rule
 from edge_runtime.station.triggers.settings import TriggerEntry
-from edge_runtime.station.view.settings import Mask, Reference, Region, Tiles, ViewSettings
+from edge_runtime.station.view.settings import GateSettings, Mask, Reference, Region, Tiles, ViewSettings
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage", "Watch"]
 
@@ -94,6 +94,9 @@ class Station:
     reference: Reference | None = field(
         default=None, metadata={"help": "What pictures are held against: what has moved too far is NO_READ."}
     )
+    gate: GateSettings | None = field(
+        default=None, metadata={"help": "Judge only what has changed, or where a first look finds something."}
+    )
     trigger: TriggerEntry | None = field(
         default=None, metadata={"help": "What says that a part is there. Without it each frame is a part."}
     )
@@ -111,7 +114,7 @@ class Station:
     @property
     def view(self) -> ViewSettings:
         """How its pictures are looked at."""
-        return ViewSettings(self.region, self.mask, self.tiles, self.reference)
+        return ViewSettings(self.region, self.mask, self.tiles, self.reference, self.gate)
 
     def __post_init__(self) -> None:
         """Raise ValueError for what cannot be together."""

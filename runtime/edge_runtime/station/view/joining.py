@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.bundle.facts import ModelFacts, Verdict
-from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Raw, Segment
+from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Raw, Segment
 from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 from edge_runtime.station.view.seams import joined
 from edge_runtime.station.view.settings import ViewSettings
@@ -48,6 +48,11 @@ def refusals(wanted: ViewSettings, facts: ModelFacts) -> Iterator[tuple[str, str
         yield "tiles", "a classifier says what a whole picture shows: tiles are not for it; give a region"
     if wanted.tiles is not None and isinstance(spec, Segment) and spec.multilabel:
         yield "tiles", "tiles are not for a model whose classes overlap (multilabel segmentation); give a region"
+    if wanted.gate is not None and wanted.gate.scout is not None:
+        if not isinstance(spec, Detect):
+            yield "gate", "`scout` is for detectors: others do not say how sure they are of what they do not report"
+        elif wanted.tiles is None:
+            yield "gate", "`scout` chooses tiles, and there are none; add tiles, or leave it out"
     if wanted.mask is not None and isinstance(spec, Anomaly) and (spec.score_output or not spec.has_map):
         yield "mask", "this anomaly model's score is of a whole picture: a mask is not for it; give a region"
 

@@ -20,7 +20,7 @@ def view_to_json(view: ViewSettings) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for field in dataclasses.fields(view):
         part = getattr(view, field.name)
-        if part is not None:
+        if part is not None and field.name != "gate":  # what is judged again is judged in full
             told[field.name] = {name: value for name, value in dataclasses.asdict(part).items() if value is not None}
             if (picture := told[field.name].get("picture")) is not None:
                 told[field.name] |= {"picture": str(picture), "sha256": _digest(picture)}

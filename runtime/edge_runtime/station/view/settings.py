@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-__all__ = ["LEAST_OVERLAP", "Mask", "Reference", "Region", "Tiles", "ViewSettings", "are_fractions"]
+__all__ = ["LEAST_OVERLAP", "GateSettings", "Mask", "Reference", "Region", "Tiles", "ViewSettings", "are_fractions"]
 
 LEAST_OVERLAP = 16  # pixels; with less, what lies on a seam shows so little in both tiles that nobody knows it again
 
@@ -124,6 +124,42 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """Compute only where it matters. Runs with the file alone that says what that loses (edge-station gate)."""
+
+    proof: Path | None = field(
+        default=None, metadata={"help": "The file that edge-station gate writes, for this bundle and these settings."}
+    )
+    unchanged: bool = field(
+        default=True, metadata={"help": "A tile, or region, that has not changed keeps its last answer."}
+    )
+    again: int = field(
+        default=100, metadata={"help": "After so many pictures what has not changed is judged all the same."}
+    )
+    margin: float = field(
+        default=0.03,
+        metadata={"help": "An answer that is kept stands for all pictures of a scene: finds that little below count."},
+    )
+    scout: float | None = field(
+        default=None,
+        metadata={
+            "help": "0..1: the whole is looked at first, and tiles in which it has nothing of this score are not."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a gate that does nothing, or numbers that are none."""
+        if not self.unchanged and self.scout is None:
+            raise ValueError("a gate needs `unchanged: true` or `scout`; leave it out to judge everything")
+        if self.again < 1:
+            raise ValueError("`again` is a number of pictures, 1 at least")
+        if not 0 <= self.margin < 1:
+            raise ValueError("`margin` is a part of a score, from 0 to below 1")
+        if self.scout is not None and not 0 < self.scout <= 1:
+            raise ValueError("`scout` is a score, above 0 and 1 at most")
+
+
+@dataclass(frozen=True)
 class ViewSettings:
     """All of it, of one station. What is None is not asked for."""
 
@@ -131,6 +167,7 @@ class ViewSettings:
     mask: Mask | None = None
     tiles: Tiles | None = None
     reference: Reference | None = None
+    gate: GateSettings | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is asked for: else pictures are judged as they come."""

@@ -17,6 +17,7 @@ from edge_runtime.errors import DataError, UsageError
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.inspect.sources.images import read_image
 from edge_runtime.results import Result
+from edge_runtime.station.view.gate import Gate, Outcome
 from edge_runtime.station.view.joining import Joining, Piece, refusals
 from edge_runtime.station.view.masks import mask_picture, masked_pixels, rect_of
 from edge_runtime.station.view.register import Ecc, Features, Registering
@@ -32,7 +33,7 @@ __all__ = ["Aim", "View", "facts_for", "moved_by", "referred"]
 _METHODS: Mapping[str, type[Registering]] = {"features": Features, "ecc": Ecc}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Aim:
     """What of one picture is judged (inspect/looking.py): pieces of `region` but for what is `masked`.
 
@@ -47,10 +48,18 @@ class Aim:
     joining: Joining
     moved: float | None = None
     matrix: tuple[float, ...] | None = None
+    gate: Gate | None = None
+    outcome: Outcome | None = None  # of the gate, once the picture was judged
 
     def steps(self, image: NDArray[np.uint8]) -> Generator[Sequence[NDArray[np.uint8]], Sequence[Result], Result]:
         """Yield the pieces, take their answers, return the picture's."""
-        results: Sequence[Result] = yield [self.cut(image, piece.rect) for piece in self.pieces]
+        cuts = [self.cut(image, piece.rect) for piece in self.pieces]
+        results: Sequence[Result]
+        if self.gate is None:
+            results = yield cuts
+        else:
+            rects, whole = [piece.rect for piece in self.pieces], self.cut(image, self.region)
+            results, self.outcome = yield from self.gate.answers(rects, cuts, self.region, whole)
         return self.joining.whole(image.shape, self.region, self.pieces, results, self.masked)
 
     def cut(self, image: NDArray[np.uint8], rect: Rect) -> NDArray[np.uint8]:
@@ -70,20 +79,27 @@ class Aim:
         told: dict[str, Any] = {"region": [rect.left, rect.top, rect.width, rect.height], "tiles": len(self.pieces)}
         if self.masked is not None:
             told["masked"] = round(float(self.masked[rect.top : rect.bottom, rect.left : rect.right].mean()), 4)
-        return told if self.moved is None else {**told, "moved": round(self.moved, 2)}
+        if self.moved is not None:
+            told["moved"] = round(self.moved, 2)
+        if self.outcome is not None and not self.outcome.whole:
+            told["gate"] = {"judged": self.outcome.judged, "reused": self.outcome.reused, "passed": self.outcome.passed}
+        return told
 
 
 class View:
     """Aims at the pictures of one station. For one thread."""
 
-    def __init__(self, wanted: ViewSettings, facts: ModelFacts, settings: Settings | None = None) -> None:
-        """`settings`: what of the model's answers the engine reports, where that is not as the bundle says.
+    def __init__(
+        self, wanted: ViewSettings, facts: ModelFacts, settings: Settings | None = None, gate: Gate | None = None
+    ) -> None:
+        """`gate`: what decides which pieces are judged; None: all are, whatever is wanted.
 
-        Raises UsageError for what this model cannot do, and for a mask or reference that cannot be read.
+        `settings`: what of the model's answers the engine reports, where that is not as the bundle says. Raises
+        UsageError for what this model cannot do, and for a mask or reference that cannot be read.
         """
         for _, why in refusals(wanted, facts):
             raise UsageError(why)
-        self._wanted = wanted
+        self._wanted, self._gate = wanted, gate
         self._joining = Joining(facts, settings or Settings.of(facts))
         try:
             self._mask_picture = None if wanted.mask is None else mask_picture(wanted.mask)
@@ -112,7 +128,7 @@ class View:
             return self._aim_at(image.shape, self._reference.find(image, rect))
         if self._still is None or self._still[0] != image.shape:
             self._still = image.shape, self._aim_at(image.shape, None)
-        return self._still[1]
+        return dataclasses.replace(self._still[1])  # each frame has its own outcome
 
     def _aim_at(self, shape: tuple[int, ...], place: _Place | None) -> Aim:
         height, width = shape[:2]
@@ -131,9 +147,9 @@ class View:
         if not pieces:
             raise DataError("all of the region is masked: there is nothing to be judged")
         if place is None:
-            return Aim(rect, pieces, masked, self._joining)
+            return Aim(rect, pieces, masked, self._joining, gate=self._gate)
         matrix = tuple(float(value) for value in place.matrix.reshape(-1))
-        return Aim(rect, pieces, masked, self._joining, place.furthest, matrix)
+        return Aim(rect, pieces, masked, self._joining, place.furthest, matrix, self._gate)
 
     def _masked(self, rect: Rect, height: int, width: int, place: _Place | None) -> NDArray[np.bool_] | None:
         if self._wanted.mask is None:
