@@ -104,8 +104,8 @@ def query(
 def _extract(reader: Reader, asked: Asked, folder: Path, form: Form) -> None:
     with ProgressLine("copying pictures") as progress:
         done = extract(reader, asked, folder, form, progress)
-    objects = "" if form == "pictures" else f", {done.objects} objects of {len(done.classes.names)} classes"
-    click.echo(f"{folder}: {done.pictures} pictures{objects}")
+    objects = "" if form == "pictures" else f", {done.objects} object{'s' * (done.objects != 1)}"
+    click.echo(f"{folder}: {done.pictures} picture{'s' * (done.pictures != 1)}{objects}")
     if done.classes.renumbered and form != "pictures":
         click.echo("classes are numbered anew, by their names: the models number them differently", err=True)
     for why, count in done.left_out.items():

@@ -163,7 +163,7 @@ def _propose(
         with ProgressLine(PREPARING) as progress:
             engine = open_engine(settings, 1, 0, False, progress)
         cleanup.callback(engine.close)
-        with ProgressLine(f"judging {len(pictures)} pictures") as progress:
+        with ProgressLine("judging pictures") as progress:
             return propose(panel, pictures, engine, around, costs, bars, progress)
 
 

@@ -26,6 +26,11 @@ stations:
       opens: {{classes: open, count: {{max: 1}}, verdict: WARN}}
       shorts: {{classes: short, zone: {{polygon: [[0%, 0%], [100%, 0%], [100%, 100%], [0%, 100%]]}}}}
       again: {{classes: [mousebite, spur, copper, pinhole], frames: 2}}
+  pairs:
+    {BASE.replace(", ", chr(10) + "    ")}
+    trigger: {{every: {{period: 1s, frames: 2}}}}
+    verdict: sharpest
+    rules: {{opens: {{classes: open, frames: 3, score: 0.3, verdict: WARN}}}}
 """
 
 
@@ -85,10 +90,10 @@ def test_every_verdict_follows_from_what_was_seen(place):
 def test_every_event_is_judged_again_by_the_rules_of_its_time(place, command, monkeypatch):
     (place / "station.yaml").write_text("forgotten")
     kinds = {}
-    for station in ("plain", "faint", "sorted"):
+    for station in ("plain", "faint", "sorted", "pairs"):
         for line in told(place, station).values():
             kinds.setdefault((station, line["verdict"], bool(line.get("streaks", {}).get("again"))), line["event_id"])
-    assert len(kinds) >= 5
+    assert len(kinds) >= 7
     for event in kinds.values():
         assert command("replay", "store", event).endswith("the same to the last bit\n")
 
@@ -127,7 +132,7 @@ def test_events_are_taken_out_as_coco_and_yolo_and_read_as_labels(place, command
     for form, kind in (("coco", "COCO instances"), ("yolo", "YOLO labels")):
         folder = tmp_path / form
         said = command("query", "store", "--station", "plain", f"--{form}", str(folder))
-        assert f"{folder}: 12 pictures, {objects} objects of 6 classes" in said
+        assert f"{folder}: 12 pictures, {objects} objects" in said
         labelled = open_labelled(folder)
         assert labelled.format.startswith(kind.split()[0])
         assert labelled.names == ("open", "short", "mousebite", "spur", "copper", "pinhole")

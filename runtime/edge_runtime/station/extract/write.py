@@ -109,7 +109,7 @@ class _Writing:
 
     def __call__(self, chosen: Chosen, progress: Progress) -> None:
         for number, (record, picture) in enumerate(chosen):
-            progress("copying", number, len(chosen))
+            progress(f"{number} of {len(chosen)}", number, len(chosen))
             place = self._place(record, picture)
             place.parent.mkdir(parents=True, exist_ok=True)
             try:

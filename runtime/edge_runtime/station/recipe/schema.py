@@ -71,7 +71,10 @@ def _object(kind: type[Any]) -> dict[str, Any]:
         listed = {"type": "array", "prefixItems": [_schema(hints[field.name], field.metadata) for field in fields]}
         return {"anyOf": [{**listed, "minItems": len(fields), "maxItems": len(fields)}, found]}
     short = getattr(kind, "SHORT", None)
-    return found if short is None else {"anyOf": [{"type": ["string", "integer"]}, found]}
+    if short is None:
+        return found
+    alone = _schema(hints[short], {}) if typing.get_origin(hints[short]) is tuple else {"type": ["string", "integer"]}
+    return {"anyOf": [alone, found]}
 
 
 def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:

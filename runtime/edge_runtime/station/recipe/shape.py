@@ -2,7 +2,7 @@
 
 What a dataclass says of itself:
 
-    SHORT   the field that a single value stands for: `store: store/` is `store: {path: store/}`
+    SHORT   the field that a single value, or a list, stands for: `store: store/` is `store: {path: store/}`
     ONE_OF  exactly one of its fields is given
     LISTED  a list of its fields' values, in their order, stands for it: `[10%, 20%]`
     PATTERN, WORDS, parse   one value stands for it, which matches the pattern; `parse` makes it, or raises ValueError
@@ -76,7 +76,8 @@ class Reading:
             if len(node.items) != len(fields):
                 return self._wrong(node, where, f"expected [{', '.join(fields)}], found {len(node.items)} values")
             node = Table(tuple(map(Item, fields, (item.line for item in node.items), node.items)), node.line)
-        if isinstance(node, Scalar) and short is not None:
+        listed = short is not None and isinstance(node, Listed) and typing.get_origin(hints[short]) is tuple
+        if short is not None and (isinstance(node, Scalar) or listed):
             value = self.read(hints[short], node, where, fields[short].metadata)
             return MISSING if value is MISSING else self._made(kind, {short: value}, node, where)
         if not isinstance(node, Table):

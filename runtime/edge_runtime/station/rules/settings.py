@@ -124,6 +124,8 @@ class Count:
 class Zone:
     """A part of the picture, and how a thing must lie to it to count."""
 
+    SHORT: ClassVar[str] = "polygon"
+
     polygon: tuple[Spot, ...] = field(metadata={"help": "Its corners, three at least: [[10%, 10%], [90%, 10%], ...]."})
     where: Literal["centre", "overlap", "inside", "outside"] = field(
         default="centre",

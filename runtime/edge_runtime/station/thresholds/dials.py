@@ -20,7 +20,7 @@ from edge_runtime.vision.verdict import judge
 
 __all__ = ["LOWEST", "Dial", "Measured", "Panel", "panel_of"]
 
-LOWEST = 0.01  # no threshold is proposed below it, and nothing below it is looked at
+LOWEST = 0.05  # no threshold is proposed below it, and nothing below it is looked at
 
 
 @dataclass(frozen=True)

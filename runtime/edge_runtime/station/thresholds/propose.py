@@ -102,7 +102,7 @@ def propose(
     measured: list[tuple[str, bool, Measured]] = []
     unreadable: list[str] = []
     for number, frame in enumerate(around(ImageSource("labelled", [one.path for one in labelled]))):
-        progress("judging", number, len(labelled))
+        progress(f"{number} of {len(labelled)}", number, len(labelled))
         ((seen, result),) = judge(engine.run, [frame], 1)
         if seen.image is None or frame.path is None:
             unreadable.append(seen.error or "no picture")

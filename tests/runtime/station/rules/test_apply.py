@@ -51,7 +51,7 @@ def test_a_rule_without_a_word_allows_nothing_and_names_itself():
         ("{score: 0.3, area: {min: 1%, max: 200px}}", True),
         ("{score: 0.3, area: {min: 1.1%}}", False),
         ("{score: 0.3, zone: {polygon: [[0%, 0%], [50%, 0%], [50%, 100%], [0%, 100%]]}}", True),
-        ("{score: 0.3, zone: {polygon: [[0, 0], [49, 0], [49, 100], [0, 100]]}}", False),
+        ("{score: 0.3, zone: [[0, 0], [49, 0], [49, 100], [0, 100]]}", False),
         ("{score: 0.3, zone: {polygon: [[0, 0], [49, 0], [49, 100], [0, 100]], where: overlap}}", True),
         ("{score: 0.3, zone: {polygon: [[0, 0], [49, 0], [49, 100], [0, 100]], where: inside}}", False),
         ("{score: 0.3, zone: {polygon: [[0, 0], [60, 0], [60, 100], [0, 100]], where: inside}}", True),

@@ -43,7 +43,7 @@ def test_no_threshold_costs_less(rows, costs):
     bad = [is_bad for _, is_bad, _ in rows]
     (threshold,) = choose(measured, bad, [0.5], costs)
     assert LOWEST <= threshold <= 1.0
-    tried = [number / 1000 for number in range(10, 1001, 5)]
+    tried = [number / 1000 for number in range(50, 1001, 5)]
     best = min(tally(measured, bad, [one]).cost(costs) for one in tried)
     assert tally(measured, bad, [threshold]).cost(costs) <= best + 1e-9
 

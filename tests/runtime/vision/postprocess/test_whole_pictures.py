@@ -18,7 +18,7 @@ PLACE = Placement(SIDE, SIDE, SIDE, SIDE, 1.0, 1.0, 0.0, 0.0)
 ANY = VerdictRule("any")
 
 
-def read(spec, outputs, labels=(), rule=ANY):
+def read(spec, outputs, labels=(), rule=ANY, **asked):
     arrays = {name: np.asarray(array) for name, array in outputs.items()}
     facts = ModelFacts(
         (TensorSpec("x", "float32", (1, 3, SIDE, SIDE)),),
@@ -31,7 +31,7 @@ def read(spec, outputs, labels=(), rule=ANY):
         Thresholds(0.5),
         rule,
     )
-    return interpret(facts, arrays, [PLACE], Settings.of(facts))[0]
+    return interpret(facts, arrays, [PLACE], Settings.of(facts, **asked))[0]
 
 
 def planes(*values, low=0.1):
@@ -135,3 +135,27 @@ def test_what_older_devices_would_misread_is_said(spec, need):
     assert needs_of(spec) == (need,)
     assert needs_of(type(spec)()) == ()
     assert not {"threshold", "multilabel", "indices", "map_threshold", "map_span"} & set(to_json(type(spec)()))
+
+
+def test_everything_is_reported_where_that_is_asked_for():
+    scores = {"y": np.float32([[0.1, 0.6, 0.3]])}
+    spec = Classify(activation="none", top_k=1)
+    assert [one.confidence for one in read(spec, scores).predictions] == pytest.approx([0.6])
+    all_of_them = read(spec, scores, everything=True)
+    assert [one.confidence for one in all_of_them.predictions] == pytest.approx([0.6, 0.3, 0.1])
+    assert Settings(max_det=3).max_det < read_settings(everything=True).max_det
+
+
+def test_smaller_regions_are_seen_where_that_is_asked_for():
+    maps = np.full((1, 1, SIDE, SIDE), 0.1, np.float32)
+    maps[0, 0, 3, 5] = 0.9
+    for spec in (Segment(min_area=0.01), Anomaly(min_area=0.01)):
+        assert read(spec, {"y": maps}).predictions == ()
+        (speck,) = read(spec, {"y": maps}, min_area=0.0).predictions
+        assert (speck.box.x1, speck.box.y1) == (5, 3)
+        assert read(spec, {"y": maps}, confidence=0.95, min_area=0.0).predictions == ()
+
+
+def read_settings(**asked):
+    facts = ModelFacts((), (), None, Classify(), (), Thresholds(0.5), ANY)
+    return Settings.of(facts, **asked)
