@@ -23,6 +23,7 @@ from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.room import frames_bytes
 from edge_runtime.inspect.sinks.lines import write_line
+from edge_runtime.inspect.sources.listed import each_source
 from edge_runtime.inspect.sources.open import looks_like_source
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.summary import Summary
@@ -71,7 +72,7 @@ def edge_run(flags: Flags) -> int:
         from edge_runtime.cli.station_run import run_recipe  # which a run of one bundle does without
 
         return run_recipe(flags, arguments, _stand)
-    bundle, texts = _what_to_run(arguments, sources)
+    bundle, texts = _what_to_run(arguments, [one for text in sources for one in each_source(text)])
     here = _stand(bundle, asked_of(flags, texts))
     settings = run_settings(flags, bundle, texts, here)
     stop = Stop()

@@ -26,15 +26,14 @@ class ModbusWires:
         """Ask for the two bits of the controller, and for the name of the part where there is one."""
         link = self._link
         if link.words:
-            word = self._ask("read_holding_registers", link.read, count=1).registers[0]
+            (word,) = self._values("read_holding_registers", link.read, 1)
             trigger, acknowledged = bool(word & 1), bool(word & 2)
         else:
-            trigger, acknowledged = self._ask("read_coils", link.read, count=2).bits[:2]
+            trigger, acknowledged = map(bool, self._values("read_coils", link.read, 2))
         part = None
         if trigger and link.id_at is not None:
-            registers = self._ask("read_holding_registers", link.id_at, count=link.id_words).registers
-            part = _text(registers)
-        return Seen(bool(trigger), bool(acknowledged), part=part)
+            part = _text(self._values("read_holding_registers", link.id_at, link.id_words))
+        return Seen(trigger, acknowledged, part=part)
 
     def write(self, shown: Shown) -> None:
         """Write what has changed: a result's bits and numbers before `valid` goes up; with it they go down."""
@@ -71,6 +70,14 @@ class ModbusWires:
             self._ask("write_registers", self._link.write, [word])
         else:
             self._ask("write_coils", self._link.write, list(shown.bits))
+
+    def _values(self, what: str, address: int, count: int) -> list[int]:
+        answer = self._ask(what, address, count=count)
+        found = list(answer.bits if what == "read_coils" else answer.registers)[:count]
+        if len(found) < count:
+            self.close()
+            raise OutputError(f"{self._link.address} answers with {len(found)} of {count} values at {address}")
+        return found
 
     def _ask(self, what: str, address: int, *more: Any, **named: int) -> Any:
         from pymodbus.exceptions import ModbusException

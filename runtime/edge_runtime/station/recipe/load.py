@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from edge_runtime.inspect.secret import Hider
+from edge_runtime.station.recipe.listed import with_listed
 from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.recipe.nodes import parse
 from edge_runtime.station.recipe.recipe import Recipe
@@ -46,6 +47,8 @@ def read_recipe(file: Path, environment: Mapping[str, str] = os.environ) -> Load
     reading = Reading(file.absolute().parent, environment)
     tree = parse(text, reading.mistakes)
     recipe = MISSING if tree is None else reading.read(Recipe, tree, "")
+    if isinstance(recipe, Recipe):
+        recipe = with_listed(recipe, reading, file.absolute().parent, environment)
     if reading.mistakes or not isinstance(recipe, Recipe):
         raise RecipeError(file, reading.mistakes)
     return Loaded(file, recipe, reading.lines, Hider(reading.secrets))
