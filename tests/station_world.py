@@ -19,6 +19,8 @@ from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.run import run_stations
+from edge_runtime.station.service.notify import Service
+from edge_runtime.station.service.supervise import Reloading
 
 __all__ = ["PICTURE", "StationWorld"]
 
@@ -50,12 +52,22 @@ class StationWorld:
         monkeypatch.setattr(pipeline, "open_source", self._open_source)
         monkeypatch.setattr(opening, "open_bundle", self._open_bundle)
 
-    def run(self, recipe: str, **environment: str) -> None:
+    def run(
+        self, recipe: str, service: Service | None = None, reloading: Reloading | None = None, **environment: str
+    ) -> None:
         """Run a recipe to its end."""
         file = self.folder / "station.yaml"
         file.write_text(recipe)
         self.stop = Stop()
-        run_stations(read_recipe(file, environment), self._settings_for, self.stop, _Silent(), self.said.append)
+        run_stations(
+            read_recipe(file, environment),
+            self._settings_for,
+            self.stop,
+            _Silent(),
+            self.said.append,
+            service,
+            reloading,
+        )
 
     def lines(self, name: str = "verdicts.jsonl") -> list[dict[str, Any]]:
         """The lines of a file of the folder."""

@@ -14,6 +14,7 @@ from edge_runtime.cli.sample import find_sample
 from edge_runtime.cli.station_gate import gate
 from edge_runtime.cli.station_records import query, replay_event, verify
 from edge_runtime.cli.station_run import recipe_of, tell_mistakes
+from edge_runtime.cli.station_service import install_service, uninstall_service
 from edge_runtime.cli.station_status import status_json, status_lines, store_of
 from edge_runtime.cli.station_thresholds import thresholds
 from edge_runtime.errors import UsageError
@@ -38,6 +39,7 @@ def edge_station() -> None:
       edge-station check station.yaml          all mistakes at once, with their lines
       edge-station thresholds station.yaml labelled/
       edge-run station.yaml
+      sudo edge-station install station.yaml   from now on it starts with the machine
       edge-station status station.yaml --watch
       edge-station gate station.yaml --budget 0.1% labelled/   what a gate saves and loses
       edge-station query store/ --verdict NG --since 8h --csv > ng.csv
@@ -100,6 +102,8 @@ def status(place: Path, watch: bool, as_json: bool) -> None:
 
 edge_station.add_command(thresholds)
 edge_station.add_command(gate)
+edge_station.add_command(install_service)
+edge_station.add_command(uninstall_service)
 edge_station.add_command(query)
 edge_station.add_command(verify)
 edge_station.add_command(replay_event)

@@ -13,12 +13,13 @@ from edge_runtime.cli.flags import Flags, asked_of, run_settings
 from edge_runtime.cli.options import PREPARING, EdgeRun
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.errors import EdgelineError, UsageError
-from edge_runtime.inspect.secret import Hider
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.stop import Stop, stop_on_signals
+from edge_runtime.station.check import look_for
 from edge_runtime.station.recipe.load import Loaded, read_recipe
 from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.run import run_stations
+from edge_runtime.station.service.notify import Hangup, Notifier, Service
 from edge_runtime.tune.standing import Asked, Standing
 
 __all__ = ["recipe_of", "run_recipe", "tell_mistakes"]
@@ -41,11 +42,36 @@ def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, As
     def settings_for(bundle: Path, texts: Sequence[str]) -> RunSettings:
         return run_settings(flags, bundle, texts, stand(bundle, asked_of(flags, texts)))
 
-    stop = Stop()
+    stop, reloading = Stop(), _Reloading(loaded)
     quiet = contextlib.nullcontext() if flags.on("verbose") else hidden_native_stderr()
-    with stop_on_signals(stop), quiet, ProgressLine(PREPARING) as progress, _hidden(loaded.hider):
-        run_stations(loaded, settings_for, stop, progress, lambda line: _say(loaded.hider.text(line)))
+    with stop_on_signals(stop, reloading.hangup), quiet, ProgressLine(PREPARING) as progress, _hidden(reloading):
+        service = Service(Notifier(), reloading.say)
+        run_stations(loaded, settings_for, stop, progress, reloading.say, service, reloading)
     return stop.exit_code
+
+
+class _Reloading:
+    """Reads the recipe anew when SIGHUP has come (station/service/supervise.py)."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._file, self.hider = loaded.file, loaded.hider
+        self.hangup = Hangup()
+
+    def say(self, line: str) -> None:
+        """Tell people a line, without secrets."""
+        _say(self.hider.text(line))
+
+    def asked(self) -> bool:
+        return self.hangup.asked()
+
+    def ends(self) -> int:
+        return self.hangup.number if self.hangup.ends() else 0
+
+    def read(self) -> Loaded:
+        loaded = recipe_of(self._file)
+        tell_mistakes(self._file, look_for(loaded))
+        self.hider = loaded.hider.and_of(self.hider)
+        return loaded
 
 
 def recipe_of(file: Path) -> Loaded:
@@ -75,11 +101,11 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _hidden(hider: Hider) -> Iterator[None]:
+def _hidden(reloading: _Reloading) -> Iterator[None]:
     """Take secrets out of an error that leaves the block."""
     try:
         yield
     except EdgelineError as error:
-        if (text := hider.text(str(error))) == str(error):
+        if (text := reloading.hider.text(str(error))) == str(error):
             raise
         raise type(error)(text) from None

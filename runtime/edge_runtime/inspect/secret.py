@@ -65,8 +65,21 @@ class Hider:
     """Takes secrets out of whatever is written; `${NAME}` stands in their place."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
+        secrets = list(secrets)
         found = {value: name for secret in secrets for name, value in secret.parts.items() if len(value) >= _SHORTEST}
         self._names = dict(sorted(found.items(), key=lambda item: -len(item[0])))
+        self._used = frozenset(name for secret in secrets for name in secret.parts)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables of the environment that are in use."""
+        return self._used
+
+    def and_of(self, other: Hider) -> Hider:
+        """Return what hides another one's too."""
+        both = Hider(())
+        both._names = dict(sorted({**other._names, **self._names}.items(), key=lambda item: -len(item[0])))
+        return both
 
     def text(self, text: str) -> str:
         """Return a text without them."""

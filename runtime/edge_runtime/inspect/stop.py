@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 __all__ = ["Stop", "stop_on_signals"]
@@ -36,8 +36,10 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stop_on_signals(stop: Stop) -> Iterator[None]:
+def stop_on_signals(stop: Stop, hung_up: Callable[[], None] | None = None) -> Iterator[None]:
     """Turn the first SIGINT, SIGTERM or SIGHUP into a flag, so that files get closed; a second interrupts at once.
+
+    `hung_up` is called for SIGHUP instead, where it is given.
 
     Of a terminal that goes away, or a service that ends, a program hears more than once, by SIGHUP and another: that
     interrupts nothing. Where SIGHUP is ignored (nohup) it stays so.
@@ -45,6 +47,9 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
+        if hung_up is not None and number == hangup:
+            hung_up()
+            return
         if stop.signal and hangup not in (number, stop.signal):
             raise KeyboardInterrupt
         if number != hangup or not stop.signal:

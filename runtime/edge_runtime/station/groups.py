@@ -60,9 +60,10 @@ class Group:
 
         def wrapped(number: int, source: Source) -> Source:
             name, station = self.stations[number]
-            parts = triggered(source, station.trigger, Line(name, stop, say, shared.awaited[name]))
+            heard = shared.pulse.beneath(name, source)
+            parts = triggered(heard, station.trigger, Line(name, stop, say, shared.awaited[name]))
             view = self.views[number]
-            return parts if view is None else ViewedSource(parts, view)
+            return shared.pulse.above(name, parts if view is None else ViewedSource(parts, view))
 
         return wrapped
 

@@ -5,33 +5,32 @@ from __future__ import annotations
 import contextlib
 import functools
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.errors import StoreError
+from edge_runtime.errors import EdgelineError, StoreError
 from edge_runtime.inspect.opening import Progress
-from edge_runtime.inspect.pipeline import run_inside
-from edge_runtime.inspect.reader.process import ReaderProcess
 from edge_runtime.inspect.record import utc_text
 from edge_runtime.inspect.sources.base import now_utc
 from edge_runtime.inspect.stop import Stop
-from edge_runtime.inspect.summary import Summary
 from edge_runtime.outputs.feeding import Feeder
 from edge_runtime.outputs.open import Wanted, open_watchers, wanted_outputs
 from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.board import Board, board_path
 from edge_runtime.station.clock import Clock, boot_id, clock_synced
 from edge_runtime.station.figures import Figures
-from edge_runtime.station.groups import Group, SettingsFor, groups_of
+from edge_runtime.station.groups import SettingsFor
 from edge_runtime.station.recipe.load import Loaded
-from edge_runtime.station.recipe.mistakes import RecipeError
 from edge_runtime.station.recipe.recipe import Recipe
-from edge_runtime.station.rules.held import rule_mistakes, written_down
+from edge_runtime.station.rules.held import written_down
+from edge_runtime.station.service.notify import Notifier, Service
+from edge_runtime.station.service.pulse import Pulse
+from edge_runtime.station.service.supervise import Reloading, Supervision
 from edge_runtime.station.sink import Shared
 from edge_runtime.station.view.noted import view_to_json
+from edge_runtime.station.work import Work
 from edge_runtime.store.entries import Note
 from edge_runtime.store.folder import Folder
 from edge_runtime.store.opening import open_store
@@ -43,26 +42,63 @@ from edge_runtime.store.writer import Writer
 __all__ = ["run_stations"]
 
 _LOST_S = 10.0  # a disk that takes nothing for so long at the end has lost what is in memory
+_SOON_S = 0.3  # the same where others wait to go on
 _TOLD_S = 5.0  # an output that takes nothing for so long at the end is left: its events wait in the store
 Say = Callable[[str], None]
 
 
-def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress: Progress, say: Say) -> None:
+def run_stations(
+    loaded: Loaded,
+    settings_for: SettingsFor,
+    stop: Stop,
+    progress: Progress,
+    say: Say,
+    service: Service | None = None,
+    reloading: Reloading | None = None,
+) -> None:
     """Run the stations of a recipe until their sources have ended, or `stop` says so; then all is committed and told.
 
-    `say` is given what people should know, a line each. Raises StoreError, and what run_pipeline raises.
+    `say` is given what people should know, a line each. `reloading` says when the recipe is to be read anew. Raises
+    StoreError, and what run_pipeline raises.
     """
-    recipe, place = loaded.recipe, loaded.recipe.store.path
-    if mistakes := list(rule_mistakes(loaded)):
-        raise RecipeError(loaded.file, mistakes)
-    groups = groups_of(recipe, loaded.file.absolute().parent, settings_for)
+    service = service or Service(Notifier({}), say)
+    opening = functools.partial(Work, settings_for=settings_for, stop=stop, progress=progress, say=say)
+    work, before = opening(loaded), None
+    while True:
+        try:
+            following = _stand(work, stop, say, service, reloading, opening, known=before is not None)
+        except EdgelineError as error:
+            if before is None or work.ready or stop():
+                raise
+            say(f"NOT RELOADED, the recipe of before goes on: {error}")
+            work, before = opening(before), before
+            continue
+        if following is None:
+            return
+        work, before = following, work.loaded
+
+
+def _stand(
+    work: Work,
+    stop: Stop,
+    say: Say,
+    service: Service,
+    reloading: Reloading | None,
+    opening: Callable[[Loaded], Work],
+    known: bool,
+) -> Work | None:
+    """Let stations work until they end (None), or until others are to (which are returned).
+
+    `known`: this process had the store a moment ago, and it is whole.
+    """
+    recipe, place = work.loaded.recipe, work.loaded.recipe.store.path
     outputs = [(name, station.outputs) for name, station in recipe.stations.items()]
     wanted = wanted_outputs(outputs)
-    figures = {name: Figures() for name in recipe.stations}
+    following: Work | None = None
     with contextlib.ExitStack() as cleanup:
-        writer, sent = _open_writer(recipe, wanted, stop, say)
+        writer, sent = _open_writer(recipe, wanted, stop, say, known)
         cleanup.callback(writer.close, _LOST_S)
-        writer.put(Note("start", _facts(loaded)))
+        writer.put(Note("start", _facts(work.loaded)))
         keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
         with contextlib.closing(open_reader(place)) as reader:
             keeper.start(reader)
@@ -73,18 +109,23 @@ def run_stations(loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress
             feeder = Feeder(output, output.open(), open_reader(place), writer, sent[output.name], say)
             cleanup.callback(feeder.close)
             feeders.append(feeder)
-        board = Board(board_path(place), writer, keeper, feeders, figures)
+        board = Board(board_path(place), writer, keeper, feeders, work.figures)
         cleanup.callback(board.close)
         cleanup.enter_context(open_watchers(outputs, functools.partial(_shown, board, place)))
         writer.write_down(str(board.path))
-        cleanup.callback(_drain, writer, keeper, feeders, figures, say)
+        cleanup.callback(lambda: _drain(writer, keeper, feeders, work.figures, say, _SOON_S if following else _TOLD_S))
         awaited = {name: Awaited(writer.stored) for name in recipe.stations}
-        _run_groups(groups, Shared(writer, keeper, clock, loaded.hider, awaited), figures, stop, progress, say)
+        pulse = Pulse()
+        work.go(Shared(writer, keeper, clock, work.loaded.hider, awaited, pulse))
+        following = Supervision(work, writer, pulse, service, stop, say).watch(reloading, opening)
+    return following
 
 
-def _open_writer(recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say) -> tuple[Writer, dict[str, int]]:
+def _open_writer(
+    recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say, known: bool
+) -> tuple[Writer, dict[str, int]]:
     """Return the store's writer, and up to which entry each output has sent."""
-    store = open_store(recipe.store.path, say)
+    store = open_store(recipe.store.path, say, known)
     try:
         sent = {output.name: store.ledger.register(output.name, output.stations) for output in wanted}
         return Writer(store, say, stop=stop, most_bytes=recipe.store.records), sent
@@ -124,38 +165,13 @@ def _facts(loaded: Loaded) -> dict[str, object]:
     return dict(loaded.hider.json({**facts, "ts_utc": utc_text(now_utc())}))
 
 
-def _run_groups(
-    groups: Sequence[Group], shared: Shared, figures: dict[str, Figures], stop: Stop, progress: Progress, say: Say
-) -> None:
-    """Run every group, the last one here; what goes wrong in one ends all. Raises the first error."""
-    errors: list[BaseException] = []
-
-    def work(group: Group) -> None:
-        try:
-            sinks = group.open_sinks(shared, figures)
-            own = Stop(stop)
-            around = group.around(shared, own, say)
-            run_inside(group.settings, own, progress, Summary(), sinks, _nothing_more, say, around)
-        except BaseException as error:  # noqa: BLE001  # raised below, when the others have ended
-            errors.append(error)
-            stop.end()
-
-    threads = [threading.Thread(target=work, args=(group,), name="edgeline-group") for group in groups[:-1]]
-    for thread in threads:
-        thread.start()
-    work(groups[-1])
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-def _nothing_more(reader: ReaderProcess) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext()
-
-
 def _drain(
-    writer: Writer, keeper: PictureKeeper, feeders: Sequence[Feeder], figures: Mapping[str, Figures], say: Say
+    writer: Writer,
+    keeper: PictureKeeper,
+    feeders: Sequence[Feeder],
+    figures: Mapping[str, Figures],
+    say: Say,
+    patience: float,
 ) -> None:
     """Commit what was judged, and tell it to whoever listens."""
     keeper.close()
@@ -163,7 +179,7 @@ def _drain(
         writer.put(Note("stop", {"parts": {name: one.parts() for name, one in figures.items()}}))
     writer.drain(_TOLD_S)
     for feeder in feeders:
-        if not feeder.drain(_TOLD_S):
+        if not feeder.drain(patience):
             say(f"{feeder.name}: not everything was told; what is left waits in the store for the next start")
     for name, one in figures.items():
         say(f"{name}: {one.line()}")

@@ -28,6 +28,7 @@ from edge_runtime.station.parts.part_id import part_names, with_required
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.apply import apply
 from edge_runtime.station.rules.things import Picture
+from edge_runtime.station.service.pulse import Pulse
 from edge_runtime.station.view.view import facts_for, moved_by
 from edge_runtime.store.entries import Event, PartVerdict
 from edge_runtime.store.pictures import PictureKeeper
@@ -51,6 +52,7 @@ class Shared:
     clock: Clock
     hider: Hider
     awaited: Mapping[str, Awaited]  # by station: who waits for a verdict on which part
+    pulse: Pulse
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,7 @@ class StationSink:
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
         """Hand what is decided to the store. Raises StoreError once that takes nothing any more."""
+        self._shared.pulse.told(self._name)
         if frame.image is not None:
             record = self._ruled(frame, frame.image, result, record)
         judged = self._newest = _Judged(frame, record, time.monotonic())

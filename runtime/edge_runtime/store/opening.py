@@ -33,8 +33,10 @@ class OpenedStore:
         self.lock.release()
 
 
-def open_store(root: Path, notice: Callable[[str], None]) -> OpenedStore:
+def open_store(root: Path, notice: Callable[[str], None], known: bool = False) -> OpenedStore:
     """Open the store in a folder, which is made where it is not there; `notice` is told what was set aside and why.
+
+    `known`: this process closed it a moment ago, and it need not be looked through.
 
     Raises StoreError in one line: another process writes there, a newer Edgeline has, or nothing can be written.
     """
@@ -43,7 +45,7 @@ def open_store(root: Path, notice: Callable[[str], None]) -> OpenedStore:
         lasting_folder(root)
         lock = Lock(folder)
         try:
-            return _opened(folder, lock, notice)
+            return _opened(folder, lock, notice, known)
         except BaseException:
             lock.release()
             raise
@@ -52,8 +54,8 @@ def open_store(root: Path, notice: Callable[[str], None]) -> OpenedStore:
         raise StoreError(f"cannot open the store {root}: {reason}; check its folder, who may write there") from error
 
 
-def _opened(folder: Folder, lock: Lock, notice: Callable[[str], None]) -> OpenedStore:
-    fault = fault_of(folder)
+def _opened(folder: Folder, lock: Lock, notice: Callable[[str], None], known: bool) -> OpenedStore:
+    fault = "" if known else fault_of(folder)
     aside = None
     if fault:
         aside = set_aside(folder)
