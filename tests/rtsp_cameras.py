@@ -1,4 +1,4 @@
-"""A camera that speaks RTSP over TCP and plays H.264 or H.265 that was encoded before, without some of its packets."""
+"""A camera that speaks RTSP over TCP or UDP and plays H.264 or H.265 of before, without some of its packets."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class RtspCamera:
                 count, clock = len(self.packets) + 1 & 0xFFFF, 1000 + number * 90000 // RATE
                 self.packets.append(struct.pack("!BBHII", 0x80, kind, count, clock, 7) + part)
         self._lost = frozenset(lost)
+        self._pause = threading.Event().wait
         sets = [
             base64.b64encode(unit).decode()
             for kind in _SETS[codec]
@@ -98,24 +99,42 @@ class RtspCamera:
     def _talk(self, connection: socket.socket) -> None:
         heard = b""
         with contextlib.suppress(OSError), connection:
+            ports: list[int] = []
             while data := connection.recv(4096):
                 *requests, heard = (heard + data).split(b"\r\n\r\n")
                 for request in requests:
-                    if self._answer(connection, request.decode()):
-                        self._play(connection)
+                    ports += [int(found) for found in re.findall(r"client_port=(\d+)", request.decode())]
+                    if self._answer(connection, request.decode(), ports):
+                        if ports:
+                            self._send(connection, ports[0])
+                        else:
+                            self._play(connection)
                         return
 
-    def _answer(self, connection: socket.socket, request: str) -> bool:
+    def _answer(self, connection: socket.socket, request: str, ports: Sequence[int]) -> bool:
         """Whether it is to play now."""
+        way = (
+            f"RTP/AVP;unicast;client_port={ports[0]}-{ports[0] + 1}" if ports else "RTP/AVP/TCP;unicast;interleaved=0-1"
+        )
         word, number = request.split()[0], re.findall(r"CSeq: *(\d+)", request)[0]
         body = self._description if word == "DESCRIBE" else ""
         lines = {
             "OPTIONS": "Public: OPTIONS, DESCRIBE, SETUP, PLAY",
             "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(body)}",
-            "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1",
+            "SETUP": f"Transport: {way}\r\nSession: 1",
         }.get(word, "Session: 1\r\nRange: npt=0-")
         connection.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{lines}\r\n\r\n{body}".encode())
         return word == "PLAY"
+
+    def _send(self, connection: socket.socket, port: int) -> None:
+        """By UDP: packet by packet, not faster than the kernel takes them, and a goodbye at the end."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for place, packet in enumerate(self.packets):
+                if place not in self._lost:
+                    sender.sendto(packet, ("127.0.0.1", port))
+                    self._pause(0.002)
+            sender.sendto(struct.pack("!BBHI", 0x81, 203, 1, 7), ("127.0.0.1", port + 1))
+            connection.recv(1)
 
     def _play(self, connection: socket.socket) -> None:
         for place, packet in enumerate(self.packets):

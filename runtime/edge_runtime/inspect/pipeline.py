@@ -197,7 +197,12 @@ def _open_sources(
 
 
 def _options(inputs: InputSettings, source: SourceSettings) -> SourceOptions:
-    return inputs.options if source.dropped is None else dataclasses.replace(inputs.options, dropped=source.dropped)
+    options = inputs.options
+    if source.dropped is None and source.stream is None:
+        return options
+    return dataclasses.replace(
+        options, dropped=source.dropped or options.dropped, stream=source.stream or options.stream
+    )
 
 
 def _wait_for(source: Source, until: float, say: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.sinks.base import OutputSettings
-from edge_runtime.inspect.sources.options import DroppedOptions, SourceOptions
+from edge_runtime.inspect.sources.options import DroppedOptions, SourceOptions, StreamOptions
 from edge_runtime.opening.options import OpenOptions
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["BatchSettings", "EngineSettings", "InputSettings", "RunSettings", "S
 class SourceSettings:
     """One source as the user typed it. A verdict later than `deadline_ms` after its frame was taken is late.
 
-    `health` None: as for all sources of the run; `dropped`, for a watched folder, too.
+    `health` None: as for all sources of the run; `dropped`, for a watched folder, and `stream` too.
     """
 
     text: str
@@ -30,6 +30,7 @@ class SourceSettings:
     deadline_ms: float = math.inf
     health: HealthSettings | None = None
     dropped: DroppedOptions | None = None
+    stream: StreamOptions | None = None
 
 
 @dataclass(frozen=True)

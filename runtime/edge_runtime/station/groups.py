@@ -19,7 +19,7 @@ from edge_runtime.inspect.settings import EngineSettings, RunSettings
 from edge_runtime.inspect.sinks.base import OutputSettings, Sink
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.open import looks_like_source, looks_live
-from edge_runtime.inspect.sources.options import DroppedOptions
+from edge_runtime.inspect.sources.options import DroppedOptions, StreamOptions
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.results import Judge
@@ -104,7 +104,7 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
         floor = dataclasses.replace(floor, everything=any(engine_floor(station).everything for _, station in stations))
         settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
         views = tuple(view_of(settings.engine, name, station) for name, station in stations)
-        settings = _with_watch(_with_health(settings, stations), stations, recipe.store.path)
+        settings = _with_sources(_with_health(settings, stations), stations, recipe.store.path)
         settings = _beside_the_store(settings, stations)
         inputs = dataclasses.replace(settings.inputs, whole=any(view is not None for view in views))
         groups.append(Group(tuple(stations), dataclasses.replace(settings, inputs=inputs), views))
@@ -179,12 +179,12 @@ def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]])
     return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
 
 
-def _with_watch(settings: RunSettings, stations: Sequence[tuple[str, Station]], store: Path) -> RunSettings:
-    """Watched folders know which files have a verdict in the store."""
+def _with_sources(settings: RunSettings, stations: Sequence[tuple[str, Station]], store: Path) -> RunSettings:
+    """Watched folders know which files have a verdict in the store; streams come as the recipe says."""
     sources = [
         dataclasses.replace(source, dropped=_dropped(name, station, store))
         if source.text.startswith(WATCHED)
-        else source
+        else dataclasses.replace(source, stream=StreamOptions(station.stream.transport, station.stream.hardware))
         for source, (name, station) in zip(settings.inputs.sources, stations, strict=True)
     ]
     return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import DecoderSettings
 from edge_runtime.inspect.reader.wholeness import COUNTING
 
-__all__ = ["open_container"]
+__all__ = ["device_of", "open_container"]
 
 _NOT_AHEAD = {"probesize": "65536", "analyzeduration": "0", "fpsprobesize": "0"}
 # Microseconds of a stream that are looked at ahead: two pictures rather than twenty.
@@ -61,7 +62,32 @@ def open_container(settings: DecoderSettings) -> tuple[Any, bool]:
 def _opened(settings: DecoderSettings, options: Mapping[str, str]) -> Any:
     limits = (settings.open_timeout, settings.read_timeout) if "://" in settings.address else None
     address = settings.address if "://" in settings.address else f"file:{settings.address}"
+    for accelerated in _devices() if settings.hardware else ():
+        # Of a device that there is not, opening fails; one that cannot decode this stream leaves it to the processor.
+        with contextlib.suppress(av.FFmpegError, OSError, RuntimeError):
+            container = av.open(address, options=dict(options), timeout=limits, hwaccel=accelerated)
+            if any(getattr(stream.codec_context, "is_hwaccel", False) for stream in container.streams.video):
+                return container
+            container.close()
     return av.open(address, options=dict(options), timeout=limits)
+
+
+def _devices() -> list[Any]:
+    """What may decode: of PyAV 14 and newer."""
+    try:
+        from av.codec.hwaccel import HWAccel, hwdevices_available
+    except ImportError:
+        return []
+    return [HWAccel(device, allow_software_fallback=False) for device in hwdevices_available()]
+
+
+def device_of(container: Any) -> str:
+    """Return the kind of device that decodes, "" for none."""
+    context = container.streams.video[0].codec_context
+    if not getattr(context, "is_hwaccel", False):
+        return ""
+    chosen = getattr(context, "hwaccel", None)
+    return str(getattr(chosen, "device_type", "a device"))
 
 
 def _told(container: Any) -> bool:

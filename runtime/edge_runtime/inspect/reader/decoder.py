@@ -31,6 +31,7 @@ class DecoderSettings:
     not given. `stride`: of those after them, each Nth is given. Seconds; `poll` from one request for a picture to the
     next, where each has to be asked for. `extra` is what one decoder alone understands. `most_pixels`: a larger picture
     is not given, nor decoded where that can be told before; 0: larger than the first one; None: of any size.
+    `hardware`: by a device that decodes, where there is one that can.
     """
 
     address: str
@@ -43,13 +44,15 @@ class DecoderSettings:
     poll: float = 0.2
     most_pixels: int | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    hardware: bool = False
 
 
 @dataclass(frozen=True)
 class DecoderFacts:
     """What is known once it is open. `frames`: how many the container declares, often an estimate; None: unknown.
 
-    `clocked`: a stream whose pictures bear times, though the first ones may lack them.
+    `clocked`: a stream whose pictures bear times, though the first ones may lack them. `hardware`: the kind
+    of device that decodes, "" where this is done in software.
     """
 
     decoder: str
@@ -59,6 +62,7 @@ class DecoderFacts:
     fps: float | None = None
     frames: int | None = None
     clocked: bool = False
+    hardware: str = ""
 
 
 @dataclass(frozen=True, eq=False)

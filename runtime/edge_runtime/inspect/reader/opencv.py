@@ -36,6 +36,12 @@ _REORDERED = 4  # pictures
 _MOST_FPS = 30.0  # where a stream's rate is not known
 # OpenCV takes them from the environment alone, and its own transport where there are none.
 _OPTIONS, _RTSP = "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;tcp|reorder_queue_size;{COUNTING}"
+_DEVICES = {
+    cv2.VIDEO_ACCELERATION_D3D11: "d3d11",
+    cv2.VIDEO_ACCELERATION_VAAPI: "vaapi",
+    cv2.VIDEO_ACCELERATION_MFX: "mfx",
+}
+_RTSP_UDP = "rtsp_transport;udp"
 _WOVEN = f"woven of two fields, which were taken at two times (interlaced video); {_EXTRA}"
 
 
@@ -73,9 +79,11 @@ def _ffmpeg(settings: DecoderSettings) -> cv2.VideoCapture:
         # Other backends read what FFmpeg's does not (numbered pictures); of them nothing is heard.
         capture = cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, list(_ONE_THREAD))
         return capture if capture.isOpened() else cv2.VideoCapture(settings.address)
+    ours = (_RTSP, _RTSP_UDP)
     if settings.address.lower().startswith("rtsp"):
-        os.environ.setdefault(_OPTIONS, _RTSP)
-    elif os.environ.get(_OPTIONS) == _RTSP:
+        if os.environ.get(_OPTIONS) in (None, *ours):
+            os.environ[_OPTIONS] = _RTSP_UDP if settings.extra.get("rtsp_transport") == "udp" else _RTSP
+    elif os.environ.get(_OPTIONS) in ours:
         del os.environ[_OPTIONS]
     limits = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -83,6 +91,13 @@ def _ffmpeg(settings: DecoderSettings) -> cv2.VideoCapture:
         cv2.CAP_PROP_READ_TIMEOUT_MSEC,
         round(settings.read_timeout * 1000),
     ]
+    if settings.hardware:
+        # With threads: a device has its own.
+        device = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY]
+        capture = cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, [*limits, *device])
+        if capture.isOpened() and capture.get(cv2.CAP_PROP_HW_ACCELERATION) != cv2.VIDEO_ACCELERATION_NONE:
+            return capture
+        capture.release()
     return cv2.VideoCapture(settings.address, cv2.CAP_FFMPEG, [*limits, *_ONE_THREAD])
 
 
@@ -136,6 +151,7 @@ class OpenCvDecoder:
             # OpenCV answers with huge negative or infinite numbers for what it does not know.
             frames=int(count) if math.isfinite(count) and 0 < count < 2**40 else None,
             clocked=settings.way == "stream",
+            hardware=_DEVICES.get(int(capture.get(cv2.CAP_PROP_HW_ACCELERATION)), "") if settings.hardware else "",
         )
 
     @property

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.chain import MISSING, Chain
-from edge_runtime.inspect.reader.container import open_container
+from edge_runtime.inspect.reader.container import device_of, open_container
 from edge_runtime.inspect.reader.containers import woven_by_container
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Pixels, Shot
 from edge_runtime.inspect.reader.deinterlacer import Deinterlacer, Told
@@ -68,7 +68,8 @@ class AvDecoder:
         fps = float(rate) if rate and 0 < rate < 1000 else None
         size = (context.width or 0, context.height or 0)
         clocked = settings.way == "stream"
-        self.facts = DecoderFacts("av", self._codec, *size, fps, self._frames(fps), clocked)
+        frames, device = self._frames(fps), device_of(container)
+        self.facts = DecoderFacts("av", self._codec, *size, fps, frames, clocked, device)
         self._turns: int | None = None
         self._number = -1
         self._given = -1

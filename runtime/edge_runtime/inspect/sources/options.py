@@ -10,7 +10,7 @@ from typing import Literal
 from edge_runtime.inspect.reader.here import HERE, Reader
 from edge_runtime.inspect.sources.stills.room import UNBOUNDED, Room
 
-__all__ = ["LIVE", "PLAIN", "DroppedOptions", "FileOrder", "LiveOptions", "SourceOptions"]
+__all__ = ["LIVE", "PLAIN", "DroppedOptions", "FileOrder", "LiveOptions", "SourceOptions", "StreamOptions", "Transport"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ class LiveOptions:
 
 # In which order files are judged that are there together: as they were written, or by their names.
 FileOrder = Literal["time", "name"]
+
+
+# How an RTSP camera sends: over the connection itself, or in packets of their own, which may be lost.
+Transport = Literal["tcp", "udp"]
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a network stream is received; `hardware`: decoded by a device, where there is one that can."""
+
+    transport: Transport = "tcp"
+    hardware: bool = False
 
 
 def _none_is(_ids: Sequence[str]) -> frozenset[str]:
@@ -76,7 +88,8 @@ class SourceOptions:
 
     Of picture files: `bit_depth` says how many of 16 bits carry light (None: the first picture shows it), `background`
     (BGR) what lies behind transparent parts (None: such a picture is refused), `room` how large one may be; `dropped`
-    is for watched folders. `notice` is told, once each, what a user should know and no frame says.
+    is for watched folders, `stream` for network cameras. `notice` is told, once each, what a user should know and no
+    frame says.
     """
 
     stride: int = 1
@@ -86,6 +99,7 @@ class SourceOptions:
     background: tuple[int, int, int] | None = None
     room: Room = UNBOUNDED
     dropped: DroppedOptions = field(default_factory=DroppedOptions)
+    stream: StreamOptions = StreamOptions()
     notice: Callable[[str], None] = field(default=_unheard, compare=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.address import Address, parse_address
@@ -11,6 +12,9 @@ from edge_runtime.inspect.sources.base import Source
 from edge_runtime.inspect.sources.images import natural_key, safe_stem
 from edge_runtime.inspect.sources.options import SourceOptions
 from edge_runtime.inspect.suffixes import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings
 
 __all__ = [
     "STREAM_SCHEMES",
@@ -58,12 +62,23 @@ def open_live_stream(text: str, options: SourceOptions, stop: Callable[[], bool]
     from edge_runtime.inspect.sources.live import LiveSource
 
     address = _known(text)
-    settings = DecoderSettings(address.url, "stream", poll=options.live.ask)
+    # TCP is what decoders take by themselves.
+    extra = {"rtsp_transport": "udp"} if options.stream.transport == "udp" and address.scheme == "rtsp" else {}
+    settings = DecoderSettings(
+        address.url, "stream", poll=options.live.ask, extra=extra, hardware=options.stream.hardware
+    )
     host = safe_stem(address.host or "stream")
     hint = "check the address, user and password, that the device is on, and that a player like ffplay shows it"
     return LiveSource(
-        address.name, host, lambda: options.reader.open(settings), hint, options.live, stop, hide=address.hide
+        address.name, host, lambda: _opened(settings, address, options), hint, options.live, stop, hide=address.hide
     )
+
+
+def _opened(settings: DecoderSettings, address: Address, options: SourceOptions) -> Decoder:
+    decoder = options.reader.open(settings)
+    if settings.hardware and not decoder.facts.hardware:
+        options.notice(f"{address.name}: no device here decodes {decoder.facts.codec or 'it'}: it is done in software")
+    return decoder
 
 
 def open_url_of_a_file(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:

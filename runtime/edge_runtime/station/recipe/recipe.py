@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_runtime.inspect.secret import Address
-from edge_runtime.inspect.sources.options import FileOrder
+from edge_runtime.inspect.sources.options import FileOrder, Transport
 from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.outputs.settings import OutputEntry
 from edge_runtime.station.parts.decide import PartRule
@@ -17,7 +17,7 @@ from edge_runtime.station.rules.settings import Rule
 from edge_runtime.station.triggers.settings import TriggerEntry
 from edge_runtime.station.view.settings import GateSettings, Mask, Reference, Region, Tiles, ViewSettings
 
-__all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage", "Watch"]
+__all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage", "Stream", "Watch"]
 
 NAMES = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # of stations: they become names of folders, topics, metrics
 _GB = 10**9
@@ -73,6 +73,18 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """How a network camera's stream is received."""
+
+    transport: Transport = field(
+        default="tcp", metadata={"help": "RTSP over TCP, or over UDP: less delay, and packets that are lost."}
+    )
+    hardware: bool = field(
+        default=False, metadata={"help": "Decoded by a device where one can; it tells less of damaged pictures."}
+    )
+
+
+@dataclass(frozen=True)
 class Station:
     """One place on the line: what is looked at, what judges it, who is told."""
 
@@ -81,6 +93,7 @@ class Station:
     )
     bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge."})
     watch: Watch = field(default=Watch(), metadata={"help": "How pictures are taken from a watched folder."})
+    stream: Stream = field(default=Stream(), metadata={"help": "How a network camera's stream is received."})
     health: Path | None = field(
         default=None, metadata={"help": "What good pictures are like, a file of edge-run --learn-health."}
     )

@@ -33,14 +33,17 @@ log.capture()
 from edge_runtime.inspect.reader.decoder import DecoderSettings, Shot
 from edge_runtime.inspect.reader.decoders import open_decoder
 import numpy as np
-decoder, folder, *urls = sys.argv[1:]
+decoder, folder, transport, *urls = sys.argv[1:]
+extra = {"rtsp_transport": "udp"} if transport == "udp" else {}
 for number, url in enumerate(urls):
-    opened = open_decoder(DecoderSettings(url, "stream", decoder))
+    opened = open_decoder(DecoderSettings(url, "stream", decoder, read_timeout=20.0, extra=extra))
     times, pictures = [], []
     while isinstance(shot := opened.read(), Shot):
         times.append(-1.0 if shot.pts is None else shot.pts)
         side = (1, 1, 3) if shot.image is None else np.asarray(shot.image).shape
         pictures.append(np.zeros(side, np.uint8) if shot.image is None else np.array(shot.image))
+        if extra and (shot.pts or 0) > 4.8:  # nobody says where it ends
+            break
     opened.close()
     np.savez(f"{folder}/{number}.npz", times, *pictures)
 """
@@ -65,10 +68,12 @@ def encoded(form: str, size: int = SIDE, count: int = COUNT, flags: str = "") ->
     return pictures_of(subprocess.run(words, check=True, capture_output=True).stdout, codec), codec
 
 
-def read(decoder: str, folder: Path, cameras: list[RtspCamera]) -> list[list[tuple[float, NDArray[np.uint8] | None]]]:
+def read(
+    decoder: str, folder: Path, cameras: list[RtspCamera], transport: str = "tcp"
+) -> list[list[tuple[float, NDArray[np.uint8] | None]]]:
     """What a reader gives of each camera: each picture's time, and it, or None where there is an error."""
     environment = {**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "40"}
-    words = [sys.executable, "-c", _READ, decoder, str(folder), *(camera.url for camera in cameras)]
+    words = [sys.executable, "-c", _READ, decoder, str(folder), transport, *(camera.url for camera in cameras)]
     subprocess.run(words, check=True, env=environment, timeout=120)
     found = []
     for number in range(len(cameras)):
@@ -90,6 +95,20 @@ def smeared(picture: NDArray[np.uint8], true: NDArray[np.uint8]) -> bool:
     """By more than what a loop filter leaves out after damage, in any block of 16 x 16."""
     apart = np.abs(picture.astype(int) - true).reshape(SIDE // 16, 16, SIDE // 16, 16, 3)
     return bool(apart.mean((1, 3, 4)).max() > 8)
+
+
+@pytest.mark.parametrize("decoder", BOTH)
+def test_over_udp_a_lost_packet_is_told_of_as_it_is_over_tcp(tmp_path: Path, decoder: str) -> None:
+    pictures, codec = encoded("h264", count=60)
+    at = len(RtspCamera(pictures[:42], codec).packets)  # in the middle of a group
+    cameras = [RtspCamera(pictures, codec), RtspCamera(pictures, codec, {at, at + 3})]
+    (truth,) = read(decoder, tmp_path, [RtspCamera(pictures, codec)])
+    honest, lossy = read(decoder, tmp_path, cameras, "udp")
+    sent = {round(moment * RATE): picture for moment, picture in truth if picture is not None}
+    given = [(moment, picture) for moment, picture in [*honest, *lossy] if picture is not None]
+    assert [moment for moment, picture in given if moment >= 0 and not as_sent(moment, picture, sent)] == []
+    assert len([1 for _, picture in honest if picture is not None]) > 30
+    assert len([1 for _, picture in lossy if picture is None]) > 0
 
 
 @pytest.mark.parametrize("decoder", BOTH)
