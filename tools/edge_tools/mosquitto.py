@@ -107,6 +107,7 @@ class Ear:
         self._client.reconnect_delay_set(0.02, 0.1)
         self._client.on_connect = lambda client, *_: client.subscribe(topic, 2)
         self._client.on_subscribe = lambda *_: self._note()
+        self._client.on_disconnect = lambda *_: self._note(here=False)
         self._client.on_message = lambda client, data, message: self._note(message)
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
@@ -125,7 +126,8 @@ class Ear:
                 raise RuntimeError(f"nothing came that was waited for; last: {self.heard[-5:]}")
 
     def say(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
-        """Publish something, and wait until the broker has it."""
+        """Publish something as soon as there is a connection, and wait until the broker has it."""
+        self.wait(lambda: self._here)
         self._client.publish(topic, payload, 1, retain).wait_for_publish(_PATIENCE_S)
 
     def close(self) -> None:
@@ -133,9 +135,9 @@ class Ear:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _note(self, message: Any = None) -> None:
+    def _note(self, message: Any = None, here: bool = True) -> None:
         with self._changed:
-            self._here = True
+            self._here = here
             if message is not None:
                 text = message.payload.decode()
                 value = json.loads(text) if text.startswith("{") else text

@@ -16,7 +16,7 @@ _FIRST = ("schema", "event_id", "ts_utc", "station", "part", "verdict", "reasons
 
 
 class ElsewhereError(OutputError):
-    """The receiver may have been told more than the store knows: it names the events that it was told last."""
+    """The receiver may have been told more than the store knows: it names the last event of each station."""
 
     def __init__(self, last: Sequence[str]) -> None:
         self.last = tuple(last)  # event ids; those that the store has not are not its events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -94,15 +95,32 @@ class Feeder:
         try:
             return self._output.send(events)
         except ElsewhereError as error:
-            known = (self._reader.event(event_id) for event_id in error.last)
-            self.sent = max([self.sent, *(event.seq for event in known if event is not None)])
+            self.sent = self._known(error.last)
             self._writer.sent(self.name, self.sent)
             return 0
+
+    def _known(self, last: Sequence[str]) -> int:
+        """Return up to where all is told, when those are the last events of their stations that the receiver has."""
+        told: dict[str, int] = {}
+        for event in filter(None, map(self._reader.event, last)):
+            station = _station(event)
+            told[station] = max(event.seq, told.get(station, 0))
+        sent = self.sent
+        while events := self._reader.after(sent, self.stations):
+            for event in events:
+                if event.seq > told.get(_station(event), 0):
+                    return sent
+                sent = event.seq
+        return sent
 
     def _refuse(self, why: str) -> None:
         if not self.refused:
             self._notice(f"{self.name}: cannot be told, verdicts wait in the store: {why}")
         self.refused = why
+
+
+def _station(event: Stored) -> str:
+    return str(json.loads(event.body)["station"])
 
 
 def _stands(output: Output, reader: Reader, sent: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from edge_runtime.errors import OutputError
 from edge_runtime.inspect.record import to_line
 from edge_runtime.outputs.base import ElsewhereError, published
 from edge_runtime.outputs.mqtt_link import Heard, Link, Wishes, client_id
@@ -19,7 +20,7 @@ from edge_runtime.outputs.settings import Mqtt
 from edge_runtime.store.entries import VERDICTS
 from edge_runtime.store.reading import Stored
 
-__all__ = ["MqttOutput", "open_mqtt", "queue_of_mqtt"]
+__all__ = ["MqttOutput"]
 
 _AT_ONCE = 100
 _PATIENCE_S = 3.0  # for a connection, and for an acknowledgement: an output that ends is waited for
@@ -33,6 +34,8 @@ class MqttOutput:
         self._lock = threading.Lock()
         self._retained: dict[str, str] = {}  # by topic, the last event that the broker has of it
         self._number = 0
+        self._url = settings.url
+        self._ahead: set[str] = set()  # events that were taken while one before them was refused
         client = client_id(settings, settings.prefix, *stations)
         availability = f"{settings.prefix}/_online/{client}"
         found = _discovery(settings, stations, availability) if settings.home_assistant else {}
@@ -52,10 +55,17 @@ class MqttOutput:
                 last = list(self._retained.values())
             if last:
                 raise ElsewhereError(last)
-        records = [published(event) for event in events[:_AT_ONCE]]
-        return self._link.publish(
-            [(self._topic(record["station"]), to_line(record).encode()) for record in records], _PATIENCE_S
-        )
+        batch = events[:_AT_ONCE]
+        left = [event for event in batch if event.event_id not in self._ahead]
+        records = [published(event) for event in left]
+        messages = [(self._topic(record["station"]), to_line(record).encode()) for record in records]
+        taken = self._link.publish(messages, _PATIENCE_S)
+        self._ahead.update(left[place].event_id for place in taken.places)
+        told = next((place for place, event in enumerate(batch) if event.event_id not in self._ahead), len(batch))
+        if not told:
+            raise OutputError(f"{self._url} has not taken a message: {taken.why}")
+        self._ahead.difference_update(event.event_id for event in batch[:told])
+        return told
 
     def close(self) -> None:
         """Say that nobody is here any more."""
@@ -113,13 +123,3 @@ _ATTRIBUTES = (
     "{{ {'event_id': value_json.event_id, 'reasons': value_json.reasons, 'part': value_json.part, "
     "'ts_utc': value_json.ts_utc} | tojson }}"
 )
-
-
-def queue_of_mqtt(settings: Mqtt) -> str:
-    """Return what tells one receiver from another."""
-    return f"{settings.host}:{settings.port}/{settings.prefix}"
-
-
-def open_mqtt(settings: Mqtt, stations: Sequence[str]) -> MqttOutput:
-    """Open what `mqtt:` asks for."""
-    return MqttOutput(settings, stations)

@@ -14,7 +14,6 @@ import socket
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from edge_runtime.outputs.settings import Broker
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-__all__ = ["Heard", "Link", "Wishes", "client_id", "tls_of"]
+__all__ = ["Heard", "Link", "Taken", "Wishes", "client_id", "tls_of"]
 
 _RECONNECT_S = (1.0, 30.0)
 _KEEPALIVE_S = 30
@@ -54,6 +53,14 @@ class Wishes:
     availability: str = ""
     first: Mapping[str, bytes] = field(default_factory=dict)
     changed: Callable[[str], None] = lambda why: None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Which of some messages the broker has surely taken, by their places, and why not all of them."""
+
+    places: frozenset[int]
+    why: str
 
 
 class Link:
@@ -91,41 +98,34 @@ class Link:
                 raise OutputError(f"no connection to {self._broker.url}: {self._why or 'it was closed'}")
             return self.number
 
-    def publish(self, messages: Sequence[tuple[str, bytes]], seconds: float) -> int:
-        """Send messages by QoS 1, to be retained, and return how many the broker has surely taken, from the first on.
+    def publish(self, messages: Sequence[tuple[str, bytes]], seconds: float) -> Taken:
+        """Send messages by QoS 1, to be retained, and return which the broker has taken.
 
-        At most so many seconds pass without one being taken. Raises OutputError where none is.
+        It ends when each was taken or refused, the connection is lost, or nothing has happened for so many seconds.
         """
         with self._changed:
             client, number = self._client, self.number
             if client is None or not self._ready:
-                raise OutputError(f"no connection to {self._broker.url}: {self._why}")
+                return Taken(frozenset(), self._why)
             self._acknowledged.clear()
             self._busy = True
         properties = self._properties()
         sent = [client.publish(topic, payload, 1, self._retain, properties).mid for topic, payload in messages]
-        taken, until = 0, time.monotonic() + seconds
         with self._changed:
-            while taken < len(sent) and self.number == number and self._ready:
-                before = taken
-                while taken < len(sent) and sent[taken] in self._acknowledged:
-                    if self._acknowledged[sent[taken]].is_failure:
-                        break
-                    taken += 1
-                if taken == len(sent) or sent[taken] in self._acknowledged:
-                    break
-                until = time.monotonic() + seconds if taken > before else until
-                if not self._changed.wait(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
+            left = len(sent)
+            while left and self.number == number and self._ready:
+                self._changed.wait(seconds)
+                before, left = left, sum(mid not in self._acknowledged for mid in sent)
+                if left == before:
                     break
             self._busy = False
-            code = self._acknowledged.get(sent[taken]) if taken < len(sent) else None
-            refused = "" if code is None else f"it refuses {messages[taken][0]}: {code}"
-            why = refused or self._why or "it does not acknowledge"
-        if taken < len(sent):
+            codes = [self._acknowledged.get(mid) for mid in sent]
+            refused = [f"it refuses {messages[place][0]}: {code}" for place, code in enumerate(codes) if _failed(code)]
+            why = refused[0] if refused else self._why or "it does not acknowledge"
+        if None in codes:
             self._drop(why)
-        if not taken:
-            raise OutputError(f"{self._broker.url} has not taken a message: {why}")
-        return taken
+        taken = (place for place, code in enumerate(codes) if code is not None and not _failed(code))
+        return Taken(frozenset(taken), why)
 
     def close(self) -> None:
         """Say that we leave, and leave; a second call does nothing."""
@@ -280,6 +280,10 @@ class Link:
         properties = Properties(PacketTypes.PUBLISH)
         properties.ContentType = "application/json"
         return properties
+
+
+def _failed(code: Any) -> bool:
+    return code is not None and bool(code.is_failure)
 
 
 def client_id(broker: Broker, *what: str) -> str:

@@ -25,7 +25,7 @@ from edge_runtime.outputs.settings import OpcUa
 from edge_runtime.store.entries import VERDICTS, PartVerdict
 from edge_runtime.store.reading import Stored
 
-__all__ = ["OpcUaOutput", "open_opcua"]
+__all__ = ["NAMESPACE", "OpcUaOutput"]
 
 _AT_ONCE = 100
 _PATIENCE_S = 10.0
@@ -155,8 +155,3 @@ def _values(ua: Any, record: dict[str, Any] | None, counts: Counter[PartVerdict]
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def open_opcua(settings: OpcUa, stations: Sequence[str]) -> OpcUaOutput:
-    """Open what `opcua:` asks for."""
-    return OpcUaOutput(settings, stations)

@@ -13,12 +13,9 @@ from edge_runtime.outputs.gpio import open_gpio_wires
 from edge_runtime.outputs.handshaking import HandshakeOutput
 from edge_runtime.outputs.json_lines import open_json_lines
 from edge_runtime.outputs.modbus import open_modbus_wires
-from edge_runtime.outputs.mqtt import open_mqtt, queue_of_mqtt
-from edge_runtime.outputs.opcua import open_opcua
-from edge_runtime.outputs.prometheus import open_prometheus
-from edge_runtime.outputs.settings import OutputEntry
-from edge_runtime.outputs.webhook import open_webhook, queue_of_webhook
+from edge_runtime.outputs.settings import Mqtt, OpcUa, OutputEntry, Prometheus, Webhook
 
+State = Callable[[], Mapping[str, Any]]  # how the stations do: what station/board.py says
 __all__ = ["OUTPUTS", "WATCHERS", "OutputRow", "Wanted", "Watcher", "kind_of", "open_watchers", "wanted_outputs"]
 
 
@@ -30,13 +27,48 @@ class OutputRow:
     open: Callable[[Any, Sequence[str]], Output]
 
 
+class Watcher(Protocol):
+    """What shows how the stations do to whoever asks, in threads of its own. It has no queue."""
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        ...
+
+
+# What a kind needs (TLS, HTTP, asyncio) is loaded where a recipe names it: it takes megabytes.
+
+
+def _mqtt(settings: Mqtt, stations: Sequence[str]) -> Output:
+    from edge_runtime.outputs.mqtt import MqttOutput
+
+    return MqttOutput(settings, stations)
+
+
+def _webhook(settings: Webhook, stations: Sequence[str]) -> Output:
+    from edge_runtime.outputs.webhook import WebhookOutput
+
+    return WebhookOutput(settings)
+
+
+def _opcua(settings: OpcUa, stations: Sequence[str]) -> Output:
+    from edge_runtime.outputs.opcua import OpcUaOutput
+
+    return OpcUaOutput(settings, stations)
+
+
+def _prometheus(settings: Prometheus, stations: Sequence[str], state: State) -> Watcher:
+    from edge_runtime.outputs.prometheus import PrometheusPage
+
+    return PrometheusPage(settings, stations, state)
+
+
 # A new kind of output is one file and one row: settings with a field in OutputEntry, which names the row, and a class
 # as in base.py. The name of a queue outlives restarts: it must not change with what does not change the receiver.
 OUTPUTS: Mapping[str, OutputRow] = {
     "jsonl": OutputRow(lambda settings: str(settings.path.resolve()), lambda settings, _: open_json_lines(settings)),
-    "mqtt": OutputRow(queue_of_mqtt, open_mqtt),
-    "webhook": OutputRow(queue_of_webhook, lambda settings, _: open_webhook(settings)),
-    "opcua": OutputRow(lambda settings: f"{settings.address}:{settings.port}", open_opcua),
+    "mqtt": OutputRow(lambda settings: settings.queue, _mqtt),
+    "webhook": OutputRow(lambda settings: settings.queue, _webhook),
+    "opcua": OutputRow(lambda settings: f"{settings.address}:{settings.port}", _opcua),
     "modbus": OutputRow(
         lambda settings: f"{settings.host}:{settings.port} {settings.unit} {settings.write}",
         lambda settings, _: HandshakeOutput(open_modbus_wires(settings), settings),
@@ -48,17 +80,9 @@ OUTPUTS: Mapping[str, OutputRow] = {
 }
 
 
-class Watcher(Protocol):
-    """What shows how the stations do to whoever asks, in threads of its own. It has no queue."""
-
-    def close(self) -> None:
-        """Show nothing any more."""
-        ...
-
-
 # What opens them: of the settings, the names of the stations that ask for it, and what says how these do.
-WATCHERS: Mapping[str, Callable[[Any, Sequence[str], Callable[[], Mapping[str, Any]]], Watcher]] = {
-    "prometheus": open_prometheus,
+WATCHERS: Mapping[str, Callable[[Any, Sequence[str], State], Watcher]] = {
+    "prometheus": _prometheus,
 }
 
 
@@ -97,9 +121,7 @@ def _wanted(entry: OutputEntry, station: str) -> tuple[str, Wanted]:
     return name, Wanted(name, (station,), functools.partial(row.open, settings))
 
 
-def open_watchers(
-    stations: Sequence[tuple[str, Sequence[OutputEntry]]], state: Callable[[], Mapping[str, Any]]
-) -> contextlib.ExitStack:
+def open_watchers(stations: Sequence[tuple[str, Sequence[OutputEntry]]], state: State) -> contextlib.ExitStack:
     """Open what shows how it goes, as `state` says (station/board.py); what is returned closes them."""
     wanted: dict[tuple[str, Any], list[str]] = {}
     for station, entries in stations:

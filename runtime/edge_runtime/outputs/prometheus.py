@@ -17,7 +17,7 @@ from edge_runtime.outputs.settings import Prometheus
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-__all__ = ["PrometheusPage", "open_prometheus"]
+__all__ = ["PrometheusPage"]
 
 
 class PrometheusPage:
@@ -131,10 +131,3 @@ def _process_metrics(state: Mapping[str, Any]) -> Iterator[Metric]:
 def _moment(text: str) -> float:
     """Seconds of 1970 of a time as records have it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def open_prometheus(
-    settings: Prometheus, stations: Sequence[str], state: Callable[[], Mapping[str, Any]]
-) -> PrometheusPage:
-    """Open what `prometheus:` asks for."""
-    return PrometheusPage(settings, stations, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +100,11 @@ class Mqtt(Broker):
             if not re.fullmatch(_TOPIC, topic) or topic.endswith("/"):
                 raise ValueError("a topic does not begin with $ or /, does not end with /, and has no + and #")
 
+    @property
+    def queue(self) -> str:
+        """What tells one receiver from another."""
+        return f"{self.host}:{self.port}/{self.prefix}"
+
 
 @dataclass(frozen=True)
 class Webhook:
@@ -129,6 +135,14 @@ class Webhook:
             raise ValueError("a timeout is longer than nothing")
         if self.ca is not None and not self.url.reveal().startswith("https"):
             raise ValueError("ca is for https://")
+
+    @property
+    def queue(self) -> str:
+        """What tells one receiver from another: the address as it was written, or without what is secret in it."""
+        shown, address = str(self.url), self.url.reveal()
+        if self.url.parts or shown == address:
+            return shown
+        return f"{shown}#{hashlib.sha256(address.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from edge_runtime.outputs.base import published
 from edge_runtime.outputs.settings import Webhook
 from edge_runtime.store.reading import Stored
 
-__all__ = ["WebhookOutput", "key_of", "open_webhook", "queue_of_webhook", "signature"]
+__all__ = ["WebhookOutput", "key_of", "signature"]
 
 _AGAIN = (408, 425, 429)
 _LONGEST_S = 3600.0  # whatever Retry-After says
@@ -159,16 +159,3 @@ def _tls(settings: Webhook) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=settings.ca)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"cannot use {settings.ca} for a webhook: {error}; a PEM file is expected") from error
-
-
-def queue_of_webhook(settings: Webhook) -> str:
-    """Return what tells one receiver from another: the address as it was written, or without what is secret in it."""
-    shown, address = str(settings.url), settings.url.reveal()
-    if settings.url.parts or shown == address:
-        return shown
-    return f"{shown}#{hashlib.sha256(address.encode()).hexdigest()[:8]}"
-
-
-def open_webhook(settings: Webhook) -> WebhookOutput:
-    """Open what `webhook:` asks for."""
-    return WebhookOutput(settings)

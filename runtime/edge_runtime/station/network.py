@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from edge_runtime.inspect.secret import Secret
-from edge_runtime.outputs.mqtt_link import tls_of
 from edge_runtime.outputs.settings import Broker
-from edge_runtime.outputs.webhook import key_of
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
 
@@ -41,14 +38,21 @@ def network_mistakes(loaded: Loaded) -> Iterator[Mistake]:
 
 
 def _broken(loaded: Loaded, where: str, broker: Broker) -> Iterator[Mistake]:
+    if not broker.tls:
+        return
+    from edge_runtime.outputs.mqtt_link import tls_of  # with it comes TLS, which other recipes do without
+
     try:
-        if broker.tls:
-            tls_of(broker)
+        tls_of(broker)
     except UsageError as error:
         yield loaded.mistake(where, str(error))
 
 
 def _webhook(loaded: Loaded, where: str, authority: Path | None, secret: Secret | None) -> Iterator[Mistake]:
+    import ssl
+
+    from edge_runtime.outputs.webhook import key_of
+
     try:
         if authority is not None:
             ssl.create_default_context(cafile=authority)

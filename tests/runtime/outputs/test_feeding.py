@@ -133,6 +133,33 @@ def test_a_receiver_that_can_be_asked_later_may_know_of_more_and_is_not_told_twi
     assert knowing.told == ids(2)
 
 
+def test_an_event_that_was_passed_over_is_told_though_the_receiver_knows_a_later_one(tmp_path):
+    class Passing(FakeOutput):
+        known = tuple(ids(2, 4))  # the last of b and of a
+
+        def send(self, events):
+            if self.known:
+                known, self.known = self.known, ()
+                raise ElsewhereError(known)
+            return super().send(events)
+
+    with feeding_to(tmp_path, FakeOutput(refusals=10**9), ("a", "b")) as (feeder, writer):
+        bring(writer, *(event(number, station="ba"[number in (3, 4)]) for number in range(6)))
+        assert not feeder.drain(0.0)
+    passing = Passing()
+    with feeding_to(tmp_path, passing, ("a", "b")) as (feeder, writer):
+        assert feeder.drain(PATIENCE)
+    assert passing.told == ids(5)
+    other = Passing()
+    other.known = tuple(ids(4))
+    with feeding_to(tmp_path / "2", FakeOutput(refusals=10**9), ("a", "b")) as (feeder, writer):
+        bring(writer, *(event(number, station="ba"[number in (3, 4)]) for number in range(6)))
+        assert not feeder.drain(0.0)
+    with feeding_to(tmp_path / "2", other, ("a", "b")) as (feeder, writer):
+        assert feeder.drain(PATIENCE)
+    assert other.told == ids(0, 1, 2, 3, 4, 5)
+
+
 def test_an_output_that_hangs_keeps_nobody_from_storing(tmp_path):
     go = threading.Event()
 

@@ -5,7 +5,7 @@ import urllib.request
 import pytest
 
 from edge_runtime.errors import DependencyError, OutputError
-from edge_runtime.outputs.prometheus import open_prometheus
+from edge_runtime.outputs.prometheus import PrometheusPage
 from edge_runtime.outputs.settings import Prometheus
 from edge_runtime.station.figures import Figures
 from edge_runtime.store.entries import Event
@@ -37,7 +37,7 @@ def page(port):
 @pytest.fixture
 def shown():
     port = free_port()
-    with contextlib.closing(open_prometheus(Prometheus(port=port), ["belt", "idle"], state)):
+    with contextlib.closing(PrometheusPage(Prometheus(port=port), ["belt", "idle"], state)):
         yield page(port)
 
 
@@ -71,10 +71,10 @@ def test_promtool_finds_nothing_to_say_against_it(shown):
 
 def test_only_the_stations_that_ask_for_it_are_shown():
     port = free_port()
-    with contextlib.closing(open_prometheus(Prometheus(port=port), ["idle"], state)):
+    with contextlib.closing(PrometheusPage(Prometheus(port=port), ["idle"], state)):
         assert 'station="belt"' not in page(port)
         with pytest.raises(OutputError, match=rf"cannot listen at 127.0.0.1:{port}: .*another address or port"):
-            open_prometheus(Prometheus(port=port), ["idle"], state)
+            PrometheusPage(Prometheus(port=port), ["idle"], state)
     with pytest.raises(OSError, match="refused"):
         page(port)
 
@@ -82,7 +82,7 @@ def test_only_the_stations_that_ask_for_it_are_shown():
 def test_without_the_library_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "prometheus_client", None)
     with pytest.raises(DependencyError, match=r"edgeline\[station\]"):
-        open_prometheus(Prometheus(), [], state)
+        PrometheusPage(Prometheus(), [], state)
 
 
 def test_a_port_is_one():

@@ -31,6 +31,7 @@ _LONGEST = 256  # characters of a part's id
 _MOST_WAIT_S = 60.0
 _MOST_BODY = 64 << 10
 _LATE_S = 30.0  # beyond the time in which a part's frames come or are missing
+_AT_ONCE = 100  # connections
 _SILENT_S = 10.0  # whoever connects and says nothing is let go
 
 
@@ -66,6 +67,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, settings: HttpTrigger, signals: Signals) -> None:
         self.settings, self.signals = settings, signals
+        self._left = threading.BoundedSemaphore(_AT_ONCE)
         self.address_family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
         super().__init__((settings.address, settings.port), _Handler)
 
@@ -73,6 +75,20 @@ class _Server(ThreadingHTTPServer):
         """Bind, and ask no name server who we are: there may be none, and it would be waited for."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, unless too many are being answered: then hang up."""
+        if self._left.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._left.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever asked has gone away: nobody is left to be told."""

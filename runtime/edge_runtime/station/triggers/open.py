@@ -12,21 +12,32 @@ from edge_runtime.outputs.modbus import open_modbus_wires
 from edge_runtime.station.triggers.base import Line, Trigger, TriggeredSource
 from edge_runtime.station.triggers.every import EveryTrigger
 from edge_runtime.station.triggers.handshake import shaking
-from edge_runtime.station.triggers.http import http_trigger
-from edge_runtime.station.triggers.mqtt import mqtt_trigger
 from edge_runtime.station.triggers.presence import PresenceTrigger
-from edge_runtime.station.triggers.settings import Presence, Timing, TriggerEntry
+from edge_runtime.station.triggers.settings import HttpTrigger, MqttTrigger, Presence, Timing, TriggerEntry
 from edge_runtime.station.triggers.signalled import WAITING_BYTES, SignalledTrigger
 
 __all__ = ["TRIGGERS", "triggered", "waiting_bytes"]
+
+
+def _http(settings: HttpTrigger, line: Line) -> Trigger:
+    from edge_runtime.station.triggers.http import http_trigger  # a server, which others do without
+
+    return http_trigger(settings, line)
+
+
+def _mqtt(settings: MqttTrigger, line: Line) -> Trigger:
+    from edge_runtime.station.triggers.mqtt import mqtt_trigger  # TLS, which others do without
+
+    return mqtt_trigger(settings, line)
+
 
 # A new kind of trigger is one file and one row: settings with a field in TriggerEntry, which names the row, and what
 # makes a trigger (base.py) of them and of its station's Line. What is announced from outside is signalled.py's.
 TRIGGERS: Mapping[str, Callable[[Any, Line], Trigger]] = {
     "every": lambda settings, line: EveryTrigger(settings),
     "presence": PresenceTrigger,
-    "http": http_trigger,
-    "mqtt": mqtt_trigger,
+    "http": _http,
+    "mqtt": _mqtt,
     "modbus": lambda settings, line: SignalledTrigger(settings, line, shaking(settings, open_modbus_wires)),
     "gpio": lambda settings, line: SignalledTrigger(settings, line, shaking(settings, open_gpio_wires)),
 }
