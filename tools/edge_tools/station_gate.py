@@ -28,17 +28,17 @@ __all__ = ["main", "measured", "with_noise"]
 _RECIPE = """\
 store: store
 stations:
-  belt: {{source: {film}, bundle: {bundle}, gate: {{proof: gate.json}}}}
+  belt: {{source: {film}, bundle: {bundle}, gate: {{proof: gate.json, margin: {margin}}}}}
 """
 
 
-def measured(film: Path, budget: str) -> dict[str, Any]:
+def measured(film: Path, budget: str, margin: float) -> dict[str, Any]:
     """Return what `edge-station gate` measures on a film, with `noise` and whether it `passed`."""
     with tempfile.TemporaryDirectory(prefix="edge-gate-") as work:
         folder = Path(work)
         (folder / "labelled").mkdir()
         (folder / "labelled" / film.name).symlink_to(film.absolute())
-        recipe = _RECIPE.format(film=film.absolute(), bundle=find_sample().bundle)
+        recipe = _RECIPE.format(film=film.absolute(), bundle=find_sample().bundle, margin=margin)
         (folder / "station.yaml").write_text(recipe, encoding="utf-8")
         words = ("gate", "station.yaml", "labelled", "--budget", budget)
         command = python_module("edge_runtime.cli.station", *words)
@@ -74,19 +74,20 @@ def with_noise(film: Path, target: Path, sigma: float, seed: int = 1) -> None:
 @click.argument("films", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--noise", "sigma", type=float, default=0.0, help="Each film again with so much noise.")
 @click.option("--budget", default="0.1%", show_default=True)
-def main(films: tuple[Path, ...], sigma: float, budget: str) -> None:
+@click.option("--margin", type=float, default=0.03, show_default=True, help="Of the gate.")
+def main(films: tuple[Path, ...], sigma: float, budget: str, margin: float) -> None:
     """Print the table."""
     click.echo(
         "| film | pictures | runs saved | time saved | defects lost | NG that are OK | OK that are NG | limits |"
     )
     click.echo("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     for film in films:
-        click.echo(_line(film.name, measured(film, budget)))
+        click.echo(_line(film.name, measured(film, budget, margin)))
         if sigma:
             with tempfile.TemporaryDirectory(prefix="edge-noise-") as work:
                 noisy = Path(work) / f"{film.stem}.avi"
                 with_noise(film, noisy, sigma)
-                click.echo(_line(f"{film.name}, noise {sigma:g}", measured(noisy, budget)))
+                click.echo(_line(f"{film.name}, noise {sigma:g}", measured(noisy, budget, margin)))
 
 
 def _line(name: str, told: dict[str, Any]) -> str:

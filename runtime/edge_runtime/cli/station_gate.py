@@ -62,7 +62,10 @@ def gate(recipe: Path, labelled: Path, budget: str, name: str | None) -> None:
     for line in _lines(found, allowed):
         click.echo(line)
     if not passed:
-        raise GateError(f"the gate loses {found.loss:.2%} of the defects, {allowed:.2%} are allowed: it does not run")
+        raise GateError(
+            f"the gate loses {found.loss:.2%} of the defects, {allowed:.2%} are allowed: it does not run; "
+            "a larger `margin` loses fewer where scores move, a lower `scout` visits more tiles"
+        )
     click.echo(f"{settings.proof} is written: the gate runs with it")
 
 

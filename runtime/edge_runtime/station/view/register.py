@@ -74,34 +74,41 @@ class Ecc:
         self._levels = [_gray(reference, side) for side in _ECC_SIDES]
         if float(self._levels[-1][0].std()) < 2.0:
             raise DataError("the reference shows nothing to be known by: it is nearly of one colour")
+        self._window = cv2.createHanningWindow(self._levels[0][0].shape[::-1], cv2.CV_32F)
 
     def find(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return [2, 3], as Features does. Raises LostError."""
-        moved = np.eye(2, 3, dtype=np.float64)
-        alike = 0.0
-        for (reference, scale), side in zip(self._levels, _ECC_SIDES, strict=True):
-            start = moved.astype(np.float32)
-            start[:, 2] *= scale
-            try:
-                alike, found = cv2.findTransformECC(
-                    reference,
-                    _gray(image, side)[0],
-                    start,
-                    cv2.MOTION_EUCLIDEAN,
-                    _STEPS,
-                    np.full(reference.shape, 255, np.uint8),
-                    5,
-                )
-            except cv2.error as error:
-                raise LostError("moved: nothing in the picture is like the reference") from error
-            moved = np.array(found, np.float64)
-            moved[:, 2] /= scale
+        views = [_gray(image, side)[0] for side in _ECC_SIDES]
+        (coarse, scale), (fine, fine_scale) = self._levels
+        # From where it is, and from where the edges say: the one that ends more alike is not the wrong valley.
+        right, down = cv2.phaseCorrelate(coarse.astype(np.float32), views[0].astype(np.float32), self._window)[0]
+        starts = [np.eye(2, 3), np.array([[1.0, 0.0, right / scale], [0.0, 1.0, down / scale]])]
+        ends = [_refined(coarse, views[0], start, scale) for start in starts]
+        alike, moved = max(ends, key=lambda end: end[0])
+        if alike > 0:
+            alike, moved = _refined(fine, views[1], moved, fine_scale)
         if alike < _ALIKE:
             raise LostError(f"moved: the picture is like the reference by {alike:.2f}, and should be by {_ALIKE}")
         return moved
 
 
 Registering = Union[Features, Ecc]
+
+
+def _refined(
+    reference: NDArray[np.uint8], view: NDArray[np.uint8], moved: NDArray[np.float64], scale: float
+) -> tuple[float, NDArray[np.float64]]:
+    """How alike both are after ECC from a start on, and the place it ends at; 0 where it comes to nothing."""
+    start = moved.astype(np.float32)
+    start[:, 2] *= scale
+    everywhere = np.full(reference.shape, 255, np.uint8)
+    try:
+        alike, found = cv2.findTransformECC(reference, view, start, cv2.MOTION_EUCLIDEAN, _STEPS, everywhere, 5)
+    except cv2.error:
+        return 0.0, moved
+    end = np.array(found, np.float64)
+    end[:, 2] /= scale
+    return float(alike), end
 
 
 def _gray(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
