@@ -13,6 +13,7 @@ __all__ = [
     "agreement_in_words",
     "final_agreement",
     "is_arrived",
+    "least_agreement",
     "lost_metrics",
     "output_levels",
     "reference_name",
@@ -110,6 +111,11 @@ def worst_agreement(accuracy: tuple[Accuracy, ...]) -> Accuracy | None:
     rows = [row for row in accuracy if row.metric in _TASK_WORDS]
     # Of boxes and what else objects have, on the same data: what suffered most.
     return min((row for row in rows if row.data == rows[0].data), key=lambda row: row.bundle) if rows else None
+
+
+def least_agreement(accuracy: tuple[Accuracy, ...]) -> float | None:
+    """Return the lowest end of the intervals of the measured agreement; None where there is none."""
+    return min((row.low for row in accuracy if row.metric in _TASK_WORDS and row.low is not None), default=None)
 
 
 def _twins(accuracy: tuple[Accuracy, ...]) -> list[Accuracy]:

@@ -6,10 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_export.certificate.figures import final_agreement, is_arrived, lost_metrics, output_levels, reference_name
+from edge_export.certificate.figures import (
+    final_agreement,
+    is_arrived,
+    least_agreement,
+    lost_metrics,
+    output_levels,
+    reference_name,
+)
 from edge_export.certificate.findings import Findings, precision_counts
 from edge_export.certificate.words import percent, ratio, signed
-from edge_export.evaluate.metrics.wilson import most_changed
 from edge_export.quant.schemes import is_narrow
 from edge_export.search.targets import RUINED_DB, RUINED_SHARE, allowed_loss
 from edge_runtime.bundle.manifest import Manifest
@@ -73,8 +79,12 @@ def _tone(findings: Findings, agreement: float | None, allowed: float) -> tuple[
         return "check", "Nothing was measured"
     if (looked := _looked_at(findings)) and agreement is None:
         return "check", "FP32 finds nothing in the held-back images: no answers were compared"
-    if looked and (share := most_changed(0, looked)) > RUINED_SHARE:
-        return "check", f"Too few held-back images to tell: up to {percent(share)} of all may be answered otherwise"
+    least = least_agreement(findings.manifest.accuracy) if looked else None
+    if least is not None and least < RUINED_SHARE:
+        return (
+            "check",
+            f"Too few answers of held-back images to tell: up to {percent(1.0 - least)} of all may be others",
+        )
     return "good", "Within what was allowed"
 
 

@@ -20,7 +20,7 @@ from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.schema import SchemaError, from_json, to_json
 
-__all__ = ["NO_VERDICT", "confirmed", "label_count", "lay_over", "read_facts_file", "read_labels"]
+__all__ = ["NO_VERDICT", "background_untold", "confirmed", "label_count", "lay_over", "read_facts_file", "read_labels"]
 
 # How the note begins that says why a guess brings no verdict.
 NO_VERDICT = "no verdict:"
@@ -36,6 +36,7 @@ _TASKS: dict[str, type[Any]] = {
 # An object, a region or a high score is what an inspection model is trained to find.
 # What the class is called of pixels where there is nothing.
 _NOTHING = ("background", "bg", "good", "normal", "none", "nothing", "ok", "other", "unlabeled", "unlabelled", "void")
+_TWO, _DENSE = 2, 4
 _RULES: dict[str, Literal["any", "score"]] = {"detect": "any", "segment": "any", "anomaly": "score"}
 
 
@@ -91,11 +92,37 @@ def lay_over(facts: KnownFacts, flags: FactFlags, inputs: tuple[TensorSpec, ...]
 
 
 def _without_background(post: Postprocess | None, labels: tuple[str, ...] | None, origin: str) -> Postprocess | None:
-    """A segmentation model of named classes of which the first means something reports it, too; a guess left it out."""
+    """A segmentation model of named classes of which the first means something reports it, too; a guess left it out.
+    Of two classes the second is the background where its name says so.
+    """
     told = origin not in (GUESS, "flag")
-    if not isinstance(post, Segment) or post.background != 0 or told or not labels or len(labels) < 3:
+    if not isinstance(post, Segment) or post.background != 0 or told or not labels or _means_nothing(labels[0]):
         return post
-    return post if labels[0].strip("_ ").lower() in _NOTHING else dataclasses.replace(post, background=-1)
+    if len(labels) > _TWO:
+        return dataclasses.replace(post, background=-1)
+    return dataclasses.replace(post, background=1) if _means_nothing(labels[-1]) else post
+
+
+def _means_nothing(label: str) -> bool:
+    return label.strip("_ ").lower() in _NOTHING
+
+
+def background_untold(facts: KnownFacts, outputs: tuple[TensorSpec, ...], flags: FactFlags) -> str:
+    """Say what is open of a segmentation model with a score for each of two classes: which of them means that nothing
+    is there. "" for others, and where a flag or a name tells.
+    """
+    post, said = facts.postprocess, flags.postprocess
+    if not isinstance(post, Segment) or post.background < 0 or post.indices or "background" in said or flags.file:
+        return ""
+    shape = next((one.shape for one in outputs if post.output in (one.name, "")), ())
+    channels = shape[1 if post.axis == "channels-first" else -1] if len(shape) == _DENSE else None
+    named = facts.labels or ()
+    if channels != _TWO or (len(named) == _TWO and _means_nothing(named[post.background])):
+        return ""
+    return (
+        "nothing tells which of its two classes means that nothing is there: --background 0 or 1, or --labels with its "
+        f"name ({', '.join(_NOTHING[:3])}, ...)"
+    )
 
 
 def confirmed(facts: KnownFacts, by: str) -> KnownFacts:

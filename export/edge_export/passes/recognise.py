@@ -17,7 +17,7 @@ from edge_export.model.families.looks import Eyes
 from edge_export.model.families.moves import as_moved, objection, spoken
 from edge_export.model.families.plausible import Opinion
 from edge_export.model.families.unpublished import unpublished
-from edge_export.model.flags import NO_VERDICT, label_count, lay_over
+from edge_export.model.flags import NO_VERDICT, background_untold, label_count, lay_over
 from edge_export.model.interface import check_interface
 from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, RAW, look
 from edge_export.model.metadata.guess import Found
@@ -126,6 +126,8 @@ def _try(draft: Draft, found: Found, eyes: Eyes, one: Reading) -> Iterator[_Trie
     """Yield a reading and what pictures say of it, and after it the same with boxes in the order that these move in."""
     known, post = _facts(draft, found, [one], {}), one.postprocess
     opinion = eyes.judge(known, one)
+    if open_question := background_untold(known, draft.outputs, draft.options.flags):
+        opinion = dataclasses.replace(opinion, doubt=open_question)
     order = eyes.order(known) if opinion.found and isinstance(post, Detect) else ""
     against = objection(order)
     if not against or not isinstance(post, Detect):
@@ -162,13 +164,16 @@ def _checked(draft: Draft, eyes: Eyes) -> Draft:
     """The draft as it is, with a warning where what flags or the file say of the outputs can hardly be true."""
     opinion = eyes.judge(draft.facts) if eyes.real else Opinion("")
     against = opinion.against
+    origin = draft.facts.origin.get("postprocess", "")
+    by_author = origin.startswith("file ") or origin == "edgeline metadata"
     if opinion.found and not against:
         against = objection(eyes.order(draft.facts))
     if not against:
-        return draft
-    origin = draft.facts.origin.get("postprocess", "")
+        untold = background_untold(draft.facts, draft.outputs, draft.options.flags)
+        untold = "" if by_author else untold
+        return _unjudged(draft, f"the answers are a segmentation's, but {untold}") if untold else draft
     warning = f"the outputs are read as {origin or 'flags'} say{'s' if origin else ''}, but {against}"
-    if origin == "flag" or origin.startswith("file ") or origin == "edgeline metadata":
+    if origin == "flag" or by_author:
         return dataclasses.replace(draft, warnings=(*draft.warnings, warning))
     return _unjudged(draft, warning)
 

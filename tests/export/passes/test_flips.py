@@ -72,7 +72,7 @@ def test_a_fast_export_states_the_agreement_and_what_one_held_back_picture_is_wo
     said = headline(findings_of(draft, manifest, 0))
     assert (said.tone, said.word) == (
         "check",
-        "Too few held-back images to tell: up to 95.0 % of all may be answered otherwise",
+        "Too few answers of held-back images to tell: up to 95.0 % of all may be others",
     )
     assert "box agreement (F1) 100 % on 1 held-back images" in said.sentence
 

@@ -323,3 +323,44 @@ def _mask_model(path):
         node("Sigmoid", "logits", "y"),
     ]
     return build(path, tail, {"y": (FLOAT, [1, 1, SIDE, SIDE])}, 1)
+
+
+UNTOLD = "nothing tells which of its two classes means that nothing is there: --background 0 or 1, or --labels"
+
+
+def _two_classes(path, nhwc=False):
+    tail = [node("Transpose", "s", "t", perm=[0, 2, 3, 1]), node("Softmax", "t", "y", axis=-1)]
+    if not nhwc:
+        tail = [node("Softmax", "s", "y", axis=1)]
+    shape = [1, SIDE, SIDE, 2] if nhwc else [1, 2, SIDE, SIDE]
+    return build(path, tail, {"y": (FLOAT, shape)}, 2, nhwc=nhwc)
+
+
+@pytest.mark.parametrize("nhwc", [False, True])
+@pytest.mark.parametrize("task", [None, "segment"])
+def test_two_classes_of_which_nothing_tells_the_background_judge_nothing(tmp_path, photos, nhwc, task):
+    path = _two_classes(tmp_path / "m.onnx", nhwc)
+    draft = recognise(path, photos, preprocess=PIXELS, task=task)
+    assert draft.facts.verdict is None
+    assert any(UNTOLD in warning for warning in draft.warnings)
+
+
+@pytest.mark.parametrize("background", [0, 1])
+def test_a_flag_says_which_of_two_classes_is_the_background(tmp_path, photos, background):
+    path = _two_classes(tmp_path / "m.onnx")
+    draft = recognise(path, photos, preprocess=PIXELS, task="segment", postprocess={"background": background})
+    assert draft.facts.verdict.rule == "any"
+    assert draft.facts.postprocess.background == background
+    assert not draft.warnings
+
+
+@pytest.mark.parametrize(
+    ("names", "background"), [("ok scratch", 0), ("scratch ok", 1), ("Scratch Background", 1), ("dent scratch", None)]
+)
+def test_of_two_named_classes_the_background_is_the_one_that_is_called_so(tmp_path, photos, names, background):
+    path, labels = _two_classes(tmp_path / "m.onnx"), tmp_path / "labels.txt"
+    labels.write_text(names.replace(" ", "\n"), encoding="utf-8")
+    draft = recognise(path, photos, preprocess=PIXELS, task="segment", labels=labels)
+    assert (draft.facts.verdict is None) == (background is None)
+    assert any(UNTOLD in warning for warning in draft.warnings) == (background is None)
+    assert draft.facts.postprocess.background == (background or 0)
