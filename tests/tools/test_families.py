@@ -45,14 +45,17 @@ def test_another_class_or_place_is_wrong_and_what_was_there_is_not_found(other):
 
 
 def test_what_lies_at_the_threshold_may_be_there_or_not():
-    assert compare([([Truth(0, 0.26, BOX)], [])], 0.25).f1 == 1
-    assert compare([([], [found(score=0.26)])], 0.25).f1 == 1
+    for like in (compare([([Truth(0, 0.26, BOX)], [])], 0.25), compare([([], [found(score=0.26)])], 0.25)):
+        assert (like.f1, like.aside) == (1, 1)
 
 
 def test_a_box_that_was_clipped_to_nothing_counts_for_nobody():
     flat = (640.0, 10.0, 640.0, 90.0)
     assert compare([([Truth(0, 0.9, flat)], [])], 0.25).right == 0
     assert compare([([], [found(flat)])], 0.25).wrong == 0
+    like = compare([([Truth(0, 0.9, flat), Truth(0, 0.9, BOX)], [found(flat), found()])], 0.25)
+    assert like.aside == 2
+    assert MatrixRow("m", "fp32", Outcome("right", "", "NG", like)).cell() == "right, 2 aside"
 
 
 def test_of_boxes_that_lie_alike_the_one_with_the_nearest_score_is_the_pair():
@@ -279,3 +282,10 @@ def test_an_object_less_than_a_pixel_wide_counts_for_nobody():
     assert compare([([], [found(box, mask=line)])], 0.25).wrong == 0
     assert compare([([Truth(0, 0.9, box, size=(40, 40), mask=((3, 4),))], [])], 0.25).right == 0
     assert compare([([], [found(box)])], 0.25).wrong == 1
+
+
+def test_points_that_lie_elsewhere_are_other_answers_in_fp32():
+    truth = Truth(0, 0.9, BOX, points=((20.0, 20.0, 0.9),))
+    for x, word in ((20.5, "right"), (22.0, "WRONG")):
+        seen = dataclasses.replace(found(), points=(Point(x, 20.0, 0.9),))
+        assert judged([([truth], result("NG", seen))], 0.25).word == word

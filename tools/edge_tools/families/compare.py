@@ -28,9 +28,10 @@ _MOST = 300  # so many answers Ultralytics gives, boxes without an area among th
 class Likeness:
     """Over all pictures: how many right answers there are, how many were found, how many found ones are not right.
 
-    `box` is the lowest IoU of a pair (oriented boxes as polygons), `score` the largest difference, `point` the largest
-    distance in pixels of points that are seen, `mask` the mean IoU of masks (thin ones left out); NaN
-    where there was nothing to compare.
+    `aside` are right answers and found ones that count for nobody: boxes clipped to nothing, objects without a pixel,
+    and what is beyond the threshold or the most answers by a little. `box` is the lowest IoU of a pair (oriented boxes
+    as polygons), `score` the largest difference, `point` the largest distance in pixels of points that are seen, `mask`
+    the mean IoU of masks (thin ones left out); NaN where there was nothing to compare.
     """
 
     right: int
@@ -40,6 +41,7 @@ class Likeness:
     score: float = math.nan
     point: float = math.nan
     mask: float = math.nan
+    aside: int = 0
 
     @property
     def f1(self) -> float:
@@ -50,13 +52,14 @@ class Likeness:
 
 def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confidence: float) -> Likeness:
     """Pair each picture's right answers with the predictions, best first, by class and overlap."""
-    right = found = wrong = 0
+    right = found = wrong = aside = 0
     boxes: list[float] = []
     scores: list[float] = []
     points: list[float] = []
     masks: list[float] = []
     for given, predictions in pairs:
         truths = [truth for truth in given if not is_flat(truth)]
+        aside += len(given) - len(truths)
         if truths and truths[0].size and not truths[0].box:
             for truth in truths:
                 area = next((p.mask for p in predictions if p.class_id == truth.class_id), None)
@@ -74,6 +77,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
                 scores.append(abs(best.confidence - top.score))
             continue
         free = [p for p in predictions if not is_nothing(p)]
+        aside += len(predictions) - len(free)
         least = min(truth.score for truth in given) if len(given) >= _MOST else confidence
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
@@ -82,7 +86,8 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
                 near, key=lambda item: (round(item[0], 2), -abs(item[1].confidence - truth.score)), default=(0.0, None)
             )
             if best is None or overlap < _SAME:
-                right += truth.score >= confidence + MARGIN and not _is_thin(truth)
+                counts = truth.score >= confidence + MARGIN and not _is_thin(truth)
+                right, aside = right + counts, aside + (not counts)
                 continue
             free.remove(best)
             right, found = right + 1, found + 1
@@ -95,11 +100,12 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             )
             if truth.size and not _is_thin(truth):
                 masks.append(0.0 if best.mask is None else _mask_iou(truth, best.mask))
-        wrong += sum(p.confidence >= max(least, confidence) + MARGIN and not _has_little(p) for p in free)
+        others = sum(p.confidence >= max(least, confidence) + MARGIN and not _has_little(p) for p in free)
+        wrong, aside = wrong + others, aside + len(free) - others
     nan = math.nan
     return Likeness(
         right, found, wrong, min(boxes, default=nan), max(scores, default=nan), max(points, default=nan),
-        sum(masks) / len(masks) if masks else nan,
+        sum(masks) / len(masks) if masks else nan, aside,
     )  # fmt: skip
 
 

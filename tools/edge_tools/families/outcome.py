@@ -53,9 +53,9 @@ FORMS = {
     "good": Form("int8", "good"),
     "best": Form("int8", "best"),
 }
-# In FP32: how alike (F1) answers are to the right ones, how much a pair overlaps at least, masks do on average, and how
-# far scores differ at most.
-_ALIKE, _OVERLAP, _MASKS, _SCORE = 0.99, 0.85, 0.85, 0.02
+# In FP32: how alike (F1) answers are to the right ones, how much a pair overlaps at least, masks do on average, how far
+# scores differ at most, and points in pixels.
+_ALIKE, _OVERLAP, _MASKS, _SCORE, _POINT = 0.99, 0.9, 0.85, 0.02, 1.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def judged(results: Answers, confidence: float) -> Outcome:
     """Say what FP32's answers are worth: wrong ones are silent wherever a verdict came with them."""
     likeness, verdicts = _likeness(results, confidence), _verdicts(results)
     # Boxes are in pixels of the input, of which a picture may have many for each: a known one may lie a few beside.
-    apart = likeness.box < _OVERLAP or likeness.mask < _MASKS or likeness.score > _SCORE
+    apart = likeness.box < _OVERLAP or likeness.mask < _MASKS or likeness.score > _SCORE or likeness.point > _POINT
     if likeness.f1 >= _ALIKE and not apart:
         return Outcome("right", "", verdicts, likeness)
     told = f"{likeness.found} of {likeness.right} found, {likeness.wrong} wrong{_worst(likeness)}"
@@ -188,6 +188,7 @@ def _worst(likeness: Likeness) -> str:
     found = [f"overlap {likeness.box:.2f}"] if likeness.box < 0.995 else []
     found += [f"masks {likeness.mask:.2f}"] if likeness.mask < 0.995 else []
     found += [f"score {likeness.score:.2f}"] if likeness.score > 0.005 else []
+    found += [f"points {likeness.point:.1f} px"] if likeness.point > _POINT else []
     return "".join(f", {one}" for one in found)
 
 

@@ -49,6 +49,7 @@ class MatrixRow:
         worst += [f"{name} {value:.2f}" for name, value in (("box", like.box), ("mask", like.mask)) if value < 0.99]
         worst += [f"score {like.score:.2f}"] if like.score > 0.01 else []
         worst += [f"point {like.point:.1f} px"] if like.point > 1 else []
+        worst += [f"{like.aside} aside"] if like.aside else []
         what = "right" if like.right or like.wrong else "right: nothing to find"
         if self.outcome.told:  # int8, whose certificate was asked
             what += f" within its certificate{_promised(self.outcome)}"
