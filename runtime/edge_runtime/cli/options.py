@@ -71,8 +71,8 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         "--source",
         metavar="SRC",
         multiple=True,
-        help="Camera (0, /dev/video0), RTSP or HTTP URL, video, image, folder, or quoted glob ('in/**/*.png'). "
-        "Several are served together.  [default: the sample's images]",
+        help="Camera (0, /dev/video0, csi:0), RTSP or HTTP URL, video, image, folder, quoted glob ('in/**/*.png'), "
+        "watch:FOLDER, or LIST.streams. Several are served together.  [default: the sample's images]",
     ),
     click.option(
         "--stride",

@@ -35,8 +35,19 @@ def _webcam(settings: DecoderSettings) -> Decoder:
     return open_webcam(settings, decode, lambda others: DECODERS[_best_video(others)](others))
 
 
+def _csi(settings: DecoderSettings) -> Decoder:
+    from edge_runtime.inspect.reader.csi import open_csi
+
+    return open_csi(settings)
+
+
 # What each needs is imported when it is first opened, in the reader's process.
-DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {"av": _av, "opencv": _opencv, "webcam": _webcam}
+DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {
+    "av": _av,
+    "opencv": _opencv,
+    "webcam": _webcam,
+    "csi": _csi,
+}
 
 
 def best_decoder(settings: DecoderSettings) -> str:

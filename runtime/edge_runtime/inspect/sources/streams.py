@@ -27,19 +27,20 @@ __all__ = [
 ]
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
+_CSI = "csi:"
 
 
 def is_camera(text: str) -> bool:
-    """Whether this is a camera's number or device."""
-    return text.isdigit() or text.startswith("/dev/")
+    """Whether this is a camera's number or device, or a CSI camera."""
+    return text.isdigit() or text.startswith(("/dev/", _CSI))
 
 
 def open_live_camera(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
-    """Open a camera: "0", "/dev/video0". Raises SourceError."""
+    """Open a camera: "0", "/dev/video0", "csi:0". Raises SourceError."""
     from edge_runtime.inspect.reader.decoder import DecoderSettings  # which runs on pictures do without, as below
     from edge_runtime.inspect.sources.live import LiveSource
 
-    settings = DecoderSettings(text, "camera")
+    settings = DecoderSettings(text, "camera", "csi" if text.startswith(_CSI) else "")
     name = f"camera {text}" if text.isdigit() else text
     return LiveSource(
         name, safe_stem(name), lambda: options.reader.open(settings), _camera_hint(text), options.live, stop
@@ -106,6 +107,8 @@ def _names_a_file(address: Address) -> bool:
 
 
 def _camera_hint(text: str) -> str:
+    if text.startswith(_CSI):
+        return "check the ribbon cable, and that `rpicam-hello` or the board's own program shows the camera"
     cameras = sorted((str(p) for p in Path("/dev").glob("video*")), key=lambda name: natural_key(Path(name)))
     if not cameras:
         return "this machine has no /dev/video*; plug the camera in, check its cable and `dmesg`"
