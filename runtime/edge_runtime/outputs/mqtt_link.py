@@ -112,17 +112,18 @@ class Link:
         properties = self._properties()
         sent = [client.publish(topic, payload, 1, self._retain, properties).mid for topic, payload in messages]
         with self._changed:
-            left = len(sent)
+            left = sum(mid not in self._acknowledged for mid in sent)
             while left and self.number == number and self._ready:
                 self._changed.wait(seconds)
                 before, left = left, sum(mid not in self._acknowledged for mid in sent)
                 if left == before:
                     break
             self._busy = False
+            lost = self.number != number or not self._ready  # and with it the thread of the client: see _on_disconnect
             codes = [self._acknowledged.get(mid) for mid in sent]
             refused = [f"it refuses {messages[place][0]}: {code}" for place, code in enumerate(codes) if _failed(code)]
             why = refused[0] if refused else self._why or "it does not acknowledge"
-        if None in codes:
+        if lost or None in codes:
             self._drop(why)
         taken = (place for place, code in enumerate(codes) if code is not None and not _failed(code))
         return Taken(frozenset(taken), why)
