@@ -8,7 +8,7 @@ A belt carries boards under the camera (as samples/pcb/belt.py does), nearer to 
 are in view most of the time. Some stop in the middle, some half-way into the view; the light flickers, the camera
 trembles. Every film runs through `edge-run station.yaml` with the trigger `presence`. Of each verdict it is known from
 the film's drawing which part its frame shows wholly and nearest to the middle, and whether that part has a defect.
-Boards are taken that the bundle judges right alone on the belt: what is wrong then is the trigger's.
+Boards are taken that the bundle judges right alone on the belt; what it still errs in elsewhere is counted apart.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class Part:
 
 @dataclass
 class Counted:
-    """What came of a film: `wrong` names each verdict that is not what its part is."""
+    """What came of a film. `wrong`: each verdict that is not about its part; `judged`: those that the bundle erred in.
+
+    `right`: verdicts about their parts, by a picture that shows it wholly. `as_is`: of those that say what it is.
+    """
 
     speed: Speed
     parts: int
@@ -79,20 +82,22 @@ class Counted:
     two_in_view: int = 0
     verdicts: int = 0
     right: int = 0
+    as_is: int = 0
     wrong: list[str] = field(default_factory=list)
+    judged: list[str] = field(default_factory=list)
 
     def row(self) -> str:
         """Return it as a row of the table."""
         speed = self.speed
         return (
             f"| {speed.name}, {speed.pixels / _VIEW:.0%} of the view a frame | {self.frames} | {self.two_in_view} "
-            f"| {self.parts} | {self.verdicts} | {self.right} |"
+            f"| {self.parts} | {self.verdicts} | {self.right} | {self.as_is} |"
         )
 
 
 HEADING = """\
-| belt | frames | with two parts in view | parts | verdicts | for the right part, as it is |
-| --- | --- | --- | --- | --- | --- |"""
+| belt | frames | with two parts in view | parts | verdicts | for the right part | and as it is |
+| --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def choose(folder: Path, count: int, judge: Judge, seed: int) -> list[Part]:
@@ -245,11 +250,14 @@ def _count_one(
     if number not in shown:
         counted.wrong.append(f"verdict {number} ({record['verdict']}) is of frame {frame}, which shows {shown} wholly")
         return
+    counted.right += 1
     right = "NG" if parts[number].defect else "OK"
-    if record["verdict"] == right:
-        counted.right += 1
+    if record["verdict"] == "NO_READ":
+        counted.wrong.append(f"part {number} was not read: {record['reasons']}")
+    elif record["verdict"] == right:
+        counted.as_is += 1
     else:
-        counted.wrong.append(f"part {number} is {right}, and was told {record['verdict']}: {record['reasons']}")
+        counted.judged.append(f"part {number} is {right}, and was told {record['verdict']}: {record['reasons']}")
 
 
 @click.command(epilog=__doc__.partition("\n\n")[2] if __doc__ else None)
@@ -275,7 +283,7 @@ def station_parts(boards: Path, parts: int, bundle: Path | None, seed: int, fold
         for number, speed in enumerate(SPEEDS):
             counted = count(chosen, speed, place / speed.name, bundle, seed + number)
             click.echo(counted.row())
-            for line in counted.wrong:
+            for line in [*counted.wrong, *counted.judged]:
                 click.echo(f"  {line}", err=True)
             wrong += len(counted.wrong)
     return 1 if wrong else 0

@@ -12,6 +12,7 @@ import click
 from edge_runtime.cli.console import run_command
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.cli.station_gate import gate
+from edge_runtime.cli.station_learn import learn_station
 from edge_runtime.cli.station_records import query, replay_event, verify
 from edge_runtime.cli.station_run import recipe_of, tell_mistakes
 from edge_runtime.cli.station_service import install_service, uninstall_service
@@ -38,6 +39,7 @@ def edge_station() -> None:
       edge-station init                        write a first station.yaml
       edge-station check station.yaml          all mistakes at once, with their lines
       edge-station thresholds station.yaml labelled/
+      edge-station learn station.yaml          from good parts before the camera: what must be seen
       edge-run station.yaml
       sudo edge-station install station.yaml   from now on it starts with the machine
       edge-station status station.yaml --watch
@@ -102,6 +104,7 @@ def status(place: Path, watch: bool, as_json: bool) -> None:
 
 edge_station.add_command(thresholds)
 edge_station.add_command(gate)
+edge_station.add_command(learn_station)
 edge_station.add_command(install_service)
 edge_station.add_command(uninstall_service)
 edge_station.add_command(query)

@@ -171,12 +171,16 @@ def counted(station: Station, facts: ModelFacts, engine: EngineSettings) -> Sett
 def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
     """Each station's pictures are held against what it learnt. Raises UsageError for a file that holds no limits."""
     sources = [
-        source
-        if station.health is None
-        else dataclasses.replace(source, health=HealthSettings(True, None, read_limits(station.health)))
+        dataclasses.replace(source, health=_health(station))
         for source, (_, station) in zip(settings.inputs.sources, stations, strict=True)
     ]
     return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
+
+
+def _health(station: Station) -> HealthSettings | None:
+    if station.health is None:
+        return None if station.frozen is None else HealthSettings(frozen_seconds=station.frozen)
+    return HealthSettings(True, station.frozen, read_limits(station.health))
 
 
 def _with_sources(settings: RunSettings, stations: Sequence[tuple[str, Station]], store: Path) -> RunSettings:

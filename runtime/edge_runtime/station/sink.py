@@ -85,7 +85,8 @@ class StationSink:
         self._shared.pulse.told(self._name)
         if frame.image is not None:
             record = self._ruled(frame, frame.image, result, record)
-        judged = self._newest = _Judged(frame, record, time.monotonic())
+        judged = self._newest = _Judged(frame, self._in_time(frame, record), time.monotonic())
+        record = judged.record
         if not isinstance(frame, PartFrame):
             told = {"verdict": record["verdict"], "reasons": record["reasons"], "part": None}
             self._tell(judged, self._named(told, [frame]))
@@ -115,6 +116,15 @@ class StationSink:
             "answer": answer_digest(result, ruled),
             **({"streaks": dict(before)} if ruled.streaks else {}),
         }
+
+    def _in_time(self, frame: Frame, record: Record) -> Record:
+        """Return the record as it is, or as that of a picture that was judged too late: of the past nothing is OK."""
+        deadline, age = self._station.deadline, time.monotonic() - frame.taken_s
+        if deadline is None or not self._live or frame.image is None or age <= deadline:
+            return record
+        late = f"late: judged {age:.2f} s after it was taken, its deadline is {deadline:.2f} s"
+        told = {name: value for name, value in record.items() if name != "answer"}  # nothing that a replay must find
+        return {**told, "verdict": "NO_READ", "reasons": [late, *record["reasons"]]}
 
     def close(self) -> None:
         """Hand over the part that was being looked at; what was handed over is the store's."""

@@ -20,12 +20,12 @@ from edge_tools.damage.rows import rows_missing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PIXEL_KINDS", "UNDAMAGED", "Variant", "dealt", "made", "undamaged", "write"]
+__all__ = ["FILE_KINDS", "PIXEL_KINDS", "UNDAMAGED", "Variant", "dealt", "made", "undamaged", "write"]
 
 UNDAMAGED = "undamaged"
 PIXEL_KINDS = {"gray fill": 128, "black fill": 0}  # a whole file of a picture that an earlier decoder had filled
 _TAIL = "tail of another"
-_KINDS = [*KINDS, "rows missing", *PIXEL_KINDS]
+FILE_KINDS = (*KINDS, "rows missing", *PIXEL_KINDS)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def undamaged(boards: int, each: int = 2) -> list[Variant]:
 def dealt(count: int, boards: int, seed: int, forms: Sequence[str] | None = None) -> Iterator[Variant]:
     """Yield variants without end of which `count` are meant to be made: some kinds do not fit some formats."""
     rng = np.random.default_rng(seed)
-    cells = list(itertools.product(_KINDS, forms or FORMATS))
+    cells = list(itertools.product(FILE_KINDS, forms or FORMATS))
     rounds = max(1, -(-count // len(cells)))
     for number in itertools.count():
         turn, place = divmod(number, len(cells))

@@ -95,7 +95,18 @@ class Station:
     watch: Watch = field(default=Watch(), metadata={"help": "How pictures are taken from a watched folder."})
     stream: Stream = field(default=Stream(), metadata={"help": "How a network camera's stream is received."})
     health: Path | None = field(
-        default=None, metadata={"help": "What good pictures are like, a file of edge-run --learn-health."}
+        default=None, metadata={"help": "What good pictures are like, a file that edge-station learn writes."}
+    )
+    frozen: float | None = field(
+        default=None,
+        metadata={"unit": "seconds", "help": "A source that repeats one picture for so long is frozen. Cameras: 10s."},
+    )
+    deadline: float | None = field(
+        default=None,
+        metadata={
+            "unit": "seconds",
+            "help": "A camera's picture judged later than this after it was taken is NO_READ.",
+        },
     )
     region: Region | None = field(
         default=None, metadata={"help": "The part of the picture that is judged. Without it all of it is."}
