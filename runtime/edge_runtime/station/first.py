@@ -57,6 +57,8 @@ stations:
     # Passwords come from the environment and are shown nowhere: rtsp://user:${{CAMERA_PASSWORD}}@192.168.0.9/1
     source: {source}{_others(sources, source)}
     bundle: {bundle}{_others(found.bundles, bundle)}
+    # What is NG or WARN, where the bundle's own word is not enough: by class, score, size, zone, count, place, ...
+    # rules: {{shorts: {{classes: short, score: 0.4}}, burrs: {{classes: burr, count: {{max: 2}}, verdict: WARN}}}}
     # Who is told. What cannot be told waits in the store, and is told once.
     outputs:
       - jsonl: verdicts.jsonl

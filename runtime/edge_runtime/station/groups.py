@@ -85,9 +85,11 @@ class OpenStationSinks:
     ) -> tuple[list[list[Sink]], list[tuple[str, Path]]]:
         """Return one sink for each."""
         sinks: list[list[Sink]] = []
+        everything = self.group.settings.engine.everything
         for (name, station), (_, source) in zip(self.group.stations, sources, strict=True):
             live = source.kind == "live"
-            sinks.append([StationSink(name, station, live, self.shared, self.figures[name], engine.manifest)])
+            figures, facts = self.figures[name], engine.manifest
+            sinks.append([StationSink(name, station, live, self.shared, figures, facts, everything)])
         return sinks, []
 
 

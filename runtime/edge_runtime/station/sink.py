@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from edge_runtime.station.parts.gather import Gather, Gathered
 from edge_runtime.station.parts.part import Part, PartFrame
 from edge_runtime.station.parts.part_id import part_names, with_required
 from edge_runtime.station.recipe.recipe import Station
+from edge_runtime.station.rules.against import usual
 from edge_runtime.station.rules.apply import apply
 from edge_runtime.station.rules.things import Picture
 from edge_runtime.station.service.pulse import Pulse
@@ -68,14 +70,25 @@ class StationSink:
     """A sink (inspect/sinks/base.py): frames of a part become one event, a frame without a part is one by itself."""
 
     def __init__(
-        self, name: str, station: Station, live: bool, shared: Shared, figures: Figures, facts: ModelFacts
+        self,
+        name: str,
+        station: Station,
+        live: bool,
+        shared: Shared,
+        figures: Figures,
+        facts: ModelFacts,
+        everything: bool = False,
     ) -> None:
-        """`live`: the source does not wait for a picture to be written. `facts` are those of the model that judges."""
+        """`live`: the source does not wait for a picture to be written. `facts` are those of the model that judges.
+
+        `everything`: its engine returns what rules of other stations ask for, too.
+        """
         self._name, self._station, self._live = name, station, live
         self._shared, self._figures = shared, figures
         self._gather: Gather[_Judged] = Gather(station.verdict)
         self._names = part_names(station.part_id)
         self._facts = facts
+        self._less = everything and not station.rules
         self._streaks: Mapping[str, int] = {}
         self._newest: _Judged | None = None
         self._good = 0
@@ -104,6 +117,8 @@ class StationSink:
         before = self._streaks
         facts = self._facts if frame.looking is None else facts_for(frame, self._facts)
         ruled = apply(self._station.rules, facts, result, picture, before)
+        if self._less:
+            ruled = dataclasses.replace(ruled, shown=usual(facts, result.predictions))
         self._streaks = ruled.streaks
         predictions = record["predictions"]
         return {

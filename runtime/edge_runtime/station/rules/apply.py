@@ -42,14 +42,13 @@ def apply(rules: Mapping[str, Rule], facts: ModelFacts, result: Result, picture:
     `result` holds all that `against.floor_of` asks the engine for. A frame that was not judged is not OK by any rule:
     it stays NO_READ, or is NG where what was seen of it says so.
     """
-    own = usual(facts, result.predictions)
     if not rules:
-        return Ruled(result.verdict, result.reasons, own)
+        return Ruled(result.verdict, result.reasons, tuple(range(len(result.predictions))))
     things = [thing_of(number, found, picture) for number, found in enumerate(result.predictions)]
     # The model's own doubts: that of a class is by the bundle's threshold, which is never lowered for a classifier.
     doubts = result.reasons if result.verdict == "NO_READ" else ()
     told: list[tuple[PartVerdict, str]] = [("NO_READ", why) for why in doubts]
-    shown = set(own)
+    shown = set(usual(facts, result.predictions))
     streaks: dict[str, int] = {}
     for name, rule in rules.items():
         chosen = counting(rule, things, facts, picture)
