@@ -67,6 +67,7 @@ PARTS = (
         ),
         ("cpu", "video"),
     ),
+    Part(("runtime/edge_runtime/inspect/reader/genicam.py",), ("cpu", "genicam")),
     Part(("runtime/edge_runtime/inspect/sources/stills/extra.py",), ("cpu", "images")),
     Part(("runtime/edge_runtime/station/", "runtime/edge_runtime/outputs/"), ("cpu", "station")),
     Part(("runtime/edge_runtime/outputs/opcua.py",), ("cpu", "station", "opcua")),

@@ -41,12 +41,19 @@ def _csi(settings: DecoderSettings) -> Decoder:
     return open_csi(settings)
 
 
+def _genicam(settings: DecoderSettings) -> Decoder:
+    from edge_runtime.inspect.reader.genicam import open_genicam
+
+    return open_genicam(settings)
+
+
 # What each needs is imported when it is first opened, in the reader's process.
 DECODERS: Mapping[str, Callable[[DecoderSettings], Decoder]] = {
     "av": _av,
     "opencv": _opencv,
     "webcam": _webcam,
     "csi": _csi,
+    "genicam": _genicam,
 }
 
 

@@ -27,20 +27,21 @@ __all__ = [
 ]
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
-_CSI = "csi:"
+_CSI, _GENICAM = "csi:", "genicam:"
 
 
 def is_camera(text: str) -> bool:
-    """Whether this is a camera's number or device, or a CSI camera."""
-    return text.isdigit() or text.startswith(("/dev/", _CSI))
+    """Whether this is a camera's number or device, a CSI or a GenICam camera."""
+    return text.isdigit() or text.startswith(("/dev/", _CSI, _GENICAM))
 
 
 def open_live_camera(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:
-    """Open a camera: "0", "/dev/video0", "csi:0". Raises SourceError."""
+    """Open a camera: "0", "/dev/video0", "csi:0", "genicam:SERIAL". Raises SourceError."""
     from edge_runtime.inspect.reader.decoder import DecoderSettings  # which runs on pictures do without, as below
     from edge_runtime.inspect.sources.live import LiveSource
 
-    settings = DecoderSettings(text, "camera", "csi" if text.startswith(_CSI) else "")
+    kind = text.partition(":")[0] if text.startswith((_CSI, _GENICAM)) else ""
+    settings = DecoderSettings(text, "camera", kind)
     name = f"camera {text}" if text.isdigit() else text
     return LiveSource(
         name, safe_stem(name), lambda: options.reader.open(settings), _camera_hint(text), options.live, stop
@@ -107,6 +108,8 @@ def _names_a_file(address: Address) -> bool:
 
 
 def _camera_hint(text: str) -> str:
+    if text.startswith(_GENICAM):
+        return "check its cable, its network address, and that the maker's own program shows it"
     if text.startswith(_CSI):
         return "check the ribbon cable, and that `rpicam-hello` or the board's own program shows the camera"
     cameras = sorted((str(p) for p in Path("/dev").glob("video*")), key=lambda name: natural_key(Path(name)))
