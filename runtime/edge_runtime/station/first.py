@@ -57,6 +57,10 @@ stations:
     # Passwords come from the environment and are shown nowhere: rtsp://user:${{CAMERA_PASSWORD}}@192.168.0.9/1
     source: {source}{_others(sources, source)}
     bundle: {bundle}{_others(found.bundles, bundle)}
+    # Where to look: a part of the picture, what of it not, in tiles as large as the model's input.
+    # region: {{x: 0.1, y: 0.1, width: 0.8, height: 0.8}}
+    # mask: {{polygons: [[[0, 0], [0.2, 0], [0.2, 0.1]]]}}
+    # tiles: {{width: 640, overlap: 128}}
     # What is NG or WARN, where the bundle's own word is not enough: by class, score, size, zone, count, place, ...
     # rules: {{shorts: {{classes: short, score: 0.4}}, burrs: {{classes: burr, count: {{max: 2}}, verdict: WARN}}}}
     # Who is told. What cannot be told waits in the store, and is told once.

@@ -107,7 +107,7 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
         settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
         views = tuple(view_of(settings.engine, name, station) for name, station in stations)
         settings = _with_sources(_with_health(settings, stations), stations, recipe.store.path)
-        settings = _beside_the_store(settings, stations)
+        settings = _beside_the_store(settings, stations, sum(view.bytes for view in views if view is not None))
         inputs = dataclasses.replace(settings.inputs, whole=any(view is not None for view in views))
         groups.append(Group(tuple(stations), dataclasses.replace(settings, inputs=inputs), views))
     if len(groups) > 1 and groups[0].settings.engine.options.memory_limit is not None:
@@ -202,10 +202,13 @@ def _dropped(name: str, station: Station, store: Path) -> DroppedOptions:
     return DroppedOptions(watch.settle, watch.whole_within, watch.order, watch.done, name, known)
 
 
-def _beside_the_store(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
-    """Nothing is written but into the store; of a memory limit, leave that what it takes, and pictures that wait."""
+def _beside_the_store(settings: RunSettings, stations: Sequence[tuple[str, Station]], looking: int = 0) -> RunSettings:
+    """Nothing is written but into the store; of a memory limit, leave that what it takes, and pictures that wait.
+
+    `looking`: bytes that it takes to find where to look.
+    """
     waiting = sum(waiting_bytes(station.trigger) for _, station in stations)
-    options = dataclasses.replace(settings.engine.options, reserve_bytes=_STORE_BYTES + waiting)
+    options = dataclasses.replace(settings.engine.options, reserve_bytes=_STORE_BYTES + waiting + looking)
     engine = dataclasses.replace(settings.engine, options=options)
     return dataclasses.replace(settings, engine=engine, output=OutputSettings())
 

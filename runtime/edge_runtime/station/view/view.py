@@ -14,6 +14,7 @@ import numpy as np
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Segment
 from edge_runtime.errors import DataError, UsageError
+from edge_runtime.inspect.room import FULL_HD
 from edge_runtime.inspect.sources.base import Frame
 from edge_runtime.inspect.sources.images import read_image
 from edge_runtime.results import Result
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Aim", "View", "facts_for", "moved_by", "referred"]
+
+_MASKS = 4  # as drawn, as bools, as moved, of the picture before
+_REGISTERING = 16 << 20  # pyramids, corners and what matches them, of reduced pictures
 
 _METHODS: Mapping[str, type[Registering]] = {"features": Features, "ecc": Ecc}
 
@@ -107,6 +111,15 @@ class View:
         except DataError as error:
             raise UsageError(str(error)) from error
         self._still: tuple[tuple[int, ...], Aim] | None = None  # where nothing moves all pictures of a size have one
+
+    @property
+    def bytes(self) -> int:
+        """What it takes beside pictures: masks, and what finds a reference. A size that nobody knows is full HD."""
+        known = [array.shape for array in (self._mask_picture,) if array is not None]
+        known += [] if self._reference is None else [self._reference.shape]
+        pixels = max((shape[0] * shape[1] for shape in known), default=FULL_HD // 3)
+        masks = 0 if self._wanted.mask is None else _MASKS * pixels
+        return masks + (0 if self._reference is None else pixels + _REGISTERING)
 
     def of(self, frame: Frame) -> Frame:
         """Return the frame with what of it is judged; one that cannot be looked at so has the reason as its error."""
@@ -217,13 +230,13 @@ class _Referred:
 
     def __init__(self, reference: Reference) -> None:
         image = read_image(reference.picture)
-        self._settings, self._shape = reference, image.shape
+        self._settings, self.shape = reference, image.shape
         self._registering = _METHODS[reference.method](image)
 
     def find(self, image: NDArray[np.uint8], rect: Rect) -> _Place:
         """Return where the scene is. Raises DataError where it has moved too far, or is not found."""
-        height, width = self._shape[:2]
-        if image.shape != self._shape:
+        height, width = self.shape[:2]
+        if image.shape != self.shape:
             raise DataError(
                 f"the reference {self._settings.picture} has {width}x{height} pixels, the picture "
                 f"{image.shape[1]}x{image.shape[0]}"
