@@ -14,6 +14,7 @@ __all__ = [
     "FIT_UNTOLD",
     "IMAGENET",
     "LETTERBOX",
+    "MEAN_UNTOLD",
     "OPENCV",
     "UNIT",
     "normalized",
@@ -28,7 +29,8 @@ _RGB = ("tf2onnx", "keras")
 # What nothing in a file may tell, and the flag that says it.
 FIT_UNTOLD = "YOLOs are letterboxed, RT-DETR and others stretched (--fit)"
 ANCHORS_UNTOLD = "its anchors, here COCO's, differ from data to data (--anchors)"
-DECIDED_BY = {FIT_UNTOLD: "fit", ANCHORS_UNTOLD: "anchors"}
+MEAN_UNTOLD = "EfficientDets take ImageNet's mean off, some of TensorFlow's 0.5 (--mean)"
+DECIDED_BY = {FIT_UNTOLD: "fit", ANCHORS_UNTOLD: "anchors", MEAN_UNTOLD: "mean"}
 
 # What Ultralytics, YOLOv5, v6 and v7 do: grey 114 around the picture, RGB of 0..1.
 LETTERBOX = Pixels(fit="letterbox")

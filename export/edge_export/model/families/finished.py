@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE
-from edge_export.model.families.common import FIT_UNTOLD, LETTERBOX, UNIT
+from edge_export.model.families.common import FIT_UNTOLD, IMAGENET, LETTERBOX, MEAN_UNTOLD, UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Column, Detect, Masks, Postprocess
@@ -132,6 +133,13 @@ def _has_no_masks(match: Match) -> str:
     return "it has masks" if any(output.name == "masks" for output in match.shown.outputs) else ""
 
 
+def _effdet(match: Match) -> str:
+    """effdet's networks call their heads so; its other outputs are the heads themselves."""
+    heads = ("class_net.predict.", "box_net.predict.")
+    there = all(any(head in name for name in match.shown.weights) for head in heads)
+    return "" if there else "no weight is named as in effdet's heads"
+
+
 def _any_outputs(_match: Match) -> str:
     return ""
 
@@ -198,6 +206,22 @@ ROWS: tuple[Family, ...] = (
         pixels=LETTERBOX,
         thresholds=_QUARTER,
         told=_named,
+    ),
+    Family(
+        name="effdet",
+        source="https://github.com/rwightman/efficientdet-pytorch/blob/master/effdet/bench.py",
+        outputs=(Out(("N", "K", "6")),),
+        read=lambda match: Detect(
+            format="final", outputs=match.names, box="xyxy", nms=False, columns=("box", "score", "class"), first_class=1
+        ),
+        # Around the picture is the mean's colour.
+        pixels=dataclasses.replace(
+            IMAGENET, fit="letterbox", anchor="top-left", pad_value=116, interpolation="pil-bilinear"
+        ),
+        unsure=MEAN_UNTOLD,
+        thresholds=_QUARTER,
+        when=_effdet,
+        told=lambda match: "names of weights",
     ),
     Family(
         name="pinto",

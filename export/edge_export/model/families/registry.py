@@ -10,6 +10,7 @@ from edge_export.model.families import (
     detr,
     faces,
     finished,
+    libreyolo,
     segment,
     ssd_and_tf,
     ultralytics,
@@ -20,6 +21,7 @@ from edge_export.model.families.family import Family
 __all__ = ["FAMILIES"]
 
 FAMILIES: tuple[Family, ...] = (
+    *libreyolo.ROWS,
     *yolo.ROWS,
     *ultralytics.ROWS,
     *detr.ROWS,

@@ -31,8 +31,12 @@ _FEWEST_WEIGHTS = 10
 
 
 def task_of(shown: Shown) -> str | None:
-    """The task that the metadata name; "detect" where there are only names (YOLOv5), None without metadata."""
-    return shown.properties.get("task", "detect") if "names" in shown.properties else None
+    """The task that the metadata name; "detect" where there are only names (YOLOv5), None without metadata.
+
+    LibreYOLO's have the same names and tasks, and mean other outputs (libreyolo.py).
+    """
+    ours = "names" in shown.properties and "libreyolo_version" not in shown.properties
+    return shown.properties.get("task", "detect") if ours else None
 
 
 def told_by(*tasks: str) -> Callable[[Match], str]:
