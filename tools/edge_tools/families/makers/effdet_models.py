@@ -46,7 +46,7 @@ def main():
         config = get_efficientdet_config(kind)
         config.image_size, config.num_classes = (SIZE, SIZE), classes
         network = EfficientDet(config, pretrained_backbone=False)
-        taken = resolve_input_config({}, config)
+        taken = resolve_input_config({"interpolation": "bilinear"}, config)  # its validate.py's default
         mean, std = np.array(taken["mean"]), np.array(taken["std"])
         pad = ResizePad(SIZE, taken["interpolation"], resolve_fill_color(taken["fill_color"], taken["mean"]))
         given = {}
