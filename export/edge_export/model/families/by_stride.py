@@ -23,6 +23,7 @@ _YOLOV7_ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 19
 # Yolo-FastestV2/data/coco.data, for strides 16 and 32.
 _FASTEST_ANCHORS = (12.64, 19.39, 37.88, 51.48, 55.71, 138.31, 126.91, 78.23, 131.57, 214.55, 279.92, 258.87)
 _YOLOV5_LAYER = 24
+_TINY_LAYER = 77  # YOLOv7-tiny has had anchors of its own and YOLOv5's (cfg/training/yolov7-tiny.yaml)
 _COCO = 80
 _STRIDES = (8, 16, 32)
 _ACTIVATIONS: tuple[Literal["none", "sigmoid"], ...] = ("none", "sigmoid")  # which one is missing
@@ -59,7 +60,8 @@ def _anchors(sizes: tuple[float, ...]) -> Callable[[Match], Postprocess]:
 
 def _anchors_untold(match: Match) -> str:
     """COCO's 80 classes were trained with COCO's anchors; other data may have got their own (utils/autoanchor.py)."""
-    return "" if match.sizes.get("C") == _COCO else ANCHORS_UNTOLD
+    told = match.sizes.get("C") == _COCO and _TINY_LAYER not in _last_layers(match)
+    return "" if told else ANCHORS_UNTOLD
 
 
 def _last_layers(match: Match) -> set[int]:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from family_layouts import ALL, PLACE, Shapes, shown_of
+from family_layouts import ALL, PLACE, Shapes, by_stride, shown_of
 from numpy.typing import NDArray
 
 from edge_export.model.families import FAMILIES, Reading, recognise
 from edge_export.model.families.choose import candidates as choose
-from edge_export.model.families.common import MEAN_UNTOLD
+from edge_export.model.families.common import ANCHORS_UNTOLD, MEAN_UNTOLD
 from edge_export.state import FactFlags
 from edge_runtime.bundle.facts import ModelFacts, TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.postprocess_spec import Detect
@@ -131,3 +131,12 @@ def test_effdets_weights_name_it_and_its_mean_is_left_to_a_flag() -> None:
     flagged = choose(shown, FactFlags(preprocess={"mean": [0.485, 0.456, 0.406]}), FAMILIES).readings[0]
     assert (flagged.family.name, flagged.unsure) == ("effdet", "")
     assert "effdet" not in [one.family.name for one in recognise(shown_of(shapes), FAMILIES).readings]
+
+
+@pytest.mark.parametrize(("layer", "unsure"), [(105, ""), (77, ANCHORS_UNTOLD)])
+def test_heads_of_yolov7_tiny_leave_their_anchors_to_a_flag(layer: int, unsure: str) -> None:
+    shown = replace(
+        shown_of(by_stride("o{}", (1, 3, "side", "side", 85))), weights=frozenset({f"model.{layer}.m.0.bias"})
+    )
+    reading = recognise(shown, FAMILIES).readings[0]
+    assert (reading.family.name, reading.unsure) == ("yolov7-heads", unsure)
