@@ -1,6 +1,7 @@
 """Parts that enter, rest, pass and leave, drawn on a belt: each is found once, and by a picture that shows it whole."""
 
 import dataclasses
+import threading
 
 import cv2
 import numpy as np
@@ -209,11 +210,17 @@ def test_while_nothing_can_be_read_parts_are_not_ok_and_that_is_said_now_and_the
 
 def test_of_a_camera_parts_are_found_while_others_are_judged(empty):
     camera = HandCamera()
-    pictures = passing(20, 3)
-    for number, picture in enumerate(pictures):
-        camera.take(picture, at=number / RATE)
-    camera.end()
-    frames = PresenceTrigger(Presence(empty), Line()).parts(camera)
+    found = PresenceTrigger(Presence(empty), Line()).parts(camera)
+
+    def film():  # a camera holds few frames: it is filled while it is looked at
+        for number, picture in enumerate(passing(20, 3)):
+            camera.take(picture, at=number / RATE)
+        camera.end()
+
+    thread = threading.Thread(target=film)
+    thread.start()
+    frames = list(found)
+    thread.join()
     assert [(frame.part.number, frame.error) for frame in frames] == [(0, None), (1, None), (2, None)]
 
 

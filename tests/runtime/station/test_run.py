@@ -239,3 +239,28 @@ def test_each_station_has_the_health_that_it_learnt(world):
     assert "NO_READ" not in [line["verdict"] for line in world.lines("b.jsonl")]
     with pytest.raises(UsageError, match="cannot read the limits"):
         world.run("store: s\nstations: {a: {source: a.png, bundle: m, health: none.json}}")
+
+
+def test_a_picture_of_a_camera_that_is_judged_after_its_deadline_is_no_read_and_of_a_film_it_is_not(world):
+    recipe = (
+        "{store: s, stations: {belt: {source: cam, bundle: one.edge, deadline: 0.001ms, outputs: [{jsonl: v.jsonl}]}}}"
+    )
+    world.kind = "live"
+    world.run(recipe)
+    assert {line["verdict"] for line in world.lines("v.jsonl")} == {"NO_READ"}
+    assert all(line["reasons"][0].startswith("late: judged") for line in world.lines("v.jsonl"))
+    assert not any("answer" in line for line in world.lines("v.jsonl"))  # a replay has nothing to hold it against
+    world.kind = "video"
+    world.run(recipe.replace("v.jsonl", "w.jsonl"))
+    assert "NO_READ" not in {line["verdict"] for line in world.lines("w.jsonl")}
+
+
+def test_a_stream_that_repeats_one_picture_is_frozen_where_the_recipe_says_so(world):
+    still = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    world.kind, world.pictures = "live", [still] * 3
+    recipe = "{store: s, stations: {belt: {source: cam, bundle: one.edge%s, outputs: [{jsonl: %s.jsonl}]}}}"
+    world.run(recipe % ("", "v"))
+    assert "NO_READ" not in {line["verdict"] for line in world.lines("v.jsonl")}
+    world.run(recipe % (", frozen: 0.001ms", "w"))
+    assert [line["verdict"] for line in world.lines("w.jsonl")][1:] == ["NO_READ"] * 2
+    assert world.lines("w.jsonl")[1]["reasons"][0].startswith("frozen: the same picture")
