@@ -66,7 +66,7 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
             except (EdgelineError, OSError) as error:
                 yield loaded.mistake(f"{place}.health", str(error))
         if station.part_id is not None:
-            if station.part_id.name is not None and looks_live(text):
+            if station.part_id.name is not None and looks_live(text) and not text.startswith(WATCHED):
                 yield loaded.mistake(f"{place}.part_id.name", f"{station.source} gives pictures that are no files")
             try:
                 part_names(station.part_id)

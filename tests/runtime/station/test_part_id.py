@@ -195,6 +195,8 @@ def test_mistakes_in_what_names_parts_are_told(tmp_path):
     )
     found = [(mistake.line, mistake.where) for mistake in look_for(read_recipe(file))]
     assert (6, "stations.a.part_id.name") in found
+    file.write_text(file.read_text().replace("'0'", "'watch:in'"))
+    assert "stations.a.part_id.name" not in [mistake.where for mistake in look_for(read_recipe(file))]
     for wrong, what in [
         ("{name: '(.)'}", "needs a group"),
         ("{name: '(?P<part>'}", "no regular expression"),
