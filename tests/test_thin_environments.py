@@ -118,11 +118,14 @@ def test_an_import_that_fails_for_another_reason_keeps_its_traceback(tmp_path):
 
 
 def test_the_modules_of_an_extra_are_those_that_it_installs():
-    """protobuf is imported as a part of `google`, which other packages are parts of as well; onnx brings it."""
+    """protobuf is imported as a part of `google`, which other packages are parts of as well; onnx brings it.
+
+    pyyaml is imported as `yaml`.
+    """
     extras = PROJECT["optional-dependencies"]
     wanted = [*extras["export"], *extras["cpu"]]
-    names = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted} - {"edgeline", "protobuf"}
-    assert set(EXTRAS["export"]) == names
+    names = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted} - {"edgeline", "protobuf", "pyyaml"}
+    assert set(EXTRAS["export"]) == names | {"yaml"}
 
 
 @pytest.mark.parametrize("words", [("edge-run", "station.yaml"), ("edge-station", "check", "station.yaml")])

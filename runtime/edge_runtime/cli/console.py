@@ -30,7 +30,7 @@ _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT})
 _BROKEN_PIPE = 128 + 13  # what a shell shows for a program that SIGPIPE ended
 # The modules that an extra of pyproject.toml brings; those of its commands' own files are imported with them.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "export": ("onnx", "onnxruntime", "onnxslim", "rich", "scipy"),
+    "export": ("onnx", "onnxruntime", "onnxslim", "rich", "scipy", "yaml"),
 }
 
 

@@ -94,7 +94,7 @@ class Repeating(FakeSource):
 def test_a_camera_of_this_machine_never_repeats_itself_and_a_stream_may(
     text: str, asked: float | None, first: int
 ) -> None:
-    feed = pipeline._watched(Repeating([], "camera", "live"), True, text, HealthSettings(frozen_seconds=asked))
+    feed = pipeline.watched(Repeating([], "camera", "live"), True, text, HealthSettings(frozen_seconds=asked))
     frozen = [frame.frame_id for frame in feed if frame.error is not None]
     assert frozen[:1] == ([first] if first else [])
 
