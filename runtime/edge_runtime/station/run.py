@@ -100,9 +100,8 @@ def _stand(
         cleanup.callback(writer.close, _LOST_S)
         writer.put(Note("start", _facts(work.loaded)))
         keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
-        with contextlib.closing(open_reader(place)) as reader:
-            keeper.start(reader)
         cleanup.callback(keeper.close)
+        keeper.start(open_reader(place))
         clock = Clock(functools.partial(_clock_stepped, writer, say))
         feeders: list[Feeder] = []
         for output in wanted:

@@ -13,10 +13,11 @@ from edge_runtime.store.chain import START, Anchor, canonical, link_hash
 from edge_runtime.store.entries import Batch, Event, Kept, Note, body_of, kind_of
 from edge_runtime.store.migrations import migrate
 
-__all__ = ["Ledger", "connect", "head_of"]
+__all__ = ["Ledger", "connect", "head_of", "keep_little"]
 
 _AT_ONCE = 1000  # entries that are taken out together, so that nobody waits long; and the newest, which stay
 _BUSY_S = 10.0  # somebody looks into the database with another program
+_CACHE_KIB = 256  # of each connection: entries are added at the end, and read soon after. SQLite's own is 2000
 
 
 def connect(database: Path) -> sqlite3.Connection:
@@ -28,11 +29,17 @@ def connect(database: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        keep_little(connection)
         migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def keep_little(connection: sqlite3.Connection) -> None:
+    """Let a connection hold few pages: what it is given it fills within minutes, and never gives back."""
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 class Ledger:

@@ -39,6 +39,10 @@ MIGRATIONS = (
     CREATE TABLE outputs (name TEXT PRIMARY KEY, sent INTEGER NOT NULL, stations TEXT NOT NULL);
     CREATE TABLE written (day TEXT PRIMARY KEY, picture_bytes INTEGER NOT NULL);
     """,
+    # 2: which picture makes way is looked up here, and nowhere else.
+    """
+    CREATE INDEX pictures_oldest ON pictures (verdict, event_id);
+    """,
 )
 
 

@@ -15,12 +15,13 @@ from edge_runtime.errors import StoreError
 from edge_runtime.store.chain import START, Anchor, Link
 from edge_runtime.store.entries import Kept, Kind, PartVerdict
 from edge_runtime.store.folder import Folder
-from edge_runtime.store.ledger import head_of
+from edge_runtime.store.ledger import head_of, keep_little
 from edge_runtime.store.migrations import MIGRATIONS, version_of
 
 __all__ = ["Asked", "Queue", "Reader", "Stored", "known_events", "open_reader"]
 
 _AT_ONCE = 500
+_FEW = 20
 _KEPT = "SELECT event_id, station, verdict, place, size, digest, day FROM pictures"
 
 
@@ -105,6 +106,19 @@ class Reader:
     def pictures(self) -> Iterator[Kept]:
         """Every picture that is kept, oldest first."""
         return (Kept(*row) for row in self._connection.execute(f"{_KEPT} ORDER BY event_id"))
+
+    def pictures_of(self, verdict: PartVerdict) -> Iterator[Kept]:
+        """The pictures of a verdict that are kept, oldest first; none is looked up before it is asked for."""
+        last = ""
+        text = f"{_KEPT} WHERE verdict = ? AND event_id > ? ORDER BY event_id LIMIT ?"
+        while rows := self._connection.execute(text, (verdict, last, _FEW)).fetchall():
+            found = [Kept(*row) for row in rows]
+            yield from found
+            last = found[-1].event_id
+
+    def picture_bytes(self) -> int:
+        """Return how many bytes all pictures that are kept have."""
+        return int(self._connection.execute("SELECT coalesce(sum(size), 0) FROM pictures").fetchone()[0])
 
     def written(self, day: str) -> int:
         """Return how many bytes of pictures were written on a day."""
@@ -203,6 +217,7 @@ def _connect(database: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{place}?{mode}", uri=True, timeout=10.0, check_same_thread=False)
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            keep_little(connection)
         except sqlite3.OperationalError:
             connection.close()
             if "immutable" in mode:

@@ -73,9 +73,8 @@ def admit(verdict: PartVerdict, size: int, shelves: Shelves, total: int, written
 def make_room(needed: int, shelves: Shelves, verdicts: tuple[PartVerdict, ...] = LEAST_FIRST) -> tuple[Shelved, ...]:
     """Return what is removed so that `needed` bytes are free, of these verdicts only; all, where it takes more."""
     found: list[Shelved] = []
-    for one in itertools.chain.from_iterable(shelves.get(verdict, ()) for verdict in verdicts):
-        if needed <= 0:
-            break
+    candidates = itertools.chain.from_iterable(shelves.get(verdict, ()) for verdict in verdicts)
+    while needed > 0 and (one := next(candidates, None)) is not None:  # no more is looked at than has to be
         found.append(one)
         needed -= one.size
     return tuple(found)

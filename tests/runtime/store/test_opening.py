@@ -1,3 +1,4 @@
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -10,7 +11,7 @@ from edge_runtime.store.chain import Anchor
 from edge_runtime.store.entries import Batch, Note
 from edge_runtime.store.folder import Folder, holder_of
 from edge_runtime.store.head import read_head, write_head
-from edge_runtime.store.ledger import Ledger
+from edge_runtime.store.ledger import Ledger, connect
 from edge_runtime.store.migrations import MIGRATIONS, migrate
 from edge_runtime.store.opening import open_store
 from edge_runtime.store.reading import open_reader
@@ -130,6 +131,30 @@ def test_a_store_of_a_newer_edgeline_is_refused(tmp_path):
         open_store(tmp_path, print)
     with pytest.raises(StoreError, match="install the newer one"):
         open_reader(tmp_path)
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_store_of_an_older_edgeline_is_brought_here_with_what_is_in_it(tmp_path, monkeypatch, version):
+    with monkeypatch.context() as older:
+        older.setattr("edge_runtime.store.migrations.MIGRATIONS", MIGRATIONS[:version])
+        folder = filled(tmp_path, 3)
+    with pytest.raises(StoreError, match="start edge-run once"):
+        open_reader(tmp_path)
+    notices = []
+    with opened(tmp_path, notices) as store:
+        store.ledger.append(Batch((event(3),)))
+    with reading(folder) as reader:
+        assert len(list(reader.links())) == 4
+        assert verify_log(reader).breaks == ()
+        assert list(reader.pictures_of("OK")) == []
+    assert (notices, aside(folder)) == ([], [])
+
+
+def test_a_connection_holds_few_pages_of_a_large_database(tmp_path):
+    folder = filled(tmp_path, 1)
+    with contextlib.closing(connect(folder.database)) as writing, reading(folder) as reader:
+        for connection in (writing, reader._connection):
+            assert connection.execute("PRAGMA cache_size").fetchone() == (-256,)
 
 
 def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path, monkeypatch):

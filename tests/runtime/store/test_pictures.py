@@ -1,13 +1,18 @@
 import contextlib
+import gc
 import threading
 
 from patience import PATIENCE
 from store_cases import event, reading
 
 from edge_runtime.store import pictures
+from edge_runtime.store import writer as writers
+from edge_runtime.store.entries import Kept
+from edge_runtime.store.kept import KeptPictures
 from edge_runtime.store.opening import open_store
 from edge_runtime.store.pictures import PictureKeeper
-from edge_runtime.store.shelf import Quota
+from edge_runtime.store.reading import open_reader
+from edge_runtime.store.shelf import Quota, Shelved
 from edge_runtime.store.verify import verify_log
 from edge_runtime.store.writer import Writer
 
@@ -19,8 +24,7 @@ def keeping(folder, quota=PLENTY, notices=None, free=lambda folder: 10**9):
     store = open_store(folder, print)
     writer = Writer(store, print)
     keeper = PictureKeeper(store.folder, quota, writer, ([] if notices is None else notices).append, free)
-    with reading(folder) as reader:
-        keeper.start(reader)
+    keeper.start(open_reader(folder))
     try:
         yield keeper, writer
     finally:
@@ -63,6 +67,43 @@ def test_the_oldest_ok_makes_way_and_what_is_left_is_known_at_the_next_start(tmp
     with keeping(tmp_path, Quota(200, 10**6)):
         pass
     assert kept_in(tmp_path) == [event(number).event_id for number in (3, 5)]
+
+
+def test_a_smaller_quota_takes_first_what_matters_least(tmp_path):
+    with keeping(tmp_path) as (keeper, writer):
+        keep(keeper, writer, event(0, "WARN"), event(1, "NO_READ"), event(2, "NG"))
+    with keeping(tmp_path, Quota(200, 10**6)):
+        pass
+    assert kept_in(tmp_path) == [event(0).event_id, event(2).event_id]
+
+
+def test_memory_holds_no_picture_that_the_database_knows(tmp_path):
+    with keeping(tmp_path, Quota(2500, 10**6)) as (keeper, writer):
+        for number in range(50):
+            keep(keeper, writer, event(number, "NG"))
+            while len(list(tmp_path.rglob(f"{event(number).event_id}.png"))) < 1:
+                pass
+            assert writer.drain(PATIENCE) == 0
+        held = sum(isinstance(one, (Kept, Shelved)) for one in gc.get_objects())
+    assert held <= 3  # the last, where a thread has it in hand, and not 25
+    assert kept_in(tmp_path) == [event(number).event_id for number in range(25, 50)]
+
+
+def test_a_picture_that_was_removed_is_not_removed_again_before_the_database_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr(writers, "_SENT_S", PATIENCE)  # it does not until the end
+    with keeping(tmp_path) as (keeper, writer):
+        keep(keeper, writer, event(0), event(1))
+    store = open_store(tmp_path, print)
+    writer = Writer(store, print)
+    with reading(tmp_path) as reader:
+        kept = KeptPictures(store.folder, reader, writer)
+        assert kept.bytes == 200
+        kept.remove(event(0).event_id)
+        assert reader.picture(event(0).event_id) is not None
+        assert list(kept.shelves()["OK"]) == [Shelved(event(1).event_id, 100)]
+        assert kept.bytes == 100
+    writer.close()
+    assert kept_in(tmp_path) == [event(1).event_id]
 
 
 def test_what_was_written_today_counts_after_a_restart(tmp_path):

@@ -66,6 +66,13 @@ def test_a_picture_larger_than_the_quota_removes_nothing():
     assert (found.kept, found.remove) == (False, ())
 
 
+def test_no_more_pictures_are_looked_at_than_make_way():
+    shelf = iter([Shelved("a", 5), Shelved("b", 5), Shelved("c", 5)])
+    assert not make_room(0, {"OK": shelf})
+    assert make_room(6, {"OK": shelf}) == (Shelved("a", 5), Shelved("b", 5))
+    assert list(shelf) == [Shelved("c", 5)]
+
+
 def test_of_good_parts_each_nth_is_kept_the_first_among_them():
     assert [count for count in range(7) if sampled(count, 3)] == [0, 3, 6]
     assert not any(sampled(count, 0) for count in range(3))
