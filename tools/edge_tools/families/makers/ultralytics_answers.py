@@ -1,7 +1,10 @@
 """What Ultralytics' own predictor answers, over onnxruntime, beside each model that has no answers yet.
 
-pip install ultralytics torch torchvision onnxruntime
+pip install ultralytics==8.4.190 torch torchvision onnxruntime
 python ultralytics_answers.py PICTURES MODEL...
+
+Of models that older versions exported, too: those leave out that a letterboxed picture's sides were rounded (8.4.190's
+boxes lie where the picture does), and give a model of free size another than 320x320, whatever they are told.
 
 NudeNet's trained model is one of theirs: the wheel nudenet==3.4.2 carries 320n.onnx; call it nudenet-320n@320x320.onnx.
 """
@@ -12,6 +15,21 @@ from pathlib import Path
 
 import numpy as np
 from ultralytics import RTDETR, YOLO
+from ultralytics.models.yolo.segment import SegmentationPredictor
+
+
+class Whole(SegmentationPredictor):
+    """Theirs, with objects that have no pixel: it takes the 300 best and drops those then, so that fewer than 300 would
+    not tell that there are more.
+    """
+
+    def construct_result(self, *given):
+        """Read one picture's answer."""
+        self._feats = ()  # with features to follow objects by, which need a row each, it drops none
+        try:
+            return super().construct_result(*given)
+        finally:
+            self._feats = None
 
 
 def runs(mask):
@@ -49,8 +67,9 @@ def main():
         rows = {}
         for picture in pictures:
             (result,) = model.predict(
-                str(picture), verbose=False, device="cpu", rect=False, retina_masks=True, imgsz=320
-            )
+                str(picture), predictor=Whole if model.task == "segment" else None,
+                verbose=False, device="cpu", rect=False, retina_masks=True, imgsz=320,
+            )  # fmt: skip
             rows[picture.name] = answers(result)
         target.write_text(json.dumps(rows))
         print(target.name, {name: len(found) for name, found in rows.items()}, flush=True)
