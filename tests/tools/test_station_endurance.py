@@ -1,9 +1,14 @@
 import pytest
 
 from edge_runtime.errors import UsageError
+from edge_runtime.station.writes import Load, bytes_a_second
 from edge_tools.station_endurance import Endured, Sample, endure
 
 MB = 1 << 20
+
+
+def cells_of(endured):
+    return [cell.strip() for cell in endured.line().split("|")[1:-1]]
 
 
 def test_growth_is_counted_from_the_first_minute_on():
@@ -13,8 +18,16 @@ def test_growth_is_counted_from_the_first_minute_on():
         Sample(120.0, 92 * MB, 2 * MB, 2000, 6.0),
         Sample(180.0, 91 * MB, 3 * MB, 3024, 7.0),
     ]
-    cells = [cell.strip() for cell in Endured(tuple(samples), 200 * MB).line().split("|")[1:-1]]
-    assert cells == ["3", "3024", "16.9", "90.0", "+2.00", "+1.00", "200", "1.0", "1.5", "7"]
+    predicted = bytes_a_second(Load(2024 / 120, lines=2024 / 120, files=1)) * 120 / 2024
+    assert cells_of(Endured(tuple(samples), 200 * MB)) == [
+        "3", "3024", "16.9", "90.0", "+2.00", "+1.00", "200", "1.0", f"{predicted / 1e3:.1f}", "1.5", "7",
+    ]  # fmt: skip
+
+
+def test_what_should_be_written_is_told_of_the_pictures_that_were_kept():
+    samples = (Sample(60.0, MB, 0, 0, 1.0, 5_000_000), Sample(160.0, MB, 9_000_000, 100, 1.0, 7_000_000))
+    predicted = bytes_a_second(Load(1.0, 0.4, 20_000.0, 1.0, 1))
+    assert cells_of(Endured(samples, MB, 50_000.0))[7:9] == ["90.0", f"{predicted / 1e3:.1f}"]
 
 
 def test_a_station_is_watched_in_its_group(tmp_path):
@@ -26,4 +39,6 @@ def test_a_station_is_watched_in_its_group(tmp_path):
         raise
     assert endured.samples
     assert endured.samples[-1].held > 10 * MB
+    assert endured.samples[0].parts > 0
+    assert endured.picture_size > 1000
     assert endured.most_bytes > endured.samples[-1].held / 2

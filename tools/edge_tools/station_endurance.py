@@ -4,7 +4,9 @@
     python -m edge_tools.station_endurance --minutes 4320 --every 600        72 hours
 
 Its memory (what its processes hold for themselves, as /proc/PID/status counts it: no file that the kernel keeps) after
-the first minute and the most after that, what it writes a day, how many parts it judged, how late.
+the first minute and the most after that, how many parts it judged, how late; what it writes, beside what
+edge_runtime/station/writes.py predicts of so many parts and such pictures. Pictures go on to be written here until the
+store's quota of a day is used up.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
@@ -27,6 +31,8 @@ from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import UsageError
 from edge_runtime.station.board import board_path, read_board
+from edge_runtime.station.writes import Load, bytes_a_second
+from edge_runtime.store.reading import open_reader
 from edge_tools.bench.confine import Caps, create_group
 from edge_tools.bench.hierarchy import open_hierarchy
 from edge_tools.damage.camera import sending
@@ -34,18 +40,20 @@ from edge_tools.damage.camera import sending
 __all__ = ["Endured", "Sample", "endure", "main"]
 
 _MB = 1 << 20
+_OPENS_S = 300.0  # a station that is not at work by then never will be
 _JOIN = 'echo $$ > "$1/cgroup.procs" || exit 1; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A moment: bytes that the processes hold, and have written to storage; parts judged; lag."""
+    """A moment: bytes that the processes hold, and have written to storage, those of pictures; parts judged; lag."""
 
     seconds: float
     held: int
     written: int
     parts: int
     lag_ms: float
+    picture_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Endured:
 
     samples: tuple[Sample, ...]
     most_bytes: int  # that the control group was charged, files that the kernel keeps included
+    picture_size: float = 0.0  # bytes of a picture, on average
 
     def line(self) -> str:
         """Return it as the row of a table."""
@@ -70,25 +79,32 @@ class Endured:
             f"{grown / _MB:+.2f}",
             f"{(last.held - first.held) / _MB:+.2f}",
             f"{self.most_bytes / _MB:.0f}",
-            f"{written / max(parts, 1) / 1024:.1f}",
+            f"{written / max(parts, 1) / 1e3:.1f}",
+            f"{self._predicted(first, last) / max(parts, 1) / 1e3:.1f}",
             f"{written / span * 86_400 / 1e9:.1f}",
             f"{last.lag_ms:.0f}",
         )
         return f"| {' | '.join(cells)} |"
 
+    def _predicted(self, first: Sample, last: Sample) -> float:
+        """Return the bytes that should have been written from one sample to another."""
+        span = max(last.seconds - first.seconds, 1e-9)
+        parts, picture_bytes = (last.parts - first.parts) / span, (last.picture_bytes - first.picture_bytes) / span
+        pictures = picture_bytes / self.picture_size if self.picture_size else 0.0
+        return span * bytes_a_second(Load(parts, pictures, picture_bytes, parts, 1))
 
-def endure(seconds: float, rate: float, every: float, limit: int, folder: Path) -> Endured:
-    """Run a station in a group of so many bytes, and look at it."""
+
+def endure(seconds: float, rate: float, every: float, limit: int, folder: Path, no_pictures: bool = False) -> Endured:
+    """Run a station in a group of so many bytes, and look at it; `no_pictures`: it keeps none."""
     sample = find_sample()
     pictures = [cv2.imread(str(path)) for path in sorted(sample.images.iterdir())]
     parts = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures if picture is not None]
     with sending(parts, rate) as camera, open_hierarchy(["memory"]) as hierarchy:
-        recipe = {
-            "store": "store",
-            "stations": {
-                "belt": {"source": camera.url, "bundle": str(sample.bundle), "outputs": [{"jsonl": "verdicts.jsonl"}]}
-            },
-        }
+        belt: dict[str, object] = {"source": camera.url, "bundle": str(sample.bundle)}
+        belt["outputs"] = [{"jsonl": "verdicts.jsonl"}]
+        if no_pictures:
+            belt["pictures"] = {"ok_every": 0, "ng": False, "no_read": False}
+        recipe = {"store": "store", "stations": {"belt": belt}}
         (folder / "station.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
         group = create_group(hierarchy, Caps(memory_bytes=limit))
         try:
@@ -102,13 +118,17 @@ def endure(seconds: float, rate: float, every: float, limit: int, folder: Path) 
                     process.wait(60)
             if process.returncode not in (0, 128 + signal.SIGTERM) or not samples:
                 raise UsageError(f"the station ended with {process.returncode}, after {len(samples)} samples")
-            return Endured(samples, group.charges().most_bytes)
+            return Endured(samples, group.charges().most_bytes, _picture_size(folder / "store"))
         finally:
             group.remove()
 
 
 def _watched(process: subprocess.Popen[bytes], folder: Path, seconds: float, every: float) -> Iterator[Sample]:
-    started, board = time.monotonic(), board_path(folder / "store")
+    board, begun = board_path(folder / "store"), _today()
+    until = time.monotonic() + _OPENS_S
+    while not _judged(read_board(board)) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    started = time.monotonic()
     while (now := time.monotonic() - started) < seconds and process.poll() is None:
         time.sleep(min(every, seconds - now))
         found = read_board(board)
@@ -116,11 +136,30 @@ def _watched(process: subprocess.Popen[bytes], folder: Path, seconds: float, eve
             continue
         belt = found["stations"]["belt"]
         held, written = _charged(_tree(process.pid))
-        one = Sample(
-            time.monotonic() - started, held, written, sum(belt["verdicts"].values()), float(belt["lag_ms"]["p50"])
-        )
+        lag, pictures = float(belt["lag_ms"]["p50"]), _picture_bytes(folder / "store", begun)
+        one = Sample(time.monotonic() - started, held, written, _judged(found), lag, pictures)
         print(f"{one.seconds:6.0f} s  {one.held / _MB:7.2f} MB  {one.parts} parts", file=sys.stderr)  # noqa: T201
         yield one
+
+
+def _judged(board: dict[str, Any] | None) -> int:
+    return 0 if board is None else sum(board["stations"]["belt"]["verdicts"].values())
+
+
+def _picture_bytes(store: Path, begun: date) -> int:
+    """Return the bytes of pictures that a store has written since a day."""
+    with contextlib.closing(open_reader(store)) as reader:
+        days = [begun + timedelta(number) for number in range((_today() - begun).days + 1)]
+        return sum(reader.written(day.isoformat()) for day in days)
+
+
+def _picture_size(store: Path) -> float:
+    with contextlib.closing(open_reader(store)) as reader:
+        return reader.picture_bytes() / max(sum(1 for _ in reader.pictures()), 1)
+
+
+def _today() -> date:
+    return datetime.now(timezone.utc).date()
 
 
 def _tree(pid: int) -> list[int]:
@@ -153,18 +192,19 @@ def _fields(path: Path) -> dict[str, int]:
 @click.option("--rate", type=click.FloatRange(min=0.1), default=300.0, show_default=True, help="Of the camera, 1/s.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds of a sample.")
 @click.option("--limit", type=click.IntRange(min=64), default=512, show_default=True, help="Of the group, in MiB.")
+@click.option("--no-pictures", is_flag=True, help="Keep none.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Of the store.  [default: a new one]")
-def main(minutes: float, rate: float, every: float, limit: int, folder: Path | None) -> None:
+def main(minutes: float, rate: float, every: float, limit: int, no_pictures: bool, folder: Path | None) -> None:
     """Watch a station's memory and what it writes."""
     with contextlib.ExitStack() as cleanup:
         place = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="edgeline-endurance-")))
         place.mkdir(parents=True, exist_ok=True)
-        endured = endure(60 * minutes, rate, every, limit * _MB, place)
+        endured = endure(60 * minutes, rate, every, limit * _MB, place, no_pictures)
     click.echo(
-        "| minutes | parts | 1/s | MB after 1 min | most since | at the end | group's most, MB | KB written a part | "
-        "GB a day | lag p50, ms |"
+        "| minutes | parts | 1/s | MB after 1 min | most since | at the end | group's most, MB | kB written a part | "
+        "predicted | GB a day | lag p50, ms |"
     )
-    click.echo("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    click.echo("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     click.echo(endured.line())
 
 

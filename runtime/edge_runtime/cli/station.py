@@ -20,9 +20,12 @@ from edge_runtime.cli.station_status import status_json, status_lines, store_of
 from edge_runtime.cli.station_thresholds import thresholds
 from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
+from edge_runtime.files.sizes import format_size
 from edge_runtime.station.check import look_for
 from edge_runtime.station.first import first_recipe, look_around
+from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.recipe.schema import recipe_schema
+from edge_runtime.station.writes import parts_a_second, written_a_day
 
 __all__ = ["edge_station", "main"]
 
@@ -69,12 +72,33 @@ def init(recipe: Path) -> None:
 
 @edge_station.command()
 @click.argument("recipe", type=_FILE, default=Path("station.yaml"))
-def check(recipe: Path) -> None:
-    """Tell all mistakes of RECIPE at once, each with its line, and look for what it names."""
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Parts a second of each station, where its trigger does not say it: for what is written a day.",
+)
+def check(recipe: Path, rate: float) -> None:
+    """Tell all mistakes of RECIPE at once, each with its line, and look for what it names.
+
+    Then say how much will be written to the disk in a day.
+    """
     loaded = recipe_of(recipe)
     tell_mistakes(recipe, look_for(loaded))
     names = ", ".join(loaded.recipe.stations)
     click.echo(f"{recipe}: no mistakes; stations: {names}")
+    click.echo(_written(loaded.recipe, rate))
+
+
+def _written(recipe: Recipe, rate: float) -> str:
+    written = written_a_day(recipe, rate)
+    parts = sum(parts_a_second(station, rate) for station in recipe.stations.values())
+    pictures = f", pictures at most {format_size(written.pictures)} (store.pictures_a_day)" if written.pictures else ""
+    return (
+        f"written a day: about {format_size(written.all)}; records of {parts:g} parts/s (--rate) "
+        f"{format_size(written.records)}{pictures}"
+    )
 
 
 @edge_station.command()

@@ -20,10 +20,12 @@ from edge_runtime.cli.station import edge_station
 from edge_runtime.cli.station_records import COLUMNS, moment_id
 from edge_runtime.cli.station_status import status_lines
 from edge_runtime.errors import DataError, StoreError, UsageError, VerificationError
+from edge_runtime.files.sizes import format_size
 from edge_runtime.station.board import Board, board_path, read_board
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.recipe.schema import SCHEMA_FILE, recipe_schema
+from edge_runtime.station.writes import written_a_day
 from edge_runtime.store.entries import Event
 from edge_runtime.store.folder import Folder
 from edge_runtime.store.opening import open_store
@@ -251,6 +253,20 @@ def test_check_looks_for_what_a_recipe_names(command, tmp_path, monkeypatch, cap
         ["station.yaml:5", "stations.a.bundle"],
         ["station.yaml:7", "stations.a.outputs[0]"],
     ]
+
+
+def test_check_says_what_is_written_a_day(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = f"store: {{path: store, pictures_a_day: 1GB}}\nstations: {{a: {{source: 0, bundle: {SAMPLE}}}}}\n"
+    (tmp_path / "station.yaml").write_text(text)
+    written = written_a_day(read_recipe(tmp_path / "station.yaml").recipe, 2.5)
+    assert command("check", "--rate", "2.5").splitlines()[-1] == (
+        f"written a day: about {format_size(written.all)}; records of 2.5 parts/s (--rate) "
+        f"{format_size(written.records)}, pictures at most 1.0 GB (store.pictures_a_day)"
+    )
+    none = "pictures: {ok_every: 0, ng: false, no_read: false}"
+    (tmp_path / "station.yaml").write_text(text.replace("source: 0,", f"source: 0, {none},"))
+    assert "pictures" not in command("check").splitlines()[-1]
 
 
 def test_the_schema_that_is_shipped_is_the_one_of_the_recipe(command):
