@@ -96,8 +96,8 @@ def _written(recipe: Recipe, rate: float) -> str:
     parts = sum(parts_a_second(station, rate) for station in recipe.stations.values())
     pictures = f", pictures at most {format_size(written.pictures)} (store.pictures_a_day)" if written.pictures else ""
     return (
-        f"written a day: about {format_size(written.all)}; records of {parts:g} parts/s (--rate) "
-        f"{format_size(written.records)}{pictures}"
+        f"written a day at {parts:g} parts/s (--rate): about {format_size(written.all)}; "
+        f"records and lines {format_size(written.records)}{pictures}"
     )
 
 

@@ -261,8 +261,8 @@ def test_check_says_what_is_written_a_day(command, tmp_path, monkeypatch):
     (tmp_path / "station.yaml").write_text(text)
     written = written_a_day(read_recipe(tmp_path / "station.yaml").recipe, 2.5)
     assert command("check", "--rate", "2.5").splitlines()[-1] == (
-        f"written a day: about {format_size(written.all)}; records of 2.5 parts/s (--rate) "
-        f"{format_size(written.records)}, pictures at most 1.0 GB (store.pictures_a_day)"
+        f"written a day at 2.5 parts/s (--rate): about {format_size(written.all)}; "
+        f"records and lines {format_size(written.records)}, pictures at most 1.0 GB (store.pictures_a_day)"
     )
     none = "pictures: {ok_every: 0, ng: false, no_read: false}"
     (tmp_path / "station.yaml").write_text(text.replace("source: 0,", f"source: 0, {none},"))
