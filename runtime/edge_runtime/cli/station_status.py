@@ -10,6 +10,7 @@ from edge_runtime.cli.options import RECIPES
 from edge_runtime.cli.station_run import recipe_of
 from edge_runtime.files.sizes import format_size
 from edge_runtime.station.board import read_board
+from edge_runtime.station.clock import set_by
 from edge_runtime.store.entries import VERDICTS
 from edge_runtime.store.folder import holder_of
 from edge_runtime.store.reading import open_reader
@@ -56,6 +57,9 @@ def status_lines(found: dict[str, Any]) -> list[str]:
             lines.append(
                 f"VERDICTS ARE NOT STORED for {now['store']['failing_s']:.0f} s, {count} wait in memory: {why}"
             )
+        clock = now.get("clock", {"stepped": 0})  # none: it runs since before an update
+        if times := clock["stepped"]:
+            lines.append(f"the clock was set {times} time{'s' * (times > 1)}, last {set_by(clock['by'])}")
         if now["store"]["pictures_left_out"]:
             lines.append(
                 f"{now['store']['pictures_left_out']} pictures were left out: no time, no room, or no writes left"
@@ -78,4 +82,6 @@ def _of_late(now: dict[str, Any] | None, name: str) -> str:
         return ""
     lag = figures["lag_ms"]
     last = f"{figures['last']['verdict']} at {figures['last']['ts']}"
+    if reasons := figures["last"].get("reasons"):
+        last += f": {reasons[0]}"
     return f"   {figures['rate']:.1f}/s, lag p50 {lag['p50']:.0f} p95 {lag['p95']:.0f} ms, last {last}"

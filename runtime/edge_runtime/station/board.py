@@ -18,6 +18,7 @@ from edge_devices.thermal import hottest
 from edge_runtime.inspect.record import utc_text
 from edge_runtime.inspect.sources.base import now_utc
 from edge_runtime.outputs.feeding import Feeder
+from edge_runtime.station.clock import Clock
 from edge_runtime.station.figures import Figures
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.writer import Writer
@@ -45,9 +46,11 @@ class Board:
         keeper: PictureKeeper,
         feeders: Sequence[Feeder],
         figures: Mapping[str, Figures],
+        clock: Clock,
     ) -> None:
         self.path = path
         self._writer, self._keeper, self._feeders, self._figures = writer, keeper, feeders, figures
+        self._clock = clock
         self._started = utc_text(now_utc())
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="edgeline-board", daemon=True)
@@ -69,6 +72,7 @@ class Board:
                 "pictures_left_out": self._keeper.left_out,
             },
             "outputs": {feeder.name: {"sent": feeder.sent, "refused": feeder.refused} for feeder in self._feeders},
+            "clock": self._clock.to_json(),
             "memory": memory().resident,
             "temperature_c": hottest(),
         }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from edge_runtime.files.boot import boot_id
 
-__all__ = ["Clock", "boot_id", "clock_synced"]
+__all__ = ["Clock", "boot_id", "clock_synced", "set_by"]
 
 _UNSYNCHRONIZED = 5  # TIME_ERROR, adjtimex(2)
 _LOOK_S = 5.0
@@ -26,6 +26,11 @@ def clock_synced() -> bool | None:
     return None if state < 0 else state != _UNSYNCHRONIZED
 
 
+def set_by(seconds: float) -> str:
+    """Say how far a clock was set."""
+    return f"{'ahead' if seconds > 0 else 'back'} by {abs(seconds):.1f} s"
+
+
 class Clock:
     """Asks now and then whether the clock is synchronized, and whether it was set."""
 
@@ -35,6 +40,12 @@ class Clock:
         self._synced, self._asked = clock_synced(), time.monotonic()
         self._offset = wall() - self._asked
         self._lock = threading.Lock()
+        self._steps: tuple[int, float] = (0, 0.0)  # how often it was set, and by how much the last time
+
+    def to_json(self) -> dict[str, object]:
+        """Whether it is synchronized, how often it was set since the start, and by how many seconds the last time."""
+        times, seconds = self._steps
+        return {"synced": self._synced, "stepped": times, "by": round(seconds, 3)}
 
     def reading(self, taken_s: float, judged_s: float) -> dict[str, object]:
         """Return what a record says of its times: seconds on the clock that never goes back, and whose they are."""
@@ -51,4 +62,5 @@ class Clock:
         offset = self._wall() - time.monotonic()
         jumped, self._offset = offset - self._offset, offset
         if abs(jumped) > _STEP_S:
+            self._steps = (self._steps[0] + 1, jumped)
             self._stepped(jumped)

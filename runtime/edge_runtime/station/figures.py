@@ -60,5 +60,9 @@ class Figures:
                 },
                 "last": None
                 if self._last is None
-                else {"verdict": self._last.verdict, "ts": self._last.body["ts_utc"]},
+                else {
+                    "verdict": self._last.verdict,
+                    "ts": self._last.body["ts_utc"],
+                    "reasons": self._last.body.get("reasons", []),
+                },
             }

@@ -19,7 +19,7 @@ from edge_runtime.outputs.feeding import Feeder
 from edge_runtime.outputs.open import Wanted, open_watchers, wanted_outputs
 from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.board import Board, board_path
-from edge_runtime.station.clock import Clock, boot_id, clock_synced
+from edge_runtime.station.clock import Clock, boot_id, clock_synced, set_by
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.groups import SettingsFor
 from edge_runtime.station.recipe.load import Loaded
@@ -108,7 +108,7 @@ def _stand(
             feeder = Feeder(output, output.open(), open_reader(place), writer, sent[output.name], say)
             cleanup.callback(feeder.close)
             feeders.append(feeder)
-        board = Board(board_path(place), writer, keeper, feeders, work.figures)
+        board = Board(board_path(place), writer, keeper, feeders, work.figures, clock)
         cleanup.callback(board.close)
         cleanup.enter_context(open_watchers(outputs, functools.partial(_shown, board, place)))
         writer.write_down(str(board.path))
@@ -145,7 +145,7 @@ def _shown(board: Board, place: Path) -> dict[str, Any]:
 
 def _clock_stepped(writer: Writer, say: Say, seconds: float) -> None:
     """Write down where the times of events jump: their order is that of the entries."""
-    say(f"the clock was set {'ahead' if seconds > 0 else 'back'} by {abs(seconds):.1f} s")
+    say(f"the clock was set {set_by(seconds)}")
     writer.put(Note("clock stepped", {"seconds": round(seconds, 3), "boot": boot_id(), "synced": clock_synced()}))
 
 

@@ -22,6 +22,7 @@ from edge_runtime.cli.station_status import status_lines
 from edge_runtime.errors import DataError, StoreError, UsageError, VerificationError
 from edge_runtime.files.sizes import format_size
 from edge_runtime.station.board import Board, board_path, read_board
+from edge_runtime.station.clock import Clock
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.recipe.schema import SCHEMA_FILE, recipe_schema
@@ -174,8 +175,18 @@ def test_status_shows_rates_lag_queues_and_what_is_wrong():
         "memory": 160e6,
         "temperature_c": 61.2,
         "stations": {
-            "belt": {"rate": 9.5, "lag_ms": {"p50": 12, "p95": 30, "p99": 40}, "last": {"verdict": "NG", "ts": "T"}}
+            "belt": {
+                "rate": 9.5,
+                "lag_ms": {"p50": 12, "p95": 30, "p99": 40},
+                "last": {"verdict": "NG", "ts": "T", "reasons": ["short x1"]},
+            },
+            "old": {
+                "rate": 0.0,
+                "lag_ms": {"p50": 1, "p95": 1, "p99": 1},
+                "last": {"verdict": "OK", "ts": "T", "reasons": []},
+            },
         },
+        "clock": {"synced": False, "stepped": 2, "by": -3600.04},
         "store": {"waiting": 7, "failing_s": 12.0, "why": "disk is full", "pictures_left_out": 3},
         "outputs": {"jsonl x": {"sent": 3, "refused": "no space"}},
     }
@@ -191,9 +202,10 @@ def test_status_shows_rates_lag_queues_and_what_is_wrong():
         "store: running, process 42; 9 entries",
         "since 2026-01-31T09:30:00.000Z; memory 160.0 MB, 61 degrees C",
         "VERDICTS ARE NOT STORED for 12 s, 7 wait in memory: disk is full",
+        "the clock was set 2 times, last back by 3600.0 s",
         "3 pictures were left out: no time, no room, or no writes left",
-        "  belt  OK 5  NG 1   9.5/s, lag p50 12 p95 30 ms, last NG at T",
-        "  old   OK 1",
+        "  belt  OK 5  NG 1   9.5/s, lag p50 12 p95 30 ms, last NG at T: short x1",
+        "  old   OK 1   0.0/s, lag p50 1 p95 1 ms, last OK at T",
         "  jsonl x: 1 waits to be told: no space",
     ]
 
@@ -206,12 +218,14 @@ def test_a_board_is_written_while_a_station_runs_and_gone_afterwards(tmp_path, m
     keeper = PictureKeeper(Folder(tmp_path / "store"), Quota(0, 0), writer, print)
     figures = Figures()
     figures.add(_dated(event(0, "NG")), time.monotonic(), 12.5)
-    board = Board(path, writer, keeper, [], {"belt": figures})
+    board = Board(path, writer, keeper, [], {"belt": figures}, Clock(print))
     deadline = time.monotonic() + PATIENCE
     while (found := read_board(path)) is None and time.monotonic() < deadline:
         pass
     assert found["pid"] == os.getpid()
     assert found["stations"]["belt"]["verdicts"] == {"OK": 0, "WARN": 0, "NG": 1, "NO_READ": 0}
+    assert found["stations"]["belt"]["last"]["reasons"] == figures.to_json(0.0)["last"]["reasons"]
+    assert found["clock"]["stepped"] == 0
     board.close()
     writer.close()
     assert read_board(path) is None

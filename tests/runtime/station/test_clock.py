@@ -1,7 +1,7 @@
 import time
 
 from edge_runtime.station import clock
-from edge_runtime.station.clock import Clock, boot_id, clock_synced
+from edge_runtime.station.clock import Clock, boot_id, clock_synced, set_by
 
 
 def test_a_clock_that_is_set_is_noticed_once_and_one_that_is_adjusted_is_not(monkeypatch):
@@ -12,6 +12,8 @@ def test_a_clock_that_is_set_is_noticed_once_and_one_that_is_adjusted_is_not(mon
         ahead[0] = moved
         found.reading(0.0, time.monotonic())
     assert [round(step / 100) for step in steps] == [36, -900]
+    told = found.to_json()
+    assert (told["stepped"], set_by(told["by"])) == (2, f"back by {-steps[1]:.1f} s")
 
 
 def test_a_reading_says_whose_seconds_they_are():
