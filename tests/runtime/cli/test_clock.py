@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import signal
-import struct
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -18,33 +16,29 @@ from commands import SCRIPTS
 from places import SAMPLE
 
 from edge_devices.interpreter import python_code, python_environment
+from edge_runtime.errors import UsageError
 from edge_tools.damage.camera import sending
+from edge_tools.station_troubles.shim import Shim
 
 DAY = 24 * 3600
 PICTURES = [path.read_bytes() for path in sorted((SAMPLE.parent / "images").glob("*.png"))]
 EACH = 15  # pictures that are judged before the clock is set, and after
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("clock") / "wall_clock.so"
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc")
-    source = Path(__file__).with_name("wall_clock.c")
-    built = subprocess.run(["gcc", "-shared", "-fPIC", "-O1", str(source), "-o", str(made), "-ldl"], check=False)
-    if built.returncode:
-        pytest.skip("no C library that gcc can build a shim for")
-    return made
+@pytest.fixture
+def shim(tmp_path: Path) -> Shim:
+    try:
+        return Shim(tmp_path, tmp_path / "nothing")
+    except (UsageError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no shim: {error}")
 
 
 @pytest.mark.parametrize("jump", [30 * DAY, -30 * DAY])
-def test_a_wall_clock_that_is_set_changes_neither_the_rate_nor_the_film(tmp_path: Path, shim: Path, jump: int) -> None:
-    clock = tmp_path / "clock"
-    clock.write_bytes(struct.pack("<q", 0))
+def test_a_wall_clock_that_is_set_changes_neither_the_rate_nor_the_film(tmp_path: Path, shim: Shim, jump: int) -> None:
     parts = [cv2.imencode(".jpg", cv2.imdecode(np.frombuffer(data, np.uint8), 1))[1].tobytes() for data in PICTURES]
     module, function = SCRIPTS["edge-run"].split(":")
     command = python_code(f"import sys\nfrom {module} import {function}\nsys.exit({function}())")
-    environment = {**python_environment(), "LD_PRELOAD": str(shim), "WALL_CLOCK": str(clock)}
+    environment = {**python_environment(), **shim.environment}
     records: list[dict] = []
     sent: list[int] = []
     judged = 0
@@ -67,8 +61,7 @@ def test_a_wall_clock_that_is_set_changes_neither_the_rate_nor_the_film(tmp_path
                 if judged in (1, EACH, 2 * EACH):
                     sent.append(camera.sent)
                 if judged == EACH:
-                    with clock.open("r+b") as file:
-                        file.write(struct.pack("<q", jump))
+                    shim.set_clock(jump)
                 if judged == 2 * EACH:
                     run.send_signal(signal.SIGTERM)
     before, after = sent[1] - sent[0], sent[2] - sent[1]
