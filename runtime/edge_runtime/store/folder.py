@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +13,9 @@ from pathlib import Path
 from edge_runtime.errors import StoreError
 from edge_runtime.files.atomic import sync_path
 
-__all__ = ["Folder", "Holder", "Lock", "holder_of", "set_aside"]
+__all__ = ["Folder", "Holder", "Lock", "holder_of", "is_half", "set_aside"]
+
+_PICTURE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.png")  # an event's id
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Folder:
     head.json   how far the chain had come when it was last written down
     pictures/   DAY/STATION/EVENT.png
     lock        held by the process that writes; its number, and the file in which it says how it goes
-    damaged-TIME/  databases that could not be read any more, kept for people
+    damaged-TIME/  databases that could not be read any more, with their pictures, kept for people
     """
 
     root: Path
@@ -47,6 +51,17 @@ class Folder:
         """The database's files that are there, what belongs to it included."""
         names = (self.database, Path(f"{self.database}-wal"), Path(f"{self.database}-shm"), self.head)
         return [path for path in names if path.exists()]
+
+    def kept_files(self) -> Iterator[Path]:
+        """The files of pictures that are whole, and the halves that a kill left; nothing that others put there."""
+        for path in self.pictures.glob("????-??-??/*/*"):
+            if path.is_file() and (_PICTURE.fullmatch(path.name) or is_half(path)):
+                yield path
+
+
+def is_half(path: Path) -> bool:
+    """Whether a file is one that was being written (files/atomic.py)."""
+    return path.name.startswith(".") and path.suffix == ".tmp"
 
 
 @dataclass(frozen=True)
@@ -103,14 +118,18 @@ def holder_of(folder: Folder) -> Holder | None:
 
 
 def set_aside(folder: Folder) -> Path:
-    """Move the database's files to a folder of their own, and return it. Nothing is ever deleted. Raises OSError."""
+    """Move the database's files and its pictures to a folder of their own, and return it. Raises OSError.
+
+    Nothing is ever deleted. A new database does not know these pictures, which are what is left to look at.
+    """
     moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     number, target = 1, folder.root / f"damaged-{moment}"
     while target.exists():
         number += 1
         target = folder.root / f"damaged-{moment}-{number}"
     target.mkdir()
-    for path in folder.databases():
+    pictures = [folder.pictures] if any(folder.kept_files()) else []
+    for path in [*folder.databases(), *pictures]:
         path.rename(target / path.name)
     sync_path(target)
     sync_path(folder.root)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edge_runtime.store.entries import VERDICTS, Event, Kept, PartVerdict
-from edge_runtime.store.folder import Folder
+from edge_runtime.store.folder import Folder, is_half
 from edge_runtime.store.reading import Reader
 from edge_runtime.store.shelf import Shelved
 from edge_runtime.store.writer import Writer
@@ -27,7 +26,10 @@ class KeptPictures:
     """The pictures of a store, for the one thread that adds and removes them."""
 
     def __init__(self, folder: Folder, reader: Reader, writer: Writer) -> None:
-        """Put right what a kill left: halves of files, files without an entry, entries without a file."""
+        """Put right what a kill left: halves of files, files without an entry, entries without a file.
+
+        What is no file of ours stays.
+        """
         self._folder, self._reader, self._writer = folder, reader, writer
         self._added = 0  # the ticket of the picture that was added last
         self._gone: set[str] = (
@@ -37,9 +39,8 @@ class KeptPictures:
         for kept in reader.pictures():
             if not (folder.pictures / kept.place).is_file():
                 self._forget(kept)
-        for place, _, names in os.walk(folder.pictures):
-            for name in names:
-                self._settle(Path(place, name))
+        for path in folder.kept_files():
+            self._settle(path)
 
     def add(self, kept: Kept) -> None:
         """Take one whose file is there. Raises StoreError once the writer takes nothing more."""
@@ -78,7 +79,7 @@ class KeptPictures:
     def _settle(self, path: Path) -> None:
         """Leave a file that has its entry, give it to one that lacks it, remove any other."""
         place = path.relative_to(self._folder.pictures).as_posix()
-        whole = path.suffix == ".png" and not path.name.startswith(".")
+        whole = not is_half(path)
         known = self._reader.picture(path.stem) if whole else None
         if known is not None and known.place == place:
             return

@@ -73,7 +73,7 @@ def fault_of(folder: Folder) -> str:
     """
     written = read_head(folder.head) or START
     if not folder.database.exists():
-        return "its database is gone" if written.seq else ""
+        return "its database is gone" if written.seq or any(folder.kept_files()) else ""
     connection = sqlite3.connect(folder.database, isolation_level=None)
     try:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -95,6 +95,24 @@ def test_a_second_damage_in_the_same_second_takes_nothing_from_the_first(tmp_pat
     assert len(aside(folder)) == 2
 
 
+@pytest.mark.parametrize("left", [b"this is no database" * 99, None], ids=["damaged", "gone"])
+def test_the_pictures_of_a_damaged_database_are_set_aside_with_it(tmp_path, left):
+    folder = filled(tmp_path / "store")
+    place = Path("2026-01-31/belt", f"{event(0).event_id}.png")
+    (folder.pictures / place).parent.mkdir(parents=True)
+    (folder.pictures / place).write_bytes(b"what the damaged records are about")
+    folder.head.unlink()
+    if left is None:
+        folder.database.unlink()
+    else:
+        folder.database.write_bytes(left)
+    with opened(folder.root, []):
+        pass
+    (put,) = aside(folder)
+    assert (put / "pictures" / place).read_bytes() == b"what the damaged records are about"
+    assert not folder.pictures.exists()
+
+
 def test_a_database_that_lost_its_end_is_set_aside_for_its_head_was_written_down(tmp_path):
     folder = filled(tmp_path / "store", 5)
     with sqlite3.connect(folder.database) as connection:

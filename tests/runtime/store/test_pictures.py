@@ -130,6 +130,18 @@ def test_what_a_kill_left_is_put_right(tmp_path):
     assert not (day / ".half.tmp").exists()
 
 
+def test_what_others_put_into_a_folder_called_pictures_stays(tmp_path):
+    others = [tmp_path / "pictures" / name for name in ("cat.png", "2026-07-01/cat.png", "2026-07-01/beach/cat.png")]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a picture of somebody's")
+    with keeping(tmp_path) as (keeper, writer):
+        keep(keeper, writer, event(0, "NG"))
+    with keeping(tmp_path):
+        pass
+    assert all(path.exists() for path in others)
+
+
 def test_a_disk_that_takes_no_picture_is_told_once_and_ok_pictures_make_way(tmp_path, monkeypatch):
     notices = []
     with keeping(tmp_path, notices=notices) as (keeper, writer):
