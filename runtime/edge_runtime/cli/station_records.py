@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import re
 import sys
@@ -32,7 +31,7 @@ from edge_runtime.station.rules.against import Floor
 from edge_runtime.station.rules.held import with_floor
 from edge_runtime.store.chain import Anchor
 from edge_runtime.store.entries import VERDICTS, PartVerdict
-from edge_runtime.store.reading import Asked, Reader, Stored, open_reader
+from edge_runtime.store.reading import Asked, Reader, Stored, store_reader
 from edge_runtime.store.verify import verify_log
 from edge_runtime.tune.standing import Asked as AskedOfMachine
 from edge_runtime.tune.standing import stand
@@ -87,7 +86,7 @@ def query(
     if sum(given.values()) > 1:
         two = " and ".join(name for name, is_given in given.items() if is_given)
         raise UsageError(f"{two} are forms of one answer; give one of them")
-    with contextlib.closing(open_reader(store_of(place))) as reader:
+    with store_reader(store_of(place)) as reader:
         for form, folder in folders.items():
             if folder is not None:
                 _extract(reader, asked, folder, form)
@@ -156,13 +155,20 @@ def verify(place: Path, against: str | None) -> None:
 
     Exits with 13 where one was.
     """
-    with contextlib.closing(open_reader(store_of(place))) as reader:
+    with store_reader(store_of(place)) as reader:
         found = verify_log(reader, None if against is None else _anchor(against))
     for one in found.breaks:
         click.echo(f"{place}: {one.what}")
     count = len(found.breaks)
     if count:
         raise VerificationError(f"{place} is not as it was written: {count} place{'s' * (count != 1)}, named above")
+    for name in found.gone:
+        click.echo(f"{place}: picture {name} is not there any more; its record is", err=True)
+    if found.entries and not found.ended and against is None:
+        raise VerificationError(
+            f"{place}: head.json, which says how far the records had come, is gone or damaged; the {found.entries} that "
+            "are there were not altered, but whether some are missing at the end only --against can tell"
+        )
     click.echo(
         f"{place}: {found.entries} entries are as they were written, {found.pictures} pictures among them; "
         f"head {found.head.seq}:{found.head.hash}"
@@ -192,16 +198,20 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
             settings = with_floor(EngineSettings(path, OpenOptions(here.session)), floor)
             return open_engine(settings, 1, 0, False, progress)
 
-    with contextlib.closing(open_reader(store_of(place))) as reader, hidden_native_stderr():
+    with store_reader(store_of(place)) as reader, hidden_native_stderr():
         found = replay(reader, event, bundle, opened)
-    recorded = f"{found.recorded['verdict']} ({', '.join(found.recorded['reasons'])})"
+    recorded = _said(found.recorded["verdict"], found.recorded["reasons"])
     if found.exact:
         click.echo(f"{event}: {recorded}: the same to the last bit")
         return
-    now = f"{found.ruled.verdict} ({', '.join(found.ruled.reasons)})"
+    now = _said(found.ruled.verdict, found.ruled.reasons)
     if found.gated and found.ruled.verdict == found.recorded["verdict"]:
         click.echo(f"{event}: {recorded}: judged in full it is {now}; its gate had left out {found.gated} pieces")
         return
     if found.same_verdict:
         raise VerificationError(f"{event}: {recorded} again, but not to the last bit: another machine, or onnxruntime?")
     raise VerificationError(f"{event}: it was {recorded}, and is {now} now")
+
+
+def _said(verdict: str, reasons: Sequence[str]) -> str:
+    return f"{verdict} ({', '.join(reasons)})" if reasons else verdict

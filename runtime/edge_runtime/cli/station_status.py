@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from edge_runtime.station.board import read_board
 from edge_runtime.station.clock import set_by
 from edge_runtime.store.entries import VERDICTS
 from edge_runtime.store.folder import holder_of
-from edge_runtime.store.reading import open_reader
+from edge_runtime.store.reading import store_reader
 
 __all__ = ["status_json", "status_lines", "store_of"]
 
@@ -27,7 +26,7 @@ def store_of(place: Path) -> Path:
 
 def status_json(store: Path) -> dict[str, Any]:
     """Return what is known of a store and of the process that writes it. Raises StoreError."""
-    with contextlib.closing(open_reader(store)) as reader:
+    with store_reader(store) as reader:
         holder = holder_of(reader.folder)
         board = None if holder is None or holder.board is None else read_board(holder.board)
         stored: dict[str, dict[str, int]] = {}

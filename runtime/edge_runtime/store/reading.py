@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from edge_runtime.errors import StoreError
@@ -18,7 +18,7 @@ from edge_runtime.store.folder import Folder
 from edge_runtime.store.ledger import head_of, keep_little
 from edge_runtime.store.migrations import MIGRATIONS, version_of
 
-__all__ = ["Asked", "Queue", "Reader", "Stored", "known_events", "open_reader"]
+__all__ = ["Asked", "Queue", "Reader", "Stored", "known_events", "open_reader", "store_reader"]
 
 _AT_ONCE = 500
 _FEW = 20
@@ -134,8 +134,7 @@ class Reader:
 
     def start(self) -> Anchor:
         """Return where the entries that are there begin, as the last note that some were taken out says."""
-        notes = (json.loads(link.body) for link in self.notes())
-        found = next((note for note in notes if note["what"] == "trimmed"), None)
+        found = next((note for note in map(_note, self.notes()) if note.get("what") == "trimmed"), None)
         return START if found is None else Anchor(int(found["upto"]), str(found["hash"]))
 
     def links(self) -> Iterator[tuple[Link, tuple[str | None, ...]]]:
@@ -201,6 +200,18 @@ def open_reader(root: Path) -> Reader:
     return Reader(folder, connection)
 
 
+@contextlib.contextmanager
+def store_reader(root: Path) -> Iterator[Reader]:
+    """Open a store to read it in the block. Raises StoreError in one line, for what is damaged deep inside of it too."""
+    with contextlib.closing(open_reader(root)) as reader:
+        try:
+            yield reader
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the store {root}: {error}; edge-run sets a damaged one aside") from error
+        except json.JSONDecodeError as error:
+            raise StoreError(f"a record of {root} was altered: {error}; edge-station verify-log says which") from error
+
+
 def known_events(root: Path, event_ids: Sequence[str]) -> frozenset[str] | None:
     """Return which of some events are committed; None: that cannot be told now."""
     try:
@@ -225,6 +236,15 @@ def _connect(database: Path) -> sqlite3.Connection:
         else:
             return connection
     raise AssertionError  # the loop returns or raises
+
+
+def _note(link: Link) -> dict[str, Any]:
+    """What a note says; {} where somebody made it none, which is told when the chain is checked."""
+    try:
+        found = json.loads(link.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _link(row: Sequence[object]) -> Link:

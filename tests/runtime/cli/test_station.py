@@ -1,13 +1,16 @@
 """The commands of a station, on the sample's film and pictures."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from commands import run_script
@@ -16,6 +19,7 @@ from places import ROOT, SAMPLE
 from store_cases import event, reading
 
 from edge_devices.interpreter import python_environment, python_module
+from edge_runtime.cli.console import run_command
 from edge_runtime.cli.station import edge_station
 from edge_runtime.cli.station_records import COLUMNS, moment_id
 from edge_runtime.cli.station_status import status_lines
@@ -158,6 +162,57 @@ def test_a_store_that_was_not_touched_verifies_and_one_that_was_does_not(place, 
         command("verify-log", "store", "--against", f"3:{'0' * 64}")
     with pytest.raises(UsageError, match="SEQ:HASH"):
         command("verify-log", "store", "--against", "3")
+
+
+def _copied(place, tmp_path):
+    return Path(shutil.copytree(place / "store", tmp_path / "copy"))
+
+
+def _done(capsys, *words):
+    """What a command ends with: its exit code, and what it printed and told."""
+    with pytest.raises(SystemExit) as ended:
+        run_command(edge_station, "edge-station", [str(word) for word in words])
+    return (ended.value.code or 0, *capsys.readouterr())
+
+
+def test_a_store_without_its_head_does_not_prove_its_end(place, command, tmp_path):
+    copy = _copied(place, tmp_path)
+    (copy / "head.json").unlink()
+    with pytest.raises(VerificationError, match="head.json"):
+        command("verify-log", str(copy))
+    last = lines(place)[-1]
+    assert "are as they were written" in command("verify-log", str(copy), "--against", f"{last['seq']}:{last['hash']}")
+
+
+def test_a_picture_that_somebody_removed_is_named(place, command, tmp_path, capsys):
+    copy = _copied(place, tmp_path)
+    picture = next((copy / "pictures").rglob("*.png"))
+    picture.unlink()
+    assert "are as they were written" in command("verify-log", str(copy))
+    code, _, said = _done(capsys, "verify-log", copy)
+    assert (code, picture.name in said) == (0, True)
+
+
+@pytest.mark.parametrize("words", [("verify-log",), ("query", "--csv"), ("query",), ("status",)])
+def test_a_database_that_is_damaged_inside_is_told_in_one_line(place, tmp_path, capsys, words):
+    copy = _copied(place, tmp_path)
+    data = bytearray((copy / "store.db").read_bytes())
+    data[8192:] = bytes(len(data) - 8192)
+    (copy / "store.db").write_bytes(data)
+    code, _, said = _done(capsys, words[0], copy, *words[1:])
+    assert (code, said.count("\n")) == (14, 1), said
+    assert "sets a damaged one aside" in said
+
+
+@pytest.mark.parametrize("change", ["kind = 'note'", "body = '{'", "body = '[]', kind = 'note'"])
+def test_an_entry_that_became_something_else_is_told_by_its_number(place, tmp_path, capsys, change):
+    copy = _copied(place, tmp_path)
+    with contextlib.closing(sqlite3.connect(copy / "store.db")) as connection:
+        connection.execute(f"UPDATE entries SET {change} WHERE seq = 3")
+        connection.commit()
+    code, printed, _ = _done(capsys, "verify-log", copy)
+    assert (code, "entry 3 was altered" in printed) == (13, True)
+    assert _done(capsys, "query", copy)[0] in (0, 14)
 
 
 def test_status_tells_of_a_station_that_does_not_run(place, command):

@@ -95,6 +95,31 @@ def test_a_second_damage_in_the_same_second_takes_nothing_from_the_first(tmp_pat
     assert len(aside(folder)) == 2
 
 
+def test_events_that_vanish_at_the_end_are_missed_without_a_head(tmp_path):
+    folder = filled(tmp_path / "store", 5)
+    folder.head.unlink()
+    with contextlib.closing(sqlite3.connect(folder.database)) as connection:
+        connection.execute("DELETE FROM entries WHERE seq = 5")
+        connection.commit()
+    with reading(folder) as reader:
+        found = verify_log(reader)
+    assert [one.what for one in found.breaks] == ["5 events of belt were OK, and 4 are there"]
+    assert not found.ended
+
+
+def test_entries_that_an_output_was_told_of_are_missed(tmp_path):
+    folder = filled(tmp_path / "store", 5)
+    with opened(folder.root) as store:
+        store.ledger.register("jsonl", ["belt"])
+        store.ledger.append(Batch((Note("stop"),), sent={"jsonl": 6}))
+    folder.head.unlink()
+    with contextlib.closing(sqlite3.connect(folder.database)) as connection:
+        connection.execute("DELETE FROM entries WHERE seq = 6")
+        connection.commit()
+    with reading(folder) as reader:
+        assert [one.what for one in verify_log(reader).breaks] == ["jsonl was told of entry 6, which is missing"]
+
+
 @pytest.mark.parametrize("left", [b"this is no database" * 99, None], ids=["damaged", "gone"])
 def test_the_pictures_of_a_damaged_database_are_set_aside_with_it(tmp_path, left):
     folder = filled(tmp_path / "store")
