@@ -166,8 +166,8 @@ def verify(place: Path, against: str | None) -> None:
         click.echo(f"{place}: picture {name} is not there any more; its record is", err=True)
     if found.entries and not found.ended and against is None:
         raise VerificationError(
-            f"{place}: head.json, which says how far the records had come, is gone or damaged; the {found.entries} that "
-            "are there were not altered, but whether some are missing at the end only --against can tell"
+            f"{place}: head.json, which says how far the records had come, is gone or damaged; the {found.entries} "
+            "that are there were not altered, but whether some are missing at the end only --against can tell"
         )
     click.echo(
         f"{place}: {found.entries} entries are as they were written, {found.pictures} pictures among them; "

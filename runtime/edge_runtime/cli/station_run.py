@@ -16,7 +16,7 @@ from edge_runtime.errors import EdgelineError, UsageError
 from edge_runtime.inspect.settings import RunSettings
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.station.check import look_for
-from edge_runtime.station.recipe.load import Loaded, read_recipe
+from edge_runtime.station.recipe.load import Loaded, read_what_is_right
 from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.run import run_stations
 from edge_runtime.station.service.notify import Hangup, Notifier, Service
@@ -75,12 +75,15 @@ class _Reloading:
 
 
 def recipe_of(file: Path) -> Loaded:
-    """Read a recipe; its mistakes are told a line each. Raises UsageError."""
+    """Read a recipe; where it has mistakes, all of them are told, a line each. Raises UsageError."""
     try:
-        return read_recipe(file)
+        loaded = read_what_is_right(file)
     except RecipeError as error:
         tell_mistakes(file, error.mistakes)
         raise
+    if loaded.mistakes:
+        tell_mistakes(file, look_for(loaded))
+    return loaded
 
 
 def tell_mistakes(file: Path, mistakes: Sequence[Mistake]) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 from edge_runtime.cli.options import RECIPES
 from edge_runtime.cli.station_run import recipe_of
+from edge_runtime.errors import StoreError
 from edge_runtime.files.sizes import format_size
 from edge_runtime.station.board import read_board
 from edge_runtime.station.clock import set_by
+from edge_runtime.station.recipe.load import read_what_is_right
 from edge_runtime.store.entries import VERDICTS
 from edge_runtime.store.folder import holder_of
 from edge_runtime.store.reading import store_reader
@@ -18,10 +20,19 @@ __all__ = ["status_json", "status_lines", "store_of"]
 
 
 def store_of(place: Path) -> Path:
-    """Return the store that a recipe or its own folder names. Raises UsageError for a recipe with mistakes."""
-    if place.name.lower().endswith(RECIPES):
-        return recipe_of(place).recipe.store.path
-    return place
+    """Return the store that a recipe or its own folder names. Raises UsageError for a recipe that does not say it.
+
+    Other mistakes of a recipe are none here: who looks at a store has not all of a service's secrets.
+    """
+    if not place.name.lower().endswith(RECIPES):
+        return place
+    loaded = read_what_is_right(place)
+    if "store" in loaded.unread:
+        recipe_of(place)  # which tells why, and raises
+    store = loaded.recipe.store.path
+    if not store.exists():
+        raise StoreError(f"{place} has not run yet: its store {store} is not there; start it with edge-run {place}")
+    return store
 
 
 def status_json(store: Path) -> dict[str, Any]:

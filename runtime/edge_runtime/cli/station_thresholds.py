@@ -18,14 +18,12 @@ from edge_runtime.cli.options import PREPARING
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.station_run import recipe_of, tell_mistakes
 from edge_runtime.errors import UsageError
-from edge_runtime.inspect.health.limits import read_limits
-from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.opening import open_engine
 from edge_runtime.inspect.pipeline import watched
 from edge_runtime.inspect.settings import EngineSettings
 from edge_runtime.inspect.sources.base import Source
 from edge_runtime.opening.options import OpenOptions
-from edge_runtime.station.groups import view_of
+from edge_runtime.station.groups import health_of, view_of
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.held import rule_mistakes, with_floor
@@ -151,9 +149,7 @@ def _propose(
     here = stand(bundle_sha256(station.bundle), Asked())
     settings = with_floor(EngineSettings(station.bundle, OpenOptions(here.session)), panel.floor)
     view = view_of(settings, name, dataclasses.replace(station, gate=None))  # each picture by itself
-    health = HealthSettings()
-    if station.health is not None:
-        health = HealthSettings(True, None, read_limits(station.health))
+    health = health_of(station)
 
     def around(source: Source) -> Source:
         seen = watched(source, False, "", health)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import DependencyError, EdgelineError, UsageError
 from edge_runtime.inspect.health.limits import read_limits
-from edge_runtime.inspect.sources.open import SOURCES, looks_live
+from edge_runtime.inspect.sources.open import SOURCES, looks_live, open_source
 from edge_runtime.inspect.suffixes import WATCHED
 from edge_runtime.outputs.gpio import open_gpio_wires
 from edge_runtime.outputs.modbus import open_modbus_wires
@@ -20,6 +21,7 @@ from edge_runtime.station.parts.part_id import part_names
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import Mistake
 from edge_runtime.station.recipe.recipe import Station
+from edge_runtime.station.rules.against import outside
 from edge_runtime.station.rules.held import rule_mistakes
 from edge_runtime.station.triggers.presence import empty_pictures
 from edge_runtime.station.view.check import view_mistakes
@@ -29,8 +31,19 @@ __all__ = ["look_for"]
 
 
 def look_for(loaded: Loaded) -> list[Mistake]:
-    """Return what a recipe names and is not there. Cameras and streams are not asked: they may come later."""
-    return sorted(_mistakes(loaded))
+    """Return all that is wrong with a recipe: how it is written, and what it names and is not there.
+
+    Cameras and streams are not asked: they may come later.
+    """
+    return sorted([*loaded.mistakes, *(found for found in _mistakes(loaded) if not _follows(found, loaded))])
+
+
+def _follows(found: Mistake, loaded: Loaded) -> bool:
+    """Whether something is wrong for the only reason that a key could not be read, which was told already."""
+    station = ".".join(found.where.split(".")[:2])
+    if found.where == f"{station}.gate" and any(key.startswith(f"{station}.") for key in loaded.unread):
+        return True  # it was proved for all of the others
+    return any(found.where == key or found.where.startswith((f"{key}.", f"{key}[")) for key in loaded.unread)
 
 
 def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
@@ -48,8 +61,12 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
         except (EdgelineError, OSError) as error:
             yield loaded.mistake(f"{place}.bundle", loaded.hider.text(str(error)))
         text = source_text(station, folder)
-        if not any(row.is_one(text) for row in SOURCES):
-            yield loaded.mistake(f"{place}.source", f"no such file, folder or pattern: {station.source}")
+        why, size = _first_look(text, str(station.source))
+        if why:
+            yield loaded.mistake(f"{place}.source", loaded.hider.text(why))
+        if size is not None:
+            for key, why in outside(station.rules, size[1], size[0]):
+                yield loaded.mistake(f"{place}.rules.{key}", why)
         if station.view:
             for key, why in view_mistakes(station.view, facts, text):
                 yield loaded.mistake(f"{place}.{key}", why)
@@ -81,10 +98,28 @@ def _mistakes(loaded: Loaded) -> Iterator[Mistake]:
         if trigger is not None and (why := _cannot_shake(trigger.modbus, trigger.gpio)):
             yield loaded.mistake(f"{place}.trigger", why)
         for number, entry in enumerate(station.outputs):
+            if (first := station.outputs.index(entry)) < number and f"{place}.outputs[{number}]" not in loaded.unread:
+                yield loaded.mistake(f"{place}.outputs[{number}]", f"outputs[{first}] is the same; leave one out")
             if why := _cannot_shake(entry.modbus, entry.gpio):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)
             if entry.jsonl is not None and (why := _cannot_write(entry.jsonl.path)):
                 yield loaded.mistake(f"{place}.outputs[{number}]", why)
+
+
+def _first_look(text: str, shown: str) -> tuple[str, tuple[int, int] | None]:
+    """Why a source can never give a picture ("": it may), and of files the first picture's height and width."""
+    try:
+        if not any(row.is_one(text) for row in SOURCES):
+            return f"no such file, folder or pattern: {shown}", None
+        if not looks_live(text) and "://" not in text:
+            with contextlib.closing(open_source(text)) as source:
+                for frame in source:
+                    return "", None if frame.image is None else (frame.image.shape[0], frame.image.shape[1])
+    except ValueError as error:
+        return f"{shown} is no address: {error}", None
+    except EdgelineError as error:
+        return str(error), None
+    return "", None
 
 
 def _watched(loaded: Loaded, place: str, station: Station, folder: Path) -> Iterator[Mistake]:

@@ -38,7 +38,7 @@ from edge_runtime.store.reading import known_events
 from edge_runtime.vision.settings import Settings
 
 _STORE_BYTES = 24 << 20  # SQLite, threads, records that wait, pictures on their way to the disk
-__all__ = ["Group", "SettingsFor", "counted", "engine_floor", "groups_of", "source_text", "view_of"]
+__all__ = ["Group", "SettingsFor", "counted", "engine_floor", "groups_of", "health_of", "source_text", "view_of"]
 
 # How a bundle is run on this machine for these sources: what the command line says of the machine is in it.
 SettingsFor = Callable[[Path, Sequence[str]], RunSettings]
@@ -173,16 +173,22 @@ def counted(station: Station, facts: ModelFacts, engine: EngineSettings) -> Sett
 def _with_health(settings: RunSettings, stations: Sequence[tuple[str, Station]]) -> RunSettings:
     """Each station's pictures are held against what it learnt. Raises UsageError for a file that holds no limits."""
     sources = [
-        dataclasses.replace(source, health=_health(station))
+        dataclasses.replace(source, health=health_of(station))
         for source, (_, station) in zip(settings.inputs.sources, stations, strict=True)
     ]
     return dataclasses.replace(settings, inputs=dataclasses.replace(settings.inputs, sources=tuple(sources)))
 
 
-def _health(station: Station) -> HealthSettings | None:
-    if station.health is None:
-        return None if station.frozen is None else HealthSettings(frozen_seconds=station.frozen)
-    return HealthSettings(True, station.frozen, read_limits(station.health))
+def health_of(station: Station) -> HealthSettings:
+    """Return which of its pictures are not judged. Raises UsageError for a file that holds no limits.
+
+    White and black films are as little to be OK as cameras are. But a film's empty belt may be of one colour, and where
+    presence finds the parts, nothing is said of it.
+    """
+    if station.health is not None:
+        return HealthSettings(True, station.frozen, read_limits(station.health))
+    present = station.trigger is not None and station.trigger.presence is not None
+    return HealthSettings(None if present else True, station.frozen)
 
 
 def _with_sources(settings: RunSettings, stations: Sequence[tuple[str, Station]], store: Path) -> RunSettings:

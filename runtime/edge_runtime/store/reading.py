@@ -202,7 +202,7 @@ def open_reader(root: Path) -> Reader:
 
 @contextlib.contextmanager
 def store_reader(root: Path) -> Iterator[Reader]:
-    """Open a store to read it in the block. Raises StoreError in one line, for what is damaged deep inside of it too."""
+    """Open a store to read it in the block. Raises StoreError in one line, for what is damaged inside of it too."""
     with contextlib.closing(open_reader(root)) as reader:
         try:
             yield reader

@@ -96,9 +96,7 @@ def _counted(reader: Reader, walk: _Walk, trimmed: bool) -> Iterator[Break]:
             yield Break(walk.last.seq, f"{queue.name} was told of entry {queue.sent}, which is missing")
 
 
-def _pictures(
-    reader: Reader, chained: dict[str, tuple[int, str]], trimmed: bool, gone: list[str]
-) -> Iterator[Break]:
+def _pictures(reader: Reader, chained: dict[str, tuple[int, str]], trimmed: bool, gone: list[str]) -> Iterator[Break]:
     """What is wrong with the pictures that are kept. (Those that the quota removed are no fault.)
 
     `trimmed`: entries were taken out, and a picture may have outlived its own. Files that are not there go to `gone`.

@@ -111,9 +111,11 @@ def test_what_the_bundle_does_not_know_is_a_mistake_with_its_line(command, tmp_p
         "      first: {classes: open}\n      second:\n        classes:\n          - opne\n        anomaly: 0.5\n"
         "      third: {classes: [shrt]}\n"
     )
-    with pytest.raises(UsageError, match="has 1 mistake"):
+    with pytest.raises(UsageError, match="has 2 mistakes"):
         command("check", "wrong.yaml")
-    assert "wrong.yaml:9: stations.a.rules.second: anomaly is about" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "wrong.yaml:9: stations.a.rules.second: anomaly is about" in said
+    assert "wrong.yaml:12: stations.a.rules.third.classes: the bundle has no class 'shrt'" in said
     text = (tmp_path / "wrong.yaml").read_text().replace("        anomaly: 0.5\n", "")
     (tmp_path / "wrong.yaml").write_text(text)
     with pytest.raises(UsageError, match="has 2 mistakes"):

@@ -178,7 +178,7 @@ def _done(capsys, *words):
 def test_a_store_without_its_head_does_not_prove_its_end(place, command, tmp_path):
     copy = _copied(place, tmp_path)
     (copy / "head.json").unlink()
-    with pytest.raises(VerificationError, match="head.json"):
+    with pytest.raises(VerificationError, match=r"head\.json"):
         command("verify-log", str(copy))
     last = lines(place)[-1]
     assert "are as they were written" in command("verify-log", str(copy), "--against", f"{last['seq']}:{last['hash']}")
@@ -336,6 +336,57 @@ def test_check_says_what_is_written_a_day(command, tmp_path, monkeypatch):
     none = "pictures: {ok_every: 0, ng: false, no_read: false}"
     (tmp_path / "station.yaml").write_text(text.replace("source: 0,", f"source: 0, {none},"))
     assert "pictures" not in command("check").splitlines()[-1]
+
+
+def test_check_tells_what_is_written_wrong_and_what_is_not_there_at_once(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged.mp4").write_text("no film")
+    (tmp_path / "s.yaml").write_text(
+        f"""\
+stores: store/
+stations:
+  a:
+    source: nothing.mp4
+    bundle: {SAMPLE}
+    deadline: 3 parsecs
+    rules: {{r: {{classes: shrot, score: 7}}, q: {{zone: [[0, 0], [700, 0], [700, 700]]}}}}
+    outputs: [jsonl: a.jsonl, smoke: signals, jsonl: a.jsonl]
+  b: {{source: damaged.mp4}}
+  c: {{source: 'rtsp://user:hidden@[camera/1', bundle: none.edge, trigger: {{every: 3}}}}
+  d: {{source: '{IMAGES}/*.png', bundle: {SAMPLE}, rules: {{q: {{zone: [[0, 0], [900, 0], [9, 9]]}}}}, parts: 3}}
+"""
+    )
+    with pytest.raises(UsageError, match="has 14 mistakes"):
+        command("check", "s.yaml")
+    said = capsys.readouterr().err
+    assert [line.split(": ")[:2] for line in said.splitlines()] == [
+        ["s.yaml:1", "the key store is missing"],
+        ["s.yaml:1", "stores"],
+        ["s.yaml:4", "stations.a.source"],
+        ["s.yaml:6", "stations.a.deadline"],
+        ["s.yaml:7", "stations.a.rules.r"],
+        ["s.yaml:8", "stations.a.outputs[1].smoke"],
+        ["s.yaml:8", "stations.a.outputs[2]"],
+        ["s.yaml:9", "stations.b"],
+        ["s.yaml:9", "stations.b.source"],
+        ["s.yaml:10", "stations.c.bundle"],
+        ["s.yaml:10", "stations.c.source"],
+        ["s.yaml:10", "stations.c.trigger.every"],
+        ["s.yaml:11", "stations.d.parts"],
+        ["s.yaml:11", "stations.d.rules.q.zone"],
+    ]
+    assert "hidden" not in said
+
+
+def test_status_needs_none_of_a_recipe_but_its_store(place, command):
+    (place / "secret.yaml").write_text(RECIPE.replace(str(FILM), "'rtsp://u:${NOT_EXPORTED_HERE}@h/1'"))
+    assert "not running" in command("status", "secret.yaml")
+    (place / "new.yaml").write_text(RECIPE.replace("store/", "new/"))
+    with pytest.raises(StoreError, match="has not run yet"):
+        command("status", "new.yaml")
+    (place / "storeless.yaml").write_text(RECIPE.replace("store: store/", "{}"))
+    with pytest.raises(UsageError):
+        command("status", "storeless.yaml")
 
 
 def test_the_schema_that_is_shipped_is_the_one_of_the_recipe(command):

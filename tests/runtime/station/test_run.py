@@ -12,7 +12,10 @@ from edge_runtime.files.atomic import write_text
 from edge_runtime.inspect import pipeline
 from edge_runtime.inspect.health.learn import learn
 from edge_runtime.inspect.health.limits import write_limits
+from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.sources import open_source
+from edge_runtime.station.groups import health_of
+from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.verify import verify_log
 
@@ -239,6 +242,28 @@ def test_each_station_has_the_health_that_it_learnt(world):
     assert "NO_READ" not in [line["verdict"] for line in world.lines("b.jsonl")]
     with pytest.raises(UsageError, match="cannot read the limits"):
         world.run("store: s\nstations: {a: {source: a.png, bundle: m, health: none.json}}")
+
+
+def test_pictures_of_files_in_which_nothing_can_be_seen_are_no_read_without_learning(world):
+    rng = np.random.default_rng(0)
+    white, black = np.full((128, 128, 3), 255, np.uint8), rng.integers(0, 3, (128, 128, 3)).astype(np.uint8)
+    world.pictures = [white, black, white[:1, :1], rng.integers(0, 255, (64, 64, 3), np.uint8)]
+    world.run(ONE)
+    assert [line["verdict"] == "NO_READ" for line in world.lines()] == [True, True, True, False]
+
+
+def test_an_empty_belt_of_one_colour_is_no_fault_where_presence_finds_the_parts(world):
+    cv2.imwrite(str(world.folder / "empty.png"), np.full((128, 128, 3), 90, np.uint8))
+    loaded = read_recipe(_written(world, "trigger: {presence: {empty: empty.png}}, "))
+    assert health_of(loaded.recipe.stations["belt"]).on is None
+    loaded = read_recipe(_written(world, "frozen: 30s, "))
+    assert health_of(loaded.recipe.stations["belt"]) == HealthSettings(True, 30.0)
+
+
+def _written(world, more):
+    file = world.folder / "written.yaml"
+    file.write_text(ONE.replace("source:", f"{more}source:"))
+    return file
 
 
 def test_a_picture_of_a_camera_that_is_judged_after_its_deadline_is_no_read_and_of_a_film_it_is_not(world):

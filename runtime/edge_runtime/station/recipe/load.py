@@ -15,19 +15,24 @@ from edge_runtime.station.recipe.nodes import parse
 from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.recipe.shape import MISSING, Reading
 
-__all__ = ["Loaded", "read_recipe"]
+__all__ = ["Loaded", "read_recipe", "read_what_is_right"]
 
 _LARGEST = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recipe with where it stands: `lines` of its keys, and what takes its secrets out of texts."""
+    """A recipe with where it stands: `lines` of its keys, and what takes its secrets out of texts.
+
+    `mistakes` are those of its reading; where there are any, it is what could be read, without the keys `unread`.
+    """
 
     file: Path
     recipe: Recipe
     lines: Mapping[str, int]
     hider: Hider
+    mistakes: tuple[Mistake, ...] = ()
+    unread: frozenset[str] = frozenset()
 
     def mistake(self, where: str, what: str) -> Mistake:
         """Return what is wrong with a key that was read."""
@@ -36,6 +41,14 @@ class Loaded:
 
 def read_recipe(file: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
     """Read a recipe. Raises RecipeError with all that is wrong in it, UsageError for a file that cannot be read."""
+    loaded = read_what_is_right(file, environment)
+    if loaded.mistakes:
+        raise RecipeError(file, loaded.mistakes)
+    return loaded
+
+
+def read_what_is_right(file: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """Read as much of a recipe as can be read. Raises RecipeError for what is no YAML, and as `read_recipe` does."""
     try:
         if file.stat().st_size > _LARGEST:
             raise UsageError(f"{file} has more than {_LARGEST >> 20} MB: that is no recipe")
@@ -47,8 +60,8 @@ def read_recipe(file: Path, environment: Mapping[str, str] = os.environ) -> Load
     reading = Reading(file.absolute().parent, environment)
     tree = parse(text, reading.mistakes)
     recipe = MISSING if tree is None else reading.read(Recipe, tree, "")
-    if isinstance(recipe, Recipe):
-        recipe = with_listed(recipe, reading, file.absolute().parent, environment)
-    if reading.mistakes or not isinstance(recipe, Recipe):
+    if not isinstance(recipe, Recipe):
         raise RecipeError(file, reading.mistakes)
-    return Loaded(file, recipe, reading.lines, Hider(reading.secrets))
+    recipe = with_listed(recipe, reading, file.absolute().parent, environment)
+    hider, mistakes = Hider(reading.secrets), tuple(sorted(reading.mistakes))
+    return Loaded(file, recipe, reading.lines, hider, mistakes, frozenset(reading.unread))

@@ -88,6 +88,8 @@ class Stream:
 class Station:
     """One place on the line: what is looked at, what judges it, who is told."""
 
+    STANDS: ClassVar[bool] = True
+
     source: Address = field(
         metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder, pattern, watch:FOLDER."}
     )
@@ -149,6 +151,8 @@ class Station:
 @dataclass(frozen=True)
 class Recipe:
     """All of it."""
+
+    STANDS: ClassVar[bool] = True
 
     store: Storage = field(metadata={"help": "Records and pictures."})
     stations: Mapping[str, Station] = field(metadata={"words": NAMES, "help": "The stations, by name."})

@@ -6,6 +6,7 @@ What a dataclass says of itself:
     ONE_OF  exactly one of its fields is given
     LISTED  a list of its fields' values, in their order, stands for it: `[10%, 20%]`
     PATTERN, WORDS, parse   one value stands for it, which matches the pattern; `parse` makes it, or raises ValueError
+    STANDS  a required field that could not be read is taken for something harmless, so that the others are looked at
     metadata of a field: `help` (for people and editors), `unit` ("size": 1GB, "seconds": 200ms), `words` (a pattern of
     a table's keys), `single` (of a list: one value stands for a list of it)
 
@@ -36,12 +37,17 @@ MISSING: Any = object()  # of what could not be read, as `mistakes` says
 
 
 class Reading:
-    """Reads nodes into values. `folder` is what paths are relative to, `environment` what ${NAME} is looked up in."""
+    """Reads nodes into values. `folder` is what paths are relative to, `environment` what ${NAME} is looked up in.
+
+    What cannot be read is left out of the value, so that what else it names can be looked for: of a value, only where
+    `mistakes` is empty all is there. `unread` are the keys that are not.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
         self.lines: dict[str, int] = {}  # of every key that was read
         self.secrets: list[Secret] = []
+        self.unread: set[str] = set()
         self._folder, self._environment = folder, environment
 
     def read(self, kind: Any, node: Node, where: str, metadata: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
@@ -79,7 +85,7 @@ class Reading:
         listed = short is not None and isinstance(node, Listed) and typing.get_origin(hints[short]) is tuple
         if short is not None and (isinstance(node, Scalar) or listed):
             value = self.read(hints[short], node, where, fields[short].metadata)
-            return MISSING if value is MISSING else self._made(kind, {short: value}, node, where)
+            return MISSING if value is MISSING else self._made(kind, {short: value}, node, where, True)
         if not isinstance(node, Table):
             return self._wrong(node, where, f"expected keys ({', '.join(fields)}), found {_name(node)}")
         values: dict[str, Any] = {}
@@ -96,18 +102,35 @@ class Reading:
             needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if needed and name not in given:
                 self.mistakes.append(Mistake(node.line, where, f"the key {name} is missing"))
+                values[name] = MISSING
+            if values.get(name) is MISSING:
                 whole = False
+                self.unread.add(f"{where}.{name}" if where else name)
+                values[name] = self._harmless(hints[name]) if needed and getattr(kind, "STANDS", False) else MISSING
+                if not needed:
+                    del values[name]
         if getattr(kind, "ONE_OF", False) and len(given) != 1:
             return self._wrong(node, where, f"expected exactly one of {', '.join(fields)}, found {len(given)}")
-        if not whole or any(value is MISSING for value in values.values()):
+        if any(value is MISSING for value in values.values()) or (getattr(kind, "ONE_OF", False) and not whole):
             return MISSING
-        return self._made(kind, values, node, where)
+        return self._made(kind, values, node, where, whole)
 
-    def _made(self, kind: type[Any], values: dict[str, Any], node: Node, where: str) -> Any:
+    def _harmless(self, kind: Any) -> Any:
+        """What stands for a value that could not be read; MISSING: nothing can."""
+        if kind is Path:
+            return self._folder
+        if isinstance(kind, type) and issubclass(kind, Secret):
+            return kind("", "", {})
+        if isinstance(origin := typing.get_origin(kind), type) and issubclass(origin, Mapping):
+            return {}
+        short = getattr(kind, "SHORT", None)
+        return MISSING if short is None else kind(**{short: self._harmless(hints_of(kind)[short])})
+
+    def _made(self, kind: type[Any], values: dict[str, Any], node: Node, where: str, whole: bool) -> Any:
         try:
             return kind(**values)
-        except ValueError as error:
-            return self._wrong(node, where, str(error))
+        except ValueError as error:  # which is no news where something was left out
+            return self._wrong(node, where, str(error)) if whole else MISSING
 
     def _parsed(self, kind: Any, node: Node, where: str) -> Any:
         if isinstance(node, Scalar) and re.fullmatch(kind.PATTERN, node.text, re.ASCII):
@@ -122,6 +145,9 @@ class Reading:
         if not isinstance(node, Listed):
             return self._wrong(node, where, f"expected a list (- ...), found {_name(node)}")
         values = tuple(self.read(kind, item, f"{where}[{number}]") for number, item in enumerate(node.items))
+        self.unread.update(f"{where}[{number}]" for number, value in enumerate(values) if value is MISSING)
+        if getattr(kind, "ONE_OF", False):  # one that could not be read is there, empty: others keep their numbers
+            return tuple(kind() if value is MISSING else value for value in values)
         return MISSING if any(value is MISSING for value in values) else values
 
     def _table(self, kind: Any, node: Node, where: str, metadata: Mapping[str, Any]) -> Any:
@@ -136,7 +162,7 @@ class Reading:
             values[item.key] = self.read(kind, item.value, place)
         if not node.items:
             return self._wrong(node, where, "expected one at least, found none")
-        return MISSING if any(value is MISSING for value in values.values()) else values
+        return {name: value for name, value in values.items() if value is not MISSING}
 
     def _scalar(self, kind: Any, node: Scalar, where: str, metadata: Mapping[str, Any]) -> Any:
         if isinstance(kind, type) and issubclass(kind, Secret):

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.postprocess_spec import Anomaly, Classify, Detect, Raw, Segment
 from edge_runtime.results import Prediction
-from edge_runtime.station.rules.settings import Rule
+from edge_runtime.station.rules.settings import Rule, Spot
+from edge_runtime.station.rules.things import Picture, places_of
 from edge_runtime.vision.class_names import anomaly_name
 
-__all__ = ["Floor", "floor_of", "least_area", "misfits", "usual"]
+__all__ = ["Floor", "floor_of", "least_area", "misfits", "outside", "usual"]
 
 _NUMBERED = re.compile(r"class_(0|[1-9][0-9]{0,5})")
 
@@ -112,6 +113,21 @@ def _misfits(rule: Rule, facts: ModelFacts) -> Iterator[tuple[str, str]]:
     floor = _pixel_floor(facts)
     if rule.score is not None and rule.score < floor:
         yield ".score", f"a pixel belongs to a class of this bundle from {floor:g} on, so that nothing is below it"
+
+
+def outside(rules: Mapping[str, Rule], width: int, height: int) -> Iterator[tuple[str, str]]:
+    """Yield which places of rules do not lie in pictures of that size: the key, and what is wrong with it."""
+    for name, rule in rules.items():
+        spots: dict[str, Sequence[Spot]] = {f".places[{number}]": (one.at,) for number, one in enumerate(rule.places)}
+        if rule.zone is not None:
+            spots[".zone"] = rule.zone.polygon
+        if rule.distance is not None:
+            spots[".distance"] = rule.distance.line or ((rule.distance.point,) if rule.distance.point else ())
+        for key, together in spots.items():
+            found = places_of(together, Picture(width, height, 1.0, 1.0))
+            beyond = [str(spot) for spot, (x, y) in zip(together, found, strict=True) if x > width or y > height]
+            if beyond:
+                yield f"{name}{key}", f"{beyond[0]} lies outside of the picture, which has {width}x{height} pixels"
 
 
 def _pixel_floor(facts: ModelFacts) -> float:
