@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import threading
 import time
@@ -15,14 +16,21 @@ __all__ = ["Clock", "boot_id", "clock_synced", "set_by"]
 _UNSYNCHRONIZED = 5  # TIME_ERROR, adjtimex(2)
 _LOOK_S = 5.0
 _STEP_S = 0.5  # what is more than that is no adjustment but a jump
+_Timex = ctypes.c_char * 1024  # a struct timex is smaller
+
+
+@functools.cache
+def _adjtimex() -> ctypes._NamedFuncPointer | None:
+    """Look it up once: each library that is opened leaves classes in a cycle, and nothing else here calls for a gc."""
+    return getattr(ctypes.CDLL(None), "adjtimex", None) if sys.platform == "linux" else None
 
 
 def clock_synced() -> bool | None:
     """Whether the kernel takes the wall clock for synchronized; None where it does not tell."""
-    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None) if sys.platform == "linux" else None
+    adjtimex = _adjtimex()
     if adjtimex is None:
         return None
-    state = adjtimex(ctypes.create_string_buffer(1024))  # a struct timex of zeros, which changes nothing
+    state = adjtimex(_Timex())  # of zeros, which changes nothing
     return None if state < 0 else state != _UNSYNCHRONIZED
 
 

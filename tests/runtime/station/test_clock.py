@@ -1,3 +1,4 @@
+import gc
 import time
 
 from edge_runtime.station import clock
@@ -19,3 +20,11 @@ def test_a_clock_that_is_set_is_noticed_once_and_one_that_is_adjusted_is_not(mon
 def test_a_reading_says_whose_seconds_they_are():
     found = Clock(print).reading(1.00004, 2.0)
     assert found == {"synced": clock_synced(), "boot": boot_id(), "taken_s": 1.0, "judged_s": 2.0}
+
+
+def test_asking_the_clock_again_and_again_leaves_nothing_behind():
+    clock_synced()
+    gc.collect()
+    for _ in range(20):
+        clock_synced()
+    assert gc.collect() < 20  # not one object for each, whatever others leave meanwhile
