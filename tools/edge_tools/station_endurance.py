@@ -96,6 +96,7 @@ class Endured:
 
 def endure(seconds: float, rate: float, every: float, limit: int, folder: Path, no_pictures: bool = False) -> Endured:
     """Run a station in a group of so many bytes, and look at it; `no_pictures`: it keeps none."""
+    folder = folder.resolve()  # as the station sees it, which says by it how it goes
     sample = find_sample()
     pictures = [cv2.imread(str(path)) for path in sorted(sample.images.iterdir())]
     parts = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures if picture is not None]
