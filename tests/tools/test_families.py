@@ -18,7 +18,7 @@ from edge_runtime.results import Box, Mask, Point, Prediction, Result
 from edge_tools.families.certified import Promise
 from edge_tools.families.compare import compare
 from edge_tools.families.mutations import mutations_of
-from edge_tools.families.outcome import Outcome, certified, judged
+from edge_tools.families.outcome import Outcome, certified, clipped, judged
 from edge_tools.families.tables import MatrixRow, MutatedRow, into, matrix, mutations_table, read_rows
 from edge_tools.families.truth import Truth, read_truth
 
@@ -282,6 +282,26 @@ def test_an_object_less_than_a_pixel_wide_counts_for_nobody():
     assert compare([([], [found(box, mask=line)])], 0.25).wrong == 0
     assert compare([([Truth(0, 0.9, box, size=(40, 40), mask=((3, 4),))], [])], 0.25).right == 0
     assert compare([([], [found(box)])], 0.25).wrong == 1
+
+
+def test_an_object_whose_own_mask_the_bundle_left_empty_takes_no_others():
+    none, all_of_it = Mask(0, 0, np.zeros((80, 40), np.bool_)), Mask(10, 10, np.ones((80, 40), np.bool_))
+    beside = (10.0, 25.0, 50.0, 105.0)
+    rows = tuple((y * 200 + 10, y * 200 + 50) for y in range(10, 90))
+    truths = [Truth(0, 0.9, BOX, size=(200, 200), mask=rows)]
+    like = compare([(truths, [found(mask=none), found(beside, mask=all_of_it)])], 0.25)
+    assert (like.right, like.found, like.wrong) == (1, 0, 1)
+    thin = [dataclasses.replace(truths[0], mask=rows[:1])]
+    like = compare([(thin, [found(mask=none)])], 0.25)
+    assert (like.right, like.found, like.wrong, like.aside) == (0, 0, 0, 2)
+
+
+def test_turned_boxes_outside_of_the_picture_count_for_nobody_but_are_of_the_most_that_a_package_gives():
+    outside = clipped(Truth(0, 0.8, oriented=(700.0, 50.0, 40.0, 20.0, 0.3)), 640, 480)
+    assert compare([([outside], [])], 0.25).right == 0
+    assert compare([([outside] * 300, [found(score=0.5)])], 0.25).wrong == 0
+    inside = Truth(0, 0.8, oriented=(600.0, 50.0, 40.0, 20.0, 0.3))
+    assert clipped(inside, 640, 480) == inside
 
 
 def test_points_that_lie_elsewhere_are_other_answers_in_fp32():

@@ -76,8 +76,7 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             if hit and best is not None:
                 scores.append(abs(best.confidence - top.score))
             continue
-        free = [p for p in predictions if not is_nothing(p)]
-        aside += len(predictions) - len(free)
+        free = list(predictions)
         least = min(truth.score for truth in given) if len(given) >= _MOST else confidence
         for truth in sorted(truths, key=lambda t: -t.score):
             near = [(_overlap(truth, p), p) for p in free if p.class_id == truth.class_id and p.box is not None]
@@ -85,11 +84,12 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             overlap, best = max(
                 near, key=lambda item: (round(item[0], 2), -abs(item[1].confidence - truth.score)), default=(0.0, None)
             )
-            if best is None or overlap < _SAME:
+            if best is not None and overlap >= _SAME:
+                free.remove(best)  # one without a pixel, too: else another would stand for it
+            if best is None or overlap < _SAME or is_nothing(best):
                 counts = truth.score >= confidence + MARGIN and not _is_thin(truth)
-                right, aside = right + counts, aside + (not counts)
+                right, aside = right + counts, aside + (not counts) + (overlap >= _SAME)
                 continue
-            free.remove(best)
             right, found = right + 1, found + 1
             boxes.append(overlap)
             scores.append(abs(truth.score - best.confidence))
@@ -100,7 +100,8 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
             )
             if truth.size and not _is_thin(truth):
                 masks.append(0.0 if best.mask is None else _mask_iou(truth, best.mask))
-        others = sum(p.confidence >= max(least, confidence) + MARGIN and not _has_little(p) for p in free)
+        least = max(least, confidence) + MARGIN
+        others = sum(p.confidence >= least and not (is_nothing(p) or _has_little(p)) for p in free)
         wrong, aside = wrong + others, aside + len(free) - others
     nan = math.nan
     return Likeness(

@@ -31,7 +31,7 @@ from edge_tools.families.certified import Answers, Promise, kept, promises_of
 from edge_tools.families.compare import Likeness, compare
 from edge_tools.families.truth import Truth
 
-__all__ = ["FORMS", "Form", "Outcome", "certified", "exported", "judged", "outcome", "picture", "truths_of"]
+__all__ = ["FORMS", "Form", "Outcome", "certified", "clipped", "exported", "judged", "outcome", "picture", "truths_of"]
 
 _BACKGROUND = 0
 _VOID = 255  # of a mask: pixels that the model did not see
@@ -137,7 +137,7 @@ def _answered(
     for name in right:
         image = picture(pictures / name)
         height, width = image.shape[:2]
-        seen = [_inside(one, width, height) for one in right[name] if not _beside(one, width, height)]
+        seen = [clipped(one, width, height) for one in right[name]]
         results.append((seen, run(image)))
     return results
 
@@ -221,8 +221,13 @@ def _answers(result: Result) -> Sequence[Prediction]:
     return [Prediction(class_id=0, name="", confidence=result.score)]
 
 
-def _inside(truth: Truth, width: int, height: int) -> Truth:
-    """Clip its box to the picture, as a bundle does; some families' own code does not."""
+def clipped(truth: Truth, width: int, height: int) -> Truth:
+    """Clip its box to the picture, as a bundle does; some families' own code does not.
+
+    A turned box outside is clipped to nothing: it counts for nobody, but is one of the most that its package gives.
+    """
+    if _beside(truth, width, height):
+        return replace(truth, oriented=(), box=(0.0, 0.0, 0.0, 0.0))
     if not truth.box:
         return truth
     x1, y1, x2, y2 = truth.box

@@ -92,7 +92,8 @@ def make(config, classes, target, pictures, **options):
     with tempfile.TemporaryDirectory() as work:
         described = Path(work) / config
         described.write_text(yaml.safe_dump({**network, "nc": classes}))
-        model = kind_of(config)(str(described), task=model.task)
+        # The file's name tells no task; RT-DETR has one only, and takes no other.
+        model = RTDETR(str(described)) if isinstance(model, RTDETR) else YOLO(str(described), task=model.task)
         done = livened(model, pictures).export(format="onnx", imgsz=SIZE, **options)
         shutil.move(str(done), target)
     print("made", target.name, flush=True)
