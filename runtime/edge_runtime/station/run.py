@@ -44,6 +44,7 @@ __all__ = ["run_stations"]
 _LOST_S = 10.0  # a disk that takes nothing for so long at the end has lost what is in memory
 _SOON_S = 0.3  # the same where others wait to go on
 _TOLD_S = 5.0  # an output that takes nothing for so long at the end is left: its events wait in the store
+_LOOK_S = 0.5
 Say = Callable[[str], None]
 
 
@@ -117,6 +118,9 @@ def _stand(
         pulse = Pulse()
         work.go(Shared(writer, keeper, clock, work.loaded.hider, awaited, pulse))
         following = Supervision(work, writer, pulse, service, stop, say).watch(reloading, opening)
+        # Films that have ended are in no hurry: until somebody says to end, the disk is waited for.
+        while writer.drain(_LOOK_S) and writer.waiting.since is not None and not stop():
+            pass
     return following
 
 

@@ -124,10 +124,13 @@ def test_a_file_of_somebody_else_is_refused_and_nothing_is_judged(world):
 
 
 def test_verdicts_that_never_reach_the_disk_are_told_to_nobody(world, monkeypatch):
-    append = Ledger.append
+    append, tried = Ledger.append, []
 
     def full(ledger, batch):
         if any(hasattr(entry, "verdict") for entry in batch.entries):
+            tried.append(batch)
+            if len(tried) == 3:
+                world.stop.end()
             raise sqlite3.OperationalError("database or disk is full")
         return append(ledger, batch)
 
@@ -138,6 +141,22 @@ def test_verdicts_that_never_reach_the_disk_are_told_to_nobody(world, monkeypatc
         world.run(ONE)
     assert not (world.folder / "verdicts.jsonl").exists() or world.lines() == []
     assert any(said.startswith("VERDICTS ARE NOT STORED") for said in world.said)
+
+
+def test_a_film_that_has_ended_waits_for_the_disk_until_somebody_ends_it(world, monkeypatch):
+    append, tried = Ledger.append, []
+
+    def full_for_a_while(ledger, batch):
+        if any(hasattr(entry, "verdict") for entry in batch.entries) and len(tried) < 4:
+            tried.append(batch)
+            raise sqlite3.OperationalError("database or disk is full")
+        return append(ledger, batch)
+
+    monkeypatch.setattr(Ledger, "append", full_for_a_while)
+    for patience in ("_TOLD_S", "_LOST_S"):
+        monkeypatch.setattr(f"edge_runtime.station.run.{patience}", 0.01)
+    world.run(ONE)
+    assert (len(tried), len(world.lines())) == (4, 3)
 
 
 def test_no_secret_is_in_a_record_or_in_a_word(world):

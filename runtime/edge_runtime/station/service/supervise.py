@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from edge_runtime.errors import EdgelineError, UsageError
+from edge_runtime.errors import EdgelineError, StoreError, UsageError
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.service.notify import Service
@@ -78,6 +78,8 @@ class Supervision:
         """Open what the recipe says now, while the stations go on; None: it cannot be, and they go on."""
         self._service.reloading()
         try:
+            if self._writer.waiting.since is not None:
+                raise StoreError("the store cannot be written, and what waits in memory would be lost; free some space")
             following = opening(_same_store(self._work.loaded, reloading.read()))
             if not following.alone:
                 following.begin()
