@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def init(recipe: Path) -> None:
     sample = find_sample()
     found = look_around(recipe.absolute().parent)
     write_text(recipe, first_recipe(found, (str(sample.bundle), str(sample.images))))
-    click.echo(f"{recipe} is written. Next: edge-station check {recipe}; edge-run {recipe}")
+    name = shlex.quote(str(recipe))
+    click.echo(f"{recipe} is written. Next: edge-station check {name}; edge-run {name}")
 
 
 @edge_station.command()
@@ -108,7 +110,7 @@ def schema() -> None:
 
 
 @edge_station.command()
-@click.argument("place", metavar="RECIPE|STORE", type=click.Path(path_type=Path), default=Path("station.yaml"))
+@click.argument("place", metavar="[RECIPE|STORE]", type=click.Path(path_type=Path), default=Path("station.yaml"))
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(place: Path, watch: bool, as_json: bool) -> None:

@@ -42,7 +42,8 @@ class Figures:
         """The counts as words."""
         with self._lock:
             counts = [f"{verdict} {self._verdicts[verdict]}" for verdict in VERDICTS if self._verdicts[verdict]]
-            return "  ".join([f"{sum(self._verdicts.values())} parts", *counts])
+            parts = sum(self._verdicts.values())
+            return "  ".join([f"{parts} part{'s' * (parts != 1)}", *counts])
 
     def to_json(self, now_s: float) -> dict[str, Any]:
         """What `edge-station status` shows of it: counts, parts a second of late, lag in milliseconds."""

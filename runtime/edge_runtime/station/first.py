@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,20 +56,27 @@ stations:
   line1:
     # A camera (0, /dev/video0), an RTSP or HTTP URL, a film, a picture, a folder, a pattern ('in/**/*.png').
     # Passwords come from the environment and are shown nowhere: rtsp://user:${{CAMERA_PASSWORD}}@192.168.0.9/1
-    source: {source}{_others(sources, source)}
-    bundle: {bundle}{_others(found.bundles, bundle)}
+    source: {_plain(source)}{_others(sources, source)}
+    bundle: {_plain(bundle)}{_others(found.bundles, bundle)}
     # Where to look: a part of the picture, what of it not, in tiles as large as the model's input.
     # region: {{x: 0.1, y: 0.1, width: 0.8, height: 0.8}}
     # mask: {{polygons: [[[0, 0], [0.2, 0], [0.2, 0.1]]]}}
     # tiles: {{width: 640, overlap: 128}}
     # What is NG or WARN, where the bundle's own word is not enough: by class, score, size, zone, count, place, ...
-    # rules: {{shorts: {{classes: short, score: 0.4}}, burrs: {{classes: burr, count: {{max: 2}}, verdict: WARN}}}}
+    # rules: {{shorts: {{classes: short, score: 0.4}}, spurs: {{classes: spur, count: {{max: 2}}, verdict: WARN}}}}
     # Who is told. What cannot be told waits in the store, and is told once.
     outputs:
       - jsonl: verdicts.jsonl
     # Which pictures are kept: all that are NG or could not be judged, and of the good ones each hundredth.
     # pictures: {{ok_every: 100, ng: true, no_read: true}}
 """
+
+
+def _plain(name: str) -> str:
+    """A name as YAML has it: in quotes where it could be read as something else."""
+    if re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./-]*", name):
+        return name
+    return "'" + name.replace("'", "''") + "'"
 
 
 def _others(names: Sequence[str], taken: str) -> str:

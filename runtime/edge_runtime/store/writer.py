@@ -203,11 +203,12 @@ class Writer:
                 break
         with self._changed:
             failing, self._failing = self._failing, None
+            waited = self._in_hand + len(self._entries)
             self._done += self._in_hand
             self._head, self._in_hand = head, 0
             self._changed.notify_all()
         if failing is not None:
-            self._notice(f"verdicts are stored again, {len(batch.entries)} that waited in memory among them")
+            self._notice(f"verdicts are stored again, {waited} that waited in memory among them")
         return True
 
     def _failed(self, error: Exception, wait: float) -> bool:

@@ -306,6 +306,15 @@ def test_init_writes_a_recipe_that_runs_and_overwrites_nothing(command, tmp_path
     assert "no mistakes" in command("check")
 
 
+def test_init_writes_names_that_yaml_would_read_as_something_else(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my: #1 {x}.edge").symlink_to(SAMPLE)
+    (tmp_path / "it's: #1 [y].mp4").symlink_to(FILM)
+    assert "edge-run 'my station.yaml'" in command("init", "my station.yaml")
+    (station,) = read_recipe(tmp_path / "my station.yaml").recipe.stations.values()
+    assert (station.bundle.name, str(station.source)) == ("my: #1 {x}.edge", "it's: #1 [y].mp4")
+
+
 def test_check_looks_for_what_a_recipe_names(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")

@@ -24,6 +24,7 @@ _GRAY, _SAME = 128, 1  # the level, and what compression makes of it
 _PAD = 114  # what tools for detectors pad with
 _PLAIN_SIDE = 100  # pixels: light on a sensor has noise; what is smaller may be a sample of a colour
 _LEAST = 0.02  # of the height, and 8 rows: a block of a JPEG
+_REPEATED = 0.3  # of the height; boards drawn in two levels have the same row in 0.23 of it
 _SPREAD, _NEAR = 6, 4  # levels in the last row, and about its middle in all others, after compression
 _SOFT = 40  # rows above, in which compression may have left some of the line
 _STEPS = (4, 10, 24)  # levels from which a pixel is not the fill's; compression rings at the line
@@ -49,6 +50,10 @@ def filled(image: NDArray[np.uint8]) -> str | None:
     first = _gray_from(image)
     if first is not None:
         return f"never filled: gray {_GRAY} from row {first} of {height} on"
+    for way, where in ((image, "from row {} of {} on"), (image[::-1], "above row {} of {}")):
+        if (first := _repeated_from(way)) is not None:
+            row = where.format(first if way is image else height - first, height)
+            return f"never filled: one row is repeated {row} (--health off allows it)"
     found = _plain_from(image)
     if found is not None:
         return f"never filled, or padded: {found[1]} from row {found[0]} of {height} on (--health off allows it)"
@@ -63,6 +68,18 @@ def _plain(image: NDArray[np.uint8]) -> bool:
     first = image[0, 0]
     large = min(image.shape[:2]) >= _PLAIN_SIDE and first.min() < 255
     return large and not (image[0] != first).any() and not (image != first).any()
+
+
+def _repeated_from(image: NDArray[np.uint8]) -> int | None:
+    """The row that all behind it repeat to the bit, which is no plain one: a line of a sensor or decoder that stuck."""
+    height, last = len(image), image[-1]
+    least = max(round(_REPEATED * height), 8)
+    if least > height or (image[-2] != last).any() or (image[-least] != last).any():
+        return None
+    if int((last.max(axis=0) - last.min(axis=0)).max()) <= _SPREAD or (image[-least:] != last).any():
+        return None
+    other = (image != last).any(axis=(1, 2))
+    return height - int(np.argmax(other[::-1])) if other.any() else 0
 
 
 def _gray_from(image: NDArray[np.uint8]) -> int | None:

@@ -70,7 +70,10 @@ def parse(text: str, mistakes: list[Mistake]) -> Node | None:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        mistakes.append(Mistake(1 if mark is None else mark.line + 1, "", f"this is no YAML: {error.problem}"))
+        why = "a tab stands here; YAML is indented by spaces" if "'\\t'" in str(error.problem) else error.problem
+        if error.context and error.context_mark is not None:  # where what is missing at the end was begun
+            why = f"{why} ({error.context} of line {error.context_mark.line + 1})"
+        mistakes.append(Mistake(1 if mark is None else mark.line + 1, "", f"this is no YAML: {why}"))
         return None
     except yaml.YAMLError as error:  # a character that no YAML has
         mistakes.append(Mistake(1, "", f"this is no YAML: {' '.join(str(error).split())}"))

@@ -109,3 +109,20 @@ def test_a_picture_of_one_colour_to_the_bit_shows_nothing_unless_it_is_a_small_s
 
 def test_white_to_the_bit_is_an_empty_place_in_pictures_of_two_levels() -> None:
     assert filled(np.full((640, 640, 3), 255, np.uint8)) is None
+
+
+def test_a_row_that_a_stuck_decoder_repeats_is_told_at_either_end():
+    image = np.random.default_rng(0).integers(0, 255, (200, 120, 3), np.uint8)
+    stuck = image.copy()
+    stuck[130:] = stuck[129]
+    assert filled(stuck) == "never filled: one row is repeated from row 129 of 200 on (--health off allows it)"
+    upside_down = np.ascontiguousarray(stuck[::-1])
+    assert filled(upside_down) == "never filled: one row is repeated above row 71 of 200 (--health off allows it)"
+    stuck[:] = stuck[0]
+    assert filled(stuck) == "never filled: one row is repeated from row 0 of 200 on (--health off allows it)"
+
+
+def test_a_few_rows_that_are_the_same_are_how_boards_are_drawn():
+    image = np.random.default_rng(0).integers(0, 255, (200, 120, 3), np.uint8)
+    image[150:] = image[149]
+    assert filled(image) is None
