@@ -55,7 +55,7 @@ def _beside(post: Detect, name: str, shape: tuple[int, ...], things: Sequence[Th
     """An output that says more of each thing: its points, or a mask that fills its box."""
     array = np.ones([size or len(things) for size in shape], np.float32)
     if post.points is not None and post.points.output == name:
-        array[..., :2] = [thing.points for thing in things]
+        array[..., : len(things), :, :2] = [thing.points for thing in things]
     return array
 
 

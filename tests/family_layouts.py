@@ -166,6 +166,7 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
     ("mmdeploy", {"dets": (1, 100, 5), "labels": ("int", 1, 100)}, 0),
     ("mmdeploy-masks", {"dets": (1, 100, 5), "labels": ("int", 1, 100), "masks": (1, 100, 320, 320)}, 0),
     ("mmdeploy-box-masks", {"dets": (1, 100, 5), "labels": ("int", 1, 100), "masks": (1, 100, 28, 28)}, 0),
+    ("mmdeploy-people", {"dets": (1, 100, 5), "keypoints": (1, 100, 17, 3)}, 0),
     ("geti-one-picture", {"boxes": (None, 5), "labels": ("int", None)}, 0),
     ("geti-masks-one-picture", {"boxes": (None, 5), "labels": ("int", None), "masks": (None, 28, 28)}, 0),
     (

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE
-from edge_export.model.families.common import FIT_UNTOLD, IMAGENET, LETTERBOX, MEAN_UNTOLD, UNIT
+from edge_export.model.families.common import FIT_UNTOLD, IMAGENET, LETTERBOX, MEAN_UNTOLD, OPENCV, UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
+from edge_export.model.families.person import points_with_names
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Column, Detect, Masks, Postprocess
 
@@ -22,6 +23,7 @@ _MMDEPLOY = "https://github.com/open-mmlab/mmdeploy/blob/main/docs/en/03-benchma
 _GETI = (
     "https://github.com/open-edge-platform/model_api/blob/master/src/python/model_api/models/instance_segmentation.py"
 )
+_RTMO = "https://github.com/open-mmlab/mmdeploy/blob/main/mmdeploy/codebase/mmpose/models/heads/rtmo_head.py"
 _RTDETR = "https://github.com/lyuwenyu/RT-DETR/blob/main/rtdetr_pytorch/tools/export_onnx.py"
 _LEAST = 0.01  # a row of a lower score holds nothing
 _QUARTER = Thresholds(confidence=0.25, iou=0.45)
@@ -71,6 +73,14 @@ def _labels(kind: str = "") -> Callable[[Match], Postprocess]:
         return Detect(format="final-labels", outputs=match.names[:2], box="xyxy", nms=False, masks=masks)
 
     return read
+
+
+def _people(match: Match) -> Postprocess:
+    """Boxes with scores and without classes, and the key points of each."""
+    points = points_with_names(match.sizes["P"], output=match.names[1])
+    return Detect(
+        format="final", outputs=match.names[:1], box="xyxy", nms=False, columns=("box", "score"), points=points
+    )
 
 
 def _pinto_columns(name: str) -> tuple[Column, ...]:
@@ -304,6 +314,7 @@ ROWS: tuple[Family, ...] = (
         pixels=_MMDET,
         unsure=_MMDET_UNSURE,
         thresholds=Thresholds(confidence=0.3),
+        told=_named,
         when=_has_no_masks,
         extra=True,
     ),
@@ -315,6 +326,7 @@ ROWS: tuple[Family, ...] = (
         pixels=_MMDET,
         unsure=_MMDET_UNSURE,
         thresholds=Thresholds(confidence=0.3),
+        told=_named,
     ),
     Family(
         name="mmdeploy-box-masks",
@@ -324,6 +336,16 @@ ROWS: tuple[Family, ...] = (
         pixels=_MMDET,
         unsure=_MMDET_UNSURE,
         thresholds=Thresholds(confidence=0.3),
+        told=_named,
+    ),
+    Family(
+        name="mmdeploy-people",  # RTMO and YOLOX-Pose of mmpose
+        source=_RTMO,
+        outputs=(Out(("N", "K", "5"), "dets"), Out(("N", "K", "P", "3"), "keypoints")),
+        read=_people,
+        pixels=dataclasses.replace(OPENCV, anchor="center"),
+        thresholds=Thresholds(confidence=0.3),
+        told=_named,
     ),
     *(_geti(batch, masks) for batch in (("N",), ()) for masks in (False, True)),
 )

@@ -1,7 +1,8 @@
 """mmdeploy's pipeline.json, which it writes beside a model for its SDK: the pre-processing, step by step.
 
-The file is made by mmdeploy/backend/sdk/export_info.py: sizes are height before width, `to_rgb` turns the BGR
-picture, and means and deviations are in units of the 0..255 pixel.
+The file is made by mmdeploy/backend/sdk/export_info.py: sizes are width before height (mmcv's scale, which
+csrc/mmdeploy/preprocess/transform/resize.cpp reads so), `to_rgb` turns the BGR picture, and means and deviations are
+in units of the 0..255 pixel.
 """
 
 from __future__ import annotations
@@ -52,7 +53,14 @@ def _steps(transforms: list[Any]) -> Union[Steps, str]:
                 return f"{kind} has no size"
             resized = int(size[0])
             if len(size) == 2 and size[1] > 0:
-                steps = replace(steps, size=(int(size[1]), int(size[0])), keeps_ratio=entry.get("keep_ratio") is True)
+                steps = replace(steps, size=(int(size[0]), int(size[1])), keeps_ratio=entry.get("keep_ratio") is True)
+        elif kind == "LetterResize":  # mmyolo's
+            size = numbers(entry.get("scale"))
+            if size is None or len(size) != 2:
+                return "LetterResize has no scale"
+            grey = _pad(entry.get("pad_val")) or 0
+            whole = (int(size[0]), int(size[1]))
+            steps, padded = replace(steps, size=whole, keeps_ratio=True, centred=True, pad_value=grey), True
         elif kind == "CenterCrop":
             side = numbers(_pair(entry.get("crop_size")))
             if side is None or not resized:

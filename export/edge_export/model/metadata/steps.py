@@ -17,6 +17,7 @@ class Steps:
 
     size: Union[tuple[int, int], None] = None  # width and height
     keeps_ratio: bool = False
+    centred: bool = False  # a picture that keeps its form, in what is filled up
     short_side: int = 0  # that the picture gets before it is cut
     pad_value: int = 0
     interpolation: Literal["nearest", "linear", "cubic", "area"] = "linear"
@@ -28,7 +29,7 @@ class Steps:
     def preprocess(self, image: ImageInput) -> Preprocess | None:
         """The pre-processing for a graph's image input, whose size the graph or a step tells; None where none does.
 
-        What keeps the picture's form is filled up at the right and below.
+        What keeps the picture's form is filled up at the right and below, or all around.
         """
         width, height = (image.width, image.height) if image.width and image.height else self.size or (0, 0)
         if not width or not height or image.channels != 3 or len(self.mean) != 3 or len(self.std) != 3:
@@ -41,7 +42,7 @@ class Steps:
                 width=width,
                 height=height,
                 fit=fit,
-                anchor="top-left" if fit == "letterbox" else "center",
+                anchor="top-left" if fit == "letterbox" and not self.centred else "center",
                 pad_value=self.pad_value if fit == "letterbox" else 114,
                 resize_short=self.short_side,
                 interpolation=self.interpolation,

@@ -133,6 +133,22 @@ def test_effdets_weights_name_it_and_its_mean_is_left_to_a_flag() -> None:
     assert "effdet" not in [one.family.name for one in recognise(shown_of(shapes), FAMILIES).readings]
 
 
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("mmdeploy", {"dets": (1, None, 5), "labels": ("int", 1, None)}),
+        ("mmdeploy-masks", {"dets": (1, None, 5), "labels": ("int", 1, None), "masks": (1, None, 320, 320)}),
+        ("mmdeploy-people", {"dets": (1, None, 5), "keypoints": (1, None, 17, 3)}),
+    ],
+)
+def test_mmdeploy_calls_its_outputs_so_and_leaves_mmdetections_colours_to_its_pipeline(
+    name: str, shapes: Shapes
+) -> None:
+    reading = recognise(shown_of(shapes), FAMILIES).readings[0]
+    assert (reading.family.name, reading.told) == (name, "names of outputs")
+    assert bool(reading.unsure) == (name != "mmdeploy-people")  # RTMO and YOLOX-Pose take the same pixels
+
+
 @pytest.mark.parametrize(("layer", "unsure"), [(105, ""), (77, ANCHORS_UNTOLD)])
 def test_heads_of_yolov7_tiny_leave_their_anchors_to_a_flag(layer: int, unsure: str) -> None:
     shown = replace(

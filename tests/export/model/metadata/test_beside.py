@@ -114,7 +114,7 @@ def test_a_file_beside_the_model_of_another_maker_is_not_its_own(tmp_path):
 
 def test_the_pixels_of_mmdeploy_are_those_of_its_pipeline(tmp_path):
     normalize = {"type": "Normalize", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375], "to_rgb": True}
-    resize = {"type": "Resize", "keep_ratio": False, "size": [320, 640]}
+    resize = {"type": "Resize", "keep_ratio": False, "size": [640, 320]}
     (tmp_path / "pipeline.json").write_text(pipeline(resize, normalize, after=[{"type": "Pad", "size_divisor": 32}]))
     facts = facts_beside(tmp_path, model(["input"]))
     assert facts.preprocess == Preprocess(
@@ -136,6 +136,26 @@ def test_rtmdet_takes_bgr_and_a_grey_border(tmp_path):
     pre = facts_beside(tmp_path, model(["input"], (640, 640))).preprocess
     assert (pre.colour, pre.fit, pre.anchor, pre.pad_value) == ("bgr", "letterbox", "top-left", 114)
     assert pre.mean == (103.53, 116.28, 123.675)
+
+
+def test_mmdeploy_says_the_width_before_the_height_where_the_graph_leaves_both_free(tmp_path):
+    resize = {"type": "Resize", "keep_ratio": True, "size": [1333, 800]}
+    (tmp_path / "pipeline.json").write_text(pipeline(resize))
+    pre = facts_beside(tmp_path, model(["input"], ("height", "width"))).preprocess
+    assert (pre.width, pre.height, pre.fit) == (1333, 800, "letterbox")
+
+
+def test_mmyolos_pictures_lie_in_the_middle_of_their_border(tmp_path):
+    resize = {"type": "LetterResize", "scale": [640, 320], "allow_scale_up": False, "pad_val": {"img": 114}}
+    normalize = {"type": "Normalize", "mean": [0.0] * 3, "std": [255.0] * 3, "to_rgb": True}
+    (tmp_path / "pipeline.json").write_text(pipeline(resize, normalize, after=[{"type": "Pad", "size_divisor": 1}]))
+    pre = facts_beside(tmp_path, model(["input"], ("height", "width"))).preprocess
+    assert pre == Preprocess(640, 320, fit="letterbox", anchor="center", scale=1.0, std=(255.0,) * 3)
+
+
+def test_a_letterbox_of_no_size_is_said(tmp_path):
+    (tmp_path / "pipeline.json").write_text(pipeline({"type": "LetterResize"}))
+    assert "LetterResize has no scale" in facts_beside(tmp_path, model(["input"])).notes[0]
 
 
 def test_a_classifiers_picture_is_cut(tmp_path):
