@@ -7,7 +7,7 @@ from edge_export.model.families.family import Family, Match, Out, Pixels
 from edge_runtime.bundle.facts import Thresholds
 from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
-__all__ = ["PADDLE", "PADDLE_UNSURE", "ROWS"]
+__all__ = ["PADDLE", "PADDLE_UNSURE", "ROWS", "told_paddle"]
 
 # PP-YOLOE+ divides pixels by 255 (configs/ppyoloe/_base_/ppyoloe_plus_reader.yml).
 PADDLE = UNIT
@@ -15,6 +15,11 @@ PADDLE_UNSURE = (
     "PP-YOLOE+ takes pixels of 0..1, PP-YOLOE and others of PaddleDetection those less ImageNet's mean (infer_cfg.yml "
     "beside the model tells)"
 )
+
+
+def told_paddle(match: Match) -> str:
+    """PaddleDetection calls its inputs so; Paddle 3 its outputs fetch_name_0 and so on, whatever they are."""
+    return "names of inputs" if {"image", "scale_factor"} <= set(match.shown.inputs) else ""
 
 
 def _boxes_scores(match: Match) -> Postprocess:
@@ -73,5 +78,6 @@ ROWS: tuple[Family, ...] = (
         pixels=PADDLE,
         unsure=PADDLE_UNSURE,
         thresholds=Thresholds(confidence=0.5, iou=0.7),
+        told=told_paddle,
     ),
 )

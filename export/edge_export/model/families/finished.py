@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE
+from edge_export.model.families.boxes_and_scores import PADDLE, PADDLE_UNSURE, told_paddle
 from edge_export.model.families.common import FIT_UNTOLD, IMAGENET, LETTERBOX, MEAN_UNTOLD, OPENCV, UNIT
 from edge_export.model.families.family import Answers, Family, Match, Out, Pixels
 from edge_export.model.families.person import points_with_names
@@ -135,8 +135,8 @@ def _named(match: Match) -> str:
 
 
 def _told_nms(match: Match) -> str:
-    """PaddlePaddle names outputs after the operator that made them."""
-    return "names of outputs" if "multiclass_nms" in match.names[0] else ""
+    """PaddlePaddle 2 names outputs after the operator that made them."""
+    return "names of outputs" if "multiclass_nms" in match.names[0] else told_paddle(match)
 
 
 def _has_no_masks(match: Match) -> str:

@@ -59,8 +59,9 @@ def _steps(transforms: list[Any]) -> Union[Steps, str]:
             if size is None or len(size) != 2:
                 return "LetterResize has no scale"
             grey = _pad(entry.get("pad_val")) or 0
-            whole = (int(size[0]), int(size[1]))
-            steps, padded = replace(steps, size=whole, keeps_ratio=True, centred=True, pad_value=grey), True
+            steps, padded = replace(steps, size=(int(size[0]), int(size[1])), keeps_ratio=True, centred=True), True
+            # The step before it, YOLOv5KeepRatioResize, shrinks by area; mmdeploy leaves that out of the file.
+            steps = replace(steps, pad_value=grey, interpolation="area")
         elif kind == "CenterCrop":
             side = numbers(_pair(entry.get("crop_size")))
             if side is None or not resized:

@@ -149,6 +149,21 @@ def test_mmdeploy_calls_its_outputs_so_and_leaves_mmdetections_colours_to_its_pi
     assert bool(reading.unsure) == (name != "mmdeploy-people")  # RTMO and YOLOX-Pose take the same pixels
 
 
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("paddle-detection", {"fetch_name_0": (None, 6), "fetch_name_1": ("int", 1)}),
+        ("ppyoloe-without-nms", {"fetch_name_0": (1, ALL, 4), "fetch_name_1": (1, 80, ALL)}),
+    ],
+)
+def test_the_inputs_of_paddle_detection_name_it_where_paddle_3_numbers_its_outputs(name: str, shapes: Shapes) -> None:
+    theirs = replace(shown_of(shapes), inputs=("image", "scale_factor"))
+    reading = recognise(theirs, FAMILIES).readings[0]
+    assert (reading.family.name, reading.told) == (name, "names of inputs")
+    others = recognise(shown_of(shapes), FAMILIES).readings
+    assert [one.told for one in others if one.family.name == name] == [""]
+
+
 @pytest.mark.parametrize(("layer", "unsure"), [(105, ""), (77, ANCHORS_UNTOLD)])
 def test_heads_of_yolov7_tiny_leave_their_anchors_to_a_flag(layer: int, unsure: str) -> None:
     shown = replace(

@@ -150,7 +150,9 @@ def test_mmyolos_pictures_lie_in_the_middle_of_their_border(tmp_path):
     normalize = {"type": "Normalize", "mean": [0.0] * 3, "std": [255.0] * 3, "to_rgb": True}
     (tmp_path / "pipeline.json").write_text(pipeline(resize, normalize, after=[{"type": "Pad", "size_divisor": 1}]))
     pre = facts_beside(tmp_path, model(["input"], ("height", "width"))).preprocess
-    assert pre == Preprocess(640, 320, fit="letterbox", anchor="center", scale=1.0, std=(255.0,) * 3)
+    assert pre == Preprocess(
+        640, 320, fit="letterbox", anchor="center", interpolation="area", scale=1.0, std=(255.0,) * 3
+    )
 
 
 def test_a_letterbox_of_no_size_is_said(tmp_path):
