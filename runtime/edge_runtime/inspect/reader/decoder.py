@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, Union
 
+from edge_runtime.errors import SourceError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -97,6 +99,10 @@ class End:
 
     reason: str | None = None
     died: bool = False
+
+
+class DiedError(SourceError):
+    """The reader's process died while it opened a source, which may be another one's doing: it can be tried again."""
 
 
 class Decoder(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, Shot
+from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, DiedError, End, Shot
 from edge_runtime.inspect.reader.life import Life
 from edge_runtime.inspect.reader.messages import MessageError, receive
 from edge_runtime.inspect.reader.slots import SLOTS, SlotReader
@@ -47,8 +47,10 @@ class RemoteDecoder:
             answer = self._receive(None, settings.open_timeout + grace)
             if isinstance(answer, dict) and isinstance(answer.get("error"), str):
                 raise SourceError(answer["error"])
+            if isinstance(answer, End):
+                raise DiedError(answer.reason or "")
             if not isinstance(answer, dict) or "facts" not in answer:
-                raise SourceError(answer.reason or "" if isinstance(answer, End) else "no answer")
+                raise SourceError("no answer")
             self.facts = DecoderFacts(**answer["facts"])
         except BaseException:
             self.close()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, FakeDecoder, Shot
+from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, DiedError, End, FakeDecoder, Shot
 from edge_runtime.inspect.reader.here import HERE
 from edge_runtime.inspect.sources.base import Frame, SourceKind
 
@@ -17,6 +17,7 @@ __all__ = ["VideoSource"]
 
 # A container's frame count is often an estimate; only an end well before it means that something is missing.
 _COMPLETE = 0.97
+_DEATHS = 5  # of the process that reads, without a picture between them: then it is the file, and not another source
 
 
 class VideoSource:
@@ -52,17 +53,17 @@ class VideoSource:
         A frame that cannot be decoded or trusted, a gap, and a file that ends well before its declared length, give a
         frame with an error. Raises SourceError if there is not one frame in it.
         """
-        following, resumed = 0, -1  # the number of the next frame, and of the one that was gone on with last
+        following = deaths = 0  # the number of the next frame; how often the process has died since the last one came
         first = last = None
         while self._decoder is not None:
             read = self._decoder.read()
             if isinstance(read, Shot):
                 first, last = read.pts if first is None else first, read.pts
-                following = read.number + 1
+                following, deaths = read.number + 1, 0
                 yield self._frame(read)
-            elif isinstance(read, End) and read.died and resumed < following:
+            elif isinstance(read, End) and read.died and (deaths := deaths + 1) < _DEATHS:
                 yield self._error(following, f"cannot decode: frame {following} of {self.name}: {read.reason}")
-                following = resumed = following + 1
+                following += 1
                 self._reopen(following)
             elif isinstance(read, End):
                 yield from self._last(read, following, None if first is None or last is None else last - first)
@@ -80,12 +81,18 @@ class VideoSource:
 
     def _reopen(self, skip: int) -> None:
         """Go on after a frame that took the reading process with it. What cannot be opened again has ended."""
-        if self._decoder is not None:
-            self._decoder.close()
+        if self._decoder is None:
+            return
+        self._decoder.close()
+        for _ in range(_DEATHS):
             try:
                 self._decoder = self._connect(dataclasses.replace(self._settings, skip=skip))
+                return
+            except DiedError as error:
+                self._decoder = FakeDecoder((), end=End(str(error)))
             except SourceError as error:
                 self._decoder = FakeDecoder((), end=End(str(error)))
+                return
 
     def _last(self, end: End, count: int, seconds: float | None) -> Iterator[Frame]:
         """What is to be said about the end after `count` frames, `seconds` from the first to the last."""

@@ -11,7 +11,7 @@ from PIL import Image
 from places import SHARED_DATA
 
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, End, FakeDecoder, Shot
+from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, DiedError, End, FakeDecoder, Shot
 from edge_runtime.inspect.reader.opencv import OpenCvDecoder, as_bgr8
 from edge_runtime.inspect.sources import VideoSource
 from edge_runtime.inspect.sources.capture import FakeCapture
@@ -131,9 +131,32 @@ def test_a_video_that_takes_the_reading_process_with_it_again_and_again_ends_wit
     frames = list(VideoSource("v", "v.mp4", "v", connect=connect))
     assert [frame.error for frame in frames] == [
         None,
-        "cannot decode: frame 1 of v.mp4: hung",
-        "cannot decode: v.mp4 was not read from frame 2 on: hung",
+        *(f"cannot decode: frame {number} of v.mp4: hung" for number in (1, 2, 3, 4)),
+        "cannot decode: v.mp4 was not read from frame 5 on: hung",
     ]
+
+
+def test_a_video_goes_on_though_another_source_takes_the_reading_process_with_it_several_times() -> None:
+    lives: list[FakeDecoder | DiedError | SourceError] = [
+        FakeDecoder([Shot(PICTURE)], end=End("died of SIGKILL", died=True)),
+        DiedError("died of SIGKILL"),
+        FakeDecoder([], end=End("died of SIGKILL", died=True)),
+        FakeDecoder([Shot(PICTURE, number=3)], end=End("died of SIGKILL", died=True)),
+        FakeDecoder([Shot(PICTURE, number=5)], end=End("died of SIGKILL", died=True)),
+        SourceError("no such file"),
+    ]
+
+    def connect(settings: DecoderSettings) -> FakeDecoder:
+        life = lives.pop(0)
+        if isinstance(life, SourceError):
+            raise life
+        return life
+
+    frames = list(VideoSource("v", "v.mp4", "v", connect=connect))
+    assert [(frame.frame_id, frame.error is None) for frame in frames] == [
+        (0, True), (1, False), (2, False), (3, True), (4, False), (5, True), (6, False), (7, False),
+    ]  # fmt: skip
+    assert frames[-1].error == "cannot decode: v.mp4 was not read from frame 7 on: no such file"
 
 
 def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
