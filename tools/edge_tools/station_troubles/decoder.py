@@ -50,11 +50,13 @@ def decoder(folder: Path, times: int, encoder: str | None, truth: Truth) -> Foun
         with Running(folder) as station:
             at = _Place(0, 0)
             for _ in range(times):
-                at = station.until(functools.partial(_further, folder, at, film, encoder), "it decodes, since a kill")
+                station.until(functools.partial(_further, folder, at, film, encoder), "it decodes, since a kill")
                 os.kill(station.until(lambda: _reader_of(station.pid), "it has a process that decodes"), signal.SIGKILL)
                 found.times += 1
                 if encoder is not None:
                     found.states = [station.until(lambda: station.shows(_DIED), "its state says so")]
+                station.until(functools.partial(_have_told, folder, found.times, film, encoder), "it says that it died")
+                at = _Place(stored(folder, "film"), stored(folder, "cam", "NG"))
             station.until(lambda: stored(folder, "film") >= film, "the film's end")
             code = station.stop() if encoder is not None else station.ended()
             if code != (143 if encoder is not None else 0):
@@ -74,12 +76,17 @@ class _Place:
     camera: int
 
 
-def _further(folder: Path, last: _Place, film: int, encoder: str | None) -> _Place | None:
-    """Up to where they are, once film and camera have gone on since `last`; a film that has ended does not."""
-    now = _Place(stored(folder, "film"), stored(folder, "cam", "NG"))
-    if now.film < min(last.film + _BETWEEN, film - _LENGTH // 2) or (encoder is not None and now.camera <= last.camera):
-        return None
-    return now
+def _have_told(folder: Path, kills: int, film: int, encoder: str | None) -> bool:
+    """Whether film and camera have said of so many kills that there was one; a film that has ended says no more."""
+    told = sum(_DIED in event["reasons"][0] for event in events_of(folder, "cam") if event["verdict"] == "NO_READ")
+    ended = stored(folder, "film") >= film
+    return (ended or stored(folder, "film", "NO_READ") >= kills) and (encoder is None or told >= kills)
+
+
+def _further(folder: Path, last: _Place, film: int, encoder: str | None) -> bool:
+    """Whether film and camera have gone on since `last`; a film that has ended does not."""
+    goes_on = stored(folder, "film") >= min(last.film + _BETWEEN, film)
+    return goes_on and (encoder is None or stored(folder, "cam", "NG") > last.camera)
 
 
 def _write_film(path: Path, boards: Sequence[Path], count: int) -> None:

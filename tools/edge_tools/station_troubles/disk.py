@@ -25,26 +25,50 @@ stations:
     outputs: [jsonl: {told}]
     pictures: {{ok_every: 1}}
 """
-_DISK = "6m"  # some pictures, and less than the log takes before it is written over
+_DISK = "8m"  # some pictures, and not much more than the log takes before it is written over
 _LEFT_OUT, _NOT_STORED = "pictures were left out", "VERDICTS ARE NOT STORED"
 
 
 def full(folder: Path, times: int, parts: int, truth: Truth) -> Found:
-    """A store on a tmpfs: pictures fill it, then something else does, `parts` come, and there is room again."""
+    """So many stores on a tmpfs each: pictures fill it, then something else does, `parts` come, there is room again.
+
+    In the end it is killed while verdicts wait in memory, and starts on the full disk: its parts are judged again.
+    """
+    found = Found("disk full")
+    for number in range(times):
+        place = folder / str(number)
+        place.mkdir()
+        one = _full(place, parts, truth)
+        found.times += 1
+        found.events += one.events
+        found.no_read += one.no_read
+        found.states += one.states
+        found.wrong += one.wrong
+    return found
+
+
+def _full(folder: Path, parts: int, truth: Truth) -> Found:
     found, dropping = Found("disk full"), Dropping(folder)
     _write_recipe(folder)
-    with _mounted(folder / "store"), Running(folder) as station:
+    with _mounted(folder / "store"):
         filler = folder / "store" / "something else"
-        dropping.drop()
-        station.until(lambda: stored(folder), "the first verdict")
-        for _ in range(times):
+        flood = functools.partial(_flood, filler, dropping)
+        with Running(folder) as station:
+            dropping.drop()
+            station.until(lambda: stored(folder), "the first verdict")
             found.states.append(station.until(lambda: station.shows(_LEFT_OUT), _LEFT_OUT, dropping.flow))
-            station.until(lambda: station.shows(_NOT_STORED), _NOT_STORED, functools.partial(_flood, filler, dropping))
+            station.until(lambda: station.shows(_NOT_STORED), _NOT_STORED, flood)
             _while_nothing_is_stored(station, dropping, parts, found)
             filler.unlink()
             _when_it_is_over(station, dropping)
-            found.times += 1
-        _end(station, found)
+            station.until(lambda: station.shows(_NOT_STORED), _NOT_STORED, flood)
+            station.kill()
+        with Running(folder) as station:
+            state = station.until(lambda: station.shows(_NOT_STORED), f"{_NOT_STORED}, after a start", flood)
+            found.states.append(f"{state} (after a start)")
+            filler.unlink()
+            _when_it_is_over(station, dropping)
+            _end(station, found)
         hold(folder, found, "at the end")
         dropping.hold(events_of(folder, "table"), truth, found)
     return found
