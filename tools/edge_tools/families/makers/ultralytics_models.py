@@ -20,6 +20,7 @@ import yaml
 from ultralytics import RTDETR, YOLO
 
 SIZE = 320
+FEW, MOST = np.log(0.25 / 0.75), 6.0  # logits: what a cell of a hundred reaches, and the best
 CLASSES = {"seg": 3, "pose": 1, "obb": 4, "cls": 5}
 END_TO_END = ("yolov10n", "yolo26n")  # with a second head that needs no suppression: nms=False keeps it
 
@@ -58,9 +59,12 @@ def livened(model, pictures):
     for layers in scores:  # in one cell of a hundred something is found
         best = [seen[layer].amax(dim=1).flatten() for layer in layers if layer in seen]
         if best:
-            shift = np.log(0.25 / 0.75) - float(torch.cat(best).quantile(0.99))
+            few, most = (float(torch.cat(best).quantile(share)) for share in (0.99, 1.0))
+            # None above 0.998: of scores that are all 1 none is the better one, and which is left is chance.
+            gain = min(1.0, (MOST - FEW) / max(most - few, 1e-6))
             for layer in layers:
-                layer.bias.data += shift
+                layer.weight.data *= gain
+                layer.bias.data = gain * (layer.bias.data - few) + FEW
     for layer in (layer for layers in boxes for layer in layers if layer in seen):
         bins = layer.out_channels // 4
         if bins > 1:  # scores of distances in strides: near ones are likelier
