@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -114,6 +115,7 @@ def open_modbus_wires(link: ModbusLink) -> Wires:
         import pymodbus  # noqa: F401
     except ImportError as error:
         raise DependencyError("modbus needs pymodbus, not installed here: pip install 'edgeline[station]'") from error
+    logging.getLogger("pymodbus").addHandler(logging.NullHandler())  # what it says at each attempt, we say once
     return ModbusWires(link)
 
 

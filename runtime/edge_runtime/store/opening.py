@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from edge_runtime.errors import StoreError
 from edge_runtime.files.atomic import lasting_folder
+from edge_runtime.files.sizes import format_size
 from edge_runtime.store.chain import START, Anchor
 from edge_runtime.store.entries import Batch, Note
 from edge_runtime.store.folder import Folder, Lock, set_aside
@@ -17,6 +19,8 @@ from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.migrations import version_of
 
 __all__ = ["OpenedStore", "fault_of", "open_store"]
+
+_LEAST_FREE = 256 << 10  # bytes that SQLite needs beside a database to open it
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,21 @@ def open_store(root: Path, notice: Callable[[str], None], known: bool = False) -
             raise
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
+        if (free := _free(root)) < _LEAST_FREE:  # of which SQLite says "disk I/O error", too
+            raise StoreError(
+                f"cannot open the store {root}: its disk is full, {format_size(free)} are left ({reason}); "
+                "free some space"
+            ) from error
         raise StoreError(f"cannot open the store {root}: {reason}; check its folder, who may write there") from error
+
+
+def _free(root: Path) -> int:
+    """How many bytes may still be written where a folder is, or would be."""
+    there = next((parent for parent in (root.absolute(), *root.absolute().parents) if parent.exists()), None)
+    if there is None:
+        return _LEAST_FREE
+    disk = os.statvfs(there)
+    return _LEAST_FREE if disk.f_flag & os.ST_RDONLY else disk.f_bavail * disk.f_frsize
 
 
 def _opened(folder: Folder, lock: Lock, notice: Callable[[str], None], known: bool) -> OpenedStore:

@@ -7,6 +7,7 @@ import pytest
 from store_cases import event, opened, reading
 
 from edge_runtime.errors import StoreError
+from edge_runtime.store import opening
 from edge_runtime.store.chain import Anchor
 from edge_runtime.store.entries import Batch, Note
 from edge_runtime.store.folder import Folder, holder_of
@@ -215,6 +216,18 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot open the store"):
         open_store(tmp_path / "file" / "store", print)
+
+
+def test_a_full_disk_is_told_as_one_though_sqlite_calls_it_an_error_of_the_disk(tmp_path, monkeypatch):
+    def refused(database):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(opening, "Ledger", refused)
+    with pytest.raises(StoreError, match="check its folder"):
+        open_store(tmp_path / "store", print)
+    monkeypatch.setattr(opening, "_LEAST_FREE", 1 << 62)
+    with pytest.raises(StoreError, match=r"its disk is full, .* free some space"):
+        open_store(tmp_path / "store", print)
 
 
 def test_a_batch_is_committed_whole_or_not_at_all(tmp_path):
