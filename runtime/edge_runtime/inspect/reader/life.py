@@ -71,9 +71,10 @@ class Life:
             Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
 
     def kill(self, why: str) -> None:
-        """End it at once: all its decoders end with this reason."""
-        self._killed = self._killed or why
-        self._process.kill()
+        """End it at once: all its decoders end with this reason, unless it has ended by itself, which has its own."""
+        if self._process.poll() is None:
+            self._killed = self._killed or why
+            self._process.kill()
 
     def fate(self) -> str:
         """Why it ended; waits for that."""

@@ -166,6 +166,21 @@ def test_a_film_goes_on_in_a_new_process_and_says_which_picture_it_lacks(reader:
     assert "died of SIGKILL" in errors[0]
 
 
+def test_each_source_hears_what_the_process_died_of_though_another_one_has_begun_the_next(
+    reader: ReaderProcess, film: Path
+) -> None:
+    first, second = reader.open(settings(film)), reader.open(settings(film))
+    assert reader.pid is not None
+    os.kill(reader.pid, signal.SIGKILL)
+    ends = []
+    for decoder in (first, second):
+        while isinstance(end := decoder.read(), Shot):
+            pass
+        ends.append(end)
+        reader.open(settings(film)).close()
+    assert ends == [End("the process that reads it died of SIGKILL", died=True)] * 2
+
+
 def test_of_a_live_source_the_newest_picture_is_given_and_the_others_are_counted(
     reader: ReaderProcess, tmp_path: Path
 ) -> None:
