@@ -29,6 +29,7 @@ __all__ = ["NAMESPACE", "OpcUaOutput"]
 
 _AT_ONCE = 100
 _PATIENCE_S = 10.0
+_START_S = 300.0  # some seconds of a board that does nothing else
 NAMESPACE = "urn:edgeline"
 
 
@@ -54,10 +55,11 @@ class OpcUaOutput:
         self._thread.start()
         self._open = True
         try:
-            self._run(self._start(settings, stations), 60.0)
+            self._run(self._start(settings, stations), _START_S)
         except (OSError, LateError) as error:
             self._end()
-            raise _cannot_listen(settings, error) from error
+            why = str(error) or f"it was not ready within {_START_S:g} s"
+            raise _cannot_listen(settings, why) from error
 
     def delivered(self) -> str | None:
         """Clients are not asked."""
@@ -126,12 +128,12 @@ def _look_at(settings: OpcUa) -> None:
     try:
         socket.create_server((settings.address, settings.port)).close()
     except OSError as error:
-        raise _cannot_listen(settings, error) from error
+        raise _cannot_listen(settings, str(error)) from error
 
 
-def _cannot_listen(settings: OpcUa, error: Exception) -> OutputError:
+def _cannot_listen(settings: OpcUa, why: str) -> OutputError:
     place = f"{settings.address}:{settings.port}"
-    return OutputError(f"opcua cannot listen at {place}: {error}; name another address or port")
+    return OutputError(f"opcua cannot listen at {place}: {why}; name another address or port")
 
 
 def _values(ua: Any, record: dict[str, Any] | None, counts: Counter[PartVerdict]) -> dict[str, Any]:

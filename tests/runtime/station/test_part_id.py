@@ -21,13 +21,10 @@ def qr(text):
 
 
 def drawn(kind, text):
-    """A code of zxing-cpp's, which writes them one way up to version 2 and another since."""
+    """A code of zxing-cpp's."""
     import zxingcpp
 
-    wanted = getattr(zxingcpp.BarcodeFormat, kind)
-    if hasattr(zxingcpp, "create_barcode"):
-        return np.asarray(zxingcpp.create_barcode(text, wanted).to_image(scale=3))
-    return np.asarray(zxingcpp.write_barcode(wanted, text, width=400, height=120, quiet_zone=10))
+    return np.asarray(zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, kind)).to_image(scale=3))
 
 
 def placed(*codes, scale=4):

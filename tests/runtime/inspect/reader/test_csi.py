@@ -22,7 +22,7 @@ def program(tmp_path):
 
     def make(text, name="camera.py"):
         path = tmp_path / name
-        path.write_text(f"#!{sys.executable} -IP\nimport os, sys, time\n{text}\n")
+        path.write_text(f"#!{sys.executable} -I\nimport os, sys, time\n{text}\n")
         path.chmod(0o755)
         return str(path)
 
