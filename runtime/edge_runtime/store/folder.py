@@ -90,8 +90,9 @@ class Lock:
 
     def write_down(self, board: str) -> None:
         """Leave word for others: which process this is, and in which file it says how it goes."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n{board}\n".encode("utf-8", "surrogateescape"), 0)
+        text = f"{os.getpid()}\n{board}\n".encode("utf-8", "surrogateescape")
+        os.pwrite(self._descriptor, text, 0)  # over what is there: emptied first, a full disk had no room for it again
+        os.ftruncate(self._descriptor, len(text))
 
     def release(self) -> None:
         """Let others write; a second call does nothing."""

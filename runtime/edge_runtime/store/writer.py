@@ -105,8 +105,9 @@ class Writer:
             self._removed.append(event_id)
 
     def write_down(self, board: str) -> None:
-        """Leave word in the lock in which file this process says how it goes."""
-        self._store.lock.write_down(board)
+        """Leave word in the lock in which file this process says how it goes, if the disk takes it."""
+        with contextlib.suppress(OSError):
+            self._store.lock.write_down(board)
 
     @property
     def head(self) -> Anchor:

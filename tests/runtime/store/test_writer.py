@@ -1,5 +1,7 @@
+import os
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 from patience import PATIENCE
@@ -8,6 +10,7 @@ from store_cases import event, opened, reading
 from edge_runtime.errors import StoreError
 from edge_runtime.store import writer as writing
 from edge_runtime.store.entries import Note
+from edge_runtime.store.folder import Folder, Holder, holder_of
 from edge_runtime.store.head import read_head
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.opening import open_store
@@ -162,6 +165,18 @@ def test_a_slip_of_ours_ends_the_writer_and_the_next_one_hears_of_it(tmp_path):
         writer.put(event(1))
     with pytest.raises(StoreError, match="2 records"):
         writer.close()
+
+
+def test_a_disk_that_does_not_take_where_the_board_is_is_no_reason_to_end(tmp_path, monkeypatch):
+    writer = Writer(open_store(tmp_path, print), print)
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        writer.write_down("/run/a-longer-name-than-none.json")
+    assert holder_of(Folder(tmp_path)) == Holder(os.getpid(), None)
+    writer.write_down("/run/board.json")
+    writer.write_down("/run/b.json")
+    assert holder_of(Folder(tmp_path)) == Holder(os.getpid(), Path("/run/b.json"))
+    writer.close()
 
 
 def test_how_far_an_output_has_sent_survives(tmp_path):
