@@ -25,16 +25,6 @@ from edge_tools.station_books import Books, check, finish, start, write_recipe
 
 __all__ = ["main", "run_kills"]
 
-_RECIPE = """\
-store: store
-stations:
-  film1: {{source: {film}, bundle: {bundle}, outputs: [jsonl: all.jsonl]}}
-  film2: {{source: {film}, bundle: {bundle}, outputs: [jsonl: all.jsonl, jsonl: two.jsonl], pictures: {{ok_every: 0}}}}
-  film3: {{source: {film}, bundle: {bundle}, outputs: [jsonl: all.jsonl], pictures: {{ng: false}}}}
-  table: {{source: {images}, bundle: {bundle}, outputs: [jsonl: all.jsonl]}}
-"""
-_TOLD = {"all.jsonl": ("film1", "film2", "film3", "table"), "two.jsonl": ("film2",)}
-
 
 def run_kills(folder: Path, kills: int, chance: random.Random, film: str = "") -> Books:
     """Run and kill stations in a folder; `film`: another one than the sample's."""
