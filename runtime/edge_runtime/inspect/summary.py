@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Histogram:
     """
 
     def __init__(self) -> None:
-        self._counts = [0] * _BINS
+        self._counts = array("Q", bytes(8 * _BINS))  # a list would come to hold an int of its own in each bin
         self.count = 0
         self.sum_ms = 0.0
 

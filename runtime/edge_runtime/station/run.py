@@ -102,7 +102,7 @@ def _stand(
         writer.put(Note("start", _facts(work.loaded)))
         keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
         cleanup.callback(keeper.close)
-        keeper.start(open_reader(place))
+        keeper.start(open_reader(place), known)
         clock = Clock(functools.partial(_clock_stepped, writer, say))
         feeders: list[Feeder] = []
         for output in wanted:

@@ -25,22 +25,18 @@ _STORED_S = 5.0
 class KeptPictures:
     """The pictures of a store, for the one thread that adds and removes them."""
 
-    def __init__(self, folder: Folder, reader: Reader, writer: Writer) -> None:
+    def __init__(self, folder: Folder, reader: Reader, writer: Writer, known: bool = False) -> None:
         """Put right what a kill left: halves of files, files without an entry, entries without a file.
 
-        What is no file of ours stays.
+        What is no file of ours stays. `known`: this process closed the store a moment ago, and no kill came between.
         """
         self._folder, self._reader, self._writer = folder, reader, writer
         self._added = 0  # the ticket of the picture that was added last
-        self._gone: set[str] = (
-            set()
-        )  # events whose pictures were removed, and of which the database may not know it yet
+        # Events whose pictures were removed, and of which the database may not know it yet.
+        self._gone: set[str] = set()
         self.bytes = reader.picture_bytes()
-        for kept in reader.pictures():
-            if not (folder.pictures / kept.place).is_file():
-                self._forget(kept)
-        for path in folder.kept_files():
-            self._settle(path)
+        if not known:
+            self._settle()
 
     def add(self, kept: Kept) -> None:
         """Take one whose file is there. Raises StoreError once the writer takes nothing more."""
@@ -76,7 +72,14 @@ class KeptPictures:
         self._gone.add(kept.event_id)
         self.bytes -= kept.size
 
-    def _settle(self, path: Path) -> None:
+    def _settle(self) -> None:
+        for kept in self._reader.pictures():
+            if not (self._folder.pictures / kept.place).is_file():
+                self._forget(kept)
+        for path in self._folder.kept_files():
+            self._settle_file(path)
+
+    def _settle_file(self, path: Path) -> None:
         """Leave a file that has its entry, give it to one that lacks it, remove any other."""
         place = path.relative_to(self._folder.pictures).as_posix()
         whole = not is_half(path)

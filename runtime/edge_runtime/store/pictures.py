@@ -73,10 +73,13 @@ class PictureKeeper:
         self.left_out = 0  # pictures that were not kept for lack of time or room
         self._thread: threading.Thread | None = None
 
-    def start(self, reader: Reader) -> None:
-        """Put right what a kill left, and begin. `reader` is closed by `close`."""
+    def start(self, reader: Reader, known: bool = False) -> None:
+        """Put right what a kill left, and begin. `reader` is closed by `close`.
+
+        `known`: this process closed the store a moment ago, and no kill has left anything.
+        """
         self._reader = reader
-        kept = KeptPictures(self._folder, reader, self._writer)
+        kept = KeptPictures(self._folder, reader, self._writer, known)
         self._written = reader.written(self._day)
         _make_room(kept, kept.bytes - self._quota.size)
         self._thread = threading.Thread(target=self._work, args=(kept,), name="edgeline-pictures", daemon=True)

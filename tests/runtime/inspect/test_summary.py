@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,13 @@ def test_an_empty_histogram_answers_zero() -> None:
 
 def test_a_histogram_does_not_grow() -> None:
     histogram = Histogram()
-    before = len(histogram._counts)
-    for value in range(10_000):
-        histogram.add(value)
-    assert len(histogram._counts) == before
+    values = [0.1 * 1.05**number for number in range(200)]
+    before = len(histogram._counts), sys.getallocatedblocks()
+    for _ in range(300):
+        for value in values:
+            histogram.add(value)
+    assert len(histogram._counts) == before[0]
+    assert sys.getallocatedblocks() - before[1] < 100  # and no object for each bin
 
 
 def test_the_summary_counts_verdicts_and_names_the_first_failures() -> None:

@@ -20,11 +20,11 @@ PLENTY = Quota(10**6, 10**6)
 
 
 @contextlib.contextmanager
-def keeping(folder, quota=PLENTY, notices=None, free=lambda folder: 10**9):
+def keeping(folder, quota=PLENTY, notices=None, free=lambda folder: 10**9, known=False):
     store = open_store(folder, print)
     writer = Writer(store, print)
     keeper = PictureKeeper(store.folder, quota, writer, ([] if notices is None else notices).append, free)
-    keeper.start(open_reader(folder))
+    keeper.start(open_reader(folder), known)
     try:
         yield keeper, writer
     finally:
@@ -140,6 +140,18 @@ def test_what_others_put_into_a_folder_called_pictures_stays(tmp_path):
     with keeping(tmp_path):
         pass
     assert all(path.exists() for path in others)
+
+
+def test_a_store_that_was_closed_a_moment_ago_is_not_looked_through(tmp_path):
+    with keeping(tmp_path) as (keeper, writer):
+        keep(keeper, writer, event(0), event(1))
+    stray = next(tmp_path.rglob("*.png")).with_name(f"{event(9).event_id}.png")  # which any other start removes
+    stray.write_bytes(b"x")
+    with keeping(tmp_path, Quota(200, 10**6), known=True) as (keeper, writer):
+        keep(keeper, writer, event(2))
+        assert stray.exists()
+    stray.unlink()
+    assert kept_in(tmp_path) == [event(1).event_id, event(2).event_id]
 
 
 def test_a_disk_that_takes_no_picture_is_told_once_and_ok_pictures_make_way(tmp_path, monkeypatch):
