@@ -22,6 +22,7 @@ __all__ = ["read_paddle_detection"]
 
 _FILE = "infer_cfg.yml"
 _ORIGIN = f"file {_FILE}"
+_IOU = 0.7  # PP-YOLOE's, which the file does not say; PicoDet's it does
 _KERNELS: dict[Any, Literal["nearest", "linear", "cubic", "area"]] = {0: "nearest", 1: "linear", 2: "cubic", 3: "area"}
 
 
@@ -34,11 +35,12 @@ def read_paddle_detection(folder: Path, image: ImageInput | None) -> KnownFacts 
         return KnownFacts(notes=(f"{_FILE} beside the model cannot be read: it was not used",)).found_in(_ORIGIN)
     steps = _steps(data["Preprocess"])
     notes = () if isinstance(steps, Steps) else (f"{_FILE} beside the model: {steps}; its pixels were not read there",)
-    confidence = number(data.get("draw_threshold"), 0, 1)
+    confidence, nms = number(data.get("draw_threshold"), 0, 1), data.get("NMS")
+    iou = number(nms.get("nms_threshold"), 0, 1) if isinstance(nms, Mapping) else None
     return KnownFacts(
         preprocess=steps.preprocess(image) if isinstance(steps, Steps) and image is not None else None,
         labels=label_list(data.get("label_list")),
-        thresholds=Thresholds(confidence=confidence) if confidence is not None else None,
+        thresholds=Thresholds(confidence, _IOU if iou is None else iou) if confidence is not None else None,
         notes=notes,
     ).found_in(_ORIGIN)
 

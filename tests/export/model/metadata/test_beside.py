@@ -71,7 +71,7 @@ def test_the_pixels_of_paddle_detection_are_those_of_its_file(tmp_path):
     facts = facts_beside(tmp_path, model(["image", "scale_factor"]))
     assert facts.preprocess == Preprocess(640, 320, interpolation="cubic")
     assert facts.labels == ("scratch", "traffic light")
-    assert facts.thresholds == Thresholds(confidence=0.5)
+    assert facts.thresholds == Thresholds(confidence=0.5, iou=0.7)
     assert set(facts.origin.values()) == {"file infer_cfg.yml"}
     (tmp_path / "infer_cfg.yml").write_text(CONFIG.format(normalize=PLAIN))
     facts = facts_beside(tmp_path, model(["image", "scale_factor"]))
@@ -174,6 +174,11 @@ def test_a_step_that_mmdeploy_added_is_named(tmp_path):
     assert facts.preprocess is None
     assert facts.notes == ("pipeline.json beside the model: the step 'TopDownAffine' is not known; its pixels were not "
                            "read there",)  # fmt: skip
+
+
+def test_the_overlap_that_paddle_detection_suppresses_from_is_its_files_or_pp_yoloes(tmp_path):
+    (tmp_path / "infer_cfg.yml").write_text(f"{CONFIG.format(normalize=PLUS)}  nms_threshold: 0.6\n")
+    assert facts_beside(tmp_path, model(["image"])).thresholds == Thresholds(confidence=0.5, iou=0.6)
 
 
 @pytest.mark.parametrize("transform", [{}, {"transform": None}])
