@@ -189,20 +189,24 @@ def taken(path, normalize):
     return pixels.transpose(2, 0, 1)[None].astype(np.float32), np.array([factor], np.float32)
 
 
-def answers(network, given, single):
-    """Its own rows of class, score and corners, of its whole form.
+def of_one_class(network, one):
+    """Its boxes with the best class of each alone, as a bundle tells them, through its own NMS, which tells several."""
+    head = getattr(network, "yolo_head", None) or network.head
+    holder, key, value = (head, "exclude_nms", True) if hasattr(head, "exclude_nms") else (network, "export_nms", False)
+    setattr(holder, key, value)
+    boxes, scores = list(network(one).values())[:2]
+    setattr(holder, key, not value)
+    return head.nms(boxes, scores * (scores == scores.max(1, keepdim=True)).astype("float32"))[0].numpy()
 
-    `single`: its best class of a box alone, as a bundle tells it that suppresses itself; its own NMS tells several.
-    """
+
+def answers(network, given, single):
+    """Its own rows of class, score and corners."""
     rows = {}
     for name, one in given.items():
-        found = network(one)["bbox"].numpy()
-        found = found[found[:, 0] >= 0]
-        if single:
-            found = found[np.argsort(-found[:, 1], kind="stable")]
-            _, first = np.unique(found[:, 2:].round(1), axis=0, return_index=True)
-            found = found[first]
-        rows[name] = [{"box": row[2:].tolist(), "score": float(row[1]), "class": int(row[0])} for row in found]
+        found = of_one_class(network, one) if single else network(one)["bbox"].numpy()
+        rows[name] = [
+            {"box": row[2:].tolist(), "score": float(row[1]), "class": int(row[0])} for row in found if row[0] >= 0
+        ]
     return rows
 
 
