@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_export.evaluate.scores import Options
 from edge_runtime.errors import UsageError
-from edge_runtime.results import Box, Mask, Point, Prediction, Result
+from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
 from edge_tools.families.certified import Promise
 from edge_tools.families.compare import compare
 from edge_tools.families.mutations import mutations_of
@@ -302,6 +302,14 @@ def test_turned_boxes_outside_of_the_picture_count_for_nobody_but_are_of_the_mos
     assert compare([([outside] * 300, [found(score=0.5)])], 0.25).wrong == 0
     inside = Truth(0, 0.8, oriented=(600.0, 50.0, 40.0, 20.0, 0.3))
     assert clipped(inside, 640, 480) == inside
+
+
+def test_a_turned_box_without_an_area_counts_for_nobody():
+    for width, right in ((0.01, 0), (20.0, 1)):
+        turned = (300.0, 200.0, width, 40.0, 0.3)
+        assert compare([([Truth(0, 0.8, oriented=turned)], [])], 0.25).right == right
+        one = dataclasses.replace(found(), oriented=OrientedBox(*turned))
+        assert compare([([], [one])], 0.25).wrong == right
 
 
 def test_points_that_lie_elsewhere_are_other_answers_in_fp32():

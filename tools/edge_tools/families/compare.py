@@ -116,6 +116,8 @@ def is_flat(truth: Truth) -> bool:
     """
     if truth.size and (not truth.mask or _is_sliver(Box(*truth.box) if truth.box else None)):
         return True
+    if truth.oriented:
+        return abs(truth.oriented[2] * truth.oriented[3]) < 1
     return bool(truth.box) and _area(Box(*truth.box)) < 1
 
 
@@ -123,7 +125,9 @@ def is_nothing(found: Prediction) -> bool:
     """Whether it is a box without area, or an object without a pixel: Ultralytics drops those of some versions."""
     if found.mask is not None and (not found.mask.inside.any() or _is_sliver(found.box)):
         return True
-    return found.box is not None and found.oriented is None and _area(found.box) < 1
+    if found.oriented is not None:
+        return abs(found.oriented.width * found.oriented.height) < 1
+    return found.box is not None and _area(found.box) < 1
 
 
 def _is_sliver(box: Box | None) -> bool:

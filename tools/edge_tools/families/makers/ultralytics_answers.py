@@ -51,7 +51,8 @@ def turned(row, picture):
     gains = np.round(sides * min(SIZE / sides)) / sides
     ways = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     along, across = ways * np.array([[width], [height]]) * gains[:, None] / gains
-    return [x, y, float(np.hypot(*along)), float(np.hypot(*across)), float(np.arctan2(along[1], along[0]))]
+    longer = along if width > height else np.array([across[1], -across[0]])
+    return [x, y, float(np.hypot(*along)), float(np.hypot(*across)), float(np.arctan2(longer[1], longer[0]))]
 
 
 def answers(result):
