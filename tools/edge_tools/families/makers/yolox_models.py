@@ -56,7 +56,7 @@ def livened(network, batch):
             module.reset_running_stats()
             module.train()
     head, given = network.head, {}
-    wanted = {"cls_preds": (0.0, 1.5), "obj_preds": (-6.0, 2.0), "reg_preds": (0.7, 0.5)}
+    wanted = {"cls_preds": (0.0, 1.5), "obj_preds": (-6.0, 2.0), "reg_preds": (1.0, 0.2)}
     for name in wanted:
         for level in getattr(head, name):
             level.register_forward_hook(lambda layer, _, out: given.setdefault(layer, out))
