@@ -73,6 +73,16 @@ def test_masks_are_compared_pixel_by_pixel():
     assert like.mask == 0
 
 
+def test_of_anomalies_the_score_and_the_pixels_from_the_limit_on_are_compared():
+    heat = np.array([[0, 80], [200, 255]], np.uint8)
+    told = Result("NG", (), (), 0.7, heat)
+    right = [Truth(0, 0.7), Truth(1, 1.0, size=(2, 2), mask=((2, 4),))]
+    assert judged([(right, told)], 0.5).word == "right"
+    assert judged([(right, told)], 0.3).word == "WRONG"
+    assert judged([([Truth(0, 0.9), right[1]], told)], 0.5).word == "WRONG"
+    assert judged([(right, dataclasses.replace(told, mask=heat.T))], 0.5).word == "WRONG"
+
+
 def test_wrong_boxes_with_a_verdict_are_wrong_in_silence_and_without_one_said():
     truths, other = [Truth(0, 0.9, BOX)], found((200.0, 10.0, 240.0, 90.0))
     assert judged([(truths, result("NG", found()))], 0.25).word == "right"

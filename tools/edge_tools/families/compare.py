@@ -60,21 +60,23 @@ def compare(pairs: Sequence[tuple[Sequence[Truth], Sequence[Prediction]]], confi
     for given, predictions in pairs:
         truths = [truth for truth in given if not is_flat(truth)]
         aside += len(given) - len(truths)
-        if truths and truths[0].size and not truths[0].box:
-            for truth in truths:
-                area = next((p.mask for p in predictions if p.class_id == truth.class_id), None)
-                masks.append(0.0 if area is None else _mask_iou(truth, area))
-                right, found = right + 1, found + (masks[-1] >= _SAME)
-            wrong += len({p.class_id for p in predictions} - {truth.class_id for truth in truths})
-            continue
-        if truths and not (truths[0].box or truths[0].oriented):
+        whole = [truth for truth in truths if not (truth.size or truth.box or truth.oriented)]
+        areas = [truth for truth in truths if truth.size and not truth.box]
+        if whole:
             right += 1
-            best = max(predictions, key=lambda p: p.confidence, default=None)
-            top = max(truths, key=lambda t: t.score)
+            best = max((p for p in predictions if p.mask is None), key=lambda p: p.confidence, default=None)
+            top = max(whole, key=lambda t: t.score)
             hit = best is not None and best.class_id == top.class_id
             found, wrong = found + hit, wrong + (not hit)
             if hit and best is not None:
                 scores.append(abs(best.confidence - top.score))
+        if areas:
+            for truth in areas:
+                area = next((p.mask for p in predictions if p.class_id == truth.class_id and p.mask is not None), None)
+                masks.append(0.0 if area is None else _mask_iou(truth, area))
+                right, found = right + 1, found + (masks[-1] >= _SAME)
+            wrong += len({p.class_id for p in predictions if p.mask is not None} - {truth.class_id for truth in areas})
+        if whole or areas:
             continue
         free = list(predictions)
         least = min(truth.score for truth in given) if len(given) >= _MOST else confidence

@@ -85,9 +85,10 @@ def exported(model: Path, pictures: Path, form: Form, output: Path) -> Draft | s
 
 
 def _flags(model: Path) -> FactFlags:
-    """Say the size of a model whose file leaves it free: NAME@WIDTHxHEIGHT.onnx."""
-    width, _, height = model.stem.rpartition("@")[2].partition("x")
-    if "@" not in model.stem:
+    """Say the size of a model whose file leaves it free: NAME@WIDTHxHEIGHT.onnx, or a folder of that name."""
+    name = model.parent.name if model.name == "model.onnx" else model.stem
+    width, _, height = name.rpartition("@")[2].partition("x")
+    if "@" not in name:
         return FactFlags()
     return FactFlags(preprocess={"width": int(width), "height": int(height)})
 
@@ -176,7 +177,7 @@ def judged(results: Answers, confidence: float) -> Outcome:
 
 
 def _likeness(results: Answers, confidence: float) -> Likeness:
-    return compare([(truths, _answers(result)) for truths, result in results], confidence)
+    return compare([(truths, _answers(result, confidence)) for truths, result in results], confidence)
 
 
 def _verdicts(results: Answers) -> str:
@@ -201,24 +202,31 @@ def picture(path: Path) -> NDArray[np.uint8]:
 
 
 def truths_of(result: Result) -> list[Truth]:
-    """Return a bundle's answers as the right ones for a model that must answer the same."""
-    return [_truth(found) for found in _answers(result)]
+    """Return a bundle's answers as the right ones for a model that must answer the same; of anomalies the score."""
+    found = _answers(result)
+    return [_truth(one) for one in found if one.mask is None or result.score is None]
 
 
-def _answers(result: Result) -> Sequence[Prediction]:
+def _answers(result: Result, limit: float = 0.5) -> Sequence[Prediction]:
     """Return the predictions: the area of each class of pixels, small ones too, where they have classes; one of class 0
-    with the score of the picture where a model gives only that.
+    with the score of the picture where a model gives that, and of class 1 the pixels of its map from `limit` on.
     """
+    if result.score is not None:
+        whole = Prediction(class_id=0, name="", confidence=result.score)
+        if result.mask is None:
+            return [whole]
+        return [
+            whole,
+            Prediction(class_id=1, name="", confidence=1.0, mask=Mask(0, 0, result.mask >= round(limit * 255))),
+        ]
     objects = any(found.area is None or found.mask is not None for found in result.predictions)
-    if result.mask is not None and not objects and result.score is None:
+    if result.mask is not None and not objects:
         return [
             Prediction(name="", class_id=number, confidence=1.0, mask=Mask(0, 0, result.mask == number))
             for number in np.unique(result.mask).tolist()
             if number not in (_BACKGROUND, _VOID)
         ]
-    if result.predictions or result.score is None:
-        return result.predictions
-    return [Prediction(class_id=0, name="", confidence=result.score)]
+    return result.predictions
 
 
 def clipped(truth: Truth, width: int, height: int) -> Truth:

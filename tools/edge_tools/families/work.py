@@ -29,7 +29,9 @@ def matrix_row(truth: Path, pictures: Path, form: str, calibrate: Path | None = 
     """Export the model of an answers file in one form, and compare."""
     name = truth.name.removesuffix(SUFFIX)
     model = truth.with_name(f"{name}.onnx")
-    source = model if model.exists() else truth.with_name(name)
+    inside = truth.with_name(name) / "model.onnx"  # with files beside it that tell of it
+    alone = inside.exists() and not inside.with_name("config.json").exists()
+    source = model if model.exists() else inside if alone else truth.with_name(name)
     found = outcome(source, read_truth(truth), pictures, FORMS[form], calibrate=calibrate)
     gc.freeze()  # what is imported stays: an export looks for garbage after each of its passes
     return MatrixRow(name, form, found)
