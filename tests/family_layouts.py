@@ -148,6 +148,7 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
         },
         0,
     ),
+    ("yolo-nas-pose-flat-without-preprocessing", {"graph2_flat_predictions": (None, 57)}, 0),
     ("pinto", {"batchno_classid_score_x1y1x2y2": (None, 7)}, 0),
     ("pinto-scores-apart", {"score": (None, 1), "batchno_classid_x1y1x2y2": (None, 6)}, 0),
     ("openvino-detection-output", {"detection_out": (1, 1, 200, 7)}, 0),

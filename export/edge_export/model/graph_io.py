@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Union
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
-from edge_export.model.pixels_inside import PixelRange, pixels_inside
+from edge_export.model.pixels_inside import PixelRange, pixels_inside, small_constants
+from edge_export.model.size_inside import size_inside
 
 __all__ = ["FILLED", "ImageInput", "Output", "image_input", "input_names", "outputs"]
 
@@ -45,21 +48,29 @@ class ImageInput:
 @dataclass(frozen=True)
 class Output:
     """A graph output; `shape` has None for dimensions that are not known, and is None with an unknown
-    rank. `kind` is numpy's letter for its type: f, i, u, b; "" where it is none of those.
+    rank. `kind` is numpy's letter for its type: f, i, u, b; "" where it is none of those. `limit` is the constant above
+    which the graph says yes, where it compares another value with one to make this output.
     """
 
     name: str
     shape: Union[tuple[Union[int, None], ...], None]
     maker: str = ""
     kind: str = "f"
+    limit: Union[float, None] = None
 
 
 def image_input(model: onnx.ModelProto) -> ImageInput | None:
-    """The only image among the graph's inputs; None when there is none, or there are several."""
+    """The only image among the graph's inputs; None when there is none, or there are several.
+
+    A size that is free is the one that the graph itself brings pictures to, where it does.
+    """
     found = [image for value in _inputs(model) if (image := _image(value)) is not None]
     if len(found) != 1:
         return None
-    return dataclasses.replace(found[0], pixels=pixels_inside(model, found[0].name))
+    image = dataclasses.replace(found[0], pixels=pixels_inside(model, found[0].name))
+    if not (image.width and image.height) and (size := size_inside(model, image.name, image.layout)) is not None:
+        image = dataclasses.replace(image, width=size[0], height=size[1])
+    return image
 
 
 def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -71,8 +82,16 @@ def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
 def outputs(model: onnx.ModelProto) -> tuple[Output, ...]:
     """The graph's outputs in order."""
     makers = {name: node for node in model.graph.node for name in node.output}
+    constants = small_constants(model)
     return tuple(
-        Output(value.name, _shape(value), _maker(makers, value.name), _kind(value)) for value in model.graph.output
+        Output(
+            value.name,
+            _shape(value),
+            _maker(makers, value.name),
+            _kind(value),
+            _limit(makers.get(value.name), constants),
+        )
+        for value in model.graph.output
     )
 
 
@@ -85,6 +104,13 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
     if not value.type.tensor_type.HasField("shape"):
         return None
     return tuple(dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim)
+
+
+def _limit(maker: onnx.NodeProto | None, constants: Mapping[str, NDArray[np.float64]]) -> float | None:
+    if maker is None or maker.op_type not in ("Greater", "GreaterOrEqual"):
+        return None
+    value = constants.get(maker.input[1])
+    return float(value[0]) if value is not None and value.size == 1 else None
 
 
 def _kind(value: onnx.ValueInfoProto) -> str:

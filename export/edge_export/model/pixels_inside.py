@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-__all__ = ["PixelRange", "pixels_inside"]
+__all__ = ["PixelRange", "pixels_inside", "small_constants"]
 
 # "bytes": 0..255, "unit": 0..1 without a mean taken off, "": the graph does not tell.
 PixelRange = Literal["", "bytes", "unit"]
@@ -31,7 +31,7 @@ _MOST_NODES = 32
 
 def pixels_inside(model: onnx.ModelProto, name: str) -> PixelRange:
     """Tell the range of the pixels of the input `name` by the graph's first sums and products."""
-    constants = _constants(model)
+    constants = small_constants(model)
     scale, shift = np.ones(1), np.zeros(1)
     for _ in range(_MOST_NODES):
         readers = [node for node in model.graph.node if name in node.input and node.op_type not in _ASKS]
@@ -85,7 +85,7 @@ def _step(node: onnx.NodeProto, name: str, constants: Mapping[str, _Floats]) -> 
     return (1 / np.where(value == 0, np.nan, value), zero) if first else None
 
 
-def _constants(model: onnx.ModelProto) -> dict[str, _Floats]:
+def small_constants(model: onnx.ModelProto) -> dict[str, _Floats]:
     """The small constants of a graph, flat."""
     found = {}
     tensors = [(tensor.name, tensor) for tensor in model.graph.initializer]

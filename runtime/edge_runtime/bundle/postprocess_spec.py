@@ -109,7 +109,8 @@ class Detect:
       named in `outputs`, holds anchors [N, A, 4]: the boxes are then offsets of the anchors' corners, in units of
       their size.
     - "final": [N, K, 6], x1 y1 x2 y2 score class, already suppressed (end-to-end detectors). A second output, if named
-      in `outputs`, counts the rows of each image, [N], or holds the scores that rows do not have, [N, K].
+      in `outputs`, counts the rows of each image, [N], or holds the scores that rows do not have, [N, K]; a third one
+      then counts them.
     - "final-split": three or four outputs as TensorFlow's detection post-processing writes them: boxes [N, K, 4],
       classes [N, K], scores [N, K] and an optional count [N].
     - "final-labels": boxes with their scores [N, K, 5] and classes [N, K] (mmdeploy, Geti).
@@ -183,7 +184,7 @@ class Detect:
         twice = [name for name in set(self.columns) - {"skip"} if self.columns.count(name) > 1]
         if twice or (self.columns and "box" not in self.columns):
             raise ValueError(f"columns must hold box, and each but skip once, found {' '.join(self.columns)}")
-        apart = self.format == "final" and len(self.outputs) == 2  # the scores are the second output
+        apart = self.format == "final" and len(self.outputs) in (2, 3)  # the scores are the second output
         if self.columns and not apart and not {"classes", "score"} & set(self.columns):
             raise ValueError(f"columns must hold classes or score, found {' '.join(self.columns)}")
         told = (("angle", self.angle != "none"), ("points", self.points), ("masks", self.masks))

@@ -209,6 +209,28 @@ def test_anomalib_judges_from_a_half_whatever_it_writes(tmp_path, photos, parts)
     assert (result.mask is None) == (parts == "score")
 
 
+@pytest.mark.parametrize(("whole", "pixels"), [(0.3, 0.6), (0.9, 0.9)])
+def test_a_sensitivity_of_anomalib_is_the_limit_that_its_graph_compares_with(tmp_path, photos, whole, pixels):
+    limits = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(value, np.float32)))
+        for name, value in (("whole", whole), ("pixels", pixels))
+    ]
+    tail = [*limits, *SCORE, node("Identity", "top", "pred_score"), node("Greater", "pred_score whole", "pred_label"),
+            node("Greater", "anomaly_map pixels", "pred_mask")]  # fmt: skip
+    shape = [1, 1, SIDE, SIDE]
+    outputs = {"pred_score": (FLOAT, [1]), "pred_label": (BOOL, [1]), "anomaly_map": (FLOAT, shape),
+               "pred_mask": (BOOL, shape)}  # fmt: skip
+    path = build(tmp_path / "m.onnx", tail, outputs, 1)
+    draft = recognise(path, photos)
+    assert (draft.facts.verdict.rule, draft.facts.thresholds.confidence) == ("score", whole)
+    result, found = seen(draft, path, photos)
+    assert result.score == pytest.approx(float(found["pred_score"][0]), abs=1e-6)
+    assert result.verdict == ("NG" if found["pred_label"][0] else "OK")
+    odd = result.mask.astype(float) >= 255 * whole
+    near = np.abs(found["anomaly_map"][0, 0] - pixels) <= 1 / 255
+    assert np.array_equal(odd[~near], found["pred_mask"][0, 0][~near])
+
+
 def test_raw_anomaly_scores_are_not_judged_but_with_the_metadata_beside_them(tmp_path, photos):
     tail = [node("Abs", "s", "anomaly_map"), node("ReduceMax", "anomaly_map", "pred_score", keepdims=0, axes=[1, 2, 3])]
     outputs = {"anomaly_map": (FLOAT, [1, 1, SIDE, SIDE]), "pred_score": (FLOAT, [1])}

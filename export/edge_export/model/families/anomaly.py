@@ -19,8 +19,9 @@ _RAW = "raw ones need --task anomaly --anomaly-range MIN,MAX,THRESHOLD"
 
 
 def _normalized(match: Match, pictures: Sequence[Answers]) -> str:
-    """anomalib normalizes inside since 2.0: 0.5 is the limit, and `pred_label` says on which side the score is."""
+    """anomalib normalizes inside since 2.0, and `pred_label` says on which side of the limit the score is."""
     label = next((output.name for output in match.shown.outputs if output.name == "pred_label"), None)
+    limit = _limit(match, "pred_label")
     for answers in pictures:
         for name in match.names:
             values = np.asarray(answers[name], np.float32)
@@ -28,21 +29,37 @@ def _normalized(match: Match, pictures: Sequence[Answers]) -> str:
                 return f"its scores are not within 0..1 ({name} has {values.min():.3g}..{values.max():.3g}): {_RAW}"
         if label and "pred_score" in match.names:
             score = np.asarray(answers["pred_score"], np.float32).reshape(-1)
-            wrong = np.asarray(answers[label]).reshape(-1) != (score >= 0.5)
-            if np.any(wrong & (np.abs(score - 0.5) > _NEAR)):
-                return f"pred_label does not change at 0.5: {_RAW}"
+            wrong = np.asarray(answers[label]).reshape(-1) != (score >= limit)
+            if np.any(wrong & (np.abs(score - limit) > _NEAR)):
+                return f"pred_label does not change at {limit:.3g}: {_RAW}"
     return ""
+
+
+def _limit(match: Match, name: str) -> float:
+    """From which value on the graph says that it is an anomaly: 0.5, or what a sensitivity made of it."""
+    told = next((output.limit for output in match.shown.outputs if output.name == name), None)
+    return 0.5 if told is None or not 0 < told < 1 else round(told, 6)
 
 
 def _row(name: str, *outputs: Out, alone: str = "") -> Family:
     """A row of anomalib's; `alone` is an output that its models do not have."""
 
     def post(match: Match) -> Anomaly:
-        return Anomaly(map_output=match.names[-1], score_output="pred_score" if "pred_score" in match.names else "")
+        score = "pred_score" if "pred_score" in match.names else ""
+        apart = _limit(match, "pred_mask") - _limit(match, "pred_label")
+        if not apart or not score:
+            return Anomaly(map_output=match.names[-1], score_output=score)
+        # pixels are judged by the score's limit, too: so much their values are moved
+        return Anomaly(
+            map_output=match.names[-1], score_output=score, normalize=True, map_threshold=round(0.5 + apart, 6)
+        )
 
     def when(match: Match) -> str:
         there = any(output.name == alone for output in match.shown.outputs)
         return f"it has an output {alone}" if alone and there else ""
+
+    def limits(match: Match) -> Thresholds:
+        return Thresholds(confidence=_limit(match, "pred_label"))
 
     return Family(
         name=name,
@@ -50,7 +67,7 @@ def _row(name: str, *outputs: Out, alone: str = "") -> Family:
         outputs=outputs,
         read=post,
         pixels=UNIT,  # since 1.0 the model's own transform is part of its graph
-        thresholds=Thresholds(confidence=0.5),
+        limits=limits,
         when=when,
         fits=_normalized,
         extra=True,  # pred_label, pred_mask

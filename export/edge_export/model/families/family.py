@@ -118,6 +118,10 @@ def _any_answers(_match: Match, _pictures: Sequence[Answers]) -> str:
     return ""
 
 
+def _no_limits(_match: Match) -> Thresholds | None:
+    return None
+
+
 def _nowhere(_match: Match) -> str:
     return ""
 
@@ -130,15 +134,16 @@ def _nothing(_shown: Shown) -> Mapping[str, int]:
 class Family:
     """One row of the table.
 
-    `source` is where the layout is published. `sizes` are symbols that metadata give. `when` gives why a model is not
-    of this family though its shapes fit, "" where it may be. `told` gives what in the file names this row, so that it
-    is no guess ("ultralytics metadata"), "" where only names and shapes suggest it. `fits` gives why real answers are
-    not of this row ("" where they are), beside what is asked of any answer of its task. `unsure` says what differs
-    between a family's versions in `pixels`: then only a flag tells, and nothing is judged. `doubt` says the same of one
-    model, "" where its pixels are known. `extra`: a model may have more outputs than those. `ultralytics`: models of
-    this row have Ultralytics' metadata where they have any; a model of another row with such metadata takes its
-    author's pixels. `size` is the width and height where the graph leaves them free. `labels` are the names of the
-    classes where all models of the family have the same.
+    `source` is where the layout is published. `thresholds` are its default ones, `limits` those that a graph tells.
+    `sizes` are symbols that metadata give. `when` gives why a model is not of this family though its shapes fit, ""
+    where it may be. `told` gives what in the file names this row, so that it is no guess ("ultralytics metadata"), ""
+    where only names and shapes suggest it. `fits` gives why real answers are not of this row ("" where they are),
+    beside what is asked of any answer of its task. `unsure` says what differs between a family's versions in `pixels`:
+    then only a flag tells, and nothing is judged. `doubt` says the same of one model, "" where its pixels are known.
+    `extra`: a model may have more outputs than those. `ultralytics`: models of this row have Ultralytics' metadata
+    where they have any; a model of another row with such metadata takes its author's pixels. `size` is the width and
+    height where the graph leaves them free. `labels` are the names of the classes where all models of the family have
+    the same.
     """
 
     name: str
@@ -148,6 +153,7 @@ class Family:
     pixels: Pixels = field(default_factory=Pixels)
     unsure: str = ""
     thresholds: Union[Thresholds, None] = None
+    limits: Callable[[Match], Union[Thresholds, None]] = _no_limits
     strides: tuple[int, ...] = (8, 16, 32)
     when: Callable[[Match], str] = _any_model
     told: Callable[[Match], str] = _nowhere
@@ -173,6 +179,7 @@ class Reading:
     preprocess: Union[Preprocess, None]
     postprocess: Postprocess
     unsure: str = ""
+    thresholds: Union[Thresholds, None] = None
 
 
 @dataclass(frozen=True)

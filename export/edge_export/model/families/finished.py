@@ -18,7 +18,6 @@ from edge_runtime.bundle.postprocess_spec import Column, Detect, Masks, Postproc
 __all__ = ["ROWS"]
 
 _PINTO = "https://github.com/PINTO0309/PINTO_model_zoo/blob/main/424_Gold-YOLO-Body/post_process_gen_tools/README.md"
-_SUPER_GRADIENTS = "https://github.com/Deci-AI/super-gradients/blob/master/documentation/source/models_export.md"
 _MMDEPLOY = "https://github.com/open-mmlab/mmdeploy/blob/main/docs/en/03-benchmark/supported_models.md"
 _GETI = (
     "https://github.com/open-edge-platform/model_api/blob/master/src/python/model_api/models/instance_segmentation.py"
@@ -193,29 +192,6 @@ ROWS: tuple[Family, ...] = (
         thresholds=_QUARTER,
         when=_unnamed,
         fits=_empty_rows,
-    ),
-    Family(
-        name="yolo-nas-flat",
-        source=_SUPER_GRADIENTS,
-        outputs=(Out(("K", "7"), r".*flat_predictions"),),
-        read=_rows("batch", "box", "score", "class"),
-        pixels=LETTERBOX,
-        thresholds=_QUARTER,
-        told=_named,
-    ),
-    Family(
-        name="yolo-nas-batch",
-        source=_SUPER_GRADIENTS,
-        outputs=(
-            Out(("N", "K", "4"), r"(.*_)?pred_boxes"),
-            Out(("N", "K"), r"(.*_)?pred_classes"),
-            Out(("N", "K"), r"(.*_)?pred_scores"),
-            Out(("N", "1"), r"(.*_)?num_(predictions|detections)"),
-        ),
-        read=_split,
-        pixels=LETTERBOX,
-        thresholds=_QUARTER,
-        told=_named,
     ),
     Family(
         name="effdet",

@@ -58,7 +58,7 @@ def fit(shown: Shown, family: Family) -> Reading | Miss:
         return Miss(family, str(error), 0.9)
     pixels, unsure = _pixels(match, family, post)
     preprocess = pixels.preprocess(image) if image is not None else None
-    return Reading(family, match, told, preprocess, post, unsure)
+    return Reading(family, match, told, preprocess, post, unsure, family.limits(match) or family.thresholds)
 
 
 def _pixels(match: Match, family: Family, post: Postprocess) -> tuple[Pixels, str]:

@@ -15,6 +15,7 @@ from edge_export.model.families import (
     ssd_and_tf,
     ultralytics,
     yolo,
+    yolo_nas,
 )
 from edge_export.model.families.family import Family
 
@@ -29,6 +30,7 @@ FAMILIES: tuple[Family, ...] = (
     *by_stride.ROWS,
     *faces.ROWS,
     *boxes_and_scores.ROWS,
+    *yolo_nas.ROWS,
     *finished.ROWS,
     *anomaly.ROWS,
     *classify.ROWS,

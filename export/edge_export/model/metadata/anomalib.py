@@ -42,7 +42,7 @@ def read_anomalib(folder: Path, image: ImageInput | None, outputs: tuple[Output,
     if limit is None or low is None or high is None or not high > low or not (map_output or score_output):
         note = f"{_FILE} beside the model has no usable image_threshold, min and max: it was not used"
         return KnownFacts(notes=(note,)).found_in(_ORIGIN)
-    own = pixel is not None and pixel != limit and bool(score_output)
+    own = pixel is not None and pixel != limit
     span = None if map_low is None or map_high is None or not map_high > map_low else map_high - map_low
     post = Anomaly(
         map_output=map_output or score_output,
@@ -52,7 +52,7 @@ def read_anomalib(folder: Path, image: ImageInput | None, outputs: tuple[Output,
         maximum=high,
         raw_threshold=limit,
         map_threshold=pixel if own else None,
-        map_span=span if span is not None and abs(span - (high - low)) > 1e-9 and score_output else None,
+        map_span=span if span is not None and abs(span - (high - low)) > 1e-9 else None,
     )
     return KnownFacts(
         preprocess=_preprocess(data, image),

@@ -107,12 +107,11 @@ def look(model: onnx.ModelProto, known: KnownFacts, flags: FactFlags = _NO_FLAGS
 
 def _with_reading(facts: KnownFacts, reading: Reading, origins: Mapping[str, str]) -> KnownFacts:
     """`facts` completed with what a row says; `origins` are those of its pre- and its post-processing."""
-    detector = isinstance(reading.postprocess, Detect)
     said = KnownFacts(
         preprocess=reading.preprocess,
         postprocess=reading.postprocess,
         labels=reading.family.labels or None,
-        thresholds=reading.family.thresholds if detector or reading.family.thresholds else None,
+        thresholds=reading.thresholds,
     )
     return merge(facts, dataclasses.replace(said, origin={**dict.fromkeys(said.known(), GUESS), **origins}))
 

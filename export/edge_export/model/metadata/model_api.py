@@ -32,6 +32,25 @@ _LOGITS = ("Conv", "ConvTranspose", "Add", "Gemm", "MatMul", "BatchNormalization
 _BESIDE = ("saliency_map", "feature_vector")
 # Types whose layout is told by names and shapes of outputs: the rows of the families table read them.
 _BY_TABLE = ("ssd", "maskrcnn", "detrinstseg", "detection", "object_detection")
+# What model_api takes where a file names a type and leaves out the rest (`parameters` of models/yolo.py there).
+_ULTRALYTICS = {
+    "resize_type": "fit_to_window_letterbox",
+    "pad_value": "114",
+    "reverse_input_channels": "True",
+    "scale_values": "255",
+    "confidence_threshold": "0.25",
+    "iou_threshold": "0.7",
+}
+_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(("yolov5", "yolov8", "yolo_v8", "yolo11", "yolov11"), _ULTRALYTICS),
+    "yolox": {"confidence_threshold": "0.5", "iou_threshold": "0.65"},
+}
+# Types whose first label stands for nothing and whose classes do not count it (InstanceSegmentationModel there).
+_SHIFTED = ("maskrcnn", "detrinstseg")
+_NOTHING = ("otx empty lbl", "empty", "background", "no object")
+_INTERPOLATIONS: Mapping[str, Literal["linear", "cubic", "nearest"]] = {
+    "LINEAR": "linear", "CUBIC": "cubic", "NEAREST": "nearest"
+}  # fmt: skip
 _FITS: dict[str, tuple[Literal["stretch", "letterbox", "crop"], Literal["center", "top-left"]]] = {
     "standard": ("stretch", "center"),
     "fit_to_window": ("letterbox", "top-left"),
@@ -47,11 +66,16 @@ def read_model_api(
     info = {key[len(_PREFIX) :]: value for key, value in properties.items() if key.startswith(_PREFIX)}
     if not info:
         return None
+    info = {**_DEFAULTS.get(_kind(info), {}), **info}
     notes: list[str] = []
     labels = _labels(info, notes)
+    if labels and _kind(info) in _SHIFTED and labels[0].lower() in _NOTHING:
+        labels = labels[1:] or None
     post = _postprocess(info, image, outputs, notes)
-    if isinstance(post, Segment) and labels is not None and len(labels) + 1 == _channels(post, outputs):
-        labels = ("background", *labels)  # model_api's labels leave it out (SegmentationModel.get_contours)
+    if isinstance(post, Segment) and labels is not None:
+        channels = _channels(post, outputs)
+        if len(labels) + 1 == channels or (channels in (None, 1) and labels[0].lower() not in _NOTHING):
+            labels = ("background", *labels)  # model_api's labels leave it out (SegmentationModel.get_contours)
     notes += [
         f"metadata {_PREFIX}{key} = {info[key][:20]!r}: {why}" for key, why in _NOT_DONE.items() if _asks(info, key)
     ]
@@ -64,6 +88,10 @@ def read_model_api(
         verdict=VerdictRule(rule="score") if isinstance(post, Anomaly) else None,
         notes=tuple(notes),
     ).found_in(_ORIGIN)
+
+
+def _kind(info: Mapping[str, str]) -> str:
+    return info.get("model_type", "").strip().lower()
 
 
 def _asks(info: Mapping[str, str], key: str) -> bool:
@@ -113,6 +141,7 @@ def _preprocess(info: Mapping[str, str], image: ImageInput | None, notes: list[s
         height=height,
         fit=fit,
         anchor=anchor,
+        interpolation=_INTERPOLATIONS.get(info.get("interpolation_mode", ""), "linear"),
         pad_value=int(_value(info, "pad_value", 0, 255) or 0),
         colour="gray" if channels == 1 else "rgb" if reverse else "bgr",
         scale=1.0 / 255.0 if _unit_pixels(info) else 1.0,
@@ -129,7 +158,7 @@ def _unit_pixels(info: Mapping[str, str]) -> bool:
     """
     if info.get("intensity_mode") == "scale_to_unit":
         return True
-    anomaly = info.get("model_type", "").strip().lower() in _ANOMALY
+    anomaly = _kind(info) in _ANOMALY
     return anomaly and not info.get("mean_values") and not info.get("scale_values")
 
 
@@ -167,7 +196,7 @@ def _thresholds(info: Mapping[str, str], post: Postprocess | None) -> Thresholds
 def _postprocess(
     info: Mapping[str, str], image: ImageInput | None, outputs: tuple[Output, ...], notes: list[str]
 ) -> Postprocess | None:
-    kind = info.get("model_type", "").strip().lower()
+    kind = _kind(info)
     if not kind:
         return None
     answers = tuple(one for one in outputs if one.name not in _BESIDE)
@@ -187,14 +216,21 @@ def _postprocess(
         # scores per class: the graph has its softmax, or ends in a layer
         flat = bool(answers) and answers[0].shape is not None and len(answers[0].shape) == 3
         last = image is not None and image.layout == "nhwc" and not flat
-        logits = bool(answers) and not flat and answers[0].maker in _LOGITS
+        single = _channels(Segment(output=named), outputs) == 1 and not last  # the class itself: postprocess there
+        logits = bool(answers) and not flat and not single and answers[0].maker in _LOGITS
         return Segment(
             output=named,
             axis="channels-last" if last else "channels-first",
             activation="softmax" if logits else "none",
+            indices=single,
         )
     if kind in _ANOMALY:
         return _anomaly(info, outputs, notes)
+    names = {one.name for one in answers}
+    if kind == "ssd" and {"bboxes", "scores", "labels"} <= names:  # MultipleOutputParser there
+        return Detect(
+            format="final-split", outputs=("bboxes", "labels", "scores"), box="xyxy", normalized=True, nms=False
+        )
     if kind in _BY_TABLE:
         return None
     shapes: list[Any] = [output.shape for output in outputs]
@@ -226,12 +262,11 @@ def _anomaly(info: Mapping[str, str], outputs: tuple[Output, ...], notes: list[s
         notes.append("anomaly metadata lacks image_threshold or normalization_scale: scores are taken as 0..1")
         return Anomaly(map_output=names[0] if names else "")
     pixel = _value(info, "pixel_threshold", -1e9, 1e9)
-    if pixel is not None and pixel != threshold:
-        notes.append("metadata model_info pixel_threshold: regions are found by image_threshold, as the score is")
     return Anomaly(
         map_output=names[0] if names else "",
         normalize=True,
         minimum=0.0,
         maximum=scale,
         raw_threshold=threshold,
+        map_threshold=pixel if pixel != threshold else None,
     )

@@ -33,8 +33,12 @@ def anomaly(
     A region's confidence is its maximum. Without a score output the map's maximum over the image (not over
     the letterbox padding) is the score.
     """
-    maps = _maps(spec, facts, outputs, len(placements)) if spec.has_map else None
-    scores = None
+    maps = whole = scores = None
+    if spec.has_map:
+        raw, output = _maps(facts, spec.map_output, outputs, len(placements))
+        maps = _scaled(spec, raw, output, spec.map_threshold, spec.map_span)
+        apart = not spec.score_output and (spec.map_threshold is not None or spec.map_span is not None)
+        whole = _scaled(spec, raw, output) if apart else maps  # its maximum is the score, scaled as one
     if spec.score_output:
         scores = floats(split(outputs, spec.score_output, len(placements)), spec.score_output)
         if scores.size != len(placements):
@@ -44,19 +48,20 @@ def anomaly(
                 f"name another output when exporting"
             )
         scores = _scaled(spec, scores.reshape(-1), spec.score_output)
-    if maps is None:
+    if maps is None or whole is None:
         return [Seen(predictions=(), judged=(), score=float(score)) for score in ([] if scores is None else scores)]
     name = anomaly_name(facts.labels)
     return [
-        _report(spec, name, maps[index], None if scores is None else float(scores[index]), place, settings)
+        _report(spec, name, maps[index], whole[index] if scores is None else float(scores[index]), place, settings)
         for index, place in enumerate(placements)
     ]
 
 
 def _maps(
-    spec: Anomaly, facts: ModelFacts, outputs: Mapping[str, NDArray[np.generic]], count: int
-) -> NDArray[np.float32]:
-    name = output_name(facts, spec.map_output)
+    facts: ModelFacts, output: str, outputs: Mapping[str, NDArray[np.generic]], count: int
+) -> tuple[NDArray[np.float32], str]:
+    """The maps as the graph gives them, and the output's name."""
+    name = output_name(facts, output)
     maps = floats(split(outputs, name, count), name)
     if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[3]):
         maps = maps.squeeze(1 if maps.shape[1] == 1 else 3)
@@ -66,7 +71,7 @@ def _maps(
             f"found {list(maps.shape)}; "
             f"export again with the right --task"
         )
-    return _scaled(spec, maps, name, spec.map_threshold, spec.map_span)
+    return maps, name
 
 
 def _scaled(
@@ -88,10 +93,11 @@ def _report(
     spec: Anomaly,
     name: str,
     cells: NDArray[np.float32],
-    score: float | None,
+    score: float | NDArray[np.float32],
     place: Placement,
     settings: Settings,
 ) -> Seen:
+    """`score` may be a map whose maximum it is."""
     window = Window(place, *cells.shape)
     least = spec.min_area if settings.min_area is None else settings.min_area
     shown = cells[window.cells]
@@ -105,6 +111,6 @@ def _report(
     return Seen(
         predictions=judged[: settings.max_det],
         judged=judged,
-        score=float(shown.max()) if score is None else score,
+        score=score if isinstance(score, float) else float(score[window.cells].max()),
         mask=window.smooth(np.rint(cells * 255).astype(np.uint8)),
     )

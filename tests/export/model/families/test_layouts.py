@@ -54,6 +54,20 @@ def test_pintos_outputs_name_their_columns(output: str, columns: tuple[str, ...]
     assert (post.columns, post.box) == (columns, box)
 
 
+def test_persons_of_yolo_nas_are_counted() -> None:
+    shapes: Shapes = {
+        "graph2_num_predictions": ("int", 1, 1),
+        "graph2_post_nms_boxes": (1, 500, 4),
+        "graph2_post_nms_scores": (1, 500),
+        "graph2_post_nms_joints": (1, 500, 17, 3),
+    }
+    post = _readings(shapes)["yolo-nas-pose-batch-without-preprocessing"].postprocess
+    assert isinstance(post, Detect)
+    assert post.outputs == ("graph2_post_nms_boxes", "graph2_post_nms_scores", "graph2_num_predictions")
+    assert post.points is not None
+    assert (post.points.count, post.points.output) == (17, "graph2_post_nms_joints")
+
+
 def test_outputs_of_scrfd_are_read_in_their_order() -> None:
     post = _readings(scrfd((1,)))["scrfd-landmarks"].postprocess
     assert isinstance(post, Detect)

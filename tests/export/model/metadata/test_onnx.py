@@ -12,7 +12,9 @@ from onnx import TensorProto, helper
 from edge_export.model.facts import image_shape, merge
 from edge_export.model.families.person import points_with_names
 from edge_export.model.flags import lay_over
+from edge_export.model.graph_io import Output
 from edge_export.model.metadata import GRAPH, GUESS, GUESSED_OUTPUTS, GUESSED_REST, RAW, facts_of_onnx, look
+from edge_export.model.metadata.model_api import read_model_api
 from edge_export.model.parse import boolean, label_list, literal, numbers
 from edge_export.state import FactFlags, KnownFacts
 from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
@@ -185,8 +187,9 @@ def test_anomalib_normalization_is_read():
     entries = info(model_type="AnomalyDetection", image_threshold="12.5", normalization_scale="30", pixel_threshold="9")
     facts = facts_of_onnx(model({"output": [1, 1, 256, 256]}, entries, image=(1, 3, 256, 256)))
     assert facts.postprocess == Anomaly(
-        map_output="output", normalize=True, minimum=0.0, maximum=30.0, raw_threshold=12.5
+        map_output="output", normalize=True, minimum=0.0, maximum=30.0, raw_threshold=12.5, map_threshold=9.0
     )
+    assert facts.notes == ()
     assert facts.verdict == VerdictRule(rule="score")
     assert facts.thresholds == Thresholds(confidence=0.5)
 
@@ -299,6 +302,40 @@ def test_a_gray_uint8_image_in_nhwc_is_recognized():
 def test_completing_leaves_what_is_known():
     known = KnownFacts(postprocess=Raw(), preprocess=Preprocess(640, 640)).found_in("flag")
     assert look(model({"y": [1, 10]}), known).facts == known
+
+
+def read(outputs, **entries):
+    """What model_api's entries alone tell of a model."""
+    return read_model_api(info(**entries), None, tuple(Output(name, tuple(shape)) for name, shape in outputs.items()))
+
+
+def test_instances_are_not_counted_by_the_label_that_stands_for_nothing():
+    outputs, labels = {"boxes": [1, 9, 5], "labels": [1, 9]}, "otx_empty_lbl cat small_dog"
+    assert read(outputs, model_type="MaskRCNN", labels=labels).labels == ("cat", "small dog")
+    assert read(outputs, model_type="SSD", labels=labels).labels == ("otx empty lbl", "cat", "small dog")
+
+
+def test_a_type_of_model_api_stands_for_what_it_takes():
+    facts = facts_of_onnx(model({"y": [1, 6, 8400]}, info(model_type="YOLOv8")))
+    assert facts.preprocess == Preprocess(640, 640, fit="letterbox", pad_value=114, scale=1.0, std=(255.0,) * 3)
+    assert facts.thresholds == Thresholds(0.25, 0.7)
+    said = facts_of_onnx(model({"y": [1, 6, 8400]}, info(model_type="YOLOv8", pad_value="0", scale_values="1")))
+    assert said.preprocess == Preprocess(640, 640, fit="letterbox", pad_value=0, scale=1.0)
+
+
+def test_an_ssd_with_three_outputs_has_boxes_of_0_to_1():
+    outputs = {"scores": [1, 9], "bboxes": [1, 9, 4], "labels": [1, 9]}
+    facts = facts_of_onnx(model(outputs, info(model_type="SSD")))
+    assert facts.postprocess == Detect(
+        format="final-split", outputs=("bboxes", "labels", "scores"), box="xyxy", normalized=True, nms=False
+    )
+
+
+@pytest.mark.parametrize("shape", [[1, 640, 640], [1, 1, 640, 640]])
+def test_labels_of_a_segmentation_that_chose_its_classes_leave_out_the_background(shape):
+    facts = read({"o": shape}, model_type="Segmentation", labels="crack hole")
+    assert facts.labels == ("background", "crack", "hole")
+    assert facts.postprocess == Segment(indices=len(shape) == 4)
 
 
 def test_merging_prefers_the_first_and_keeps_both_notes():

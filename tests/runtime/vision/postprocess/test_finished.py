@@ -126,6 +126,22 @@ def test_pintos_scores_may_lie_beside_rows(seed: int, images: int) -> None:
     check(look(Detect(format="final", box="xyxy", columns=columns, outputs=names, nms=False), outputs, images), drawn)
 
 
+def test_scores_beside_boxes_may_be_counted_for_what_comes_after_was_suppressed() -> None:
+    outputs = {
+        "num": np.array([[1]], np.int64),
+        "boxes": np.array([[[4, 4, 20, 20], [5, 4, 20, 20], [30, 30, 60, 60]]], np.float32),
+        "scores": np.array([[0.9, 0.8, 0.7]], np.float32),
+        "joints": np.array([[[[8, 9, 0.5]]] * 3], np.float32),
+    }
+    spec = Detect(
+        format="final", box="xyxy", columns=("box",), outputs=("boxes", "scores", "num"), nms=False,
+        points=Points(1, 3, output="joints"),
+    )  # fmt: skip
+    (found,) = look(spec, outputs)[0]
+    assert (found.class_id, round(found.confidence, 4)) == (0, 0.9)
+    assert [(point.x, point.y) for point in found.points] == [(8.0, 9.0)]
+
+
 def padded(found: Objects, length: int, first: int) -> tuple[Array, Array, Array]:
     boxes, scores, classes = np.zeros((length, 4)), np.zeros(length), np.full(length, -1)
     for index, (box, score, class_id) in enumerate(found):

@@ -121,6 +121,13 @@ def test_a_map_may_have_a_threshold_of_its_own():
     assert regions(result) == [("anomaly", 0.55, (0, 4, 8, 12))]
 
 
+def test_a_map_with_a_threshold_of_its_own_gives_the_score_by_that_of_scores():
+    spec = Anomaly("anomaly", "map", "", True, 0.0, 40.0, 20.0, map_threshold=30.0, map_span=20.0)
+    result = read(spec, {"map": planes(31.0, low=10.0)}, (), VerdictRule("score"))
+    assert result.score == pytest.approx(11 / 40 + 0.5)
+    assert regions(result) == [("anomaly", 0.55, (0, 4, 8, 12))]
+
+
 @pytest.mark.parametrize(
     ("spec", "need"),
     [

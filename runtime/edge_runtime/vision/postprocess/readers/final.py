@@ -21,7 +21,8 @@ Floats = NDArray[np.float32]
 def final(ask: Question, tensors: Sequence[Floats]) -> Candidates:
     """Rows of boxes with their scores and classes, in the order that the manifest tells.
 
-    A second output counts them, or holds the scores that the rows do not have (PINTO0309/PINTO_model_zoo).
+    A second output counts them, or holds the scores that the rows do not have (PINTO0309/PINTO_model_zoo); then a third
+    may count them (super-gradients, pose_nms.py: rows after those are what was suppressed).
     Sources: THU-MIG/yolov10, ultralytics/nn/modules/head.py, v10Detect; WongKinYiu/yolov7, models/experimental.py,
     ONNX_ORT; PaddlePaddle/PaddleDetection, deploy/python/infer.py; OpenVINO's DetectionOutput-8.
     """
@@ -37,6 +38,9 @@ def final(ask: Question, tensors: Sequence[Floats]) -> Candidates:
         if len(tensors) < 2 or tensors[1].size != len(rows):
             raise misshaped(ask, tensors[-1], f"[{len(rows)}] scores beside rows without one", output=len(tensors) - 1)
         parts["score"] = tensors[1].reshape(-1, 1)
+        if len(tensors) > 2:
+            count = _count(ask, tensors[2], len(rows), output=2)
+            parts = {name: part[:count] for name, part in parts.items()}
     kept, best, classes = scored(ask, parts)
     found = Candidates(to_pixels(ask, parts["box"][kept]), best, classes, rows=kept)
     return with_parts(ask, found, parts)

@@ -51,7 +51,7 @@ READERS: dict[str, Reader] = {
     "fastest-v2": Reader("by_stride", "fastest_v2", most=32, rest=True),
     "distances": Reader("by_stride", "distances", most=32, rest=True),
     "boxes-scores": Reader("boxes_scores", "boxes_scores", least=2, most=3),
-    "final": Reader("final", "final", most=2, finished=True, ranks=(3,)),
+    "final": Reader("final", "final", most=3, finished=True, ranks=(3,)),
     "final-split": Reader("final", "final_split", least=3, most=4, rest=True, finished=True, ranks=(3, 2, 2)),
     "final-labels": Reader("final", "final_labels", least=2, most=2, finished=True, ranks=(3, 2)),
 }
