@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from patience import PATIENCE
 
-from edge_tools.mosquitto import Ear, mosquitto_program
+from edge_tools.station.mosquitto import Ear, mosquitto_program
 
 __all__ = ["Ear", "Receiver", "Wire", "certificates", "needs_mosquitto"]
 

@@ -84,7 +84,7 @@ PARTS = (
     Part(("export/edge_export/model/sources/hugging_face.py",), ("optimum",)),
     Part(("tools/edge_tools/results_plots.py",), ("plots",)),
     Part(("tools/edge_tools/damage/",), ("cpu", "images")),
-    Part(("tools/edge_tools/mosquitto.py", "tools/edge_tools/station_outages.py"), ("cpu", "station")),
+    Part(("tools/edge_tools/station/mosquitto.py", "tools/edge_tools/station/outages.py"), ("cpu", "station")),
     Part(("tools/edge_tools/undeclared_imports.py", "tools/edge_tools/arm/emulated.py", "tests/"), ("dev",)),
 )
 

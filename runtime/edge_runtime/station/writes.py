@@ -4,7 +4,7 @@
 
 A commit writes whole pages of the database, once into its log and later into itself, however little is in them. It
 takes what came within 20 ms, so that at high rates several share it. The numbers are of records of 1.6 kB, some
-defects each, and measured by `python -m edge_tools.station_writes`; a record of many more defects takes more.
+defects each, and measured by `python -m edge_tools.station.writes`; a record of many more defects takes more.
 """
 
 from __future__ import annotations

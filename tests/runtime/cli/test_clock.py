@@ -18,7 +18,7 @@ from places import SAMPLE
 from edge_devices.interpreter import python_code, python_environment
 from edge_runtime.errors import UsageError
 from edge_tools.damage.camera import sending
-from edge_tools.station_troubles.shim import Shim
+from edge_tools.station.troubles.shim import Shim
 
 DAY = 24 * 3600
 PICTURES = [path.read_bytes() for path in sorted((SAMPLE.parent / "images").glob("*.png"))]

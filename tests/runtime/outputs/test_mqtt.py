@@ -20,7 +20,7 @@ from edge_runtime.store.entries import Batch
 from edge_runtime.store.opening import open_store
 from edge_runtime.store.reading import open_reader
 from edge_runtime.store.writer import Writer
-from edge_tools.mosquitto import Mosquitto, free_port
+from edge_tools.station.mosquitto import Mosquitto, free_port
 
 pytestmark = needs_mosquitto
 

@@ -11,7 +11,7 @@ from edge_runtime.outputs.base import published
 from edge_runtime.outputs.opcua import NAMESPACE, OpcUaOutput
 from edge_runtime.outputs.settings import OpcUa
 from edge_runtime.store.entries import Batch, Event
-from edge_tools.mosquitto import free_port
+from edge_tools.station.mosquitto import free_port
 
 asyncua = pytest.importorskip("asyncua", reason="asyncua is not installed")
 

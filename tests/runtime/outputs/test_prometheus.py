@@ -9,7 +9,7 @@ from edge_runtime.outputs.prometheus import PrometheusPage
 from edge_runtime.outputs.settings import Prometheus
 from edge_runtime.station.figures import Figures
 from edge_runtime.store.entries import Event
-from edge_tools.mosquitto import free_port
+from edge_tools.station.mosquitto import free_port
 
 VERDICTS = ("OK", "NG", "OK", "NO_READ")
 

@@ -14,7 +14,7 @@ from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.http import http_trigger
 from edge_runtime.station.triggers.settings import HttpTrigger
 from edge_runtime.store.entries import Event
-from edge_tools.mosquitto import free_port, reachable
+from edge_tools.station.mosquitto import free_port, reachable
 
 
 class World:

@@ -14,7 +14,7 @@ from store_cases import reading
 from trigger_cases import HandCamera
 
 from edge_runtime.inspect import pipeline
-from edge_tools.mosquitto import free_port, reachable
+from edge_tools.station.mosquitto import free_port, reachable
 
 RECIPE = """
 store: store

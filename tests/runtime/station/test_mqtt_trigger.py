@@ -10,7 +10,7 @@ from edge_runtime.outputs import mqtt_link
 from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.mqtt import mqtt_trigger, part_of
 from edge_runtime.station.triggers.settings import MqttTrigger
-from edge_tools.mosquitto import Mosquitto
+from edge_tools.station.mosquitto import Mosquitto
 
 
 class Sayings:
