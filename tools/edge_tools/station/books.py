@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import random
 import subprocess
+import sys
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import click
 
 from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.cli.sample import find_sample
@@ -16,7 +22,7 @@ from edge_runtime.outputs.base import published
 from edge_runtime.store.reading import Reader, open_reader
 from edge_runtime.store.verify import verify_log
 
-__all__ = ["TOLD", "Books", "check", "faults", "finish", "start", "write_recipe"]
+__all__ = ["TOLD", "Books", "check", "faults", "finish", "run_and_tell", "start", "write_recipe"]
 
 _RECIPE = """\
 store: store
@@ -113,3 +119,18 @@ def faults(told: list[str], reader: Reader) -> list[str]:
         if stored is None or published(stored) != record:
             found.append(f"{record['event_id']} was told, and is not in the store as it was told")
     return found
+
+
+def run_and_tell(
+    name: str, seed: int | None, folder: Path | None, run: Callable[[Path, random.Random], tuple[list[str], str]]
+) -> None:
+    """Run a command's trial in `folder`, or in one that goes away, print what is wrong and its line, and exit."""
+    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
+    with contextlib.ExitStack() as cleanup:
+        place = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix=f"edgeline-{name}-")))
+        place.mkdir(parents=True, exist_ok=True)
+        wrong, line = run(place.absolute(), random.Random(seed))
+    for fault in wrong:
+        click.echo(fault)
+    click.echo(f"{line} (seed {seed})")
+    sys.exit(1 if wrong else 0)

@@ -10,18 +10,15 @@ must end with 0, and by then every event that was ever stored has been told exac
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import click
 
-from edge_tools.station.books import Books, check, finish, start, write_recipe
+from edge_tools.station.books import Books, check, finish, run_and_tell, start, write_recipe
 
 __all__ = ["main", "run_kills"]
 
@@ -61,15 +58,12 @@ def _kill(folder: Path, after: float, books: Books) -> None:
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here.")
 def main(kills: int, seed: int | None, folder: Path | None) -> None:
     """Kill stations at random instants and check the books."""
-    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
-    with contextlib.ExitStack() as cleanup:
-        place = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="edgeline-kills-")))
-        place.mkdir(parents=True, exist_ok=True)
-        books = run_kills(place, kills, random.Random(seed))
-    for fault in books.wrong:
-        click.echo(fault)
-    click.echo(f"{books.line()} (seed {seed})")
-    sys.exit(1 if books.wrong else 0)
+
+    def run(place: Path, chance: random.Random) -> tuple[list[str], str]:
+        books = run_kills(place, kills, chance)
+        return books.wrong, books.line()
+
+    run_and_tell("kills", seed, folder, run)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -34,6 +31,7 @@ from edge_runtime.errors import StoreError
 from edge_runtime.outputs.base import published
 from edge_runtime.store.reading import Asked, open_reader
 from edge_runtime.store.verify import verify_log
+from edge_tools.station.books import run_and_tell
 from edge_tools.station.mosquitto import Ear, Mosquitto, free_port
 
 __all__ = ["Books", "Hooks", "main", "run_outages", "unlike"]
@@ -243,15 +241,12 @@ def unlike(told: Sequence[object], stored: Sequence[object]) -> list[str]:
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here.")
 def main(verdicts: int, kills: int, seed: int | None, folder: Path | None) -> None:
     """Let broker and receiver go away, kill stations, and check the books."""
-    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
-    with contextlib.ExitStack() as cleanup:
-        place = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="edgeline-outages-")))
-        place.mkdir(parents=True, exist_ok=True)
-        books = run_outages(place.absolute(), verdicts, kills, random.Random(seed))
-    for fault in books.wrong:
-        click.echo(fault)
-    click.echo(f"{books.line()} (seed {seed})")
-    sys.exit(1 if books.wrong else 0)
+
+    def run(place: Path, chance: random.Random) -> tuple[list[str], str]:
+        books = run_outages(place, verdicts, kills, chance)
+        return books.wrong, books.line()
+
+    run_and_tell("outages", seed, folder, run)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,7 +24,7 @@ import click
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.outputs.base import published
 from edge_runtime.store.reading import open_reader
-from edge_tools.station.books import TOLD, Books, check, finish, start, write_recipe
+from edge_tools.station.books import TOLD, Books, check, finish, run_and_tell, start, write_recipe
 from edge_tools.station.power.disk import Disk
 from edge_tools.station.power.log import build_recorder, read_log, recording
 
@@ -92,15 +90,12 @@ def _cut(folder: Path, disk: Disk, chance: random.Random, books: Books, when: st
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Keep what was recorded here.")
 def main(cuts: int, seed: int | None, folder: Path | None) -> None:
     """Cut the power of stations at random instants and check the books."""
-    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
-    with contextlib.ExitStack() as cleanup:
-        place = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="edgeline-power-")))
-        place.mkdir(parents=True, exist_ok=True)
-        books = run_cuts(place, cuts, random.Random(seed))
-    for fault in books.wrong:
-        click.echo(fault)
-    click.echo(f"{books.line('power cuts')} (seed {seed})")
-    sys.exit(1 if books.wrong else 0)
+
+    def run(place: Path, chance: random.Random) -> tuple[list[str], str]:
+        books = run_cuts(place, cuts, chance)
+        return books.wrong, books.line("power cuts")
+
+    run_and_tell("power", seed, folder, run)
 
 
 if __name__ == "__main__":
