@@ -17,7 +17,7 @@ from edge_runtime.cli.console import hidden_native_stderr
 from edge_runtime.cli.options import PREPARING
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.station_status import store_of
-from edge_runtime.errors import UsageError, VerificationError
+from edge_runtime.errors import DataError, UsageError, VerificationError
 from edge_runtime.inspect.opening import open_engine
 from edge_runtime.inspect.record import to_line
 from edge_runtime.inspect.settings import EngineSettings
@@ -29,6 +29,7 @@ from edge_runtime.station.extract.write import Form, extract
 from edge_runtime.station.replay import replay
 from edge_runtime.station.rules.against import Floor
 from edge_runtime.station.rules.held import with_floor
+from edge_runtime.station.unfit import Unfit
 from edge_runtime.store.chain import Anchor
 from edge_runtime.store.entries import VERDICTS, PartVerdict
 from edge_runtime.store.reading import Asked, Reader, Stored, store_reader
@@ -189,7 +190,7 @@ def _anchor(text: str) -> Anchor:
 def replay_event(place: Path, event: str, bundle: Path | None) -> None:
     """Judge the picture of an EVENT again, and compare: the answer must be the same to the last bit.
 
-    Exits with 13 where it is not.
+    Of a NO_READ, the same must speak against its picture. Exits with 13 where it is not so.
     """
 
     def opened(path: Path, floor: Floor) -> Judge:
@@ -201,6 +202,9 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
     with store_reader(store_of(place)) as reader, hidden_native_stderr():
         found = replay(reader, event, bundle, opened)
     recorded = _said(found.recorded["verdict"], found.recorded["reasons"])
+    if isinstance(found, Unfit):
+        _compare_unfit(event, recorded, found)
+        return
     if found.exact:
         click.echo(f"{event}: {recorded}: the same to the last bit")
         return
@@ -211,6 +215,17 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
     if found.same_verdict:
         raise VerificationError(f"{event}: {recorded} again, but not to the last bit: another machine, or onnxruntime?")
     raise VerificationError(f"{event}: it was {recorded}, and is {now} now")
+
+
+def _compare_unfit(event: str, recorded: str, found: Unfit) -> None:
+    if found.same:
+        click.echo(f"{event}: {recorded}: the same to the last bit")
+    elif found.found is None:
+        raise DataError(
+            f"{event}: {recorded}: its picture alone has nothing against it; what it came after, and when, is not in it"
+        )
+    else:
+        raise VerificationError(f"{event}: it was {recorded}, and is NO_READ ({found.found}) now")
 
 
 def _said(verdict: str, reasons: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""An event judged again, from the picture that was kept: the same bundle must give the same answer, to the last bit."""
+"""An event judged again, from the picture that was kept: the same bundle must give the same answer, to the last bit.
+
+One that was NO_READ by its picture is looked at again, and the same must speak against it.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from edge_runtime.station.rules.against import Floor, floor_of
 from edge_runtime.station.rules.apply import Ruled, apply
 from edge_runtime.station.rules.held import read_down
 from edge_runtime.station.rules.things import Picture
+from edge_runtime.station.unfit import Unfit, fault_in, health_from_json
 from edge_runtime.station.view.noted import view_from_json
 from edge_runtime.station.view.view import View, facts_for, moved_by
 from edge_runtime.store.reading import Reader
@@ -59,7 +63,7 @@ class Replayed:
 OpenJudge = Callable[[Path, Floor], Judge]
 
 
-def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJudge) -> Replayed:
+def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJudge) -> Replayed | Unfit:
     """Judge an event's picture again; `bundle` None: the one that the station had.
 
     Raises UsageError for an event or bundle that is not there, DataError for an event that has nothing to be judged.
@@ -68,10 +72,13 @@ def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJ
     if stored is None:
         raise UsageError(f"the store has no event {event_id}; edge-station query lists them")
     recorded = json.loads(stored.body)
-    if "answer" not in recorded:
-        raise DataError(f"{event_id} was not judged ({', '.join(recorded['reasons'])}): there is nothing to replay")
+    if "answer" not in recorded and reader.picture(event_id) is None:
+        why = ", ".join(recorded["reasons"])
+        raise DataError(f"{event_id} was not judged ({why}), and no picture of it was kept: there is nothing to replay")
     image = _picture(reader, event_id)
     had = _what_station_had(reader, recorded["station"], stored.seq)
+    if "answer" not in recorded:
+        return _looked_at_again(recorded, image, bundle, had)
     if bundle is None and "bundle" not in had:
         raise UsageError(f"the store does not say which bundle {recorded['station']} had; name it with --bundle")
     path, rules = bundle or Path(had["bundle"]), read_down(had.get("rules", ()))
@@ -95,6 +102,19 @@ def replay(reader: Reader, event_id: str, bundle: Path | None, open_judge: OpenJ
         return Replayed(recorded, result, apply(rules, facts, result, picture, recorded.get("streaks", {})))
     finally:
         engine.close()
+
+
+def _looked_at_again(
+    recorded: dict[str, Any], image: np.ndarray[Any, np.dtype[np.uint8]], bundle: Path | None, had: dict[str, Any]
+) -> Unfit:
+    """Hold a picture that was not judged against what its station told such pictures by."""
+    if "health" not in had:
+        raise DataError(f"the store does not say how {recorded['station']} told pictures that are not to be judged")
+    found = fault_in(image, health_from_json(had["health"]), recorded)
+    if found is None and had.get("view") and (path := bundle or Path(had["bundle"])).exists():
+        view = View(view_from_json(had["view"]), read_bundle(path, check_hashes=False).manifest)
+        found = view.of(Frame(recorded["station"], 0, recorded["event_id"], image)).error
+    return Unfit(recorded, found)
 
 
 def _picture(reader: Reader, event_id: str) -> np.ndarray[Any, np.dtype[np.uint8]]:

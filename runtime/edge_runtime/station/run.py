@@ -21,7 +21,7 @@ from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.board import Board, board_path
 from edge_runtime.station.clock import Clock, boot_id, clock_synced, set_by
 from edge_runtime.station.figures import Figures
-from edge_runtime.station.groups import SettingsFor
+from edge_runtime.station.groups import SettingsFor, health_of
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.rules.held import written_down
@@ -29,6 +29,7 @@ from edge_runtime.station.service.notify import Notifier, Service
 from edge_runtime.station.service.pulse import Pulse
 from edge_runtime.station.service.supervise import Reloading, Supervision
 from edge_runtime.station.sink import Shared
+from edge_runtime.station.unfit import health_to_json
 from edge_runtime.station.view.noted import view_to_json
 from edge_runtime.station.work import Work
 from edge_runtime.store.entries import Note
@@ -160,6 +161,7 @@ def _facts(loaded: Loaded) -> dict[str, object]:
             "source": str(station.source),
             "bundle": str(station.bundle),
             "rules": written_down(station.rules),
+            "health": health_to_json(health_of(station)),
             **({"view": view_to_json(station.view)} if station.view else {}),
         }
         for name, station in loaded.recipe.stations.items()
