@@ -9,7 +9,7 @@ from edge_runtime.cli.options import RECIPES
 from edge_runtime.cli.station_run import recipe_of
 from edge_runtime.errors import StoreError
 from edge_runtime.files.sizes import format_size
-from edge_runtime.station.board import read_board
+from edge_runtime.station.board import board_unlocked, read_board
 from edge_runtime.station.clock import set_by
 from edge_runtime.station.recipe.load import read_what_is_right
 from edge_runtime.store.entries import VERDICTS
@@ -39,13 +39,15 @@ def status_json(store: Path) -> dict[str, Any]:
     """Return what is known of a store and of the process that writes it. Raises StoreError."""
     with store_reader(store) as reader:
         holder = holder_of(reader.folder)
-        board = None if holder is None or holder.board is None else read_board(holder.board)
+        written = None if holder is None else holder.board
+        board = board_unlocked(store) if holder is None else None if written is None else read_board(written)
+        pid = None if board is None else int(board["pid"])
         stored: dict[str, dict[str, int]] = {}
         for (station, verdict), count in sorted(reader.counts().items()):
             stored.setdefault(station, {})[verdict] = count
         return {
             "store": str(store),
-            "running": None if holder is None else holder.pid,
+            "running": pid if holder is None else holder.pid,
             "stored": stored,
             "entries": reader.head().seq,
             "queues": {queue.name: reader.waiting(queue.sent, queue.stations) for queue in reader.outputs()},

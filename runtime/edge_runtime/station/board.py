@@ -23,17 +23,21 @@ from edge_runtime.station.figures import Figures
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.writer import Writer
 
-__all__ = ["Board", "board_path", "read_board"]
+__all__ = ["Board", "board_path", "board_unlocked", "read_board"]
 
 _EVERY_S = 1.0
+_PLACES = ("/run/*", "/run/user/*", "/dev/shm")  # where boards lie, of any user's process
 
 
 def board_path(store: Path) -> Path:
     """Return the file for a store: in the service's folder of /run, the user's, or what else lies in memory."""
     places = [os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0], os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm"]
     folder = next((Path(place) for place in places if place and os.access(place, os.W_OK)), Path(tempfile.gettempdir()))
-    name = hashlib.sha256(os.fsencode(store.absolute())).hexdigest()[:16]
-    return folder / f"edgeline-{os.getuid()}-{name}.json"
+    return folder / f"edgeline-{os.getuid()}-{_name(store)}.json"
+
+
+def _name(store: Path) -> str:
+    return hashlib.sha256(os.fsencode(store.absolute())).hexdigest()[:16]
 
 
 class Board:
@@ -91,6 +95,15 @@ class Board:
                 temporary.write_text(json.dumps(self.to_json()), encoding="utf-8")
                 temporary.replace(self.path)
             self._end.wait(_EVERY_S)
+
+
+def board_unlocked(store: Path) -> dict[str, Any] | None:
+    """Return what a process says that still waits for a store's disk, and so has no lock there; None: there is none."""
+    found = [board_path(store)]
+    for place in _PLACES:
+        found += Path("/").glob(f"{place.lstrip('/')}/edgeline-*-{_name(store)}.json")
+    boards = (read_board(path) for path in found)
+    return next((board for board in boards if board is not None and Path(f"/proc/{board['pid']}").exists()), None)
 
 
 def read_board(path: Path) -> dict[str, Any] | None:

@@ -16,25 +16,24 @@ from edge_runtime.inspect.record import utc_text
 from edge_runtime.inspect.sources.base import now_utc
 from edge_runtime.inspect.stop import Stop
 from edge_runtime.outputs.feeding import Feeder
-from edge_runtime.outputs.open import Wanted, open_watchers, wanted_outputs
+from edge_runtime.outputs.open import open_watchers, wanted_outputs
 from edge_runtime.station.awaited import Awaited
 from edge_runtime.station.board import Board, board_path
 from edge_runtime.station.clock import Clock, boot_id, clock_synced, set_by
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.groups import SettingsFor, health_of
 from edge_runtime.station.recipe.load import Loaded
-from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.rules.held import written_down
 from edge_runtime.station.service.notify import Notifier, Service
 from edge_runtime.station.service.pulse import Pulse
 from edge_runtime.station.service.supervise import Reloading, Supervision
 from edge_runtime.station.sink import Shared
+from edge_runtime.station.stored import StoreReaders, open_writer
 from edge_runtime.station.unfit import health_to_json
 from edge_runtime.station.view.noted import view_to_json
 from edge_runtime.station.work import Work
 from edge_runtime.store.entries import Note
 from edge_runtime.store.folder import Folder
-from edge_runtime.store.opening import open_store
 from edge_runtime.store.pictures import PictureKeeper
 from edge_runtime.store.reading import open_reader
 from edge_runtime.store.shelf import Quota
@@ -98,44 +97,31 @@ def _stand(
     wanted = wanted_outputs(outputs)
     following: Work | None = None
     with contextlib.ExitStack() as cleanup:
-        writer, sent = _open_writer(recipe, wanted, stop, say, known)
+        writer, sent = open_writer(recipe, wanted, stop, say, known)
         cleanup.callback(writer.close, _LOST_S)
         writer.put(Note("start", _facts(work.loaded)))
         keeper = PictureKeeper(Folder(place), Quota(recipe.store.pictures, recipe.store.pictures_a_day), writer, say)
         cleanup.callback(keeper.close)
-        keeper.start(open_reader(place), known)
         clock = Clock(functools.partial(_clock_stepped, writer, say))
-        feeders: list[Feeder] = []
-        for output in wanted:
-            feeder = Feeder(output, output.open(), open_reader(place), writer, sent[output.name], say)
-            cleanup.callback(feeder.close)
-            feeders.append(feeder)
-        board = Board(board_path(place), writer, keeper, feeders, work.figures, clock)
+        readers = StoreReaders(place, wanted, writer, keeper, sent, say, known)
+        cleanup.callback(readers.close)
+        readers.begin()
+        board = Board(board_path(place), writer, keeper, readers.feeders, work.figures, clock)
         cleanup.callback(board.close)
         cleanup.enter_context(open_watchers(outputs, functools.partial(_shown, board, place)))
-        writer.write_down(str(board.path))
-        cleanup.callback(lambda: _drain(writer, keeper, feeders, work.figures, say, _SOON_S if following else _TOLD_S))
+        readers.write_down(board.path)
+        cleanup.callback(
+            lambda: _drain(writer, keeper, readers.feeders, work.figures, say, _SOON_S if following else _TOLD_S)
+        )
         awaited = {name: Awaited(writer.stored) for name in recipe.stations}
         pulse = Pulse()
         work.go(Shared(writer, keeper, clock, work.loaded.hider, awaited, pulse))
-        following = Supervision(work, writer, pulse, service, stop, say).watch(reloading, opening)
+        following = Supervision(work, writer, pulse, service, stop, say, readers.begin).watch(reloading, opening)
         # Films that have ended are in no hurry: until somebody says to end, the disk is waited for.
         while writer.drain(_LOOK_S) and writer.waiting.since is not None and not stop():
             pass
+        readers.begin()
     return following
-
-
-def _open_writer(
-    recipe: Recipe, wanted: Sequence[Wanted], stop: Stop, say: Say, known: bool
-) -> tuple[Writer, dict[str, int]]:
-    """Return the store's writer, and up to which entry each output has sent."""
-    store = open_store(recipe.store.path, say, known)
-    try:
-        sent = {output.name: store.ledger.register(output.name, output.stations) for output in wanted}
-        return Writer(store, say, stop=stop, most_bytes=recipe.store.records), sent
-    except BaseException:
-        store.close()
-        raise
 
 
 def _shown(board: Board, place: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -18,9 +19,14 @@ from edge_runtime.store.head import read_head
 from edge_runtime.store.ledger import Ledger
 from edge_runtime.store.migrations import version_of
 
-__all__ = ["OpenedStore", "fault_of", "open_store"]
+__all__ = ["DiskError", "OpenedStore", "fault_of", "open_store"]
 
 _LEAST_FREE = 256 << 10  # bytes that SQLite needs beside a database to open it
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # what a disk says that may take something later
+
+
+class DiskError(StoreError):
+    """A store whose disk takes nothing for now, which may pass: it is full, or read-only."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ def open_store(root: Path, notice: Callable[[str], None], known: bool = False) -
 
     `known`: this process closed it a moment ago, and it need not be looked through.
 
-    Raises StoreError in one line: another process writes there, a newer Edgeline has, or nothing can be written.
+    Raises StoreError in one line: another process writes there, a newer Edgeline has, or nothing can be written;
+    DiskError, where that is for the disk.
     """
     folder = Folder(root)
     try:
@@ -56,11 +63,14 @@ def open_store(root: Path, notice: Callable[[str], None], known: bool = False) -
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         if (free := _free(root)) < _LEAST_FREE:  # of which SQLite says "disk I/O error", too
-            raise StoreError(
+            raise DiskError(
                 f"cannot open the store {root}: its disk is full, {format_size(free)} are left ({reason}); "
                 "free some space"
             ) from error
-        raise StoreError(f"cannot open the store {root}: {reason}; check its folder, who may write there") from error
+        kind = (
+            DiskError if getattr(error, "errno", None) in _PASSING or "readonly database" in str(error) else StoreError
+        )
+        raise kind(f"cannot open the store {root}: {reason}; check its folder, who may write there") from error
 
 
 def _free(root: Path) -> int:

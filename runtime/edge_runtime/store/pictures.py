@@ -86,7 +86,13 @@ class PictureKeeper:
         self._thread.start()
 
     def offer(self, event: Event, encode: Encode, wait: bool) -> None:
-        """Keep the picture of an event, a file's bytes as `encode` gives them; `wait` False: not when others wait."""
+        """Keep the picture of an event, a file's bytes as `encode` gives them; `wait` False: not when others wait.
+
+        Before `start`, which a disk that takes nothing keeps waiting, none is.
+        """
+        if self._thread is None:
+            self.left_out += 1
+            return
         with contextlib.suppress(queue.Full):
             self._jobs.put(_Job(event, encode), block=wait)
             return

@@ -17,7 +17,7 @@ from edge_runtime.errors import EdgelineError, StoreError
 from edge_runtime.store.chain import START, Anchor
 from edge_runtime.store.entries import Batch, Entry
 from edge_runtime.store.head import write_head
-from edge_runtime.store.opening import OpenedStore
+from edge_runtime.store.opening import DiskError, OpenedStore
 
 __all__ = ["Waiting", "Writer"]
 
@@ -43,7 +43,7 @@ class Writer:
 
     def __init__(
         self,
-        store: OpenedStore,
+        store: OpenedStore | Callable[[], OpenedStore],
         notice: Callable[[str], None],
         most_waiting: int = _MOST_WAITING,
         stop: Callable[[], bool] = lambda: False,
@@ -51,9 +51,12 @@ class Writer:
     ) -> None:
         """`notice` is told when commits begin to fail, and when they succeed again. The store is closed by `close`.
 
+        A `store` that is still to be opened, since its disk takes nothing yet (DiskError), is tried again like commits.
         `stop` true: whoever waits for room in memory is turned away. `most_bytes` of entries are kept, the newest.
         """
-        self._store, self._notice, self._most, self._stop = store, notice, most_waiting, stop
+        self._opening = store if callable(store) else None
+        self._store = None if callable(store) else store
+        self._notice, self._most, self._stop = notice, most_waiting, stop
         self._most_bytes = most_bytes
         self._changed = threading.Condition()
         self._entries: list[Entry] = []
@@ -62,7 +65,7 @@ class Writer:
         self._in_hand = 0  # entries that the thread is about to commit
         self._taken = self._done = 0  # entries that were brought, and of those that were committed
         self._first = 0.0  # when the first of the entries came
-        self._head = store.ledger.head
+        self._head = START if self._store is None else self._store.ledger.head
         self._head_written, self._last_head = START, float("-inf")
         self._failing: tuple[float, str] | None = None
         self._broken: BaseException | None = None
@@ -106,8 +109,14 @@ class Writer:
 
     def write_down(self, board: str) -> None:
         """Leave word in the lock in which file this process says how it goes, if the disk takes it."""
-        with contextlib.suppress(OSError):
-            self._store.lock.write_down(board)
+        if self._store is not None:
+            with contextlib.suppress(OSError):
+                self._store.lock.write_down(board)
+
+    @property
+    def open(self) -> bool:
+        """Whether the store is: before, there is nothing that could be read."""
+        return self._store is not None
 
     @property
     def head(self) -> Anchor:
@@ -148,7 +157,8 @@ class Writer:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
         lost, self._entries = len(self._entries) + self._in_hand if left else 0, []
         self._in_hand = 0
         if lost:
@@ -163,14 +173,15 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            while (batch := self._next()) is not None and self._commit(batch):
-                if (trimming := self._store.ledger.trimming(self._most_bytes)) is not None:
+            while (batch := self._next()) is not None and (store := self._commit(batch)) is not None:
+                if (trimming := store.ledger.trimming(self._most_bytes)) is not None:
                     self._commit(trimming)
-                self._write_head(_HEAD_S)
-            self._write_head(0.0)
+                self._write_head(store, _HEAD_S)
+            if self._store is not None:
+                self._write_head(self._store, 0.0)
         except BaseException as error:  # noqa: BLE001  # told to whoever brings the next entry
             with self._changed:
-                self._broken = error
+                self._broken, self._failing = error, None  # nothing is tried any more
                 self._changed.notify_all()
 
     def _next(self) -> Batch | None:
@@ -190,15 +201,16 @@ class Writer:
             self._changed.notify_all()
             return batch if batch or not self._closing else None
 
-    def _commit(self, batch: Batch) -> bool:
-        """Commit a batch, again and again until it is; False: the writer was closed meanwhile, and it stays in hand."""
+    def _commit(self, batch: Batch) -> OpenedStore | None:
+        """Commit a batch, again and again until it is; None: the writer was closed meanwhile, and it stays in hand."""
         wait, most = _RETRY_S
         while True:
             try:
-                head = self._store.ledger.append(batch)
-            except (sqlite3.OperationalError, OSError) as error:
+                store = self._opened()
+                head = store.ledger.append(batch)
+            except (sqlite3.OperationalError, OSError, DiskError) as error:
                 if not self._failed(error, wait):
-                    return False
+                    return None
                 wait = min(2 * wait, most)
             else:
                 break
@@ -210,7 +222,15 @@ class Writer:
             self._changed.notify_all()
         if failing is not None:
             self._notice(f"verdicts are stored again, {waited} that waited in memory among them")
-        return True
+        return store
+
+    def _opened(self) -> OpenedStore:
+        """Return the store, which is opened now where it was not. Raises DiskError, and what else `opening` does."""
+        if self._store is None:
+            if self._opening is None:
+                raise StoreError("the store is closed")
+            self._store = self._opening()
+        return self._store
 
     def _failed(self, error: Exception, wait: float) -> bool:
         """Say that commits fail, and wait; False: the writer is to end."""
@@ -223,12 +243,12 @@ class Writer:
         with self._changed:
             return not self._changed.wait_for(lambda: self._closing, wait)
 
-    def _write_head(self, every: float) -> None:
+    def _write_head(self, store: OpenedStore, every: float) -> None:
         """Write down where the chain is, at most every so many seconds: a hint for later, that need not succeed."""
-        head, now = self._store.ledger.head, time.monotonic()
+        head, now = store.ledger.head, time.monotonic()
         if head == self._head_written or now - self._last_head < every:
             return
         with contextlib.suppress(EdgelineError):
-            write_head(self._store.folder.head, head)
+            write_head(store.folder.head, head)
             self._head_written = head
         self._last_head = now

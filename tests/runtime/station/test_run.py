@@ -17,6 +17,7 @@ from edge_runtime.inspect.sources import open_source
 from edge_runtime.station.groups import health_of
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.store.ledger import Ledger
+from edge_runtime.store.opening import DiskError, open_store
 from edge_runtime.store.verify import verify_log
 
 ONE = "{store: store, stations: {belt: {source: a.mp4, bundle: m.edge, outputs: [{jsonl: verdicts.jsonl}]}}}"
@@ -157,6 +158,52 @@ def test_a_film_that_has_ended_waits_for_the_disk_until_somebody_ends_it(world, 
         monkeypatch.setattr(f"edge_runtime.station.run.{patience}", 0.01)
     world.run(ONE)
     assert (len(tried), len(world.lines())) == (4, 3)
+
+
+def test_stations_work_on_a_disk_that_takes_nothing_at_their_start_and_all_is_told_once_it_does(world, monkeypatch):
+    tried = []
+
+    def refused_for_a_while(place, *more):
+        tried.append(world.lines() if (world.folder / "verdicts.jsonl").exists() else [])
+        if len(tried) < 4:
+            raise DiskError("cannot open the store: its disk is full")
+        return open_store(place, *more)
+
+    monkeypatch.setattr("edge_runtime.station.stored.open_store", refused_for_a_while)
+    world.run(ONE)
+    assert tried == [[]] * 4
+    assert [line["verdict"] for line in world.lines()] == ["OK", "NG", "OK"]
+    assert [said.partition(":")[0] for said in world.said[:2]] == [
+        "VERDICTS ARE NOT STORED, they wait in memory and are not published",
+        "verdicts are stored again, 4 that waited in memory among them",
+    ]
+    with reading(world.folder / "store") as reader:
+        assert verify_log(reader).breaks == ()
+
+
+def test_a_store_of_another_fault_ends_stations_that_wait_for_their_disk(world, monkeypatch):
+    faults = [DiskError("cannot open the store: its disk is full"), StoreError("a newer Edgeline wrote it")]
+
+    def refused(*_):
+        raise faults.pop(0) if len(faults) > 1 else faults[0]
+
+    monkeypatch.setattr("edge_runtime.station.stored.open_store", refused)
+    with pytest.raises(StoreError, match="a newer Edgeline wrote it"):
+        world.run(ONE)
+
+
+def test_an_output_that_can_never_be_told_ends_stations_that_waited_for_their_disk(world, monkeypatch):
+    faults = [DiskError("cannot open the store: its disk is full")]
+
+    def refused_once(place, *more):
+        if faults:
+            raise faults.pop()
+        return open_store(place, *more)
+
+    write_text(world.folder / "verdicts.jsonl", "my shopping list\n")
+    monkeypatch.setattr("edge_runtime.station.stored.open_store", refused_once)
+    with pytest.raises(OutputError, match="no file of ours"):
+        world.run(ONE)
 
 
 def test_no_secret_is_in_a_record_or_in_a_word(world):

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -14,7 +15,7 @@ from edge_runtime.store.folder import Folder, holder_of
 from edge_runtime.store.head import read_head, write_head
 from edge_runtime.store.ledger import Ledger, connect
 from edge_runtime.store.migrations import MIGRATIONS, migrate
-from edge_runtime.store.opening import open_store
+from edge_runtime.store.opening import DiskError, open_store
 from edge_runtime.store.reading import open_reader
 from edge_runtime.store.verify import verify_log
 
@@ -226,8 +227,26 @@ def test_a_full_disk_is_told_as_one_though_sqlite_calls_it_an_error_of_the_disk(
     with pytest.raises(StoreError, match="check its folder"):
         open_store(tmp_path / "store", print)
     monkeypatch.setattr(opening, "_LEAST_FREE", 1 << 62)
-    with pytest.raises(StoreError, match=r"its disk is full, .* free some space"):
+    with pytest.raises(DiskError, match=r"its disk is full, .* free some space"):
         open_store(tmp_path / "store", print)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "passes"),
+    [
+        (OSError(errno.EROFS, "Read-only file system"), True),
+        (sqlite3.OperationalError("attempt to write a readonly database"), True),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+    ],
+)
+def test_what_a_disk_refuses_for_now_is_another_error_than_what_it_always_will(tmp_path, monkeypatch, refusal, passes):
+    def refused(database):
+        raise refusal
+
+    monkeypatch.setattr(opening, "Ledger", refused)
+    with pytest.raises(StoreError, match="cannot open the store") as told:
+        open_store(tmp_path / "store", print)
+    assert isinstance(told.value, DiskError) is passes
 
 
 def test_a_batch_is_committed_whole_or_not_at_all(tmp_path):

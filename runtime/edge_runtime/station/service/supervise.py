@@ -39,10 +39,18 @@ class Supervision:
     """Of one recipe's stations, in the thread that signals come to."""
 
     def __init__(
-        self, work: Work, writer: Writer, pulse: Pulse, service: Service, stop: Stop, say: Callable[[str], None]
+        self,
+        work: Work,
+        writer: Writer,
+        pulse: Pulse,
+        service: Service,
+        stop: Stop,
+        say: Callable[[str], None],
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
+        """`meanwhile` is called now and then, in this thread; an error of it ends the stations."""
         self._work, self._writer, self._pulse = work, writer, pulse
-        self._service, self._stop, self._say = service, stop, say
+        self._service, self._stop, self._say, self._meanwhile = service, stop, say, meanwhile
         self._told = False
 
     def watch(self, reloading: Reloading | None, opening: Callable[[Loaded], Work]) -> Work | None:
@@ -72,6 +80,11 @@ class Supervision:
         if not self._told and self._work.ready:
             self._told = True
             self._service.ready(f"stations at work: {', '.join(self._work.loaded.recipe.stations)}")
+        try:
+            self._meanwhile()
+        except EdgelineError as error:
+            self._work.errors.append(error)
+            self._work.stop.end()
         self._service.beat(self._pulse.stuck(self._writer), time.monotonic())
 
     def _next(self, reloading: Reloading, opening: Callable[[Loaded], Work]) -> Work | None:

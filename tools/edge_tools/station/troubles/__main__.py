@@ -7,7 +7,7 @@ sizes    an RTSP camera (GStreamer's server) is killed and comes back with anoth
 decoder  the process that decodes a film and a camera is killed by SIGKILL
 clock    the wall clock is set back an hour and ahead a day
 full     the store lies on a small tmpfs: pictures fill it, then something else does, then there is room again;
-         a kill and a start while it is full
+         a kill and a start while it is full, and a start on one without a page left
 ro       the store's disk is read-only, then it is not; a start on it while it is
 
 After each: what was told is stored as it was told, none twice, none lost, the chain verifies; each verdict is the one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from edge_runtime.cli.sample import find_sample
@@ -32,7 +32,8 @@ _LEFT_OUT, _NOT_STORED = "pictures were left out", "VERDICTS ARE NOT STORED"
 def full(folder: Path, times: int, parts: int, truth: Truth) -> Found:
     """So many stores on a tmpfs each: pictures fill it, then something else does, `parts` come, there is room again.
 
-    In the end it is killed while verdicts wait in memory, and starts on the full disk: its parts are judged again.
+    In the end it is killed while verdicts wait in memory, and starts on the full disk: its parts are judged again. Then
+    it is stopped, and the disk full to the last page when it starts.
     """
     found = Found("disk full")
     for number in range(times):
@@ -52,7 +53,7 @@ def _full(folder: Path, parts: int, truth: Truth) -> Found:
     _write_recipe(folder)
     with _mounted(folder / "store"):
         filler = folder / "store" / "something else"
-        flood = functools.partial(_flood, filler, dropping)
+        flood = functools.partial(_flood, filler, dropping.flow)
         with Running(folder) as station:
             dropping.drop()
             station.until(lambda: stored(folder), "the first verdict")
@@ -69,6 +70,8 @@ def _full(folder: Path, parts: int, truth: Truth) -> Found:
             filler.unlink()
             _when_it_is_over(station, dropping)
             _end(station, found)
+        _flood(filler)
+        _start(folder, dropping, parts, found, filler.unlink)
         hold(folder, found, "at the end")
         dropping.hold(events_of(folder, "table"), truth, found)
     return found
@@ -91,19 +94,28 @@ def read_only(folder: Path, times: int, parts: int, truth: Truth) -> Found:
             found.times += 1
         _end(station, found)
     shim.set_read_only(True)
-    dropping.drop(parts)
-    with Running(folder, shim.environment) as station:
-        code = station.ended()
-        if code in (0, 1) or "Read-only file system" not in station.said[-1]:
-            found.wrong.append(f"a start on a read-only disk ended with {code}: {station.said}")
-        found.states.append(station.said[-1])
-    shim.set_read_only(False)
-    with Running(folder, shim.environment) as station:
-        station.until(lambda: stored(folder) >= dropping.count, "what came meanwhile")
-        _end(station, found)
+    _start(folder, dropping, parts, found, lambda: shim.set_read_only(False), shim.environment)
     hold(folder, found, "at the end")
     dropping.hold(events_of(folder, "table"), truth, found)
     return found
+
+
+def _start(
+    folder: Path,
+    dropping: Dropping,
+    parts: int,
+    found: Found,
+    mend: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Start where the disk takes nothing from the first: parts are judged, and stored once it is mended."""
+    dropping.drop(parts)
+    with Running(folder, environment) as station:
+        station.until(lambda: station.waiting() >= parts, f"{parts} verdicts in memory")
+        found.states.append(f"{station.shows(_NOT_STORED)} (after a start)")
+        mend()
+        _when_it_is_over(station, dropping)
+        _end(station, found)
 
 
 def _while_nothing_is_stored(station: Running, dropping: Dropping, parts: int, found: Found) -> None:
@@ -133,9 +145,9 @@ def _write_recipe(folder: Path) -> None:
     (folder / "station.yaml").write_text(recipe, encoding="utf-8")
 
 
-def _flood(path: Path, dropping: Dropping) -> None:
-    """Take what a disk has left, to the last page, while parts come."""
-    dropping.flow()
+def _flood(path: Path, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Take what a disk has left, to the last page."""
+    meanwhile()
     with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass
