@@ -1,6 +1,8 @@
 """The memory that is left, out of recorded /proc and /sys trees."""
 
 import os
+import platform
+import subprocess
 import sys
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_devices import available_memory
+from edge_devices.interpreter import python_code, python_environment
 from edge_devices.process_memory import share_of
 from edge_devices.tree import integer
 
@@ -159,3 +162,18 @@ def test_another_process_has_a_share_of_the_memory_and_none_once_it_has_ended() 
     assert share is not None
     assert 0 < share.now <= share.peak
     assert share_of(2**22 + 1) is None
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps what it likes")
+@pytest.mark.parametrize(("call", "kept"), [("keep_freed_memory", True), ("tune_allocator", False)])
+def test_what_is_freed_is_kept_or_given_back_as_the_process_asked(call, kept) -> None:
+    code = f"""
+from edge_devices.process_memory import {call}, memory
+{call}()
+before = memory().own
+block = b"x" * (16 << 20)  # of which glibc maps and unmaps each by itself where nothing was asked
+del block
+print(memory().own - before)
+"""
+    run = subprocess.run(python_code(code), env=python_environment(), capture_output=True, text=True, check=True)
+    assert (int(run.stdout) > 15 << 20) == kept

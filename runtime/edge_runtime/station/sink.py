@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +87,7 @@ class StationSink:
         self._facts = facts
         self._less = everything and not station.rules
         self._streaks: Mapping[str, int] = {}
-        self._newest: _Judged | None = None
+        self._newest: Record | None = None  # without its picture: that is let go of
         self._good = 0
 
     def write(self, frame: Frame, result: Result, record: Record) -> None:
@@ -96,8 +95,8 @@ class StationSink:
         self._shared.pulse.told(self._name)
         if frame.image is not None:
             record = self._ruled(frame, frame.image, result, record)
-        judged = self._newest = _Judged(frame, self._in_time(frame, record), time.monotonic())
-        record = judged.record
+        judged = _Judged(frame, self._in_time(frame, record), time.monotonic())
+        record = self._newest = judged.record
         if not isinstance(frame, PartFrame):
             told = {"verdict": record["verdict"], "reasons": record["reasons"], "part": None}
             self._tell(judged, self._named(told, [frame]))
@@ -170,16 +169,16 @@ class StationSink:
         moment = now_utc()
         frame = Frame(self._name, part.number, "unseen", error=INCOMPLETE)
         record: Record = {
-            "schema": 1 if last is None else last.record["schema"],
+            "schema": 1 if last is None else last["schema"],
             "event_id": event_id(moment),
             "ts_utc": utc_text(moment),
-            "source": self._name if last is None else last.record["source"],
+            "source": self._name if last is None else last["source"],
             "image": None,
             "frame_id": None,
             "verdict": "NO_READ",
             "reasons": [INCOMPLETE],
             "predictions": [],
-            "model": None if last is None else last.record["model"],
+            "model": None if last is None else last["model"],
         }
         return _Judged(frame, record, time.monotonic())
 
@@ -195,7 +194,7 @@ class StationSink:
             self._shared.awaited[self._name].tell(more["part_number"], event, ticket)
         self._figures.add(event, moment, lag)
         if frame.shown is not None and self._wanted(event.verdict):
-            self._shared.keeper.offer(event, functools.partial(_png, frame.shown), wait=not self._live)
+            self._shared.keeper.offer(event, frame.shown, _png, wait=not self._live)
 
     def _wanted(self, verdict: PartVerdict) -> bool:
         pictures = self._station.pictures

@@ -57,8 +57,12 @@ class Work:
     def alone(self) -> bool:
         """Whether it cannot be opened while others are at work: for want of memory, or of a camera for two."""
         inputs = [source.text for group in self._groups for source in group.settings.inputs.sources]
-        limited = any(group.settings.engine.options.memory_limit is not None for group in self._groups)
-        return limited or any(map(is_camera, inputs))
+        return self.limited or any(map(is_camera, inputs))
+
+    @property
+    def limited(self) -> bool:
+        """Whether the process is to stay within a memory limit."""
+        return any(group.settings.engine.options.memory_limit is not None for group in self._groups)
 
     @property
     def ready(self) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import OutputError, StoreError
 from edge_runtime.files.atomic import lasting_folder, write_bytes
@@ -25,22 +26,28 @@ from edge_runtime.files.sizes import format_size
 from edge_runtime.store.entries import Event, Kept, PartVerdict
 from edge_runtime.store.folder import Folder
 from edge_runtime.store.kept import KeptPictures
+from edge_runtime.store.places import Places, Put
 from edge_runtime.store.reading import Reader
 from edge_runtime.store.shelf import LEAST_FIRST, Quota, admit, make_room
 from edge_runtime.store.writer import Writer
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["PictureKeeper"]
 
-_WAITING = 2  # pictures in memory, beside the one that is written
+_WAITING = 3  # pictures in memory, the one that is encoded among them
 _PAUSE_S = 10.0  # after a failure none is tried for so long
 _ROOM = 8 << 20  # bytes of OK pictures that make way when the disk is full
 _RESERVE = 64 << 20  # bytes of a disk, or a tenth of a small one, that pictures leave alone
-Encode = Callable[[], bytes]
+Encode = Callable[["NDArray[np.uint8]"], bytes]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job:
     event: Event
+    put: Put
     encode: Encode
 
 
@@ -69,7 +76,8 @@ class PictureKeeper:
         self._reader: Reader | None = None
         self._day, self._written = _today(), 0
         self._failing, self._pause_until = "", 0.0
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
+        self._places = Places(_WAITING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self.left_out = 0  # pictures that were not kept for lack of time or room
         self._thread: threading.Thread | None = None
 
@@ -85,18 +93,16 @@ class PictureKeeper:
         self._thread = threading.Thread(target=self._work, args=(kept,), name="edgeline-pictures", daemon=True)
         self._thread.start()
 
-    def offer(self, event: Event, encode: Encode, wait: bool) -> None:
+    def offer(self, event: Event, image: NDArray[np.uint8], encode: Encode, wait: bool) -> None:
         """Keep the picture of an event, a file's bytes as `encode` gives them; `wait` False: not when others wait.
 
         Before `start`, which a disk that takes nothing keeps waiting, none is.
         """
-        if self._thread is None:
+        put = None if self._thread is None else self._places.put(image, wait)
+        if put is None:
             self.left_out += 1
-            return
-        with contextlib.suppress(queue.Full):
-            self._jobs.put(_Job(event, encode), block=wait)
-            return
-        self.left_out += 1
+        else:
+            self._jobs.put(_Job(event, put, encode))
 
     def close(self) -> None:
         """Write what waits."""
@@ -108,18 +114,26 @@ class PictureKeeper:
 
     def _work(self, kept: KeptPictures) -> None:
         while (job := self._jobs.get()) is not None:
-            if time.monotonic() < self._pause_until:
-                self.left_out += 1
-                continue
             try:
-                self._keep(job, kept)
+                data = self._encoded(job)
+                if data is not None:
+                    self._keep(job.event, data, kept)
             except StoreError:  # the writer has ended, which is told elsewhere
                 self._pause_until = math.inf
             except Exception as error:  # noqa: BLE001  # whatever it is: verdicts go on, and nobody waits for ever
                 self._failed(error, kept)
 
-    def _keep(self, job: _Job, kept: KeptPictures) -> None:
-        data, event = job.encode(), job.event
+    def _encoded(self, job: _Job) -> bytes | None:
+        """A file's bytes, None while none is tried; the disk may then hesitate: the next picture has the place."""
+        try:
+            if time.monotonic() < self._pause_until:
+                self.left_out += 1
+                return None
+            return job.encode(job.put.image)
+        finally:
+            self._places.free(job.put)
+
+    def _keep(self, event: Event, data: bytes, kept: KeptPictures) -> None:
         if (free := self._free(self._folder.root)) < len(data):
             raise OutputError(f"{format_size(max(free, 0))} of the disk are left for them, the rest is for verdicts")
         if (today := _today()) != self._day:

@@ -2,6 +2,7 @@ import contextlib
 import gc
 import threading
 
+import numpy as np
 from patience import PATIENCE
 from store_cases import event, reading
 
@@ -17,6 +18,7 @@ from edge_runtime.store.verify import verify_log
 from edge_runtime.store.writer import Writer
 
 PLENTY = Quota(10**6, 10**6)
+IMAGE = np.zeros((2, 2, 3), np.uint8)
 
 
 @contextlib.contextmanager
@@ -35,7 +37,7 @@ def keeping(folder, quota=PLENTY, notices=None, free=lambda folder: 10**9, known
 def keep(keeper, writer, *events, size=100):
     for one in events:
         writer.put(one)
-        keeper.offer(one, lambda: b"x" * size, wait=True)
+        keeper.offer(one, IMAGE, lambda image: b"x" * size, wait=True)
 
 
 def kept_in(folder):
@@ -197,14 +199,14 @@ def test_nobody_waits_for_a_picture_who_does_not_want_to(tmp_path):
     with keeping(tmp_path) as (keeper, writer):
         go, began = threading.Event(), threading.Event()
 
-        def slow():
+        def slow(image):
             began.set()
             assert go.wait(PATIENCE)
             return b"x"
 
         for number in range(20):
             writer.put(event(number))
-            keeper.offer(event(number), slow, wait=False)
+            keeper.offer(event(number), IMAGE, slow, wait=False)
         assert began.wait(PATIENCE)
         assert keeper.left_out >= 14
         go.set()
@@ -214,12 +216,12 @@ def test_nobody_waits_for_a_picture_who_does_not_want_to(tmp_path):
 def test_a_picture_that_cannot_be_encoded_holds_nobody_up(tmp_path):
     notices = []
 
-    def broken():
+    def broken(image):
         raise ValueError("no such colour")
 
     with keeping(tmp_path, notices=notices) as (keeper, writer):
         for number in range(12):
             writer.put(event(number))
-            keeper.offer(event(number), broken, wait=True)
+            keeper.offer(event(number), IMAGE, broken, wait=True)
     assert keeper.left_out == 12
     assert notices == ["PICTURES ARE NOT KEPT, verdicts are: no such colour"]

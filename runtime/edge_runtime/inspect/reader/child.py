@@ -16,6 +16,7 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
+from edge_devices.process_memory import keep_freed_memory
 from edge_runtime.errors import EdgelineError
 from edge_runtime.inspect.reader import log
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, Shot
@@ -62,6 +63,8 @@ def _serve_source(message: dict[str, Any], channel: socket.socket, apart: Simple
     with channel:
         try:
             settings = DecoderSettings(**message)
+            if settings.most_pixels is None:  # no memory limit: pictures come for months in buffers of one size
+                keep_freed_memory()
             decoder = open_decoder(settings)
         except EdgelineError as error:
             _say(channel, {"error": str(error)})

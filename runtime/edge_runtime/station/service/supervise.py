@@ -11,6 +11,7 @@ from edge_runtime.inspect.stop import Stop
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.service.notify import Service
 from edge_runtime.station.service.pulse import Pulse
+from edge_runtime.station.service.steady import Steady
 from edge_runtime.station.work import Work
 from edge_runtime.store.writer import Writer
 
@@ -51,10 +52,17 @@ class Supervision:
         """`meanwhile` is called now and then, in this thread; an error of it ends the stations."""
         self._work, self._writer, self._pulse = work, writer, pulse
         self._service, self._stop, self._say, self._meanwhile = service, stop, say, meanwhile
+        self._steady = Steady(work.limited)
         self._told = False
 
     def watch(self, reloading: Reloading | None, opening: Callable[[Loaded], Work]) -> Work | None:
         """Return when the stations have ended: None, or those that go on in their place. Raises what ended them."""
+        try:
+            return self._watch(reloading, opening)
+        finally:
+            self._steady.end()
+
+    def _watch(self, reloading: Reloading | None, opening: Callable[[Loaded], Work]) -> Work | None:
         following: Work | None = None
         while not self._work.over(_LOOK_S):
             self._look()
@@ -77,15 +85,18 @@ class Supervision:
         return following
 
     def _look(self) -> None:
+        now = time.monotonic()
         if not self._told and self._work.ready:
             self._told = True
             self._service.ready(f"stations at work: {', '.join(self._work.loaded.recipe.stations)}")
+            self._steady.begin(now)
+        self._steady.look(now)
         try:
             self._meanwhile()
         except EdgelineError as error:
             self._work.errors.append(error)
             self._work.stop.end()
-        self._service.beat(self._pulse.stuck(self._writer), time.monotonic())
+        self._service.beat(self._pulse.stuck(self._writer), now)
 
     def _next(self, reloading: Reloading, opening: Callable[[Loaded], Work]) -> Work | None:
         """Open what the recipe says now, while the stations go on; None: it cannot be, and they go on."""
