@@ -17,6 +17,7 @@ from edge_devices import usable_cores
 from edge_export.graph.outside import is_heavy, loadable
 from edge_export.state import Feeds, ValueFact
 from edge_runtime.errors import ModelError
+from edge_runtime.ort.process import exact_products
 from edge_runtime.ort.runner import AtOnce
 
 __all__ = [
@@ -92,6 +93,8 @@ def open_session(
     options.enable_cpu_mem_arena = keep_arena
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
+    for key, value in exact_products().items():  # as a device runs it
+        options.add_session_config_entry(key, value)
     try:
         with loadable(model) as payload:
             return onnxruntime.InferenceSession(

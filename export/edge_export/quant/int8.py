@@ -82,11 +82,10 @@ def write_int8(writer: GraphWriter, item: Compute) -> None:
     node = writer.nodes[item.name]
     input_scale = writer.input_scale(item)
     weight = writer.cache.quantized(item, input_scale)
-    key = ("int8", id(weight))
-    if key not in writer.made:  # two nodes may share their weights
-        zero = node.op_type in WANT_ZERO_POINT
-        writer.made[key] = _front_dq(writer, item.weight, weight.values, weight.scale, weight.axis, zero)
-    node.input[1] = writer.made[key]
+    zero = node.op_type in WANT_ZERO_POINT
+    # Nodes that share their weights, or zero points, get one each: where int8 sums saturate, onnxruntime makes uint8 of
+    # them for every node that reads them, under a name made of theirs, and does not load what two nodes read.
+    node.input[1] = _front_dq(writer, item.weight, weight.values, weight.scale, weight.axis, zero)
     bias = writer.cache.bias(item)
     if bias is not None:
         scale = (np.float32(input_scale) * weight.scale).astype(np.float32)
@@ -132,8 +131,7 @@ def _front_dq(
     """
     target = writer.fresh(f"{name}_d")
     inputs = [writer.int8(f"{target}q", values), writer.constant(f"{target}s", scale)]
-    if zero:  # one tensor for all weights with so many scales
-        size = "x".join(map(str, scale.shape)) or "1"
-        inputs.append(writer.constant(f"zeros_i8_{size}", np.zeros(scale.shape, np.int8)))
+    if zero:
+        inputs.append(writer.constant(f"{target}z", np.zeros(scale.shape, np.int8)))
     writer.front.append(helper.make_node("DequantizeLinear", inputs, [target], axis=axis))
     return target

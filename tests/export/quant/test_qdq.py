@@ -94,6 +94,36 @@ def test_two_convs_that_share_weights_both_become_int8(feeds):
     assert sqnr_db(run(open_session(model), feeds[0])["y"], run(open_session(found), feeds[0])["y"]) > 25
 
 
+def loads_where_sums_saturate(model):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return bool(onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+
+
+def test_two_matmuls_as_wide_as_each_other_load_where_int8_sums_saturate(feeds):
+    rng = np.random.default_rng(0)
+    weights = {name: rng.standard_normal((16, 16)).astype(np.float32) for name in ("v", "w")}
+    nodes = [
+        helper.make_node("MatMul", ["images", "v"], ["x"], name="first"),
+        helper.make_node("MatMul", ["x", "w"], ["y"], name="second"),
+    ]
+    model = make(nodes, weights, {"images": ["batch", 3, 16, 16]}, {"y": ["batch", 3, 16, 16]})
+    found, plan = quantized(model, feeds)
+    assert len(plan.tensors) == 2
+    assert loads_where_sums_saturate(found)
+
+
+def test_two_convs_that_share_weights_load_where_int8_sums_saturate(feeds):
+    weight = np.random.default_rng(0).standard_normal((3, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["x"], name="first", pads=[1] * 4),
+        helper.make_node("Conv", ["x", "w"], ["y"], name="second", pads=[1] * 4),
+    ]
+    model = make(nodes, {"w": weight}, {"images": ["batch", 3, 16, 16]}, {"y": ["batch", 3, 16, 16]})
+    assert loads_where_sums_saturate(quantized(model, feeds)[0])
+
+
 def test_the_same_input_gives_the_same_bytes(feeds):
     first, second = (quantized(convnet(), feeds)[0].SerializeToString(deterministic=True) for _ in range(2))
     assert first == second
