@@ -93,7 +93,7 @@ class _Writer(DequantizeParts):
         if any(_quantizes(inner) for inner in subgraphs(node)) or not captured_names(node).isdisjoint(self.codes):
             raise NotDequantizableError(f"{named(node)} holds quantized values in its body")
         if (node.input or node.op_type == "Constant") and self.fixed.issuperset(Graph.reads(node)):
-            self.nodes.append(node)
+            self.nodes.append(self.zeroed(node) if node.op_type == "DequantizeLinear" else node)
             self.fixed.update(node.output)
             return
         special = self._special(node)

@@ -110,6 +110,22 @@ class DequantizeParts:
         scales, zeros = (part.reshape(shape) if part.size > 1 else part.reshape(()) for part in parts)
         return self.constant(f"{name}_r", (values - zeros) * scales)
 
+    def zeroed(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        """Return a DequantizeLinear of int8 weights with a zero point for each of its scales.
+
+        Where int8 sums saturate, onnxruntime makes uint8 of int8 weights, whose zero point is then 128. Without one it
+        writes a single 128, which it refuses beside several scales.
+        """
+        weight, scale = (self.graph.weights.get(name) for name in node.input[:2])
+        if len(node.input) > 2 or weight is None or scale is None or weight.data_type != TensorProto.INT8:
+            return node
+        zero = self.fresh(f"{node.output[0]}_z")
+        self.constants[zero] = numpy_helper.from_array(np.zeros(tuple(scale.dims), np.int8), zero)
+        wanted = onnx.NodeProto()
+        wanted.CopyFrom(node)
+        wanted.input.append(zero)
+        return wanted
+
     def centred(self, node: onnx.NodeProto, name: str, zero: str, axis: int) -> str:
         """Return integers less their zero point, as floats that are not rounded."""
         if name in self.codes:

@@ -24,6 +24,7 @@ from edge_export.quant.int8 import WANT_ZERO_POINT
 from edge_export.quant.select import compute_nodes
 from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
+from edge_runtime.ort.process import exact_products
 
 __all__ = ["Shapes", "measure_edges", "measure_units", "signature"]
 
@@ -125,7 +126,8 @@ def _profile(model: onnx.ModelProto, feeds: Mapping[str, NDArray[np.generic]]) -
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = usable_cores()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in {"session.intra_op.allow_spinning": "0", **exact_products()}.items():
+            options.add_session_config_entry(key, value)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "p")
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
