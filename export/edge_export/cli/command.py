@@ -161,6 +161,7 @@ class ExportCommand(SectionedCommand):
             "final",
             "final-split",
             "final-labels",
+            "simcc",
         ]
     ),
     help="What a detector's outputs hold.",

@@ -26,7 +26,10 @@ _DTYPES: dict[int, Literal["float32", "float16", "uint8", "int8"]] = {
 # The property that keeps the names of inputs that became constants: they tell families apart.
 FILLED = "edgeline.size_inputs"
 _MAX_SIDE = 16384
-_SEE_THROUGH = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Transpose"}
+_SEE_THROUGH = {
+    "Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Resize", "Squeeze", "Transpose",
+    "Upsample",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _image(value: onnx.ValueInfoProto) -> ImageInput | None:
 
 
 def _maker(makers: Mapping[str, onnx.NodeProto], name: str) -> str:
-    """The operator that makes an output, seen through those that only reshape or convert it."""
+    """The operator that makes an output, seen through those that only reshape, enlarge or convert it."""
     for _ in range(16):
         node = makers.get(name)
         if node is None:

@@ -72,13 +72,14 @@ class Masks:
 class Points:
     """Key points of each box: `count` times x y, or x y confidence where `values` is 3, in the box's units.
 
+    `activation` makes the confidence of what the model gives; softmax is for lines alone (Detect, "simcc").
     `names` are those of the points, () or one for each; `edges` are pairs of points that a drawing connects.
     """
 
     count: int
     values: Literal[2, 3] = 3
     output: str = ""  # "": the row itself holds them
-    activation: Literal["none", "sigmoid"] = "none"  # of the confidence
+    activation: Literal["none", "sigmoid", "softmax"] = grown("none", {"softmax": "points in lines"})
     names: tuple[str, ...] = ()
     edges: tuple[tuple[int, int], ...] = ()
 
@@ -114,6 +115,9 @@ class Detect:
     - "final-split": three or four outputs as TensorFlow's detection post-processing writes them: boxes [N, K, 4],
       classes [N, K], scores [N, K] and an optional count [N].
     - "final-labels": boxes with their scores [N, K, 5] and classes [N, K] (mmdeploy, Geti).
+    - "simcc": one object that fills the picture, with its key points: for each a line of values across the input and
+      one down, [N, P, n * W] and [N, P, n * H]. A point lies where both are highest, and is as sure as the lower of the
+      two says; the object as its points on average (SimCC, arXiv 2107.03332; RTMPose, Geti).
 
     Formats with strides take one output of all rows [N, A, .], or for each stride one [N, ., H, W], [N, H, W, .],
     [N, anchors, H, W, .] or [N, rows, .], or for each stride one for each of `columns`, in any order of strides.
@@ -139,6 +143,7 @@ class Detect:
         "final",
         "final-split",
         "final-labels",
+        "simcc",
     ] = grown(
         "yolo",
         {
@@ -146,6 +151,7 @@ class Detect:
             "fastest-v2": "heads by stride",
             "distances": "heads by stride",
             "final-labels": "labels apart",
+            "simcc": "points in lines",
         },
     )
     outputs: tuple[str, ...] = ()  # () is the model's outputs in order; else their names in the format's order
@@ -192,6 +198,11 @@ class Detect:
             raise ValueError(f"columns hold {untold[0]}, of which the key {untold[0]!r} must tell more")
         if len(self.anchors) % (2 * max(len(self.strides), 1)) or any(not 0 < side <= 65536 for side in self.anchors):
             raise ValueError(f"anchors must be widths and heights, as many for each stride, found {self.anchors}")
+        lines = self.format == "simcc"
+        if lines and self.points is None:
+            raise ValueError("format simcc has key points, of which the key 'points' must tell more")
+        if self.points is not None and self.points.activation == "softmax" and not lines:
+            raise ValueError("key points have activation softmax only in format simcc")
         if not 1 <= self.bins <= 64 or not 0.0 <= self.centre <= 1.0:
             raise ValueError(f"bins must be 1..64 and centre 0..1, found {self.bins} and {self.centre}")
 

@@ -38,6 +38,7 @@ UNDERSTOOD: Mapping[str, str] = {
     "masks of scores": "1.1: prototypes whose scores are enlarged, not their sums (Masks.enlarged)",
     "multi-label classifiers": "1.1: classes of which several may be true (Classify.multilabel)",
     "object masks": "1.1: masks of objects (Detect.masks)",
+    "points in lines": "1.1: key points of the whole picture in lines across and down (simcc of Detect.format)",
     "oriented boxes": "1.1: boxes that are turned (Detect.angle)",
     "overlapping classes": "1.1: a mask of its own for each class (Segment.multilabel)",
 }

@@ -10,6 +10,7 @@ from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
 __all__ = [
     "ANCHORS_UNTOLD",
+    "CUT_OUT_UNTOLD",
     "DECIDED_BY",
     "FIT_UNTOLD",
     "IMAGENET",
@@ -30,7 +31,11 @@ _RGB = ("tf2onnx", "keras")
 FIT_UNTOLD = "YOLOs are letterboxed, RT-DETR and others stretched (--fit)"
 ANCHORS_UNTOLD = "its anchors, here COCO's, differ from data to data (--anchors)"
 MEAN_UNTOLD = "EfficientDets take ImageNet's mean off, some of TensorFlow's 0.5 (--mean)"
-DECIDED_BY = {FIT_UNTOLD: "fit", ANCHORS_UNTOLD: "anchors", MEAN_UNTOLD: "mean"}
+CUT_OUT_UNTOLD = (
+    "RTMPose takes one object, cut out of the picture with an eighth of its size more on each side; where all pictures "
+    "are such, say how they come to the model's form (--fit)"
+)
+DECIDED_BY = {FIT_UNTOLD: "fit", ANCHORS_UNTOLD: "anchors", MEAN_UNTOLD: "mean", CUT_OUT_UNTOLD: "fit"}
 
 # What Ultralytics, YOLOv5, v6 and v7 do: grey 114 around the picture, RGB of 0..1.
 LETTERBOX = Pixels(fit="letterbox")

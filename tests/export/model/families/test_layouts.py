@@ -155,3 +155,14 @@ def test_yolov5_enlarges_scores_of_masks_and_its_successors_sums() -> None:
         assert isinstance(post, Detect)
         assert post.masks is not None
         assert post.masks.enlarged == ("scores" if name == "yolov5-seg" else "sums")
+
+
+def test_lines_of_key_points_are_known_by_name_and_want_to_know_what_was_cut_out() -> None:
+    shapes: Shapes = {"simcc_x": (1, 17, 640), "simcc_y": (1, 17, 640)}
+    reading = _readings(shapes)["rtmpose"]
+    post = reading.postprocess
+    assert isinstance(post, Detect)
+    assert (post.format, post.outputs, post.points and post.points.count) == ("simcc", ("simcc_x", "simcc_y"), 17)
+    assert reading.told
+    assert "--fit" in reading.unsure
+    assert "rtmpose" not in _readings({"simcc_x": (1, 17, 640), "simcc_y": (1, 17, 320)})

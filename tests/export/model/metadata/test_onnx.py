@@ -189,7 +189,8 @@ def test_anomalib_normalization_is_read():
     assert facts.postprocess == Anomaly(
         map_output="output", normalize=True, minimum=0.0, maximum=30.0, raw_threshold=12.5, map_threshold=9.0
     )
-    assert facts.notes == ()
+    (note,) = facts.notes
+    assert "no scale_values" in note
     assert facts.verdict == VerdictRule(rule="score")
     assert facts.thresholds == Thresholds(confidence=0.5)
 

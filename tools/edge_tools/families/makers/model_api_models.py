@@ -4,11 +4,13 @@ pip install torch openvino-model-api[onnx]==0.4.7 onnx onnxruntime opencv-python
 python model_api_models.py PICTURES MODELS [NAME...]
 
 The networks are made here, with random weights over real pictures; `model_info` is written by model_api's adapter for
-ONNX, and the answers are those of the type that it names (by OpenVINO for types that it does not run by onnxruntime).
-"defaults" has of `model_info` nothing but the type.
+ONNX, and the answers are those of the type that it names, over onnxruntime (anomalies over OpenVINO).
+"defaults" has of `model_info` nothing but the type and the labels. Its other types of detectors 0.4.7 itself does not
+run on pictures: YOLO, YOLOV4 and YOLOF end in an AttributeError, YOLOX (of fixed size) in a KeyError.
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import onnx
 import onnxruntime
 import torch
 from model_api.adapters import ONNXRuntimeAdapter
+from model_api.adapters.inference_adapter import InferenceAdapter
 from model_api.models import Model
 from torch import nn
 
@@ -26,6 +29,10 @@ LOW = 0.3  # of scores, in the metadata, too
 IMAGENET = {"mean_values": [123.675, 116.28, 103.53], "scale_values": [58.395, 57.12, 57.375]}
 RGB = {"reverse_input_channels": True}
 UNIT = {"scale_values": [255.0, 255.0, 255.0], **RGB}
+
+
+# The adapter by another name: model_api lets only some types run by it; for the others OpenVINO resizes otherwise.
+Anywhere = type("Anywhere", (InferenceAdapter,), dict(vars(ONNXRuntimeAdapter)))
 
 
 class Features(nn.Module):
@@ -61,9 +68,10 @@ class Areas(nn.Module):
     def __init__(self, classes, last):
         super().__init__()
         self.features, self.last = Features(classes), last
+        nn.init.constant_(self.features.layers[-1].weight, 2)
 
     def forward(self, pixels):
-        out = nn.functional.interpolate(2 * self.features(pixels), scale_factor=16, mode="bilinear")
+        out = nn.functional.interpolate(self.features(pixels), scale_factor=16, mode="bilinear")
         return self.last(out)
 
 
@@ -116,18 +124,23 @@ class Boxes(nn.Module):
 
 
 class Yolo(nn.Module):
-    """Ultralytics' rows, or YOLOX's offsets."""
+    """Ultralytics' rows, and their prototypes' weights where there are masks."""
 
-    def __init__(self, kind):
+    def __init__(self, masks=False):
         super().__init__()
-        self.features, self.kind = Features(8), kind
+        self.features, self.masks = Features(11), masks
 
     def forward(self, pixels):
         out = self.features(pixels)[0].flatten(1)
         place = torch.arange(256)
         middle = torch.stack([(place % 16) * 16 + 8, torch.div(place, 16, rounding_mode="floor") * 16 + 8])
-        size = 18 + 14 * out[:2].sigmoid()
-        return torch.cat([middle + 8 * out[2:4].tanh(), size, (out[4:7] - 2).sigmoid()])[None]
+        size = (18 + 14 * out[:2].sigmoid()) * (3 if self.masks else 1)
+        rows = torch.cat([middle + 8 * out[2:4].tanh(), size, (out[4:7] - 2).sigmoid()])[None]
+        if not self.masks:
+            return rows
+        line = torch.linspace(-3, 3, 64)
+        waves = [torch.ones(64, 64), line.sin().expand(64, 64), line.sin()[:, None].expand(64, 64)]
+        return torch.cat([rows, torch.cat([out[7:8].abs() + 0.5, out[8:10]])[None]], 1), torch.stack(waves)[None]
 
 
 class Odd(nn.Module):
@@ -147,15 +160,18 @@ class Odd(nn.Module):
 
 
 class Points(nn.Module):
-    """SimCC's two lines for each key point."""
+    """SimCC's two lines for each key point: a peak, as wide as it is trained, where the point lies."""
 
     def __init__(self):
         super().__init__()
         self.features = Features(5)
 
     def forward(self, pixels):
-        out = nn.functional.interpolate(self.features(pixels), size=(512, 512), mode="bilinear").sigmoid()
-        return out.amax(2), out.amax(3)
+        cells = (2 * self.features(pixels)).flatten(2).softmax(2).reshape(-1, 5, 16, 16)
+        sure = 0.04 + 0.03 * cells.amax((2, 3))[..., None]
+        line = torch.arange(2 * SIZE)
+        middles = [(cells.sum(axis) * torch.arange(8, SIZE, 16)).sum(2, keepdim=True) for axis in (2, 3)]
+        return tuple(sure * (-((line - 2 * middle) ** 2) / 72).exp() for middle in middles)
 
 
 def names(count):
@@ -193,12 +209,21 @@ KINDS = {
     "detrinstseg": ("DETRInstSeg", {"labels": ["otx_empty_lbl", *names(3)], **UNIT},
                     lambda: Boxes(True, "image"), ["boxes", "labels", "masks"]),
     "yolov8": ("YOLOv8", {"labels": names(3), **UNIT, "resize_type": "fit_to_window_letterbox", "pad_value": 114,
-                          "iou_threshold": 0.7}, lambda: Yolo("yolov8"), ["output0"]),
-    "yolov8-defaults": ("YOLOv8", {"labels": names(3)}, lambda: Yolo("yolov8"), ["output0"]),
+                          "iou_threshold": 0.7}, Yolo, ["output0"]),
+    "yolov5": ("YOLOv5", {"labels": names(3)}, Yolo, ["output0"]),
+    "yolo11": ("YOLO11", {"labels": names(3), "agnostic_nms": True}, Yolo, ["output0"]),
+    "yolo-seg": ("YOLO-seg", {"labels": names(3), "nms_execute": True}, lambda: Yolo(True), ["output0", "output1"]),
+    "yolo-seg-defaults": ("YOLO-seg", {"labels": names(3)}, lambda: Yolo(True), ["output0", "output1"]),
+    "yolov8-defaults": ("YOLOv8", {"labels": names(3)}, Yolo, ["output0"]),
     "anomaly-map": ("AnomalyDetection", ANOMALY, lambda: Odd("raw"), ["output"]),
     "anomaly-v2": ("AnomalyDetection", {"labels": ["Normal", "Anomaly"], **UNIT, "task": "segmentation"},
                    lambda: Odd("seen"), SEEN),
+    "anomaly-fixed-pixels": ("AnomalyDetection", {**ANOMALY, "scale_values": [], "reverse_input_channels": True},
+                             lambda: Odd("raw"), ["output"]),
     "keypoints": ("keypoint_detection", {"labels": names(5), **UNIT}, Points, ["simcc_x", "simcc_y"]),
+    "keypoints-letterbox": ("keypoint_detection", {"labels": names(5), **UNIT, "apply_softmax": False,
+                            "confidence_threshold": 0.02, "resize_type": "fit_to_window_letterbox"}, Points,
+                            ["simcc_x", "simcc_y"]),
 }  # fmt: skip
 
 
@@ -212,7 +237,7 @@ def livened(network, info, images):
     """Fill the norms' statistics with the pixels that the network will get."""
     pixels = np.stack([cv2.resize(image, (SIZE, SIZE)) for image in images]).astype(np.float32)
     pixels = pixels[..., ::-1] if info.get("reverse_input_channels") else pixels
-    pixels = (pixels - info.get("mean_values", [0] * 3)) / info.get("scale_values", [1] * 3)
+    pixels = (pixels - info.get("mean_values", [0] * 3)) / (info.get("scale_values") or [1] * 3)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
@@ -238,9 +263,12 @@ def rows_of(kind, result, shape):
         return rows + (
             [{"class": 1, "score": 1.0, "mask": runs(result.pred_mask > 0)}] if result.pred_mask.any() else []
         )
+    if kind == "keypoint_detection":  # of the whole picture
+        points = [list(map(float, place)) for place in result.keypoints]
+        return [{"class": 0, "score": float(result.scores.mean()), "box": [0, 0, *shape[1::-1]], "points": points}]
     rows = []
     for index, box in enumerate(result.bboxes.tolist()):
-        shift = kind in ("MaskRCNN", "DETRInstSeg")
+        shift = kind in ("MaskRCNN", "DETRInstSeg", "YOLO-seg")
         row = {"box": box, "score": float(result.scores[index]), "class": int(result.labels[index]) - shift}
         rows.append({**row, "mask": runs(np.asarray(result.masks[index]) > 0)} if shift else row)
     return rows
@@ -256,20 +284,28 @@ def indices(file, image):
 
 
 def main():
-    """Make each model and its answers."""
+    """Make each model and its answers.
+
+    In a process of its own: what one type of model_api takes by default, it sets for all types that are asked after it.
+    """
+    if len(sys.argv) != 4:
+        for name in sys.argv[3:] or KINDS:
+            subprocess.run([sys.executable, __file__, *sys.argv[1:3], name], check=True)
+        return
     torch.set_num_threads(1)
     paths, target = sorted(Path(sys.argv[1]).glob("*.jpg")), Path(sys.argv[2])
     images = [cv2.imread(str(path)) for path in paths]
     for name in sys.argv[3:] or KINDS:
         kind, info, make, outputs = KINDS[name]
         torch.manual_seed(3)
-        network = livened(make(), {**info, **(UNIT if "defaults" in name or "v2" in name else {})}, images)
+        usual = kind.startswith("YOLO") or "v2" in name  # what its type takes where a file says nothing
+        network = livened(make(), {**(UNIT if usual else {}), **info}, images)
         file = str(target / f"modelapi-{name}.onnx")
         given = torch.zeros(1, 3, SIZE, SIZE)
         torch.onnx.export(
             network, (given,), file, opset_version=17, dynamo=False, input_names=["image"], output_names=outputs
         )
-        detects = kind in ("SSD", "MaskRCNN", "DETRInstSeg", "YOLOv8") and "defaults" not in name
+        detects = kind in ("SSD", "MaskRCNN", "DETRInstSeg", "YOLOv8", "YOLO11") and "defaults" not in name
         said = {"model_type": kind, **info, **({"confidence_threshold": LOW} if detects else {})}
         adapter = ONNXRuntimeAdapter(file)
         adapter.update_model_info(said)
@@ -277,18 +313,14 @@ def main():
         del model.metadata_props[:]
         model.metadata_props.extend(adapter.model.metadata_props)
         onnx.save(model, file)
-        plain = kind in ("Classification", "Segmentation", "SSD", "MaskRCNN", "DETRInstSeg")
         if "indices" in name:  # which model_api 0.4.7 says that it takes, and does not
             rows = {path.name: indices(file, image) for path, image in zip(paths, images)}
             Path(file).with_suffix(".answers.json").write_text(json.dumps(rows))
             print(name, {key: len(one) for key, one in rows.items()}, flush=True)
             continue
-        own = Model.create_model(ONNXRuntimeAdapter(file) if plain else file, preload=True)
+        own = Model.create_model(file if kind == "AnomalyDetection" else Anywhere(file), preload=True)
         found = [own(image) for image in images]
-        if kind == "keypoint_detection":
-            rows = {path.name: [] for path in paths}
-        else:
-            rows = {path.name: rows_of(kind, one, image.shape) for path, one, image in zip(paths, found, images)}
+        rows = {path.name: rows_of(kind, one, image.shape) for path, one, image in zip(paths, found, images)}
         Path(file).with_suffix(".answers.json").write_text(json.dumps(rows))
         print(name, {key: len(one) for key, one in rows.items()}, flush=True)
 

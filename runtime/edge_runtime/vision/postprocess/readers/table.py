@@ -53,5 +53,6 @@ READERS: dict[str, Reader] = {
     "boxes-scores": Reader("boxes_scores", "boxes_scores", least=2, most=3),
     "final": Reader("final", "final", most=3, finished=True, ranks=(3,)),
     "final-split": Reader("final", "final_split", least=3, most=4, rest=True, finished=True, ranks=(3, 2, 2)),
+    "simcc": Reader("simcc", "simcc", least=2, most=2, finished=True, ranks=(3, 3)),
     "final-labels": Reader("final", "final_labels", least=2, most=2, finished=True, ranks=(3, 2)),
 }
