@@ -13,6 +13,7 @@ __all__ = [
     "Memory",
     "Share",
     "keep_freed_memory",
+    "keeps_freed_memory",
     "memory",
     "reset_peak",
     "return_freed_memory",
@@ -25,6 +26,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE = 128 << 10
 _MOST_MMAP = 32 << 20  # the most that glibc takes for a threshold: half of a heap of 64 MB
 _NO_TRIM = 1 << 30
+_keeps = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def tune_allocator() -> None:
     Its own threshold grows with what a program frees, after which freed weights stay in the process. Nothing happens
     with another C library.
     """
+    global _keeps
+    _keeps = False
     mallopt = _libc("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
@@ -99,10 +103,17 @@ def keep_freed_memory() -> None:
     same buffer is sometimes mapped and sometimes not, and each is filled with zeros by the kernel before it is used.
     Nothing happens with another C library.
     """
+    global _keeps
     mallopt = _libc("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _MOST_MMAP)
         mallopt(_M_TRIM_THRESHOLD, _NO_TRIM)
+        _keeps = True
+
+
+def keeps_freed_memory() -> bool:
+    """Whether it does: then what is taken and freed once is there when it is needed."""
+    return _keeps
 
 
 def return_freed_memory() -> None:

@@ -58,7 +58,9 @@ class Writer:
         self._store = None if callable(store) else store
         self._notice, self._most, self._stop = notice, most_waiting, stop
         self._most_bytes = most_bytes
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        # Who waits for a commit is not woken by each entry: a thread that wakes for nothing costs a verdict's while.
+        self._come, self._changed = threading.Condition(lock), threading.Condition(lock)
         self._entries: list[Entry] = []
         self._removed: list[str] = []
         self._sent: dict[str, int] = {}
@@ -86,9 +88,9 @@ class Writer:
             self._check()
             if not self._entries:
                 self._first = time.monotonic()
+                self._come.notify()  # what comes after it is found with it
             self._entries.append(entry)
             self._taken += 1
-            self._changed.notify_all()
             return self._taken
 
     def stored(self, ticket: int, timeout: float) -> bool:
@@ -155,6 +157,7 @@ class Writer:
         left = self.drain(patience)
         with self._changed:
             self._closing = True
+            self._come.notify()
             self._changed.notify_all()
         self._thread.join()
         if self._store is not None:
@@ -192,13 +195,14 @@ class Writer:
                     left = self._first + _GROUP_S - time.monotonic()
                     if left <= 0:
                         break
-                    self._changed.wait(left)
-                elif not self._changed.wait(_SENT_S) and (self._sent or self._removed):
+                    self._come.wait(left)
+                elif not self._come.wait(_SENT_S) and (self._sent or self._removed):
                     break
             batch = Batch(tuple(self._entries), dict(self._sent), tuple(self._removed))
             self._in_hand = len(self._entries)
             self._entries, self._sent, self._removed = [], {}, []
-            self._changed.notify_all()
+            if self._in_hand >= self._most:  # somebody may wait for room
+                self._changed.notify_all()
             return batch if batch or not self._closing else None
 
     def _commit(self, batch: Batch) -> OpenedStore | None:

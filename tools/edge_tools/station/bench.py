@@ -1,16 +1,21 @@
 """How much of the engine's rate is left at a station's end: from video files to committed and published verdicts.
 
     python -m edge_tools.station.bench --rounds 5          as one film, then as 8 at once; it needs ffmpeg
+    python -m edge_tools.station.bench --bundle detector.edge --model detector.onnx        another model on that film
 
 In turns, on the same frames of the sample's film: the engine alone on decoded pictures in memory; a station, whose
 verdicts are in its store and told as JSON lines when it ends; and a plain loop of OpenCV and onnxruntime on the FP32
 model, which stores nothing. A rate is that of the frames by which a long run is longer than a short one: starting up
 is in neither. Ratios are of one round; the table holds their median and their range.
+
+Processor time is counted too, of all processes, for one frame: where every core is busy, a station is slower by what it
+takes beside its engine, and where other work wants the cores, too, this is what can still be compared.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,21 +40,40 @@ from edge_runtime.errors import UsageError
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.tune.settings import settings_for
 
-__all__ = ["Rates", "engine_rate", "loop_rate", "main", "station_rate"]
+__all__ = ["Rate", "Rates", "Subject", "boxes_of_ultralytics", "engine_rate", "loop_rate", "main", "station_rate"]
 
 _BATCHES = (1, 2, 4)
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Frames a second, and milliseconds of processor time that one takes."""
+
+    frames: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True)
 class Rates:
-    """Frames a second of one round."""
+    """Of one round."""
 
-    engine: float
-    station: float
-    loop: float
+    engine: Rate
+    station: Rate
+    loop: Rate
 
 
-def engine_rate(bundle: Path, film: Path, frames: int) -> float:
+@dataclass(frozen=True)
+class Subject:
+    """A model as a bundle and as plain ONNX; `ours`: laid out as the sample's, else as Ultralytics exports them."""
+
+    bundle: Path
+    model: Path
+    film: Path
+    ours: bool
+    pictures: bool = True  # whether the station keeps any
+
+
+def engine_rate(bundle: Path, film: Path, frames: int) -> Rate:
     """The engine alone, as it is set up for throughput on this machine: the best of some batches, on all its lanes."""
     pictures = _pictures(film, 64)
     choice = settings_for(read_bundle(bundle, check_hashes=False).sha256, goal="throughput").choice
@@ -60,36 +84,45 @@ def engine_rate(bundle: Path, film: Path, frames: int) -> float:
             for start in range(0, count, batch):
                 engine.run([pictures[(start + one) % len(pictures)] for one in range(batch)])
 
-        def rate(batch: int) -> float:
+        def rate(batch: int) -> Rate:
             work(batch, batch)
             share = max(batch, frames // engine.lanes // batch * batch)
             threads = [threading.Thread(target=work, args=(batch, share)) for _ in range(engine.lanes)]
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            return share * engine.lanes / (time.perf_counter() - started)
+            count = share * engine.lanes
+            return Rate(count / (time.perf_counter() - started), 1000 * (time.process_time() - cpu) / count)
 
-        return max(map(rate, _BATCHES))
+        return max(map(rate, _BATCHES), key=lambda found: found.frames)
 
 
-def station_rate(bundle: Path, film: Path, films: int, frames: int, folder: Path) -> float:
+def station_rate(subject: Subject, films: int, frames: int, folder: Path) -> Rate:
     """A station for each of so many films, one process: the rate behind the start, until all is committed and told."""
-    return _slope(lambda count: _station(bundle, _long(film, count, folder), films, folder), frames // films, films)
+    return _slope(
+        lambda count: _station(subject, _long(subject.film, count, folder), films, folder), frames // films, films
+    )
 
 
-def loop_rate(model: Path, film: Path, frames: int, folder: Path) -> float:
+def loop_rate(subject: Subject, frames: int, folder: Path) -> Rate:
     """What one would write in an hour: VideoCapture, onnxruntime's defaults, boxes over a threshold, NMS."""
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    session = onnxruntime.InferenceSession(str(subject.model), providers=["CPUExecutionProvider"])
+    (asked,) = session.get_inputs()
 
     def run(count: int) -> int:
-        capture, judged = cv2.VideoCapture(str(_long(film, count, folder))), 0
+        capture, judged = cv2.VideoCapture(str(_long(subject.film, count, folder))), 0
         while (found := capture.read())[0]:
-            gray = cv2.cvtColor(found[1], cv2.COLOR_BGR2GRAY)
-            (raw,) = session.run(None, {name: (gray.astype(np.float32) / 255)[None, None]})
-            _boxes(np.asarray(raw)[0])
+            if subject.ours:
+                gray = cv2.cvtColor(found[1], cv2.COLOR_BGR2GRAY)
+                tensor = (gray.astype(np.float32) / 255)[None, None]
+            else:
+                tensor = np.asarray(
+                    cv2.dnn.blobFromImage(found[1], 1 / 255, asked.shape[:1:-1], swapRB=True), np.float32
+                )
+            (raw,) = session.run(None, {asked.name: tensor})
+            (_boxes if subject.ours else boxes_of_ultralytics)(np.asarray(raw)[0])
             judged += 1
         capture.release()
         return judged
@@ -97,21 +130,30 @@ def loop_rate(model: Path, film: Path, frames: int, folder: Path) -> float:
     return _slope(run, frames, 1)
 
 
-def _slope(run: Callable[[int], int], frames: int, films: int) -> float:
-    times, counts = [], []
+def _slope(run: Callable[[int], int], frames: int, films: int) -> Rate:
+    times, cpu, counts = [], [], []
     for share in (4, 1):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), _cpu_s()
         counts.append(run(frames // share) * films)
         times.append(time.perf_counter() - started)
-    return (counts[1] - counts[0]) / (times[1] - times[0])
+        cpu.append(_cpu_s() - used)
+    more = counts[1] - counts[0]
+    return Rate(more / (times[1] - times[0]), 1000 * (cpu[1] - cpu[0]) / more)
 
 
-def _station(bundle: Path, film: Path, films: int, folder: Path) -> int:
+def _cpu_s() -> float:
+    """Processor time of this process and of those of its children, and theirs, that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _station(subject: Subject, film: Path, films: int, folder: Path) -> int:
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        stations = {
-            f"belt{number}": {"source": str(film), "bundle": str(bundle), "outputs": [{"jsonl": "verdicts.jsonl"}]}
-            for number in range(films)
-        }
+        belt: dict[str, object] = {"source": str(film), "bundle": str(subject.bundle)}
+        belt["outputs"] = [{"jsonl": "verdicts.jsonl"}]
+        if not subject.pictures:
+            belt["pictures"] = {"ok_every": 0, "ng": False, "no_read": False}
+        stations = {f"belt{number}": belt for number in range(films)}
         recipe = Path(name) / "station.yaml"
         recipe.write_text(json.dumps({"store": "store", "stations": stations}), encoding="utf-8")  # JSON is YAML
         command = python_module("edge_runtime.cli.run", recipe.name)
@@ -162,13 +204,20 @@ def _boxes(raw: NDArray[np.float32], threshold: float = 0.25) -> list[int]:
     return list(cv2.dnn.NMSBoxes(boxes, scores[places].tolist(), threshold, 0.4)) if boxes else []
 
 
-def _round(films: int, frames: int, folder: Path) -> Rates:
-    sample = find_sample()
-    film = sample.images.parent / "belt.mp4"
+def boxes_of_ultralytics(raw: NDArray[np.float32], threshold: float = 0.25) -> list[int]:
+    """The same of [4 + C, A] with centres and sides in pixels, and scores from 0 to 1."""
+    scores = raw[4:].max(axis=0)
+    places = np.flatnonzero(scores > threshold)
+    corners = raw[:2, places] - raw[2:4, places] / 2
+    boxes = np.concatenate([corners, raw[2:4, places]]).T.tolist()
+    return list(cv2.dnn.NMSBoxes(boxes, scores[places].tolist(), threshold, 0.4)) if boxes else []
+
+
+def _round(subject: Subject, films: int, frames: int, folder: Path) -> Rates:
     return Rates(
-        engine_rate(sample.bundle, film, frames),
-        station_rate(sample.bundle, film, films, frames, folder),
-        loop_rate(sample.images.parent / "pcb.onnx", film, frames, folder),
+        engine_rate(subject.bundle, subject.film, frames),
+        station_rate(subject, films, frames, folder),
+        loop_rate(subject, frames, folder),
     )
 
 
@@ -176,26 +225,49 @@ def _row(films: int, rounds: list[Rates]) -> str:
     def range_of(ratios: list[float]) -> str:
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
-    middle = [statistics.median(getattr(one, name) for one in rounds) for name in ("engine", "station", "loop")]
-    own = range_of([r.station / r.engine for r in rounds])
-    plain = range_of([r.station / r.loop for r in rounds])
-    return f"| {films} | {' | '.join(f'{rate:.0f}' for rate in middle)} | {own} | {plain} |"
+    def middle(name: str, what: str) -> float:
+        return float(statistics.median(getattr(getattr(one, name), what) for one in rounds))
+
+    ways = ("engine", "station", "loop")
+    own = range_of([one.station.frames / one.engine.frames for one in rounds])
+    plain = range_of([one.station.frames / one.loop.frames for one in rounds])
+    rates = [f"{middle(name, 'frames'):.0f}" for name in ways]
+    cpu = [f"{middle(name, 'cpu_ms'):.1f}" for name in ways]
+    return f"| {films} | {' | '.join([*rates, own, plain, *cpu])} |"
 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--frames", type=click.IntRange(min=80), default=1600, show_default=True, help="In all, of a long run.")
 @click.option("--films", multiple=True, type=click.IntRange(min=1), default=(1, 8), show_default=True, help="At once.")
-def main(rounds: int, frames: int, films: tuple[int, ...]) -> None:
+@click.option("--bundle", type=click.Path(path_type=Path, exists=True), help="Another one than the sample's.")
+@click.option("--model", type=click.Path(path_type=Path, exists=True), help="The same as Ultralytics exports it, FP32.")
+@click.option("--no-pictures", is_flag=True, help="The station keeps none.")
+def main(
+    rounds: int, frames: int, films: tuple[int, ...], bundle: Path | None, model: Path | None, no_pictures: bool
+) -> None:
     """Measure what a station leaves of the engine's own rate."""
-    click.echo("| films | engine, frames/s | station | plain loop, FP32 | station to engine | station to loop |")
-    click.echo("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    if (bundle is None) != (model is None):
+        raise UsageError("--bundle and --model are one model in two forms: give both")
+    folder = find_sample().images.parent
+    subject = Subject(
+        (bundle or find_sample().bundle).absolute(),
+        model or folder / "pcb.onnx",
+        folder / "belt.mp4",
+        bundle is None,
+        not no_pictures,
+    )
+    click.echo(
+        "| films | engine, frames/s | station | plain loop, FP32 | station to engine | station to loop | "
+        "engine, ms of CPU | station | plain loop |"
+    )
+    click.echo("|" + " ---: |" * 9)
     with tempfile.TemporaryDirectory(prefix="edgeline-station-") as name:
         for count in films:
             found = []
             for turn in range(rounds):
                 print(f"{count} films, round {turn + 1} of {rounds}", file=sys.stderr)  # noqa: T201
-                found.append(_round(count, frames, Path(name)))
+                found.append(_round(subject, count, frames, Path(name)))
             click.echo(_row(count, found))
 
 

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from edge_devices.process_memory import keeps_freed_memory
 from edge_runtime.errors import SourceError
 from edge_runtime.inspect.reader.decoder import DecoderFacts, DecoderSettings, DiedError, End, Shot
 from edge_runtime.inspect.reader.life import Life
 from edge_runtime.inspect.reader.messages import MessageError, receive
 from edge_runtime.inspect.reader.slots import SLOTS, SlotReader
 
-__all__ = ["RemoteDecoder"]
+__all__ = ["RemoteDecoder", "take_and_free"]
 
+# Pictures of a source in memory at a time: one is judged, the one before it let go of, one waits, one comes.
+_IN_HAND = 4
 _CHECKED = 32  # shots from one look at the process's memory to the next
 
 
@@ -37,7 +40,7 @@ class RemoteDecoder:
         """Wait until it is open; `check` is called now and then, `planned` for each picture's pixels. SourceError."""
         self._life, self._channel, self._settings = life, channel, settings
         self._grace, self._check, self._planned = grace, check, planned
-        self._read = 0
+        self._read = self._reserved = 0
         self._in_order = settings.way == "file"
         self._slots = [SlotReader() for _ in range(SLOTS)]
         self._asked = False
@@ -141,6 +144,7 @@ class RemoteDecoder:
             slot, height, width = told.pop("slot", None), told.pop("height", 0), told.pop("width", 0)
             image = None if slot is None else np.array(self._slots[slot].view(height, width))
             if image is not None:
+                self._reserve(image.nbytes)
                 self._planned(height * width)
             self._read += 1
             if not self._read % _CHECKED:
@@ -149,3 +153,18 @@ class RemoteDecoder:
         except (IndexError, KeyError, TypeError, ValueError) as error:
             self._life.kill(f"said what cannot be: {error}")
             return self._died()
+
+    def _reserve(self, size: int) -> None:
+        """Take what all pictures in hand need, in the thread that takes them, where freed memory is kept.
+
+        Perhaps two threads meet in the one way that needs it all after hours; memory is to grow in seconds, if at all.
+        """
+        if size > self._reserved and keeps_freed_memory():
+            self._reserved = size
+            take_and_free(size)
+
+
+def take_and_free(size: int) -> None:
+    """Take memory for as many pictures as are in hand, touch it, and free it."""
+    for picture in [np.empty(size, np.uint8) for _ in range(_IN_HAND)]:
+        picture.fill(0)

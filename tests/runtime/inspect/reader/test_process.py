@@ -18,7 +18,7 @@ import pytest
 from web_cameras import Camera
 
 from edge_runtime.errors import SourceError
-from edge_runtime.inspect.reader import life
+from edge_runtime.inspect.reader import life, remote
 from edge_runtime.inspect.reader.decoder import Decoder, DecoderSettings, End, Shot
 from edge_runtime.inspect.reader.here import HERE
 from edge_runtime.inspect.reader.life import begin_ahead, new_life
@@ -69,6 +69,20 @@ def test_the_process_gives_what_a_decoder_here_gives(reader: ReaderProcess, film
         assert near.image is not None
         assert np.array_equal(far.image, near.image)
         assert (far.number, far.pts, far.whole, far.interlaced) == (near.number, near.pts, near.whole, near.interlaced)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_memory_of_the_pictures_in_hand_is_taken_once_and_only_where_what_is_freed_is_kept(
+    reader: ReaderProcess, film: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(remote, "keeps_freed_memory", lambda: keeps)
+    monkeypatch.setattr(remote, "take_and_free", taken.append)
+    decoder = reader.open(DecoderSettings(str(film), "file"))
+    shots = [decoder.read() for _ in range(3)]
+    decoder.close()
+    sizes = {shot.image.nbytes for shot in shots if isinstance(shot, Shot) and shot.image is not None}
+    assert taken == (list(sizes) if keeps else [])
 
 
 def test_after_the_end_comes_the_end_again(reader: ReaderProcess, film: Path) -> None:
