@@ -16,10 +16,8 @@ from edge_export.quant.weights import quantize_bias
 from edge_export.quant.writer import GraphWriter, replace_name
 from edge_export.state import QuantParams
 
-__all__ = ["WANT_ZERO_POINT", "int8_able", "int8_weights_able", "write_activations", "write_int8", "write_int8_weights"]
+__all__ = ["int8_able", "int8_weights_able", "write_activations", "write_int8", "write_int8_weights"]
 
-# Up to onnxruntime 1.27, what these are fused into refuses scales for each column without a zero point for each.
-WANT_ZERO_POINT = frozenset({"Gemm", "MatMul"})
 # Bytes of the Cast, the Mul and the names that int8 weights need in a graph that computes in floats.
 _STORED_OVERHEAD = 200
 
@@ -82,10 +80,9 @@ def write_int8(writer: GraphWriter, item: Compute) -> None:
     node = writer.nodes[item.name]
     input_scale = writer.input_scale(item)
     weight = writer.cache.quantized(item, input_scale)
-    zero = node.op_type in WANT_ZERO_POINT
     # Nodes that share their weights, or zero points, get one each: where int8 sums saturate, onnxruntime makes uint8 of
     # them for every node that reads them, under a name made of theirs, and does not load what two nodes read.
-    node.input[1] = _front_dq(writer, item.weight, weight.values, weight.scale, weight.axis, zero)
+    node.input[1] = _front_dq(writer, item.weight, weight.values, weight.scale, weight.axis, zero=True)
     bias = writer.cache.bias(item)
     if bias is not None:
         scale = (np.float32(input_scale) * weight.scale).astype(np.float32)
@@ -127,7 +124,9 @@ def _front_dq(
 ) -> str:
     """Store a quantized constant with its scales and return the value that its DQ makes.
 
-    There is a zero point only where `zero` asks for one: it is optional, and zero for int8 weights.
+    `zero` asks for a zero point for each scale, as int8 weights have them. They are optional, but up to onnxruntime
+    1.27 what a Gemm is fused into does not run without, and where int8 sums saturate (x86 without VNNI) no node does
+    that is not fused: a Conv whose answer is rounded in the next block.
     """
     target = writer.fresh(f"{name}_d")
     inputs = [writer.int8(f"{target}q", values), writer.constant(f"{target}s", scale)]

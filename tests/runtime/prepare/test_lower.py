@@ -15,6 +15,7 @@ from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.bundle.external_data import check_external_data, external_tensors
 from edge_runtime.errors import ModelError, OutputError
 from edge_runtime.ort.block_session import packed_session, streamed_session
+from edge_runtime.ort.process import exact_products
 from edge_runtime.prepare.lower import lower
 
 CHANNELS = (3, 16, 32, 32, 48)
@@ -23,7 +24,10 @@ CHANNELS = (3, 16, 32, 32, 48)
 def answer(path, feeds):
     import onnxruntime
 
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    options = onnxruntime.SessionOptions()
+    for key, value in exact_products().items():
+        options.add_session_config_entry(key, value)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
 
 
 def operators(path):

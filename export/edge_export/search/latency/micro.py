@@ -20,7 +20,6 @@ from onnx import helper, numpy_helper
 
 from edge_devices import usable_cores
 from edge_export.graph import Graph
-from edge_export.quant.int8 import WANT_ZERO_POINT
 from edge_export.quant.select import compute_nodes
 from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
@@ -232,8 +231,7 @@ def _constant(graph: Graph, unit: Unit, name: str, made: _Body) -> str:
     proto, compute = graph.weights[name], unit.compute
     size = int(np.prod(proto.dims)) if proto.dims else 1
     if compute is not None and name == compute.weight:
-        zero = compute.op in WANT_ZERO_POINT
-        return made.weight(name, _noise(tuple(proto.dims)), compute.axis, 1 / 40, zero)
+        return made.weight(name, _noise(tuple(proto.dims)), compute.axis, 1 / 40, zero=True)
     if compute is not None and name == compute.bias:
         return made.weight(name, _noise((size,)), 0, 4.0 / 255 / 40)
     if proto.data_type == _FLOAT and size > _COPIED:
