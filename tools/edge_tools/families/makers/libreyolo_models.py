@@ -101,8 +101,11 @@ def main():
         more = {"nms": True, "conf": LOW, "iou": 0.45} if kind.endswith("-nms") else {}
         model.export("onnx", imgsz=side, output_path=str(target), simplify=False, **more)
         own, rows = LibreYOLO(str(target)), {}
+        if more:  # it would pass over what the graph's NMS left, and suppress the graph's other output by itself
+            own.embedded_nms_raw_output_index = None
+        iou = 1.0 if more else 0.45  # it suppresses once more what it clipped to the picture
         for path in pictures:
-            found = own.predict(str(path), conf=LOW, iou=0.45, imgsz=side, max_det=1000).boxes
+            found = own.predict(str(path), conf=LOW, iou=iou, imgsz=side, max_det=1000).boxes
             each_found = zip(found.xyxy.tolist(), found.conf.tolist(), found.cls.tolist())
             rows[path.name] = [{"box": box, "score": score, "class": int(label)} for box, score, label in each_found]
         target.with_suffix(".answers.json").write_text(json.dumps(rows))
