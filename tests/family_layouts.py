@@ -136,6 +136,11 @@ LAYOUTS: tuple[tuple[str, Shapes, int], ...] = (
     ("yolo-nas", {"graph2_pred_boxes": (1, ALL, 4), "graph2_pred_scores": (1, ALL, 80)}, 0),
     ("damo-yolo", {"scores": (1, ALL, 80), "boxes": (1, ALL, 4)}, 0),
     ("ppyoloe-without-nms", {"tmp_16": (1, ALL, 4), "concat_14.tmp_0": (1, 80, ALL)}, 0),
+    (
+        "picodet-without-nms",
+        {"fetch_name_0": (1, ALL + CELLS[64], 4), "fetch_name_1": (1, 80, ALL + CELLS[64])},
+        0,
+    ),
     ("yolov7-end2end", {"output": (None, 7)}, 0),
     ("yolo-nas-flat", {"graph2_flat_predictions": (None, 7)}, 0),
     (

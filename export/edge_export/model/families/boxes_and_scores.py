@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_export.model.families.common import UNIT
 from edge_export.model.families.family import Family, Match, Out, Pixels
 from edge_runtime.bundle.facts import Thresholds
@@ -9,8 +11,8 @@ from edge_runtime.bundle.postprocess_spec import Detect, Postprocess
 
 __all__ = ["PADDLE", "PADDLE_UNSURE", "ROWS", "told_paddle"]
 
-# PP-YOLOE+ divides pixels by 255 (configs/ppyoloe/_base_/ppyoloe_plus_reader.yml).
-PADDLE = UNIT
+# PP-YOLOE+ divides pixels by 255 (configs/ppyoloe/_base_/ppyoloe_plus_reader.yml, where interp 2 is OpenCV's cubic).
+PADDLE = replace(UNIT, interpolation="cubic")
 PADDLE_UNSURE = (
     "PP-YOLOE+ takes pixels of 0..1, PP-YOLOE and others of PaddleDetection those less ImageNet's mean (infer_cfg.yml "
     "beside the model tells)"
@@ -20,6 +22,11 @@ PADDLE_UNSURE = (
 def told_paddle(match: Match) -> str:
     """PaddleDetection calls its inputs so; Paddle 3 its outputs fetch_name_0 and so on, whatever they are."""
     return "names of inputs" if {"image", "scale_factor"} <= set(match.shown.inputs) else ""
+
+
+def _not_paddles(match: Match) -> str:
+    """PaddleDetection's networks without post-processing take pictures alone, which are called so."""
+    return "" if match.shown.inputs == ("image",) else "its only input is not called image"
 
 
 def _boxes_scores(match: Match) -> Postprocess:
@@ -70,14 +77,32 @@ ROWS: tuple[Family, ...] = (
         thresholds=Thresholds(confidence=0.5, iou=0.5),
         told=lambda match: "names of outputs",
     ),
+    *(
+        Family(
+            name=f"{name}-without-nms",
+            source=f"https://github.com/PaddlePaddle/PaddleDetection/blob/develop/ppdet/modeling/heads/{head}.py",
+            outputs=(Out(("N", "A", "4")), Out(("N", "C", "A"))),
+            read=_boxes_scores,
+            pixels=PADDLE,
+            unsure=PADDLE_UNSURE,
+            thresholds=Thresholds(confidence=0.5, iou=iou),
+            strides=strides,
+            told=told_paddle,
+        )
+        for name, head, strides, iou in (
+            ("ppyoloe", "ppyoloe_head", (8, 16, 32), 0.7),
+            ("picodet", "pico_head", (8, 16, 32, 64), 0.5),
+        )
+    ),
     Family(
-        name="ppyoloe-without-nms",
+        name="ppyoloe-rows",  # exclude_post_process
         source="https://github.com/PaddlePaddle/PaddleDetection/blob/develop/ppdet/modeling/heads/ppyoloe_head.py",
-        outputs=(Out(("N", "A", "4")), Out(("N", "C", "A"))),
-        read=_boxes_scores,
+        outputs=(Out(("N", "A", "4+C"), r"fetch_name_\d+|.*\.tmp_\d+"),),
+        read=lambda match: Detect(format="yolo", box="xyxy", axis="channels-last"),
         pixels=PADDLE,
         unsure=PADDLE_UNSURE,
         thresholds=Thresholds(confidence=0.5, iou=0.7),
-        told=told_paddle,
+        when=_not_paddles,
+        told=lambda match: "names of input and output",
     ),
 )

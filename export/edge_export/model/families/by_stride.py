@@ -31,7 +31,7 @@ _WITH_64 = (8, 16, 32, 64)
 _YOLO = Thresholds(confidence=0.25, iou=0.45)
 # nanodet/config/*.yml: BGR, ImageNet's mean and deviations in units of pixels.
 _NANODET_PIXELS = Pixels(colour="bgr", scale=1.0, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
-_PICODET_PIXELS = Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_PICODET_PIXELS = Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), interpolation="cubic")
 _FASTEST_PIXELS = Pixels(colour="bgr")
 
 

@@ -140,12 +140,13 @@ def _judge_boxes(
 
 
 def _rows(post: Detect, facts: ModelFacts, answers: Answers) -> int:
-    """How many rows a head has that is not finished; 0 where that is not told by one output."""
+    """How many rows heads have that are not finished; 0 where that is not told by their first outputs."""
     names = post.outputs or tuple(output.name for output in facts.outputs)
-    shape = answers[names[0]].shape
-    if READERS[post.format].finished or len(shape) != 3:
+    shapes = [answers[name].shape for name in names[: len(post.strides) if len(names) > 1 and post.strides else 1]]
+    if READERS[post.format].finished or any(len(shape) != 3 for shape in shapes):
         return 0
-    return int(shape[2] if post.column_axis == 1 and post.format != "boxes-scores" else shape[1])
+    axis = 2 if post.column_axis == 1 and post.format != "boxes-scores" else 1
+    return sum(int(shape[axis]) for shape in shapes)
 
 
 def _best(found: Candidates) -> Candidates:

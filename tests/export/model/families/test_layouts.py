@@ -166,3 +166,11 @@ def test_lines_of_key_points_are_known_by_name_and_want_to_know_what_was_cut_out
     assert reading.told
     assert "--fit" in reading.unsure
     assert "rtmpose" not in _readings({"simcc_x": (1, 17, 640), "simcc_y": (1, 17, 320)})
+
+
+def test_paddles_corners_and_scores_in_one_output_are_known_by_their_names() -> None:
+    shown = replace(shown_of({"fetch_name_0": (1, ALL, 84)}), inputs=("image",))
+    found = {reading.family.name: reading for reading in recognise(shown, FAMILIES).readings}
+    assert found["ppyoloe-rows"].postprocess == Detect(format="yolo", box="xyxy", axis="channels-last")
+    assert found["ppyoloe-rows"].told
+    assert "ppyoloe-rows" not in _readings({"fetch_name_0": (1, ALL, 84)})

@@ -126,8 +126,8 @@ def picodet(export):
             "loss_dfl": {"name": "DistributionFocalLoss", "loss_weight": 0.5},
             "loss_bbox": {"name": "GIoULoss", "loss_weight": 2.5},
             "nms": {
-                "name": "MultiClassNMS", "nms_top_k": 1000, "keep_top_k": 100, "score_threshold": 0.025,
-                "nms_threshold": 0.6,
+                "name": "MultiClassNMS", "nms_top_k": 1000, "keep_top_k": 300, "score_threshold": 0.025,
+                "nms_threshold": 0.5,  # as infer_cfg.yml says, whatever a network was made with
             },
         },
     }  # fmt: skip
@@ -157,7 +157,9 @@ def livened(network, batch):
             layer._momentum, layer.training = 0.0, True
     network(batch)
     network.eval()
-    for pattern, mean, std in ((r"pred_cls|head_cls|gfl_cls", -4.0, 2.0), (r"pred_reg|head_reg|gfl_reg", 0.0, 1.5)):
+    # PicoDet's scores are roots of products with a second score: at -4 half of all cells would find something.
+    spread = (("pred_cls|gfl_cls", -4.0, 2.0), ("head_cls", -8.0, 2.5), ("pred_reg|head_reg|gfl_reg", 0.0, 1.5))
+    for pattern, mean, std in spread:
         layers = [
             layer
             for name, layer in network.named_sublayers()
@@ -196,6 +198,8 @@ def of_one_class(network, one):
     setattr(holder, key, value)
     boxes, scores = list(network(one).values())[:2]
     setattr(holder, key, not value)
+    if holder is network:  # PicoDet's are in pixels of the input
+        boxes = boxes / paddle.flip(paddle.tile(one["scale_factor"], [1, 2]), [1]).unsqueeze(1)
     return head.nms(boxes, scores * (scores == scores.max(1, keepdim=True)).astype("float32"))[0].numpy()
 
 
