@@ -15,6 +15,8 @@ __all__ = ["Mutation", "mutations_of"]
 
 _FLOAT, _INT64 = int(TensorProto.FLOAT), int(TensorProto.INT64)
 _STRIDES = (8, 16, 32)
+# Metadata that tell how to normalise pixels: where the graph does so besides, its own package does it twice, too.
+_NORMALISED = frozenset({"model_info mean_values", "model_info scale_values"})
 Change = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
@@ -214,8 +216,9 @@ def _of_any(model: onnx.ModelProto) -> Iterator[Mutation]:
     if picture and floats:
         yield Mutation("input renamed", _input_name)
         yield Mutation("input channels last", _channels_last)
-        yield Mutation("input uint8", _bytes)
-        yield Mutation("input of 0..255, scaled inside", _whole_pixels)
+        if _NORMALISED.isdisjoint(prop.key for prop in model.metadata_props):
+            yield Mutation("input uint8", _bytes)
+            yield Mutation("input of 0..255, scaled inside", _whole_pixels)
         if all(isinstance(d, int) for d in image[2:]):
             yield Mutation("height and width declared free", _free_size)
 
