@@ -29,6 +29,11 @@ def _not_paddles(match: Match) -> str:
     return "" if match.shown.inputs == ("image",) else "its only input is not called image"
 
 
+def _nas_heads(match: Match) -> str:
+    """super-gradients calls the heads of YOLO-NAS so; those of its other networks have other names."""
+    return "names of weights" if any("heads.head1.cls_pred." in name for name in match.shown.weights) else ""
+
+
 def _boxes_scores(match: Match) -> Postprocess:
     return Detect(format="boxes-scores", outputs=match.names, box="xyxy")
 
@@ -51,6 +56,7 @@ ROWS: tuple[Family, ...] = (
         pixels=Pixels(fit="letterbox"),
         thresholds=Thresholds(confidence=0.25, iou=0.7),
         when=_boxes_first,
+        told=_nas_heads,
     ),
     Family(
         name="damo-yolo",

@@ -174,3 +174,10 @@ def test_paddles_corners_and_scores_in_one_output_are_known_by_their_names() -> 
     assert found["ppyoloe-rows"].postprocess == Detect(format="yolo", box="xyxy", axis="channels-last")
     assert found["ppyoloe-rows"].told
     assert "ppyoloe-rows" not in _readings({"fetch_name_0": (1, ALL, 84)})
+
+
+def test_yolo_nas_without_its_nms_is_told_by_the_names_of_its_heads() -> None:
+    shown = shown_of({"1140": (1, ALL, 4), "1132": (1, ALL, 3)})
+    named = replace(shown, weights=frozenset({"model.heads.head1.cls_pred.weight"}))
+    for one, told in ((shown, ""), (named, "names of weights")):
+        assert next(r for r in recognise(one, FAMILIES).readings if r.family.name == "yolo-nas").told == told

@@ -102,15 +102,15 @@ def suppressed(boxes, scores):
     return kept
 
 
-def answered(network, image, pose):
-    """What the network finds, in pixels of the picture."""
+def answered(network, image, pose, single):
+    """What the network finds, in pixels of the picture; `single`: of a row its best class, as bundles take it."""
     whole, start, scale = placed(image, pose)
     with torch.no_grad():
         out = network(tensor(whole, pose))[0]
     boxes, scores, *points = [one[0].numpy() for one in out[: 4 if pose else 2]]
     rows = []
     for label in range(scores.shape[1]):
-        wanted = np.flatnonzero(scores[:, label] > LOW)
+        wanted = np.flatnonzero((scores[:, label] > LOW) & ((scores.argmax(1) == label) | (not single)))
         wanted = wanted[scores[wanted, label].argsort()[::-1]]
         for one in wanted[suppressed(boxes[wanted], scores[wanted, label])]:
             box = ((boxes[one].reshape(2, 2) - start) / scale).reshape(-1)
@@ -151,7 +151,8 @@ def main():
                 continue
             if network is None:
                 network = made(task == "pose", images)
-                rows = {path.name: answered(network, image, task == "pose") for path, image in zip(paths, images)}
+            single = kind in ("decoded", "onnx")  # its NMS is not in the graph
+            rows = {path.name: answered(network, one, task == "pose", single) for path, one in zip(paths, images)}
             file = str(target / f"{name}.onnx")
             if said is None:
                 network.prep_model_for_conversion(input_size=(1, 3, SIZE, SIZE))
