@@ -21,6 +21,7 @@ NAMED_IN = {"devices/edge_devices/interpreter.py", "runtime/edge_runtime/ort/imp
 BY_PATH = {
     "tools/edge_tools/damage/judge.py",
     "tools/edge_tools/export_bench/export.py",
+    "tools/edge_tools/families/makers/model_api_models.py",  # itself, in an environment of its own
     "tools/edge_tools/families/work.py",  # a pool's workers, started from a checkout
 }
 
