@@ -82,6 +82,23 @@ def open_session(
     if lean is None:
         lean = isinstance(model, onnx.ModelProto) and is_heavy(model)
     pack, keep_arena = pack and not lean, keep_arena and not lean
+    exact = exact_products()  # as a device runs it
+    try:
+        with loadable(model) as payload:
+            try:
+                return _session(payload, optimize, keep_arena, pack, lean, exact)
+            except Exception:  # onnxruntime's exceptions share no other base
+                if not exact:
+                    raise
+                # Of weights or zero points that several int8 layers share, it cannot make the other ones that it needs.
+                return _session(payload, optimize, keep_arena, pack, lean, {})
+    except Exception as error:  # as above
+        raise OrtError("load", error) from error
+
+
+def _session(
+    payload: bytes | str, optimize: bool, keep_arena: bool, pack: bool, lean: bool, entries: Mapping[str, str]
+) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = usable_cores()
@@ -93,18 +110,14 @@ def open_session(
     options.enable_cpu_mem_arena = keep_arena
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
-    for key, value in exact_products().items():  # as a device runs it
+    for key, value in entries.items():
         options.add_session_config_entry(key, value)
-    try:
-        with loadable(model) as payload:
-            return onnxruntime.InferenceSession(
-                payload,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=["ConstantFolding"] if lean and optimize else None,
-            )
-    except Exception as error:  # onnxruntime's exceptions share no other base
-        raise OrtError("load", error) from error
+    return onnxruntime.InferenceSession(
+        payload,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["ConstantFolding"] if lean and optimize else None,
+    )
 
 
 def run(session: onnxruntime.InferenceSession, feeds: Mapping[str, NDArray[np.generic]]) -> Feeds:
