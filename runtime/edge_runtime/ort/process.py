@@ -28,6 +28,7 @@ __all__ = [
     "block_options",
     "drop_arena",
     "exact_products",
+    "exact_products_abort",
     "import_onnxruntime",
     "is_last_arena",
     "load_session",
@@ -42,6 +43,7 @@ __all__ = [
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
 _FIRST_CHUNK_THEN_DOUBLE = 0
+_NEEDS_NO_ZERO_POINTS = (1, 30)  # the first onnxruntime of which exact_products_abort is not so
 # A ModelProto of one node, y = Neg(x), x float [1].
 _NEGATE = bytes.fromhex(
     "08083a320a0b0a017812017922034e65671201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a080801"
@@ -189,6 +191,16 @@ def load_session(
 def exact_products() -> dict[str, str]:
     """Return the session entries with which int8 layers give the right sums on this processor."""
     return {"session.x64quantprecision": "1"} if saturates_int8() else {}
+
+
+def exact_products_abort() -> bool:
+    """Whether onnxruntime ends the process where it makes uint8 of int8 weights that have no zero points.
+
+    It does so before 1.30 on x86 without VNNI. Edgeline writes them to all int8 weights; bundles of before it did, and
+    models that others have quantized, may lack them.
+    """
+    version = tuple(map(int, str(import_onnxruntime().__version__).split(".")[:2]))
+    return saturates_int8() and version < _NEEDS_NO_ZERO_POINTS
 
 
 def run_named(session: Any, outputs: Sequence[str], feeds: Arrays) -> Tensors:
