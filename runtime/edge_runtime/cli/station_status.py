@@ -39,15 +39,18 @@ def status_json(store: Path) -> dict[str, Any]:
     """Return what is known of a store and of the process that writes it. Raises StoreError."""
     with store_reader(store) as reader:
         holder = holder_of(reader.folder)
-        written = None if holder is None else holder.board
-        board = board_unlocked(store) if holder is None else None if written is None else read_board(written)
-        pid = None if board is None else int(board["pid"])
+        if holder is None:
+            board = board_unlocked(store)
+            running = None if board is None else int(board["pid"])
+        else:
+            board = None if holder.board is None else read_board(holder.board)
+            running = holder.pid
         stored: dict[str, dict[str, int]] = {}
         for (station, verdict), count in sorted(reader.counts().items()):
             stored.setdefault(station, {})[verdict] = count
         return {
             "store": str(store),
-            "running": pid if holder is None else holder.pid,
+            "running": running,
             "stored": stored,
             "entries": reader.head().seq,
             "queues": {queue.name: reader.waiting(queue.sent, queue.stations) for queue in reader.outputs()},

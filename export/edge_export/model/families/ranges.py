@@ -38,7 +38,7 @@ def _is_objectness(rows: NDArray[np.float32]) -> bool | None:
     so that column 4 may be one of them. (Behind an objectness, classes are as high where nothing is: in 30 % of the
     rows of a trained YOLOX, in 90 % and more of random ones; scores without one in 6 % at the most.)
     """
-    if np.count_nonzero(rows[:, 4] >= _HIGH) < _FEWEST or rows.shape[1] < 6:
+    if not _is_high_somewhere(rows):
         return None
     if not _beside(rows[:, 4:], 0):
         return False
@@ -56,11 +56,9 @@ def _beside(scores: NDArray[np.float32], column: int) -> bool:
     return bool(np.median(others.max(axis=1, initial=0)) >= _HIGH)
 
 
-def _told_by_nothing(rows: NDArray[np.float32]) -> bool:
-    """Whether column 4 is high somewhere, and may be an objectness or a class as well."""
-    if rows.shape[1] < 6 or np.count_nonzero(rows[:, 4] >= _HIGH) < _FEWEST:
-        return False
-    return _is_objectness(rows) is None
+def _is_high_somewhere(rows: NDArray[np.float32]) -> bool:
+    """Whether column 4 is, and there are classes behind it."""
+    return rows.shape[1] >= 6 and bool(np.count_nonzero(rows[:, 4] >= _HIGH) >= _FEWEST)
 
 
 def all_ones(match: Match, pictures: Sequence[Answers]) -> str:
@@ -73,9 +71,10 @@ def objectness(match: Match, pictures: Sequence[Answers]) -> str:
     rows = _columns(match, pictures, False)
     if np.allclose(rows[:, 4], 1, atol=1e-3):
         return "the objectness is 1 everywhere"
-    if _told_by_nothing(rows):
+    found = _is_objectness(rows)
+    if found is None and _is_high_somewhere(rows):
         return "its classes are high together: whether the number before them is an objectness, or a class, is not told"
-    return "where the objectness is high, no class is" if _is_objectness(rows) is False else ""
+    return "where the objectness is high, no class is" if found is False else ""
 
 
 def offsets(match: Match, pictures: Sequence[Answers]) -> str:
