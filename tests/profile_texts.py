@@ -26,6 +26,7 @@ sizes_mb = [4096, 8192]
 [run]
 threads = 4
 spinning = true
+one_thread_lanes = true
 
 [power]
 modes = ["MAXN", "15W"]

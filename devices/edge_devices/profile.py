@@ -62,6 +62,7 @@ class Profile:
     `id` is the file's name; `architecture` as platform.machine() names it. `memory_mb`: the sizes it is sold with,
     ascending. `isa`: instruction sets as /proc/cpuinfo names them. `clusters`: big cores first. `providers`: in the
     order in which they are tried; the CPU always stands behind them. `threads` 0: as many as there are big cores.
+    `one_thread_lanes`: most images a second come of a run on each of those cores, not of one run on all of them.
     `power_modes`: names, best first.
 
     Priors: `storage_read_mb_per_s` by storage kind ("sd", "emmc", "nvme"), `memory_gb_per_s`, `latency_ms` by model as
@@ -80,6 +81,7 @@ class Profile:
     providers: tuple[ProviderChoice, ...] = ()
     threads: int = 0
     spinning: bool = False
+    one_thread_lanes: bool = False
     power_modes: tuple[str, ...] = ()
     storage_read_mb_per_s: Mapping[str, Prior] = field(default_factory=dict)
     memory_gb_per_s: Prior | None = None

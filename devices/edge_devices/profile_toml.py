@@ -94,7 +94,7 @@ def make_profile(identity: str, data: dict[str, Any], where: str) -> Profile:
     board = bool(match.compatible or match.model)
     clusters, isa = _cpu(top.table("cpu"), board)
     memory = top.table("memory").only("sizes_mb")
-    run = top.table("run").only("threads", "spinning")
+    run = top.table("run").only("threads", "spinning", "one_thread_lanes")
     priors = top.table("priors").only("storage_read_mb_per_s", "memory_gb_per_s", "latency_ms")
     return Profile(
         id=identity,
@@ -108,6 +108,7 @@ def make_profile(identity: str, data: dict[str, Any], where: str) -> Profile:
         providers=_providers(top),
         threads=run.whole("threads", 0, 1024, default=0),
         spinning=run.flag("spinning", default=False),
+        one_thread_lanes=run.flag("one_thread_lanes", default=False),
         power_modes=top.table("power").only("modes").texts("modes"),
         storage_read_mb_per_s=_priors(priors.table("storage_read_mb_per_s").only(*_STORAGE)),
         memory_gb_per_s=_prior(priors.table("memory_gb_per_s")) if "memory_gb_per_s" in priors else None,

@@ -30,7 +30,7 @@ def test_every_key_of_a_file_arrives_in_the_profile(tmp_path):
     assert profile.cores == 6
     assert profile.isa == ("asimd", "asimddp")
     assert profile.memory_mb == (4096, 8192)
-    assert (profile.threads, profile.spinning) == (4, True)
+    assert (profile.threads, profile.spinning, profile.one_thread_lanes) == (4, True, True)
     assert profile.power_modes == ("MAXN", "15W")
     assert profile.providers == (
         ProviderChoice(
@@ -113,6 +113,7 @@ def test_a_board_without_cores_is_refused():
         ("sizes_mb = [4096, 8192]", "sizes_mb = [4096, 2]", "memory.sizes_mb[1]", "a whole number"),
         ("threads = 4", "threads = -1", "run.threads", "from 0 to 1024"),
         ("spinning = true", 'spinning = "yes"', "run.spinning", "true or false"),
+        ("one_thread_lanes = true", "one_thread_lanes = 1", "run.one_thread_lanes", "true or false"),
         ("value = 40", "value = nan", "priors.storage_read_mb_per_s.sd.value", "a number"),
         ("value = 40", "value = 1" + "0" * 400, "priors.storage_read_mb_per_s.sd.value", "a number"),
         ("value = 40", "value = -1", "priors.storage_read_mb_per_s.sd.value", "a number"),
@@ -205,6 +206,7 @@ KEYS = st.sampled_from(
         "mhz",
         "modes",
         "name",
+        "one_thread_lanes",
         "options",
         "sd",
         "sizes_mb",

@@ -65,6 +65,8 @@ def sync_path(path: Path) -> None:
 
 def lasting_folder(path: Path) -> None:
     """Create a folder and its parents where they are not there, such that a power cut leaves them. Raises OSError."""
+    if path.is_dir():  # nearly always
+        return
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for parent in missing:

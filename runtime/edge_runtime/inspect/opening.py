@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
+
 from edge_runtime.engine import Engine, open_bundle
 from edge_runtime.inspect.in_turn import InTurn
 from edge_runtime.inspect.room import frames_bytes
@@ -62,6 +64,10 @@ def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preemp
         min_area=settings.min_area,
     )
     progress.end()
+    if (
+        engine.lanes > 1
+    ):  # a core each: OpenCV's own threads would wait busily there for work of a tenth of a millisecond
+        cv2.setNumThreads(1)
     return engine
 
 

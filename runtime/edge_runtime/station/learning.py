@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.atomic import write_bytes
+from edge_runtime.files.png import encode_png
 from edge_runtime.inspect.health.dead import dead
 from edge_runtime.inspect.health.learn import learn
 from edge_runtime.inspect.health.limits import Limits
@@ -117,7 +116,6 @@ def write_empty(source: Source, target: Path, seconds: float) -> int:
 
 
 def _png(frame: Frame) -> bytes:
-    done, data = cv2.imencode(".png", frame.image) if frame.image is not None else (False, None)
-    if not done or data is None:
+    if frame.image is None:
         raise UsageError("the picture cannot be written as PNG")
-    return data.tobytes()
+    return encode_png(frame.image)

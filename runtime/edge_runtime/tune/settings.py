@@ -52,18 +52,22 @@ def settings_for(
         return Chosen(choice, f"{label(choice)}, as edge-tune measured for {goal} on {when}", tuned, found.refused)
     cores = usable_cores() if machine is None else machine.usable_cores
     if profile is not None:
-        choice = _by_profile(profile, machine, cores)
+        choice = _by_profile(profile, machine, cores, goal)
         return Chosen(choice, f"{label(choice)}, as the profile {profile.id} says", None, found.refused)
     choice = Choice(cores, 1, 1, False, (), CPU)
     return Chosen(choice, f"{label(choice)}, the default", None, found.refused)
 
 
-def _by_profile(profile: Profile, machine: Machine | None, cores: int) -> Choice:
-    """Take the profile's threads (0: one for each big core), kept on the big cores where there are small ones too."""
+def _by_profile(profile: Profile, machine: Machine | None, cores: int, goal: Goal) -> Choice:
+    """Take the profile's threads (0: one for each big core), kept on the big cores where there are small ones too.
+
+    As a run each, where the profile says that more images come of that and they are what is wanted.
+    """
     known = () if machine is None else machine.cores
     big = big_cores(known)
     threads = min(profile.threads or len(big) or cores, cores)
     small_too = 0 < len(big) < len(known)
-    return Choice(
-        threads, 1, 1, profile.spinning and threads > 1, big if small_too and threads <= len(big) else (), CPU
-    )
+    there = big if small_too and threads <= len(big) else ()
+    if goal == "throughput" and profile.one_thread_lanes:
+        return Choice(1, threads, 1, False, there, CPU)
+    return Choice(threads, 1, 1, profile.spinning and threads > 1, there, CPU)

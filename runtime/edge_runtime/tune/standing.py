@@ -83,8 +83,9 @@ def stand(bundle_sha256: str, asked: Asked) -> Standing:
         )
     by_hand = asked.threads is not None or asked.lanes is not None
     # Threads and lanes were measured together: where one is given, or cannot be had, the other does not hold.
-    found = Found() if asked.limited or by_hand else None
-    chosen = settings_for(bundle_sha256, board.machine, board.profile, asked.goal, found)
+    alone = asked.limited or by_hand
+    goal: Goal = "latency" if alone else asked.goal
+    chosen = settings_for(bundle_sha256, board.machine, board.profile, goal, Found() if alone else None)
     choice = chosen.choice
     lanes = 1 if asked.limited else asked.lanes or choice.lanes
     threads = asked.threads or (max(board.machine.usable_cores // lanes, 1) if asked.lanes else choice.threads)

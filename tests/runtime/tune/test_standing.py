@@ -52,6 +52,18 @@ def test_without_a_tuned_profile_the_boards_own_counts(monkeypatch):
     assert here.lines()[0] == "device: A bench: it says so"
 
 
+def test_by_hand_and_within_a_limit_there_are_no_lanes_of_the_profile(monkeypatch):
+    bench = board()
+    monkeypatch.setattr(
+        standing, "detect", lambda profile: replace(bench, profile=replace(bench.profile, one_thread_lanes=True))
+    )
+    session = stand(SHA, Asked(goal="throughput")).session
+    assert (session.threads, session.lanes) == (1, 4)
+    for asked in (Asked(goal="throughput", threads=3), Asked(goal="throughput", limited=True, threads=3)):
+        assert (stand(SHA, asked).session.threads, stand(SHA, asked).session.lanes) == (3, 1)
+    assert stand(SHA, Asked(goal="throughput", limited=True)).session.threads == 4
+
+
 def test_what_was_tuned_counts_by_its_goal(tuned):
     tuned(Choice(2, 1, 1, True, (1, 2)), Choice(1, 4, 2, False, (0, 1, 2, 3)))
     soon, many = stand(SHA, Asked()), stand(SHA, Asked(goal="throughput"))

@@ -3,10 +3,11 @@
     python -m edge_tools.station.bench --rounds 5          as one film, then as 8 at once; it needs ffmpeg
     python -m edge_tools.station.bench --bundle detector.edge --model detector.onnx        another model on that film
 
-In turns, on the same frames of the sample's film: the engine alone on decoded pictures in memory; a station, whose
-verdicts are in its store and told as JSON lines when it ends; and a plain loop of OpenCV and onnxruntime on the FP32
-model, which stores nothing. A rate is that of the frames by which a long run is longer than a short one: starting up
-is in neither. Ratios are of one round; the table holds their median and their range.
+In turns, on the same frames of the sample's film: the engine alone on decoded pictures in memory, as a station of films
+opens it and with one run at a time; a station, whose verdicts are in its store and told as JSON lines when it ends; and
+a plain loop of OpenCV and onnxruntime on the FP32 model, which stores nothing. A rate is that of the frames by which a
+long run is longer than a short one: starting up is in neither. Ratios are of one round; the table holds their median
+and their range.
 
 Processor time is counted too, of all processes, for one frame: where every core is busy, a station is slower by what it
 takes beside its engine, and where other work wants the cores, too, this is what can still be compared.
@@ -37,8 +38,8 @@ from edge_runtime import open_bundle
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.errors import UsageError
-from edge_runtime.ort.session import SessionOptions
-from edge_runtime.tune.settings import settings_for
+from edge_runtime.tune.choice import Goal
+from edge_runtime.tune.standing import Asked, stand
 
 __all__ = ["Rate", "Rates", "Subject", "boxes_of_ultralytics", "engine_rate", "loop_rate", "main", "station_rate"]
 
@@ -55,9 +56,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one round."""
+    """Of one round. `alone`: the engine with one run at a time."""
 
     engine: Rate
+    alone: Rate
     station: Rate
     loop: Rate
 
@@ -73,12 +75,11 @@ class Subject:
     pictures: bool = True  # whether the station keeps any
 
 
-def engine_rate(bundle: Path, film: Path, frames: int) -> Rate:
-    """The engine alone, as it is set up for throughput on this machine: the best of some batches, on all its lanes."""
+def engine_rate(bundle: Path, film: Path, frames: int, goal: Goal = "throughput") -> Rate:
+    """The engine alone, as edge-run opens it for that goal here: the best of some batches, on all its lanes."""
     pictures = _pictures(film, 64)
-    choice = settings_for(read_bundle(bundle, check_hashes=False).sha256, goal="throughput").choice
-    options = SessionOptions("cpu", choice.threads, choice.lanes, spinning=choice.spinning, cores=choice.cores)
-    with open_bundle(bundle, session=options) as engine:
+    session = stand(read_bundle(bundle, check_hashes=False).sha256, Asked("cpu", goal=goal)).session
+    with open_bundle(bundle, session=session) as engine:
 
         def work(batch: int, count: int) -> None:
             for start in range(0, count, batch):
@@ -148,18 +149,18 @@ def _cpu_s() -> float:
 
 
 def _station(subject: Subject, film: Path, films: int, folder: Path) -> int:
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        belt: dict[str, object] = {"source": str(film), "bundle": str(subject.bundle)}
-        belt["outputs"] = [{"jsonl": "verdicts.jsonl"}]
-        if not subject.pictures:
-            belt["pictures"] = {"ok_every": 0, "ng": False, "no_read": False}
-        stations = {f"belt{number}": belt for number in range(films)}
-        recipe = Path(name) / "station.yaml"
-        recipe.write_text(json.dumps({"store": "store", "stations": stations}), encoding="utf-8")  # JSON is YAML
-        command = python_module("edge_runtime.cli.run", recipe.name)
-        subprocess.run(command, cwd=name, env=python_environment(), check=True, stderr=subprocess.DEVNULL)
-        told = (Path(name) / "verdicts.jsonl").read_text(encoding="utf-8").count("\n")
-    return told // films
+    # It stays until all is measured: ext4 without a journal looks long for a place where much was removed lately.
+    place = Path(tempfile.mkdtemp(dir=folder))
+    belt: dict[str, object] = {"source": str(film), "bundle": str(subject.bundle)}
+    belt["outputs"] = [{"jsonl": "verdicts.jsonl"}]
+    if not subject.pictures:
+        belt["pictures"] = {"ok_every": 0, "ng": False, "no_read": False}
+    stations = {f"belt{number}": belt for number in range(films)}
+    recipe = place / "station.yaml"
+    recipe.write_text(json.dumps({"store": "store", "stations": stations}), encoding="utf-8")  # JSON is YAML
+    command = python_module("edge_runtime.cli.run", recipe.name)
+    subprocess.run(command, cwd=place, env=python_environment(), check=True, stderr=subprocess.DEVNULL)
+    return (place / "verdicts.jsonl").read_text(encoding="utf-8").count("\n") // films
 
 
 def _long(film: Path, frames: int, folder: Path) -> Path:
@@ -216,6 +217,7 @@ def boxes_of_ultralytics(raw: NDArray[np.float32], threshold: float = 0.25) -> l
 def _round(subject: Subject, films: int, frames: int, folder: Path) -> Rates:
     return Rates(
         engine_rate(subject.bundle, subject.film, frames),
+        engine_rate(subject.bundle, subject.film, frames, "latency"),
         station_rate(subject, films, frames, folder),
         loop_rate(subject, frames, folder),
     )
@@ -228,12 +230,14 @@ def _row(films: int, rounds: list[Rates]) -> str:
     def middle(name: str, what: str) -> float:
         return float(statistics.median(getattr(getattr(one, name), what) for one in rounds))
 
-    ways = ("engine", "station", "loop")
-    own = range_of([one.station.frames / one.engine.frames for one in rounds])
-    plain = range_of([one.station.frames / one.loop.frames for one in rounds])
+    ways = ("engine", "alone", "station", "loop")
+    ratios = [
+        range_of([one.station.frames / getattr(one, name).frames for one in rounds])
+        for name in ("engine", "alone", "loop")
+    ]
     rates = [f"{middle(name, 'frames'):.0f}" for name in ways]
     cpu = [f"{middle(name, 'cpu_ms'):.1f}" for name in ways]
-    return f"| {films} | {' | '.join([*rates, own, plain, *cpu])} |"
+    return f"| {films} | {' | '.join([*rates, *ratios, *cpu])} |"
 
 
 @click.command()
@@ -258,10 +262,10 @@ def main(
         not no_pictures,
     )
     click.echo(
-        "| films | engine, frames/s | station | plain loop, FP32 | station to engine | station to loop | "
-        "engine, ms of CPU | station | plain loop |"
+        "| films | engine, frames/s | one run at a time | station | plain loop, FP32 | station to engine | "
+        "to one run at a time | to loop | engine, ms of CPU | one run at a time | station | plain loop |"
     )
-    click.echo("|" + " ---: |" * 9)
+    click.echo("|" + " ---: |" * 12)
     with tempfile.TemporaryDirectory(prefix="edgeline-station-") as name:
         for count in films:
             found = []
