@@ -17,13 +17,12 @@ from edge_devices import usable_cores
 from edge_export.graph.outside import is_heavy, loadable
 from edge_export.state import Feeds, ValueFact
 from edge_runtime.errors import ModelError
-from edge_runtime.ort.process import exact_products, exact_products_abort
+from edge_runtime.ort.process import exact_products, openable
 from edge_runtime.ort.runner import AtOnce
 
 __all__ = [
     "OrtError",
     "ProtoSession",
-    "exact_sums",
     "expose",
     "one_line",
     "open_session",
@@ -83,7 +82,7 @@ def open_session(
     if lean is None:
         lean = isinstance(model, onnx.ModelProto) and is_heavy(model)
     pack, keep_arena = pack and not lean, keep_arena and not lean
-    exact = exact_sums()
+    exact = exact_products()
     try:
         with loadable(model) as payload:
             try:
@@ -91,15 +90,10 @@ def open_session(
             except Exception:  # onnxruntime's exceptions share no other base
                 if not exact:
                     raise
-                # Of weights or zero points that several int8 layers share, it cannot make the other ones that it needs.
+                # It may not be able to make the other weights that it needs.
                 return _session(payload, optimize, keep_arena, pack, lean, {})
     except Exception as error:  # as above
         raise OrtError("load", error) from error
-
-
-def exact_sums() -> dict[str, str]:
-    """Return the session entries with which int8 layers give what they give on devices, where that ends no process."""
-    return {} if exact_products_abort() else exact_products()
 
 
 def _session(
@@ -118,8 +112,9 @@ def _session(
     options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
+    graph = openable(Path(payload) if isinstance(payload, str) else payload, options) if entries else payload
     return onnxruntime.InferenceSession(
-        payload,
+        str(graph) if isinstance(graph, Path) else graph,
         options,
         providers=["CPUExecutionProvider"],
         disabled_optimizers=["ConstantFolding"] if lean and optimize else None,

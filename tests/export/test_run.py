@@ -33,7 +33,7 @@ def opened(monkeypatch, exact, refused):
             raise RuntimeError("Attempt to replace the existing tensor")
         return usual(payload, options, **more)
 
-    monkeypatch.setattr(run, "exact_sums", lambda: {ENTRY: "1"} if exact else {})
+    monkeypatch.setattr(run, "exact_products", lambda: {ENTRY: "1"} if exact else {})
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     try:
         open_session(convnet())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["field", "fields", "integers", "pieces", "varint"]
+__all__ = ["field", "fields", "integers", "message", "pieces", "varint"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -52,6 +52,13 @@ def integers(value: int | memoryview) -> list[int]:
         number, position = varint(value, position)
         numbers.append(number)
     return numbers
+
+
+def message(value: int | memoryview) -> memoryview:
+    """Return a field's value that is a message, or a text. Raises ValueError for a number."""
+    if isinstance(value, int):
+        raise ValueError("the graph is damaged: a number where a message was expected")
+    return value
 
 
 def varint(view: memoryview, position: int) -> tuple[int, int]:

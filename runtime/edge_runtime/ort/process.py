@@ -8,6 +8,7 @@ else's program gives each block a pool of threads that sleep when they have noth
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 import sys
 from collections.abc import Sequence
@@ -22,17 +23,18 @@ from edge_devices import saturates_int8
 from edge_runtime.errors import DependencyError, EngineError, ModelError
 from edge_runtime.files.shortage import shortage
 from edge_runtime.ort.import_check import check_import
+from edge_runtime.ort.own_zero_points import with_own_zero_points
 from edge_runtime.ort.runner import Arrays, Tensors
 
 __all__ = [
     "block_options",
     "drop_arena",
     "exact_products",
-    "exact_products_abort",
     "import_onnxruntime",
     "is_last_arena",
     "load_session",
     "one_line",
+    "openable",
     "own_process",
     "run_named",
     "set_threads",
@@ -43,7 +45,6 @@ __all__ = [
 # OrtArenaCfg's arena_extend_strategy. The other one, "same as requested", makes a region for each request and never
 # the first chunk that it is told: what one block freed is then in pieces too small for the next.
 _FIRST_CHUNK_THEN_DOUBLE = 0
-_NEEDS_NO_ZERO_POINTS = (1, 30)  # the first onnxruntime of which exact_products_abort is not so
 # A ModelProto of one node, y = Neg(x), x float [1].
 _NEGATE = bytes.fromhex(
     "08083a320a0b0a017812017922034e65671201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a080801"
@@ -181,26 +182,36 @@ def load_session(
     onnxruntime's own fallback is off: it writes to stdout where a provider fails, and goes on with the CPU.
     """
     runtime = import_onnxruntime()
-    model = str(graph) if isinstance(graph, Path) else graph
+    found = openable(graph, options) if exact_products() else graph
+    model = str(found) if isinstance(found, Path) else found
     try:
         return runtime.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise ModelError(f"onnxruntime {runtime.__version__} cannot {doing} {name}: {one_line(error)}") from error
 
 
+def openable(graph: Path | bytes, options: Any) -> Path | bytes:
+    """Return the graph as `exact_products` may be asked of it: int8 weights have zero points of their own.
+
+    `graph` itself where they have, or where it is none. `options` are told where its weights lie.
+    """
+    try:
+        if isinstance(graph, bytes):
+            return with_own_zero_points(graph) or graph
+        with graph.open("rb") as file:  # mapped: weights in it are not read for this
+            found = with_own_zero_points(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):  # which onnxruntime is to tell
+        return graph
+    if found is None:
+        return graph
+    # Beside the file its weights may lie.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(graph.parent))
+    return found
+
+
 def exact_products() -> dict[str, str]:
     """Return the session entries with which int8 layers give the right sums on this processor."""
     return {"session.x64quantprecision": "1"} if saturates_int8() else {}
-
-
-def exact_products_abort() -> bool:
-    """Whether onnxruntime ends the process where it makes uint8 of int8 weights that have no zero points.
-
-    It does so before 1.30 on x86 without VNNI. Edgeline writes them to all int8 weights; bundles of before it did, and
-    models that others have quantized, may lack them.
-    """
-    version = tuple(map(int, str(import_onnxruntime().__version__).split(".")[:2]))
-    return saturates_int8() and version < _NEEDS_NO_ZERO_POINTS
 
 
 def run_named(session: Any, outputs: Sequence[str], feeds: Arrays) -> Tensors:

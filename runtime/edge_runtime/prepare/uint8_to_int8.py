@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_runtime.bundle.wire import field, fields, integers, pieces
+from edge_runtime.bundle.wire import field, fields, integers, message, pieces
 
 __all__ = ["uint8_to_int8"]
 
@@ -33,7 +33,7 @@ def uint8_to_int8(model: bytes) -> bytes:
     reads one type and writes the other, and then computes it in float. Raises ValueError for bytes that are no model.
     """
     parts = list(pieces(memoryview(model)))
-    graphs = [_message(value) for number, value, _ in parts if number == _MODEL_GRAPH]
+    graphs = [message(value) for number, value, _ in parts if number == _MODEL_GRAPH]
     if not graphs:
         raise ValueError("the graph is damaged: the model has none")
     changed = _changed(_read(graphs[0]), model) if len(graphs) == 1 else None
@@ -224,11 +224,11 @@ def _read(view: memoryview) -> _Graph:
     for number, value, whole in pieces(view):
         name = b""
         if number == _NODE:
-            nodes.append(_node(_message(value)))
+            nodes.append(_node(message(value)))
         elif number == _INITIALIZER:
-            name, constants[name] = _initializer(_message(value))
+            name, constants[name] = _initializer(message(value))
         elif number in (_INPUT, _OUTPUT, _VALUE_INFO):
-            name = _text(_message(value), _NAME)
+            name = _text(message(value), _NAME)
             if number in named:
                 named[number].add(name)
         parts.append((number, name, whole))
@@ -243,13 +243,13 @@ def _node(body: memoryview, depth: int = 0) -> _Node:
     inner: set[bytes] = set()
     for number, value in fields(body):
         if number in texts:
-            texts[number].append(bytes(_message(value)))
+            texts[number].append(bytes(message(value)))
         elif number == _NODE_ATTRIBUTE:
-            attribute = _message(value)
+            attribute = message(value)
             attributes.add(_text(attribute, _NAME))
             for kind, graph in fields(attribute):
                 if kind in (_SUBGRAPH, _SUBGRAPHS):
-                    inner |= _mentioned(_message(graph), depth + 1)
+                    inner |= _mentioned(message(graph), depth + 1)
     operator = b"".join(texts[_NODE_TYPE])
     inputs, outputs = tuple(texts[_NODE_INPUT]), tuple(texts[_NODE_OUTPUT])
     understood = (
@@ -270,10 +270,10 @@ def _mentioned(graph: memoryview, depth: int) -> set[bytes]:
     names: set[bytes] = set()
     for number, value in fields(graph):
         if number == _NODE:
-            node = _node(_message(value), depth)
+            node = _node(message(value), depth)
             names |= node.read | set(node.outputs)
         elif number == _OUTPUT:
-            names.add(_text(_message(value), _NAME))
+            names.add(_text(message(value), _NAME))
     return names
 
 
@@ -287,20 +287,14 @@ def _initializer(tensor: memoryview) -> tuple[bytes, _Constant]:
         elif number == _DATA_TYPE and isinstance(value, int):
             data_type = value
         elif number == _TENSOR_NAME:
-            name = bytes(_message(value))
+            name = bytes(message(value))
         elif number == _RAW_DATA and data_type == _UINT8:
-            values = bytes(_message(value))
+            values = bytes(message(value))
         elif number == _INT32_DATA and data_type == _UINT8:
             values = (values or b"") + bytes(integers(value))
     # External ones have no values here, and what does not fit is nothing to count on.
     return name, _Constant(data_type, tuple(dims), values if values and len(values) == math.prod(dims) else None)
 
 
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("the graph is damaged: a number where a message was expected")
-    return value
-
-
-def _text(message: memoryview, wanted: int) -> bytes:
-    return next((bytes(_message(value)) for number, value in fields(message) if number == wanted), b"")
+def _text(body: memoryview, wanted: int) -> bytes:
+    return next((bytes(message(value)) for number, value in fields(body) if number == wanted), b"")

@@ -19,7 +19,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from old_x86 import opens_older_bundles
 
 from edge_export.certificate.manifest import render_manifest
 from edge_runtime import open_bundle
@@ -57,7 +56,6 @@ def changed(tmp_path: Path) -> Callable[[Change], Path]:
     return make
 
 
-@opens_older_bundles
 def test_a_bundle_of_the_first_version_opens_and_gives_the_answers_that_were_recorded() -> None:
     manifest = read_bundle(FIRST).manifest
     assert (manifest.schema, manifest.minor, manifest.requires) == (1, 0, ())
@@ -89,7 +87,6 @@ def later(data: dict[str, Any]) -> None:
         row["cost_ms"] = 0.5
 
 
-@opens_older_bundles
 def test_a_newer_minor_version_opens_and_what_is_ignored_is_named_once(
     changed: Callable[[Change], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,7 +171,6 @@ def test_an_unknown_key_that_was_written_in_by_hand_breaks_the_seal(changed: Cal
         read_bundle(path.parent)
 
 
-@opens_older_bundles
 def test_a_command_says_it_once_on_stderr_and_its_records_stay_clean(
     changed: Callable[[Change], Path], tmp_path: Path
 ) -> None:

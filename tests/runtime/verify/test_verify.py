@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from old_x86 import opens_older_bundles
 from tiny_bundle import make_bundle
 
 from edge_runtime.bundle.bundle import MANIFEST, Bundle
@@ -226,7 +225,6 @@ def rewritten(bundle: Path, target: Path, change: Callable[[Arrays], Arrays]) ->
     return target
 
 
-@opens_older_bundles
 def test_the_shipped_sample_is_confirmed_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert edge_run("--verify", find_sample().bundle, "--no-cache", "--threads", "1") == 0
     output = capsys.readouterr()
@@ -235,7 +233,6 @@ def test_the_shipped_sample_is_confirmed_in_one_line(capsys: pytest.CaptureFixtu
     assert output.out.count("\n") == 1
 
 
-@opens_older_bundles
 def test_a_memory_limit_is_verified_with_what_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--verify", "--no-cache", "--threads", "1", "--memory-limit", "2GB", "--json"]
     assert edge_run(find_sample().bundle, *flags) == 0

@@ -21,9 +21,9 @@ from onnx import helper, numpy_helper
 from edge_devices import usable_cores
 from edge_export.graph import Graph
 from edge_export.quant.select import compute_nodes
-from edge_export.run import exact_sums
 from edge_export.search.latency.table import LatencyTable, Times
 from edge_export.search.latency.units import Unit
+from edge_runtime.ort.process import exact_products, openable
 
 __all__ = ["Shapes", "measure_edges", "measure_units", "signature"]
 
@@ -125,11 +125,13 @@ def _profile(model: onnx.ModelProto, feeds: Mapping[str, NDArray[np.generic]]) -
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = usable_cores()
-        for key, value in {"session.intra_op.allow_spinning": "0", **exact_sums()}.items():
+        for key, value in {"session.intra_op.allow_spinning": "0", **exact_products()}.items():
             options.add_session_config_entry(key, value)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "p")
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            openable(model.SerializeToString(), options), options, providers=["CPUExecutionProvider"]
+        )
         for _ in range(ROUNDS):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
