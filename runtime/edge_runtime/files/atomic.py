@@ -54,7 +54,7 @@ def file_stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
-def sync_path(path: Path) -> None:
+def sync_path(path: Path | str) -> None:
     """Flush a file's or a folder's data to the storage device."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -74,7 +74,7 @@ def lasting_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path | str) -> Iterator[None]:
     """Turn the operating system's refusal to write into an OutputError that names the path."""
     try:
         yield
@@ -84,19 +84,26 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically: readers see the old content or the new, never a part of it."""
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write a file atomically: readers see the old content or the new, never a part of it.
+
+    Whoever writes a file of a new name for each part, for months, names it by a text: a Path has its names interned,
+    and once so many came and went CPython makes the table of all interned strings anew (2 MB, in any thread).
+    """
+    target = os.fspath(path)
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
     with writing(path):
         try:
-            with temporary.open("wb") as stream:
+            with open(temporary, "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            temporary.replace(path)
-            sync_path(path.parent)
+            os.replace(temporary, target)
+            sync_path(folder or os.curdir)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -49,10 +50,11 @@ class KeptPictures:
         if kept is None:
             return
         with contextlib.suppress(OSError):
-            path = self._folder.pictures / kept.place
-            path.unlink(missing_ok=True)
-            path.parent.rmdir()  # of a station's day, when it is empty
-            path.parent.parent.rmdir()
+            path = f"{self._folder.pictures}/{kept.place}"  # no Path: see write_bytes
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            os.rmdir(folder := os.path.dirname(path))  # of a station's day, when it is empty
+            os.rmdir(os.path.dirname(folder))
         self._forget(kept)
 
     def shelves(self) -> Mapping[PartVerdict, Iterator[Shelved]]:

@@ -144,10 +144,11 @@ class PictureKeeper:
             return
         for one in admission.remove:
             kept.remove(one.event_id)
-        place = f"{self._day}/{event.station}/{event.event_id}.png"
-        target = self._folder.pictures / place
-        lasting_folder(target.parent)
-        write_bytes(target, data)
+        name = f"{event.event_id}.png"
+        place = f"{self._day}/{event.station}/{name}"
+        folder = self._folder.pictures / self._day / event.station
+        lasting_folder(folder)
+        write_bytes(f"{folder}/{name}", data)
         digest = hashlib.sha256(data).hexdigest()
         kept.add(Kept(event.event_id, event.station, event.verdict, place, len(data), digest, self._day))
         self._written += len(data)
