@@ -1,5 +1,6 @@
 import contextlib
 import gc
+import sys
 import threading
 
 import numpy as np
@@ -46,6 +47,17 @@ def kept_in(folder):
         found = [kept.event_id for kept in reader.pictures()]
     assert sorted(path.stem for path in folder.rglob("*.png")) == sorted(found)
     return found
+
+
+def test_names_that_come_and_go_are_not_interned(tmp_path, monkeypatch):
+    interned, usual = [], sys.intern
+    with keeping(tmp_path, quota=Quota(150, 10**6)) as (keeper, writer):
+        keep(keeper, writer, event(0, "OK"))
+        monkeypatch.setattr(sys, "intern", lambda text: interned.append(text) or usual(text))
+        keep(keeper, writer, event(1, "NG"))  # for which the first is removed
+    monkeypatch.undo()
+    assert kept_in(tmp_path) == [event(1).event_id]
+    assert not [text for text in interned if event(0).event_id in text or event(1).event_id in text]
 
 
 def test_a_picture_is_kept_whole_and_its_digest_is_chained(tmp_path):
