@@ -66,8 +66,8 @@ class Flags:
         return self.get(name, bool)
 
 
-def asked_of(flags: Flags, texts: Sequence[str] = ()) -> Asked:
-    """What the user said of the machine, for looking at sources. Raises UsageError."""
+def asked_of(flags: Flags, texts: Sequence[str] = (), lasting: bool = False) -> Asked:
+    """What the user said of the machine, for looking at sources; `lasting`: for months. Raises UsageError."""
     # A camera wants its verdict soon; of files and several cameras as many are wanted as there can be.
     soon = not texts or (len(texts) == 1 and (flags.on("realtime") or looks_live(texts[0])))
     return Asked(
@@ -78,6 +78,7 @@ def asked_of(flags: Flags, texts: Sequence[str] = ()) -> Asked:
         profile=flags.find("profile", str),
         require_provider=flags.get("require_provider", str),
         goal="latency" if soon else "throughput",
+        served=lasting or len(texts) > 1,
         limited=flags.find("memory_limit", str) is not None,
     )
 

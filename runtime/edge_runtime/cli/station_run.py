@@ -40,7 +40,7 @@ def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, As
     loaded = recipe_of(Path(arguments[0]))
 
     def settings_for(bundle: Path, texts: Sequence[str]) -> RunSettings:
-        return run_settings(flags, bundle, texts, stand(bundle, asked_of(flags, texts)))
+        return run_settings(flags, bundle, texts, stand(bundle, asked_of(flags, texts, lasting=True)))
 
     stop, reloading = Stop(), _Reloading(loaded)
     quiet = contextlib.nullcontext() if flags.on("verbose") else hidden_native_stderr()

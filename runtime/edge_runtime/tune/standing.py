@@ -24,8 +24,9 @@ _LANES_PER_CORE = 4
 class Asked:
     """What the user said of the machine; None, "" and "auto": nothing. Whatever was said wins over what is found out.
 
-    `goal`: one image soon, or most images per second. `limited`: within a memory limit, where one batch runs at a
-    time, block by block, and what was tuned for the whole model does not hold.
+    `goal`: one image soon, or most images per second. `served`: of several sources, or of one for months, so that what
+    a start measures for runs beside each other is soon won back. `limited`: within a memory limit, where one batch runs
+    at a time, block by block, and what was tuned for the whole model does not hold.
     """
 
     device: str = "auto"
@@ -35,6 +36,7 @@ class Asked:
     profile: str | None = None
     require_provider: str = ""
     goal: Goal = "latency"
+    served: bool = False
     limited: bool = False
 
     def __post_init__(self) -> None:
@@ -85,7 +87,8 @@ def stand(bundle_sha256: str, asked: Asked) -> Standing:
     # Threads and lanes were measured together: where one is given, or cannot be had, the other does not hold.
     alone = asked.limited or by_hand
     goal: Goal = "latency" if alone else asked.goal
-    chosen = settings_for(bundle_sha256, board.machine, board.profile, goal, Found() if alone else None)
+    found = Found() if alone else None
+    chosen = settings_for(bundle_sha256, board.machine, board.profile, goal, found, served=asked.served)
     choice = chosen.choice
     lanes = 1 if asked.limited else asked.lanes or choice.lanes
     threads = asked.threads or (max(board.machine.usable_cores // lanes, 1) if asked.lanes else choice.threads)

@@ -35,8 +35,8 @@ def tuned(monkeypatch):
     def has(latency, throughput):
         profile = replace(tuned_of(Trial(latency, 9.0, 9.0, 100.0, 5)), latency=latency, throughput=throughput)
 
-        def settings(sha, machine, profile_, goal, found=None):
-            return settings_for(sha, machine, profile_, goal, Found(profile) if found is None else found)
+        def settings(sha, machine, profile_, goal, found=None, *, served=False):
+            return settings_for(sha, machine, profile_, goal, Found(profile) if found is None else found, served=served)
 
         monkeypatch.setattr(standing, "settings_for", settings)
 
@@ -57,11 +57,12 @@ def test_by_hand_and_within_a_limit_there_are_no_lanes_of_the_profile(monkeypatc
     monkeypatch.setattr(
         standing, "detect", lambda profile: replace(bench, profile=replace(bench.profile, one_thread_lanes=True))
     )
-    session = stand(SHA, Asked(goal="throughput")).session
+    session = stand(SHA, Asked(goal="throughput", served=True)).session
     assert (session.threads, session.lanes) == (1, 4)
-    for asked in (Asked(goal="throughput", threads=3), Asked(goal="throughput", limited=True, threads=3)):
-        assert (stand(SHA, asked).session.threads, stand(SHA, asked).session.lanes) == (3, 1)
-    assert stand(SHA, Asked(goal="throughput", limited=True)).session.threads == 4
+    for asked in (Asked(goal="throughput"), Asked(served=True), Asked(goal="throughput", served=True, limited=True)):
+        assert (stand(SHA, asked).session.threads, stand(SHA, asked).session.lanes) == (4, 1)
+    by_hand = stand(SHA, Asked(goal="throughput", served=True, threads=3)).session
+    assert (by_hand.threads, by_hand.lanes) == (3, 1)
 
 
 def test_what_was_tuned_counts_by_its_goal(tuned):

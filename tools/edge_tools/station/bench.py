@@ -78,7 +78,7 @@ class Subject:
 def engine_rate(bundle: Path, film: Path, frames: int, goal: Goal = "throughput") -> Rate:
     """The engine alone, as edge-run opens it for that goal here: the best of some batches, on all its lanes."""
     pictures = _pictures(film, 64)
-    session = stand(read_bundle(bundle, check_hashes=False).sha256, Asked("cpu", goal=goal)).session
+    session = stand(read_bundle(bundle, check_hashes=False).sha256, Asked("cpu", goal=goal, served=True)).session
     with open_bundle(bundle, session=session) as engine:
 
         def work(batch: int, count: int) -> None:
