@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files.atomic import write_bytes
-from edge_runtime.files.png import encode_png
 from edge_runtime.inspect.health.dead import dead
 from edge_runtime.inspect.health.learn import learn
 from edge_runtime.inspect.health.limits import Limits
 from edge_runtime.inspect.health.measures import CELLS, TONES
 from edge_runtime.inspect.sources.base import Frame, Source
+from edge_runtime.station.png import encode_png
 from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.open import triggered
 from edge_runtime.station.triggers.settings import TriggerEntry

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from edge_runtime.bundle.facts import ModelFacts
-from edge_runtime.files.png import encode_png
 from edge_runtime.inspect.record import Record, event_id, scale_of, utc_text
 from edge_runtime.inspect.secret import Hider
 from edge_runtime.inspect.sources.base import Frame, now_utc
@@ -25,6 +24,7 @@ from edge_runtime.station.parts.decide import INCOMPLETE, View
 from edge_runtime.station.parts.gather import Gather, Gathered
 from edge_runtime.station.parts.part import Part, PartFrame
 from edge_runtime.station.parts.part_id import part_names, with_required
+from edge_runtime.station.png import encode_png
 from edge_runtime.station.recipe.recipe import Station
 from edge_runtime.station.rules.against import usual
 from edge_runtime.station.rules.apply import apply

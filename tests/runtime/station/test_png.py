@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import OutputError
-from edge_runtime.files import png
-from edge_runtime.files.png import encode_png
+from edge_runtime.station import png
+from edge_runtime.station.png import encode_png
 
 sizes = st.integers(1, 40)
 
