@@ -40,7 +40,7 @@ def test_an_order_survives_its_command_line() -> None:
 
 def test_a_process_tells_of_its_first_result_and_of_its_peak(folder: Path) -> None:
     outputs = folder / "outputs.npz"
-    with start_worker(order(folder), "the engine", PATIENCE) as worker:
+    with start_worker(order(folder), "the engine", PATIENCE, weighed=True) as worker:
         worker.open()
         ran = worker.run(3)
         peak = worker.finish(outputs)
@@ -51,6 +51,12 @@ def test_a_process_tells_of_its_first_result_and_of_its_peak(folder: Path) -> No
     assert peak >= worker.first["base_bytes"] > 0
     with np.load(outputs) as saved:
         assert (saved["output_output"] == 2).all()
+
+
+def test_memory_that_is_not_watched_is_not_told(folder: Path) -> None:
+    with start_worker(order(folder), "the engine", PATIENCE) as worker:
+        worker.open()
+        assert worker.finish(folder / "outputs.npz") == 0
 
 
 def test_a_frozen_process_goes_on_where_it_was(folder: Path) -> None:

@@ -46,7 +46,7 @@ def test_growth_is_counted_from_the_first_sample_on() -> None:
 
 def test_memory_is_sampled_after_every_so_many_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_fakes(monkeypatch, tmp_path)
-    with start_worker(order(tmp_path), "the engine", 30.0) as worker:
+    with start_worker(order(tmp_path), "the engine", 30.0, weighed=True) as worker:
         found = endure(worker, 25, 10, 1, tmp_path / "outputs.npz", lambda _text: None)
     assert [sample.frames for sample in found.samples] == [10, 20, 25]
     assert found.peak_bytes >= found.samples[-1].resident_bytes > 0

@@ -89,7 +89,7 @@ def endurance(
         inputs = write_inputs(opened, batch, Path(name) / "inputs.npz")
         order = Order("edgeline", str(bundle), str(inputs), batch, limit, threads)
         try:
-            with start_worker(order, str(bundle), timeout) as worker:
+            with start_worker(order, str(bundle), timeout, weighed=True) as worker:
                 found = endure(worker, frames, every, batch, Path(name) / "outputs.npz", say)
         finally:
             say.done()

@@ -4,7 +4,7 @@ A cold start needs the machine for itself: libraries that another process holds 
 and pages that another one read are not charged to this one's group. So each process that is to start cold, or is
 confined, is alone; the cases take turns `starts` times. Unconfined calls are timed with all processes of one batch size
 alive, one call each, round after round, so that a slow minute of a shared machine hits all of them alike; who does not
-run is frozen.
+run is frozen. Memory is that of one more process, of which nothing is timed: looking at it takes it time.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = ["Options", "measure"]
 _SECONDS = 3.0  # of timed calls for each case
 _LEAST_CALLS, _MOST_CALLS = 10, 2000
 _WARM_UP = 2
+_WEIGHED_CALLS = 3
 _SPARE_BYTES = 512 << 20
 
 
@@ -101,6 +102,9 @@ class _Batch:
             worker.open()
             version: str = worker.first["libraries"]
             worker.finish(self._reference)
+        for tally in tallies:
+            self._say(f"{tally.case}: its memory")
+            self._weigh(tally)
         for visit in range(options.starts):
             for tally in tallies:
                 if tally.status == "ok":
@@ -111,6 +115,16 @@ class _Batch:
             while waiting:
                 waiting = waiting[self._in_turn(waiting) :]
         return version
+
+    def _weigh(self, tally: Tally) -> None:
+        """One process alone that is watched from its start on."""
+        self._options.cache.drop()
+        with _noting_the_end(tally), self._start(tally, weighed=True) as worker:
+            worker.open()
+            worker.run(_WEIGHED_CALLS)
+            tally.base = worker.first["base_bytes"]
+            tally.peak = worker.finish(self._outputs)
+            tally.charged(worker.charges())
 
     def _visit(self, tally: Tally, last: bool) -> None:
         """One process alone, from a cold start; its calls are timed when it is confined, for then it stays alone."""
@@ -190,11 +204,11 @@ class _Batch:
         tally.sustained, tally.consumption = found
 
     def _finish(self, tally: Tally, worker: Worker) -> None:
-        tally.peak = max(tally.peak, worker.finish(self._outputs))
+        worker.finish(self._outputs)
         tally.charged(worker.charges())
         tally.difference = max(tally.difference, max_abs_diff(self._reference, self._outputs))
 
-    def _start(self, tally: Tally) -> contextlib.AbstractContextManager[Worker]:
+    def _start(self, tally: Tally, weighed: bool = False) -> contextlib.AbstractContextManager[Worker]:
         case, options = tally.case, self._options
         order = Order(
             case.engine, case.model, str(self._inputs), case.batch, case.memory_limit, options.threads, options.cpus
@@ -202,7 +216,7 @@ class _Batch:
         group: Group | None = None
         if options.hierarchy is not None:
             group = create_group(options.hierarchy, replace(options.caps, memory_bytes=case.memory_limit))
-        return start_worker(order, str(case), options.timeout, group)
+        return start_worker(order, str(case), options.timeout, group, weighed)
 
     def _say(self, text: str, more_s: float = 0.0) -> None:
         """Tell what is going on and how long the whole takes yet; `more_s` is what the tallies do not know of it."""

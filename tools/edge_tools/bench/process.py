@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_devices.interpreter import python_code, python_environment
+from edge_devices.process_tree import PeakWatch
 from edge_runtime.errors import EngineError, MemoryLimitError
 from edge_runtime.files.sizes import format_size
 from edge_tools.bench.confine import Charges, Group
@@ -33,9 +34,12 @@ class KilledError(Exception):
 
 
 class Worker:
-    """One measured process. `first` is what it told of its first result, `group` the control group it lives in."""
+    """One measured process. `first` is what it told of its first result, `group` the control group it lives in.
 
-    def __init__(self, order: Order, name: str, timeout: float, group: Group | None) -> None:
+    `weighed`: its memory is watched, which takes it time, so that nothing of it is timed.
+    """
+
+    def __init__(self, order: Order, name: str, timeout: float, group: Group | None, weighed: bool = False) -> None:
         self.name = name
         self.group = group
         self.first: dict[str, Any] = {}
@@ -52,6 +56,9 @@ class Worker:
             env=python_environment(),
             start_new_session=True,
         )
+        self._watch = PeakWatch(self._process.pid) if weighed else None
+        if self._watch is not None:
+            self._watch.start()
 
     def open(self) -> None:
         """Wait for the first result. Raises MemoryLimitError (refused), KilledError, EngineError for other failures."""
@@ -68,8 +75,13 @@ class Worker:
         return self._ask({"seconds": seconds})
 
     def finish(self, outputs: Path) -> int:
-        """Save the last outputs, end the process, and return the most memory it ever had (bytes)."""
-        peak: int = self._ask({"finish": str(outputs)})["peak_bytes"]
+        """Save the last outputs, end the process, and return the most memory that it and what it started had, in bytes.
+
+        0 for one that is not weighed.
+        """
+        # Before saving, which is no part of the engine's work.
+        peak = 0 if self._watch is None else self._watch.stop()
+        self._ask({"finish": str(outputs)})
         charges = self.charges()
         if self._wait() or (charges is not None and charges.oom_kills):
             self._raise_ended()
@@ -89,6 +101,8 @@ class Worker:
 
     def end(self) -> None:
         """Kill what is left of it and remove its control group."""
+        if self._watch is not None:
+            self._watch.stop()
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -157,10 +171,12 @@ def _killed_message(charges: Charges | None) -> str:
 
 
 @contextlib.contextmanager
-def start_worker(order: Order, name: str, timeout: float, group: Group | None = None) -> Iterator[Worker]:
+def start_worker(
+    order: Order, name: str, timeout: float, group: Group | None = None, weighed: bool = False
+) -> Iterator[Worker]:
     """Start a process for `order`; it is ended, and its group removed, whatever happens in the block."""
     try:
-        worker = Worker(replace(order, parent=os.getpid()), name, timeout, group)
+        worker = Worker(replace(order, parent=os.getpid()), name, timeout, group, weighed)
     except BaseException:
         if group is not None:
             group.remove()

@@ -6,7 +6,7 @@ one of these:
     finished   right answers, never above the limit
     refused    for a limit below the smallest that it names, which is true to within 5 %
     wrong      another refusal, or answers that differ from those without a limit
-    crossed    it finished, but its memory (VmHWM) was above the limit
+    crossed    it finished, but its memory (PSS, looked at every 10 ms) was above the limit
     killed     the kernel ended it
 """
 
@@ -50,7 +50,7 @@ _CALLS = 5
 
 @dataclass(frozen=True)
 class Start:
-    """One start under `limit_bytes` and what became of it; `peak_bytes` (VmHWM) is None where it did not finish."""
+    """One start under `limit_bytes` and what became of it; `peak_bytes` (PSS) is None where it did not finish."""
 
     limit_bytes: int
     outcome: Outcome
@@ -97,7 +97,7 @@ def _start(order: Order, smallest: int, hierarchy: Hierarchy, folder: Path, time
     group = create_group(hierarchy, Caps(limit))
     charges = None
     try:
-        with start_worker(order, f"the start at {limit} bytes", timeout, group) as worker:
+        with start_worker(order, f"the start at {limit} bytes", timeout, group, weighed=True) as worker:
             try:
                 worker.open()
                 worker.run(_CALLS)

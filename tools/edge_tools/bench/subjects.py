@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, NDArray[np.generic]]
 
-__all__ = ["OPENERS", "RefusedError", "Subject", "memory_status"]
+__all__ = ["OPENERS", "RefusedError", "Subject", "share"]
 
 
 class RefusedError(Exception):
@@ -36,13 +36,13 @@ class Subject:
     blocks: tuple[int, int, int] = (0, 0, 0)
 
 
-def memory_status(key: str) -> int:
-    """Return a line of /proc/self/status in bytes: VmRSS is resident now, VmHWM the most it ever was."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 - pathlib costs memory
-        for line in status:
-            if line.startswith(f"{key}:"):
+def share() -> int:
+    """Return the bytes of this process now, pages that other processes have, too, in part (PSS)."""
+    with open("/proc/self/smaps_rollup", encoding="ascii") as rollup:  # noqa: PTH123 - pathlib costs memory
+        for line in rollup:
+            if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status has no {key}: Linux is needed to measure memory")
+    raise OSError("/proc/self/smaps_rollup has no Pss: Linux is needed to measure memory")
 
 
 def _open_edgeline(order: Order) -> Subject:
@@ -54,7 +54,7 @@ def _open_edgeline(order: Order) -> Subject:
 
     onnxruntime = import_onnxruntime()
     own_process()  # as edge-run does: this process is the engine's alone
-    base = memory_status("VmRSS")
+    base = share()
     # The settings that edge-run would take for a camera here, on the CPU.
     asked = Asked("cpu", order.threads, batch=order.batch, limited=order.memory_limit is not None)
     session = stand(read_bundle(order.model, check_hashes=False).sha256, asked).session
@@ -80,7 +80,7 @@ def _open_onnxruntime(order: Order) -> Subject:
     import numpy  # noqa: F401 - part of what the engine needs, so part of its base
     import onnxruntime
 
-    base = memory_status("VmRSS")
+    base = share()
     options = onnxruntime.SessionOptions()
     if order.threads is not None:
         options.intra_op_num_threads = order.threads
@@ -100,7 +100,7 @@ def _prepare(order: Order) -> Subject:
     from edge_runtime.prepare.make import prepare
 
     prepare(order.model, batch=order.batch, threads=order.threads, memory_limit=order.memory_limit)
-    return Subject(lambda tensors: tensors, lambda: None, memory_status("VmRSS"), import_onnxruntime().__version__)
+    return Subject(lambda tensors: tensors, lambda: None, share(), import_onnxruntime().__version__)
 
 
 OPENERS: Mapping[str, Callable[[Order], Subject]] = {

@@ -18,14 +18,15 @@ __all__ = ["Tally", "measured", "seconds_left"]
 
 @dataclass
 class Tally:
-    """One case. `visits` are its cold starts so far, `start_s` how long they took (calls timed in them included)."""
+    """One case. `base` and `peak` are bytes of the process whose memory was watched; `start_s` how long its cold starts
+    so far took (calls timed in them included)."""
 
     case: Case
     status: Status = "ok"
     message: str = ""
     cold_ms: list[float] = field(default_factory=list)
     times_ms: list[float] = field(default_factory=list)
-    base: list[int] = field(default_factory=list)
+    base: int = 0
     peak: int = 0
     difference: float = 0.0
     blocks: Blocks = field(default_factory=Blocks)
@@ -36,9 +37,7 @@ class Tally:
 
     def opened(self, worker: Worker) -> None:
         """Take down what a process told of its first result."""
-        first = worker.first
-        self.base.append(first["base_bytes"])
-        self.blocks = Blocks(*first["blocks"])
+        self.blocks = Blocks(*worker.first["blocks"])
 
     def ended(self, status: Status, message: str) -> None:
         """Take down that it came to nothing."""
@@ -97,7 +96,7 @@ def measured(tally: Tally, confined: bool, label: str) -> MeasuredCase:
             images_per_s=round(1e3 * case.batch * len(tally.times_ms) / sum(tally.times_ms), 3),
             cold_start_ms=round(float(np.median(tally.cold_ms)), 1),
             peak_bytes=tally.peak,
-            base_bytes=round(float(np.median(tally.base))),
+            base_bytes=tally.base,
             blocks=tally.blocks,
             max_abs_diff=tally.difference,
             model=case.name,

@@ -5,7 +5,7 @@ Commands come as lines of JSON on stdin, each answered by one line on stdout:
                          or {"refused": message, "smallest_bytes"} and the end
     {"run": calls}       {"ms": [milliseconds of each call], "resident_bytes"}
     {"seconds": time}    {"ms": as above, of calls until the time is over, "seconds": what it came to}
-    {"finish": path}     {"peak_bytes"}, the last outputs saved at `path` (.npz), and the end
+    {"finish": path}     {}, the last outputs saved at `path` (.npz), and the end
 The end of stdin ends the process too. Anything else that goes wrong is a traceback on stderr.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_tools.bench.order import Order
-from edge_tools.bench.subjects import OPENERS, RefusedError, Subject, memory_status
+from edge_tools.bench.subjects import OPENERS, RefusedError, Subject, share
 
 if TYPE_CHECKING:
     from edge_tools.bench.subjects import Tensors
@@ -74,7 +74,7 @@ def serve(order: Order, commands: Iterable[str], answers: TextIO) -> None:
             for _ in range(command["run"]):
                 outputs, elapsed_ms = _timed(subject, tensors)
                 times.append(elapsed_ms)
-            answer({"ms": times, "resident_bytes": memory_status("VmRSS")})
+            answer({"ms": times, "resident_bytes": share()})
         elif "seconds" in command:
             times, started = [], time.perf_counter()
             while not times or time.perf_counter() - started < command["seconds"]:
@@ -82,9 +82,8 @@ def serve(order: Order, commands: Iterable[str], answers: TextIO) -> None:
                 times.append(elapsed_ms)
             answer({"ms": times, "seconds": time.perf_counter() - started})
         else:
-            peak = memory_status("VmHWM")  # before saving, which is no part of the engine's work
             _save(command["finish"], outputs)
-            answer({"peak_bytes": peak})
+            answer({})
             break
     subject.close()
 
@@ -99,10 +98,10 @@ def _load(path: str) -> tuple[Tensors, int]:
     """Return the inputs and the bytes that this process holds more with them."""
     import numpy as np
 
-    before = memory_status("VmRSS")
+    before = share()
     with np.load(path, allow_pickle=False) as arrays:
         tensors = {name: arrays[name] for name in arrays.files}
-    return tensors, memory_status("VmRSS") - before
+    return tensors, share() - before
 
 
 def _save(path: str, outputs: Tensors) -> None:
