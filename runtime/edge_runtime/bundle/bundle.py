@@ -129,7 +129,15 @@ def _regular_size(path: Path) -> int:
         raise BundleError(f"no bundle: {path} is missing or cannot be read ({error.strerror}); {_ADVICE}") from error
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path} is not a plain file: a bundle holds no links, folders or devices; {_ADVICE}")
+    if status.st_nlink > 1 and _others_write(status):
+        raise BundleError(f"{path} has another name elsewhere (a hard link), through which another user may change it; "
+                          f"{_ADVICE}")  # fmt: skip
     return status.st_size
+
+
+def _others_write(status: os.stat_result) -> bool:
+    """Whether a user beside this one and root may write a file. (Package managers link files of one's own.)"""
+    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & stat.S_IWOTH)
 
 
 def _parse(payload: bytes, folder: Path) -> Manifest:

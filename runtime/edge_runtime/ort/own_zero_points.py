@@ -14,13 +14,15 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge_runtime.bundle.wire import field, fields, integers, message, pieces
+from edge_runtime.bundle.wire import field, fields, integers, message, pieces, unused_prefix
 
 __all__ = ["with_own_zero_points"]
 
 _GRAPH, _NODE, _INITIALIZER = 7, 1, 5
 _NODE_INPUT, _NODE_TYPE, _NODE_DOMAIN = 1, 4, 7
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA, _INT8 = 1, 2, 8, 9, 3
+# What is added may be this much: sizes that a file only claims are no reason to take memory for them.
+_MOST_ADDED = 256 << 20
 
 
 def with_own_zero_points(model: bytes | mmap.mmap) -> bytes | None:
@@ -32,10 +34,7 @@ def with_own_zero_points(model: bytes | mmap.mmap) -> bytes | None:
     graphs = [message(value) for number, value, _ in parts if number == _GRAPH]
     if len(graphs) != 1:
         raise ValueError(f"the graph is damaged: the model has {len(graphs)}")
-    prefix = b"own_"
-    while model.find(prefix) >= 0:
-        prefix += b"_"
-    changed = _changed(graphs[0], prefix)
+    changed = _changed(graphs[0], unused_prefix(model, b"own_"))
     if changed is None:
         return None
     return b"".join(field(_GRAPH, changed) if number == _GRAPH else whole for number, _, whole in parts)
@@ -68,6 +67,7 @@ class _Owned:
         self.tensors: list[bytes] = []  # new ones
         self._constants, self._prefix = constants, prefix
         self._taken: set[bytes] = set()
+        self._left = _MOST_ADDED
 
     def taken(self, inputs: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """What a DequantizeLinear reads instead of `inputs`; the same, where it reads no constant int8 weights."""
@@ -86,13 +86,20 @@ class _Owned:
         if constant is None or name not in self._taken:
             self._taken.add(name)
             return name
+        self._take(len(constant.body))
         body = [field(_NAME, self._next()) if number == _NAME else whole for number, _, whole in pieces(constant.body)]
         return self._add(body)
 
     def _zeros(self, dims: tuple[int, ...]) -> bytes:
+        self._take(math.prod(dims))
         body = [field(_DIMS, size) for size in dims]
         body += [field(_DATA_TYPE, _INT8), field(_NAME, self._next()), field(_RAW_DATA, bytes(math.prod(dims)))]
         return self._add(body)
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"zero points and weights of their own would take more than {_MOST_ADDED} bytes")
 
     def _next(self) -> bytes:
         return self._prefix + str(len(self.tensors)).encode()
@@ -109,7 +116,8 @@ def _of_weights(node: memoryview) -> tuple[bytes, ...]:
     for number, value in fields(node):
         if number in texts:
             texts[number].append(bytes(message(value)))
-    own = b"".join(texts[_NODE_DOMAIN]) in (b"", b"ai.onnx") and texts[_NODE_TYPE] == [b"DequantizeLinear"]
+    # Of two domains or types protobuf takes the last.
+    own = b"".join(texts[_NODE_DOMAIN][-1:]) in (b"", b"ai.onnx") and texts[_NODE_TYPE][-1:] == [b"DequantizeLinear"]
     return tuple(texts[_NODE_INPUT]) if own and len(texts[_NODE_INPUT]) in (2, 3) else ()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge_runtime.bundle.wire import field, fields, pieces
+from edge_runtime.bundle.wire import Value, field, fields, message, pieces
 
 __all__ = ["named_once"]
 
@@ -55,12 +55,10 @@ def _rewritten(view: memoryview, kind: str, depth: int) -> bytes | None:
     return None if same else b"".join(kept)
 
 
-def _named(tensor: int | memoryview) -> tuple[bytes, bool]:
+def _named(tensor: Value) -> tuple[bytes, bool]:
     """An initializer's name, and whether its values lie in another file."""
-    if isinstance(tensor, int):
-        raise ValueError("the graph is damaged: a number where a message was expected")
     name, external = b"", False
-    for number, value in fields(tensor):
+    for number, value in fields(message(tensor)):
         if number == _TENSOR_NAME and isinstance(value, memoryview):
             name = bytes(value)
         elif number == _DATA_LOCATION:

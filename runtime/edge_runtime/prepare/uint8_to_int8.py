@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_runtime.bundle.wire import field, fields, integers, message, pieces
+from edge_runtime.bundle.wire import field, fields, integers, message, pieces, unused_prefix
 
 __all__ = ["uint8_to_int8"]
 
@@ -123,9 +123,7 @@ class _Signed:
 
     def __init__(self, constants: Mapping[bytes, _Constant], model: bytes) -> None:
         self._constants = constants
-        self._prefix = b"zero_point_int8_"
-        while self._prefix in model:
-            self._prefix += b"_"
+        self._prefix = unused_prefix(model, b"zero_point_int8_")
         self._names: dict[tuple[tuple[int, ...], bytes], bytes] = {}
 
     def name(self, unsigned: bytes) -> bytes:
@@ -250,11 +248,11 @@ def _node(body: memoryview, depth: int = 0) -> _Node:
             for kind, graph in fields(attribute):
                 if kind in (_SUBGRAPH, _SUBGRAPHS):
                     inner |= _mentioned(message(graph), depth + 1)
-    operator = b"".join(texts[_NODE_TYPE])
+    operator = b"".join(texts[_NODE_TYPE][-1:])
     inputs, outputs = tuple(texts[_NODE_INPUT]), tuple(texts[_NODE_OUTPUT])
     understood = (
         operator in (_QUANTIZE, _DEQUANTIZE)
-        and b"".join(texts[_NODE_DOMAIN]) in (b"", b"ai.onnx")
+        and b"".join(texts[_NODE_DOMAIN][-1:]) in (b"", b"ai.onnx")
         and attributes <= {b"axis"}
         and len(inputs) in (2, 3)
         and len(outputs) == 1
@@ -297,4 +295,5 @@ def _initializer(tensor: memoryview) -> tuple[bytes, _Constant]:
 
 
 def _text(body: memoryview, wanted: int) -> bytes:
-    return next((bytes(message(value)) for number, value in fields(body) if number == wanted), b"")
+    found = [message(value) for number, value in fields(body) if number == wanted]
+    return bytes(found[-1]) if found else b""  # of two, protobuf takes the last

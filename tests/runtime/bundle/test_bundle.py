@@ -104,6 +104,25 @@ def test_a_link_is_refused_even_when_it_leads_to_the_same_bytes(bundle, tmp_path
         read_bundle(bundle)
 
 
+def test_a_hard_link_is_taken_unless_another_user_may_write_the_file(bundle, tmp_path):
+    (tmp_path / "other").hardlink_to(bundle / "weights.bin")
+    read_bundle(bundle)
+    (bundle / "weights.bin").chmod(0o666)
+    with pytest.raises(BundleError, match=r"weights\.bin has another name elsewhere"):
+        read_bundle(bundle)
+
+
+def test_weights_in_the_report_which_no_hash_covers_are_refused(bundle):
+    (bundle / "report.html").write_bytes(bytes(1 << 16))
+    path = bundle / "block-01.onnx"
+    data = path.read_bytes().replace(b"weights.bin", b"report.html")
+    path.write_bytes(data)
+    entry = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edit(bundle, lambda manifest: manifest["files"].update({path.name: entry}))
+    with pytest.raises(BundleError, match=r"lies in 'report\.html', expected 'weights\.bin'"):
+        read_bundle(bundle)
+
+
 def test_a_file_that_the_manifest_does_not_list_is_refused(bundle):
     (bundle / "extra.so").write_bytes(b"\x7fELF")
     with pytest.raises(BundleError, match=r"extra\.so"):

@@ -56,6 +56,14 @@ def layers(*inputs, dtype=np.int8, per_channel=True, channels=4):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+def test_sizes_that_a_file_only_claims_take_no_memory():
+    model = layers(("w", "s"), ("v", "s"))
+    scale = next(tensor for tensor in model.graph.initializer if tensor.name == "s")
+    scale.dims[:] = [1 << 40, 1 << 20]
+    with pytest.raises(ValueError, match="would take more than"):
+        with_own_zero_points(model.SerializeToString())
+
+
 def answer(graph):
     import onnxruntime
 

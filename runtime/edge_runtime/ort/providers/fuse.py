@@ -62,8 +62,10 @@ _Graph = list[tuple[int, memoryview]]
 
 
 def _head(model: bytes) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a model beside its graph."""
-    return ((number, value) for number, value in fields(memoryview(model)) if number != _MODEL_GRAPH)
+    """The fields of a model beside its graph, which are all numbers, messages or strings."""
+    for number, value in fields(memoryview(model)):
+        if number != _MODEL_GRAPH and value is not None:
+            yield number, value
 
 
 def _graph(model: bytes) -> Iterator[tuple[int, memoryview]]:
@@ -111,7 +113,8 @@ def _sparse_name(sparse: memoryview) -> str:
 
 
 def _text(message: memoryview, wanted: int) -> str:
-    for number, value in fields(message):
+    found = b""
+    for number, value in fields(message):  # of two, protobuf takes the last
         if number == wanted and isinstance(value, memoryview):
-            return bytes(value).decode("utf-8", "backslashreplace")
-    return ""
+            found = bytes(value)
+    return found.decode("utf-8", "backslashreplace")
