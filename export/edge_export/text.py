@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_runtime.files.visible import visible
+
 __all__ = ["printable", "without_folders"]
 
 
@@ -24,5 +26,8 @@ def _is_place(path: Path) -> bool:
 
 
 def printable(text: str) -> str:
-    """Return text that UTF-8 can hold: bytes of a path that are not UTF-8 become question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Return text that UTF-8 can hold and a terminal may show.
+
+    Bytes of a path that are not UTF-8 become question marks; what moves a cursor is written out.
+    """
+    return visible(text.encode("utf-8", "replace").decode("utf-8"))

@@ -36,6 +36,7 @@ from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
 from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import BundleError, UsageError
+from edge_runtime.files.visible import own_codes
 
 __all__ = ["edge_export_command", "main"]
 
@@ -227,7 +228,7 @@ def edge_export_command(
         _show_comparison(old, source, output, json_output)
         return
     options = _options(source, output, flags)
-    console = Console(stderr=True)
+    console = Console(file=own_codes(sys.stderr))
     # Bars are for a person at a terminal; a log file gets only the result.
     progress: Progress = QuietProgress()
     if console.is_terminal and not quiet:
@@ -241,9 +242,9 @@ def edge_export_command(
         report = as_json(manifest, draft)
         click.echo(json.dumps({**report, "compare": found.as_json()} if found else report, allow_nan=False))
         return
-    print_report(manifest, draft, Console())
+    print_report(manifest, draft, Console(file=own_codes(sys.stdout)))
     if found:
-        print_comparison(found, Console())
+        print_comparison(found, Console(file=own_codes(sys.stdout)))
 
 
 def _show_comparison(old: Side, source: str, output: Path | None, json_output: bool) -> None:
@@ -254,7 +255,7 @@ def _show_comparison(old: Side, source: str, output: Path | None, json_output: b
     if json_output:
         click.echo(json.dumps(found.as_json(), allow_nan=False))
     else:
-        print_comparison(found, Console())
+        print_comparison(found, Console(file=own_codes(sys.stdout)))
     if found.damaged:
         click.get_current_context().exit(BundleError.exit_code)
 

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from edge_export.text import printable
+
 __all__ = ["TerminalProgress"]
 
 
@@ -42,4 +44,4 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Print a line between the bars."""
-        self._console.print(text, highlight=False, markup=False, style="dim")
+        self._console.print(printable(text), highlight=False, markup=False, style="dim")

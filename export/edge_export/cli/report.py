@@ -84,7 +84,8 @@ def print_report(manifest: Manifest, draft: Draft, console: Console) -> None:
     """Print the report as tables."""
     sizes = bundle_bytes(manifest, draft)
     ratio = sizes["total"] / max(1, manifest.model.fp32_bytes)
-    console.print(f"[bold]{escape(manifest.model.name)}[/] {escape(manifest.model.version)} -> ", end="")
+    name, version = escape(printable(manifest.model.name)), escape(printable(manifest.model.version))
+    console.print(f"[bold]{name}[/] {version} -> ", end="")
     console.print(printable(str(draft.options.output)), highlight=False, markup=False)
     findings = _findings(manifest, draft)
     print_headline(findings, console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from edge_export.pipeline import QuietProgress
 from edge_export.state import FactFlags
 from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import OutputError, UsageError
+from edge_runtime.files.visible import own_codes
 
 __all__ = ["main", "qat_command"]
 
@@ -87,7 +89,7 @@ def qat_command(source: str, output: Path | None, quiet: bool, **flags: Any) -> 
     SOURCE is an .onnx file or a PyTorch module as package.module:factory. The float model is the teacher, so no labels
     are needed. The result is an .onnx with int8 weights and trained scales; edge-export makes a bundle of it.
     """
-    console = Console(stderr=True)
+    console = Console(file=own_codes(sys.stderr))
     progress = TerminalProgress(console) if console.is_terminal and not quiet else QuietProgress()
     target = output or Path(f"{Path(source.rsplit(':', 1)[-1]).stem}-qat.onnx")
     if not target.parent.is_dir():

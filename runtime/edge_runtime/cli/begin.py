@@ -13,9 +13,10 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import TextIO, cast
 
 from edge_runtime.files.shortage import memory_is_limited, shortage
+from edge_runtime.files.visible import VisibleStream
 from edge_runtime.inspect.suffixes import looks_like_pictures
 
 __all__ = ["edge_run", "edge_station", "edge_tune", "plain_stream", "read_ahead", "stand", "start"]
@@ -107,12 +108,15 @@ def stand() -> None:
 
 
 def plain_stream(stream: TextIO) -> TextIO:
-    """Return the stream, which writes what its encoding lacks as the nearest that it has, and never fails for it."""
+    """Return the stream such that it writes what its encoding lacks as the nearest that it has, and never fails for it.
+
+    What would change what a terminal shows elsewhere is written out (files/visible.py).
+    """
     codecs.register_error(_NEAREST, _nearest)
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None and getattr(stream, "errors", _NEAREST) != _NEAREST:
         reconfigure(errors=_NEAREST)
-    return stream
+    return stream if isinstance(stream, VisibleStream) else cast(TextIO, VisibleStream(stream))
 
 
 def _open_nowhere(number: int) -> None:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from edge_runtime.files.visible import own_codes, visible
+
 __all__ = ["ProgressLine"]
 
 
@@ -26,9 +28,9 @@ class ProgressLine:
         clock: Callable[[], float] = time.perf_counter,
         phases: bool = False,
     ) -> None:
-        self._title, self._clock, self._phases = title, clock, phases
+        self._title, self._clock, self._phases = visible(title), clock, phases
         self._phase = ""
-        self._stream = stream or sys.stderr
+        self._stream = own_codes(stream or sys.stderr)
         self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._started: float | None = None
 
@@ -40,10 +42,10 @@ class ProgressLine:
             self._started = now
         if self._terminal:
             part = f", {100 * done // total} %" if self._phases and total > 0 else ""
-            self._write(f"\r\x1b[K{self._title}: {what}{part}{self._left(now, done, total)}")
+            self._write(f"\r\x1b[K{self._title}: {visible(what)}{part}{self._left(now, done, total)}")
         elif self._phases and what != self._phase:
             self._phase = what
-            self._write(f"{self._title}: {what} ...\n")
+            self._write(f"{self._title}: {visible(what)} ...\n")
         elif first:
             self._write(f"{self._title} ...\n")
 

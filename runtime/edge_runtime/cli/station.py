@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from edge_runtime.cli.station_thresholds import thresholds
 from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.sizes import format_size
+from edge_runtime.files.visible import own_codes
 from edge_runtime.station.check import look_for
 from edge_runtime.station.first import first_recipe, look_around
 from edge_runtime.station.recipe.recipe import Recipe
@@ -119,7 +121,9 @@ def status(place: Path, watch: bool, as_json: bool) -> None:
     while True:
         found = status_json(store)
         text = json.dumps(found) if as_json else "\n".join(status_lines(found))
-        click.echo(f"\x1b[H\x1b[2J{text}" if watch and not as_json else text)
+        if watch and not as_json:
+            own_codes(sys.stdout).write("\x1b[H\x1b[2J")
+        click.echo(text)
         if not watch:
             return
         with contextlib.suppress(KeyboardInterrupt):

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _INDEX = re.compile(r"\[\d+\]")
 _MOST_IGNORED = 100
+_MOST_INTEGER = (1 << 63) - 1
 
 # Control characters rewrite a terminal's lines, lone surrogates cannot be written as UTF-8.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -121,6 +122,8 @@ def _scalar(kind: Any, data: Any, where: str) -> Any:
             raise SchemaError(f"{where}: expected a finite number, found {_brief(data)}")
         return number
     if kind is int and isinstance(data, int) and not isinstance(data, bool):
+        if abs(data) > _MOST_INTEGER:  # sums of such have more digits than Python writes
+            raise SchemaError(f"{where}: expected an integer of 64 bits, found one of {data.bit_length()} bits")
         return data
     if kind is str and isinstance(data, str):
         if found := _UNPRINTABLE.search(data):
@@ -184,5 +187,8 @@ def _described(kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _brief(data: Any) -> str:
-    text = repr(data)
+    try:
+        text = repr(data)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, lists in lists without end
+        return "what is too large to show"
     return text if len(text) <= 60 else text[:57] + "..."

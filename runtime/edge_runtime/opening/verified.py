@@ -29,8 +29,8 @@ _COPIES, _OWN_BYTES = 3, 4 << 20  # of inputs and outputs, while they are compar
 def verify_bundle(path: Path, options: OpenOptions, progress: ProgressCall | None = None) -> Verification:
     """Open a bundle as a run would and verify it. Raises what open_bundle and `verify` raise."""
     bundle = read_bundle(path, check_hashes=False)
-    # Held before the runner looks at what is left of a memory limit; hashes are checked where it is opened.
-    arrays = load_golden(bundle.file("golden.npz"))
+    # Held before the runner looks at what is left of a memory limit; other hashes are checked where it is opened.
+    arrays = load_golden(bundle.file("golden.npz"), bundle.manifest.files["golden.npz"].sha256)
     if options.memory_limit is not None:
         own = options.reserve_bytes + _own_bytes(bundle.manifest)
         options = dataclasses.replace(options, reserve_bytes=own)

@@ -27,7 +27,7 @@ def make_subject(
     """
     manifest = bundle.manifest
     samples = []
-    arrays = load_golden(bundle.file("golden.npz"))
+    arrays = load_golden(bundle.file("golden.npz"), bundle.manifest.files["golden.npz"].sha256)
     for sample in read_golden(arrays, manifest.inputs[0], manifest.preprocess):
         if all(spec.name in sample.feeds for spec in manifest.inputs):
             samples.append({spec.name: sample.feeds[spec.name] for spec in manifest.inputs})

@@ -15,6 +15,8 @@ The last three are absent from bundles of earlier versions.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import tokenize
 import zipfile
 import zlib
@@ -29,6 +31,7 @@ from numpy.typing import NDArray
 from edge_runtime.bundle.facts import TensorSpec
 from edge_runtime.bundle.preprocess_spec import Preprocess
 from edge_runtime.errors import BundleError
+from edge_runtime.verify.picture_size import picture_size
 from edge_runtime.vision.preprocess import Preprocessor
 
 __all__ = [
@@ -89,10 +92,19 @@ def encode_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(png if png.size < jpeg.size else jpeg, np.uint8).reshape(-1)
 
 
-def load_golden(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read every array of a golden.npz; BundleError for one that is damaged or unpacks to more than 256 MiB."""
+def load_golden(path: Path, sha256: str = "") -> dict[str, NDArray[np.generic]]:
+    """Read every array of a golden.npz; BundleError for one that is damaged or unpacks to more than 256 MiB.
+
+    With a `sha256` the very bytes that have it are parsed, and no others.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
+        file: Path | io.BytesIO = path
+        if sha256:
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise BundleError(f"{path} is damaged: its SHA-256 is not the manifest's; copy the bundle again")
+            file = io.BytesIO(data)
+        with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             size = sum(member.file_size for member in members)
             if size > _MAX_BYTES or len(members) > _MAX_ARRAYS:
@@ -100,15 +112,25 @@ def load_golden(path: Path) -> dict[str, NDArray[np.generic]]:
                     f"{path} unpacks to {len(members)} arrays of {size} bytes, allowed are {_MAX_ARRAYS} and "
                     f"{_MAX_BYTES}; do not use this bundle"
                 )
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return {name: np.asarray(arrays[name]) for name in arrays.files}
     except _UNREADABLE as error:
         raise BundleError(f"{path} is no readable .npz file ({error}); copy the bundle again") from error
 
 
 def decode_feeds(encoded: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np.generic]:
-    """Return the input tensor [1, ...] of an encoded, already fitted image."""
-    image = cv2.imdecode(np.asarray(encoded, np.uint8), cv2.IMREAD_COLOR)
+    """Return the input tensor [1, ...] of an encoded, already fitted image. Raises BundleError for any other."""
+    data = encoded.tobytes() if encoded.dtype == np.uint8 else b""
+    size = picture_size(data)
+    if size != (preprocess.width, preprocess.height):
+        found = "no JPEG or PNG" if size is None else f"an image of {size[0]}x{size[1]}"
+        raise BundleError(
+            f"golden.npz holds {found}, expected one of {preprocess.width}x{preprocess.height}; copy the bundle again"
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise BundleError(f"golden.npz holds an image that cannot be decoded ({error.err})") from error
     if image is None:
         raise BundleError("golden.npz holds an image that cannot be decoded; copy the bundle again")
     # The image has the model's size already: stretching is the identity, fitting it again need not be.
@@ -165,7 +187,7 @@ def _check_arrays(arrays: Arrays) -> None:
         rows = name.startswith(("input_", "output_", "reference_"))
         places = name.startswith(("index_", "within_"))
         if (rows and (not values.ndim or values.dtype.kind not in "fiubc")) or (
-            places and values.dtype.kind not in "iu"
+            places and (values.ndim != 1 or values.dtype.kind not in "iu")
         ):
             raise BundleError(
                 f"golden.npz holds {name!r} of type {values.dtype}, shape {list(values.shape)}; copy the bundle again"

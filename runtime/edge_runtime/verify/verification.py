@@ -84,7 +84,7 @@ class AnswerCheck:
 
     def __str__(self) -> str:
         # Never rounded up to 100.
-        return f"{WORDS[self.task]} {int(self.share * 1000) / 10:g} % the same"
+        return f"{WORDS.get(self.task, 'answers')} {int(self.share * 1000) / 10:g} % the same"
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,17 @@ def test_a_manifest_that_lies_is_refused_with_the_reason(bundle, change, words):
         read_bundle(bundle)
 
 
+@pytest.mark.parametrize("digits", [20, 4299, 4301])
+def test_an_integer_of_any_length_is_refused_in_one_line(bundle, digits):
+    path = bundle / "manifest.json"
+    data = json.loads(path.read_text())
+    data["blocks"][1]["offset"] = data["blocks"][1]["size"] = "HERE"
+    data["digest"] = UNSEALED
+    path.write_bytes(seal(json.dumps(data).replace('"HERE"', "9" * digits).encode()))
+    with pytest.raises(BundleError, match=r"expected an integer of 64 bits|Exceeds the limit"):
+        read_bundle(bundle)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"schema": NaN}', "[" * 100_000, '{"schema": 1}'])
 def test_a_manifest_that_is_no_manifest_is_refused(bundle, text):
     (bundle / "manifest.json").write_text(text)

@@ -33,13 +33,14 @@ shapes = st.one_of(
     st.builds(Circle, st.floats(allow_nan=False, allow_infinity=False)), st.builds(Square, st.integers())
 )
 plain = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
+integers = st.integers(1 - 2**63, 2**63 - 1)
 drawings = st.builds(
     Drawing,
     plain,
     st.lists(shapes).map(tuple),
     st.none() | plain,
-    st.dictionaries(plain, st.integers()),
-    st.lists(st.integers() | plain).map(tuple),
+    st.dictionaries(plain, integers),
+    st.lists(integers | plain).map(tuple),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from edge_runtime.verify import golden
 from edge_runtime.verify.golden import (
     MAX_REFERENCES,
     MAX_VALUES,
+    decode_feeds,
     encode_image,
     load_golden,
     read_golden,
     sampled_within,
 )
+from edge_runtime.verify.picture_size import picture_size
 
 IMAGE = np.full((8, 8, 3), 77, np.uint8)
 ARRAYS = {"image_00": encode_image(IMAGE), "output_y": np.zeros((1, 5), np.float32)}
@@ -66,12 +69,61 @@ def test_the_values_with_fp32s_beside_are_a_few_and_the_same_ones_each_time() ->
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"output_y": np.float32(1)}, {"within_y": np.array(["a"])}, {"reference_y": np.array(["a"])}]
+    "wrong",
+    [
+        {"output_y": np.float32(1)},
+        {"within_y": np.array(["a"])},
+        {"within_y": np.zeros((1, 2), np.int64)},
+        {"reference_y": np.array(["a"])},
+    ],
 )
 def test_arrays_of_the_wrong_kind_are_refused(wrong: dict[str, NDArray[Any]]) -> None:
     arrays = {**ARRAYS, **{name: np.asarray(values) for name, values in wrong.items()}}
     with pytest.raises(BundleError, match=r"golden\.npz holds"):
         list(read_golden(arrays, TensorSpec("x", "float32", (1, 3, 8, 8)), Preprocess(8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros(0, np.uint8), "no JPEG or PNG"),
+        (np.zeros((3, 3), np.float32), "no JPEG or PNG"),
+        (np.frombuffer(b"\xff\xd8\xff\xe0", np.uint8), "no JPEG or PNG"),
+        (encode_image(np.zeros((9, 8, 3), np.uint8)), "an image of 8x9"),
+        (encode_image(np.zeros((8, 8, 3), np.uint8))[:40], "cannot be decoded"),
+    ],
+)
+def test_a_picture_that_is_none_or_of_another_size_is_refused(picture: NDArray[Any], words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        decode_feeds(picture, Preprocess(8, 8))
+
+
+def test_a_picture_of_gigabytes_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golden.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (32767).to_bytes(4, "big") * 2
+    with pytest.raises(BundleError, match="an image of 32767x32767, expected one of 8x8"):
+        decode_feeds(np.frombuffer(header, np.uint8), Preprocess(8, 8))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([".png", ".jpg"]))
+def test_the_size_in_the_header_is_the_pictures(width: int, height: int, suffix: str) -> None:
+    encoded = golden.cv2.imencode(suffix, np.zeros((height, width, 3), np.uint8))[1].tobytes()
+    assert picture_size(encoded) == (width, height)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_have_a_size_or_none(data: bytes) -> None:
+    for start in (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
+        picture_size(start + data)
+
+
+def test_samples_are_parsed_only_where_they_have_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "golden.npz"
+    np.savez(path, **ARRAYS)
+    assert load_golden(path, hashlib.sha256(path.read_bytes()).hexdigest()).keys() == ARRAYS.keys()
+    monkeypatch.setattr(golden.np, "load", lambda *_, **__: pytest.fail("parsed"))
+    with pytest.raises(BundleError, match="SHA-256 is not the manifest's"):
+        load_golden(path, "0" * 64)
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from edge_runtime.errors import BundleError, DataError, VerificationError
 from edge_runtime.inspect.fake_engine import fake_manifest
 from edge_runtime.opening.choice import open_runner
 from edge_runtime.opening.options import OpenOptions
+from edge_runtime.opening.verified import verify_bundle
 from edge_runtime.ort.runner import AtOnce
 from edge_runtime.ort.session import SessionOptions
 from edge_runtime.verify.golden import load_golden
@@ -240,6 +241,16 @@ def test_a_memory_limit_is_verified_with_what_it_runs(capsys: pytest.CaptureFixt
     assert found["verification"] == "confirmed"
     assert [part["name"] for part in found["outputs"]] == ["predictions boxes", "predictions scores"]
     assert found["ms_per_frame"] > 0
+
+
+def test_answers_to_a_task_without_answers_are_refuted_in_one_line(tiny: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(tiny, tmp_path / "b.edge")
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest.update(postprocess={"task": "raw"}, verdict={"rule": "none"}, digest=UNSEALED)
+    (bundle / MANIFEST).write_bytes(seal(json.dumps(manifest).encode()))
+    found = verify_bundle(bundle, OPTIONS)
+    assert not found.confirmed
+    assert "answers 0 % the same" in found.line()
 
 
 def test_an_export_records_what_fp32_answers_and_what_answers_mean(tiny: Path) -> None:

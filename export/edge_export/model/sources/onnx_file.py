@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto
+from onnx import TensorProto
 
 from edge_export.model.metadata import facts_beside, facts_of_onnx
+from edge_export.model.sources.tensors import check_tensors, tensors_of
 from edge_export.probe import PROTO_LIMIT
 from edge_export.state import KnownFacts, SourceModel
 from edge_runtime.errors import ModelError
@@ -80,13 +80,17 @@ def read_onnx(path: Path) -> tuple[onnx.ModelProto, list[Path]]:
     if not model.HasField("graph") or not (model.ir_version or model.opset_import):
         raise ModelError(f"{path}: expected an ONNX model, found a file without an ONNX graph; give another file")
     files = _pull_external_data(model, path, size)
+    try:
+        check_tensors(model)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}: the file is damaged; copy or export it again") from error
     return model, files
 
 
 def _pull_external_data(model: onnx.ModelProto, path: Path, size: int) -> list[Path]:
     """Read every external tensor into the proto. Only regular files inside the model's folder are opened."""
     folder = path.resolve().parent
-    tensors = [tensor for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
+    tensors = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
     spans = [_span(tensor, folder, path) for tensor in tensors]
     total = size + sum(length for _, _, length in spans)
     if total > PROTO_LIMIT:
@@ -127,29 +131,3 @@ def _span(tensor: onnx.TensorProto, folder: Path, path: Path) -> tuple[Path, int
             f"the file is truncated; copy it again"
         )
     return file, offset, length
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    yield from _graph_tensors(model.graph)
-    for function in model.functions:
-        yield from _node_tensors(function.node)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: list[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.TENSOR:
-                yield attribute.t
-            yield from attribute.tensors
-            if attribute.type == AttributeProto.GRAPH:
-                yield from _graph_tensors(attribute.g)
-            for graph in attribute.graphs:
-                yield from _graph_tensors(graph)
