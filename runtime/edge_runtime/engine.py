@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.bundle.bundle import bundle_sha256
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.trust import UNSIGNED, USUAL, Trust, TrustPolicy, check_same, check_trust
 from edge_runtime.errors import DataError, EngineError
 from edge_runtime.files.sizes import parse_size
 from edge_runtime.opening.choice import OpenedBundle, open_runner
@@ -57,6 +59,7 @@ def open_bundle(
     preempt: bool = False,
     everything: bool = False,
     min_area: float | None = None,
+    trust: TrustPolicy = USUAL,
 ) -> Engine:
     """Check a bundle completely, load its model and return the engine.
 
@@ -74,17 +77,23 @@ def open_bundle(
     swap. `preempt`: room is kept for a call that is put aside between two blocks (`Engine.run`, `urgent`). `prepare`:
     without a limit, too, a bundle that was not prepared is, and the next start is faster.
 
-    Raises BundleError for a damaged bundle, ModelError for one that onnxruntime cannot load, UsageError for a
-    value out of range, DependencyError where onnxruntime is missing, MemoryLimitError for a limit that is too small.
+    `trust`: what may run at all (bundle/trust.py): once a key is trusted on this device, only what is signed.
+
+    Raises BundleError for a damaged bundle, TrustError for one that may not run here, ModelError for one that
+    onnxruntime cannot load, UsageError for a value out of range, DependencyError where onnxruntime is missing,
+    MemoryLimitError for a limit that is too small.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
     session = session or SessionOptions(device, threads)
     options = OpenOptions(session, limit, batch, use_cache, lock_memory, reserve_bytes, prepare, preempt)
+    known = check_trust(Path(path), bundle_sha256(path), trust)  # before anything of it is opened
     with staying_on(session.cores):  # onnxruntime's threads, which are started here, stay there
         opened = open_runner(path, options, progress)
     try:
+        check_same(known, opened.bundle)
         settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes, everything, min_area)
-        return Engine(opened, settings, session.lanes, session.cores)
+        known.note()
+        return Engine(opened, settings, session.lanes, session.cores, known)
     except BaseException:
         opened.close()
         raise
@@ -97,11 +106,19 @@ class Engine:
     one.
     """
 
-    def __init__(self, opened: OpenedBundle, settings: Settings, lanes: int = 1, cores: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        opened: OpenedBundle,
+        settings: Settings,
+        lanes: int = 1,
+        cores: Sequence[int] = (),
+        trust: Trust = UNSIGNED,
+    ) -> None:
         """`opened` is closed by `close`."""
         runner = opened.runner
         self.manifest: Manifest = opened.bundle.manifest
         self.bundle_sha256: str = opened.bundle.sha256
+        self.trust: Trust = trust
         self.settings = settings
         self.plan: Plan = opened.plan
         self.providers: tuple[str, ...] = runner.providers

@@ -12,7 +12,8 @@
     |-- MemoryLimitError    12   a memory limit that is too small (10 and 11 are verdicts of edge-run)
     |-- VerificationError   13   a bundle that answers otherwise here than it did; records that were tampered with
     |-- StoreError          14   a station's store that cannot be read or written
-    `-- GateError           15   a gate that loses more defects than it may
+    |-- GateError           15   a gate that loses more defects than it may
+    `-- TrustError          16   a bundle that may not run here: not signed by a trusted key, wrongly, or too old
 
 Every message says what was expected, what was found, where, and what to do next, in one line.
 """
@@ -31,6 +32,7 @@ __all__ = [
     "OutputError",
     "SourceError",
     "StoreError",
+    "TrustError",
     "UsageError",
     "VerificationError",
 ]
@@ -118,3 +120,9 @@ class GateError(EdgelineError):
     """A gate that loses more defects than it may."""
 
     exit_code = 15
+
+
+class TrustError(EdgelineError):
+    """A bundle that may not run here: not signed by a trusted key, wrongly, or older than what ran before."""
+
+    exit_code = 16

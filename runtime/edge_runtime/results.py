@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.bundle.facts import Verdict
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.trust import Trust
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,6 +130,11 @@ class Judge(Protocol):
     @property
     def bundle_sha256(self) -> str:
         """Names the bundle's exact bytes."""
+        ...
+
+    @property
+    def trust(self) -> Trust:
+        """Who vouches for them."""
         ...
 
     @property

@@ -34,6 +34,9 @@ from edge_export.pipeline import QuietProgress, export_bundle
 from edge_export.quant.schemes import SCHEMES
 from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
+from edge_runtime.bundle.keys import read_private
+from edge_runtime.bundle.signature import MOST_VERSION
+from edge_runtime.bundle.signing import sign_bundle, user_name
 from edge_runtime.cli.console import SectionedCommand, run_command
 from edge_runtime.errors import BundleError, UsageError
 from edge_runtime.files.visible import own_codes
@@ -54,7 +57,7 @@ class ExportCommand(SectionedCommand):
     """edge-export with its flags under headings."""
 
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
-        "Result": ("output", "name", "model_version", "block_size", "json_output", "quiet"),
+        "Result": ("output", "name", "model_version", "block_size", "sign", "sign_version", "json_output", "quiet"),
         "Quantization": ("quantize", "effort", "max_drop", "target", "keep_fp16", "calibrate", "samples", "seed"),
         "Proof": ("evaluate", "evaluate_limit", "compare"),
         "The model": ("facts", "family", "labels", "task", "input_shape"),
@@ -81,6 +84,13 @@ class ExportCommand(SectionedCommand):
 @click.option(
     "--block-size", type=SIZE_BYTES, default=0, help="Wished weights per block, such as 8MB; default: chosen."
 )
+@click.option(
+    "--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this key (edge-sign keygen)."
+)
+@click.option(
+    "--sign-version", type=click.IntRange(0, MOST_VERSION), metavar="N",
+    help="The version that is signed; default: the time in UTC, yyyymmddhhmmss.",
+)  # fmt: skip
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
 @click.option(
@@ -212,7 +222,14 @@ class ExportCommand(SectionedCommand):
     help="Classes that make a frame NG; default: all.",
 )
 def edge_export_command(
-    source: str, output: Path | None, compare: Path | None, json_output: bool, quiet: bool, **flags: Any
+    source: str,
+    output: Path | None,
+    compare: Path | None,
+    sign: Path | None,
+    sign_version: int | None,
+    json_output: bool,
+    quiet: bool,
+    **flags: Any,
 ) -> None:
     """Convert a trained model to a verified bundle for edge-run.
 
@@ -227,6 +244,7 @@ def edge_export_command(
     if old is not None and is_bundle(source):
         _show_comparison(old, source, output, json_output)
         return
+    key = None if sign is None else read_private(sign)  # said now, and not after hours
     options = _options(source, output, flags)
     console = Console(file=own_codes(sys.stderr))
     # Bars are for a person at a terminal; a log file gets only the result.
@@ -237,6 +255,8 @@ def edge_export_command(
         progress = TerminalProgress(console)
     spare_memory()
     manifest, draft = export_bundle(options, progress)
+    if key is not None:
+        sign_bundle(options.output, key, sign_version, user_name())
     found = compare_bundles(old, open_side(options.output)) if old is not None else None
     if json_output:
         report = as_json(manifest, draft)

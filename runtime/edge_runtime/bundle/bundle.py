@@ -21,6 +21,7 @@ from edge_runtime.bundle.external_data import check_external_data
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.seal import sealed
+from edge_runtime.bundle.signature import SIGNATURE
 from edge_runtime.bundle.versions import check_needs, check_schema, is_newer, name_ignored
 from edge_runtime.errors import BundleError
 from edge_runtime.files.atomic import file_stamp, sha256_file
@@ -173,7 +174,7 @@ def _check_names(manifest: Manifest, folder: Path) -> None:
     if len(manifest.files) > _MAX_FILES:
         raise BundleError(f"{folder} lists {len(manifest.files)} files; at most {_MAX_FILES} are allowed")
     for name in (*manifest.files, *(block.file for block in manifest.blocks)):
-        if not _NAME.fullmatch(name) or name == MANIFEST:
+        if not _NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
             raise BundleError(f"{folder / MANIFEST} names the file {name!r}: only plain names in the bundle's own "
                               f"folder are allowed; do not use this bundle")  # fmt: skip
     folded = Counter(name.lower() for name in (*manifest.files, MANIFEST))
@@ -193,7 +194,7 @@ def _check_files(manifest: Manifest, folder: Path) -> None:
         raise BundleError(f"cannot list {folder}: {error.strerror}") from error
     if REPORT in present - set(manifest.files) and (size := _regular_size(folder / REPORT)) > _MAX_REPORT:
         raise BundleError(f"{folder / REPORT} has {size} bytes; at most {_MAX_REPORT} are allowed; delete it")
-    if strangers := sorted(present - set(manifest.files) - {MANIFEST, REPORT}):
+    if strangers := sorted(present - set(manifest.files) - {MANIFEST, REPORT, SIGNATURE}):
         raise BundleError(f"{folder} holds {strangers[0]!r}, which its manifest does not list; remove it or {_ADVICE}")
     for name, entry in manifest.files.items():
         size = _regular_size(folder / name)

@@ -19,7 +19,7 @@ from edge_runtime.files.shortage import memory_is_limited, shortage
 from edge_runtime.files.visible import VisibleStream
 from edge_runtime.inspect.suffixes import looks_like_pictures
 
-__all__ = ["edge_run", "edge_station", "edge_tune", "plain_stream", "read_ahead", "stand", "start"]
+__all__ = ["edge_run", "edge_sign", "edge_station", "edge_tune", "plain_stream", "read_ahead", "stand", "start"]
 
 # What a terminal without them shows for the signs that we write; anything else comes as \xe9, \u2603.
 _PLAIN = {
@@ -47,6 +47,11 @@ _NEAREST = "edgeline-nearest"
 def edge_run() -> None:
     """Run `edge-run`."""
     start("edge_runtime.cli.run", lambda: read_ahead(sys.argv[1:]))
+
+
+def edge_sign() -> None:
+    """Run `edge-sign`."""
+    start("edge_runtime.cli.sign")
 
 
 def edge_station() -> None:

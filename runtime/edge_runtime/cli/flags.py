@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from edge_runtime.bundle.trust import TrustPolicy
 from edge_runtime.errors import UsageError
 from edge_runtime.files.sizes import parse_size
 from edge_runtime.inspect.health.settings import HealthSettings
@@ -32,6 +33,7 @@ __all__ = [
     "priorities_of",
     "run_settings",
     "source_options",
+    "trust_policy",
 ]
 
 T = TypeVar("T")
@@ -107,6 +109,7 @@ def run_settings(flags: Flags, bundle: Path, texts: Sequence[str], here: Standin
             iou=flags.find("iou", float),
             max_det=flags.find("max_det", int),
             classes=None if classes is None else tuple(part.strip() for part in classes.split(",") if part.strip()),
+            trust=trust_policy(flags),
         ),
         InputSettings(
             _sources(flags, texts),
@@ -119,6 +122,11 @@ def run_settings(flags: Flags, bundle: Path, texts: Sequence[str], here: Standin
         _output(flags),
         heading=tuple(here.lines()),
     )
+
+
+def trust_policy(flags: Flags) -> TrustPolicy:
+    """Which bundles may run."""
+    return TrustPolicy(flags.find("require_signed", bool), flags.on("allow_downgrade"))
 
 
 def source_options(flags: Flags) -> SourceOptions:

@@ -54,6 +54,8 @@ class EdgeRun(SectionedCommand):
             "lock_memory",
             "explain",
             "cache",
+            "require_signed",
+            "allow_downgrade",
             "verbose",
         ),
     }
@@ -274,6 +276,17 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
     ),
     click.option("--lock-memory", is_flag=True, help="With --memory-limit: never swap the engine's arena out."),
     click.option("--explain", is_flag=True, help="Print the plan, block by block and why, and end."),
+    click.option(
+        "--require-signed/--allow-unsigned",
+        default=None,
+        help="Run only bundles that a trusted key signed, or others as well.  [default: only signed ones, once a key "
+        "is trusted on this device]",
+    ),
+    click.option(
+        "--allow-downgrade",
+        is_flag=True,
+        help="Run a signed bundle that is older than one of the same model that ran here before.",
+    ),
     click.option(
         "--cache/--no-cache",
         default=True,

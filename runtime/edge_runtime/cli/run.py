@@ -12,12 +12,13 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.bundle import bundle_sha256
+from edge_runtime.bundle.trust import Trust, check_trust
 from edge_runtime.cli.console import hidden_native_stderr, run_command
-from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings, source_options
+from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings, source_options, trust_policy
 from edge_runtime.cli.options import EXIT_NG, EXIT_NO_READ, PREPARING, RECIPES, EdgeRun, run_options
 from edge_runtime.cli.progress import ProgressLine
 from edge_runtime.cli.sample import find_sample
-from edge_runtime.errors import DataError, EdgelineError, OutputError, UsageError, VerificationError
+from edge_runtime.errors import DataError, EdgelineError, OutputError, TrustError, UsageError, VerificationError
 from edge_runtime.inspect.address import masked
 from edge_runtime.inspect.pipeline import run_pipeline
 from edge_runtime.inspect.reader.process import ReaderProcess
@@ -60,8 +61,8 @@ def edge_run(flags: Flags) -> int:
 
     \b
     Exit codes: 0 done, 2 usage, 3 bundle, 5 source, 6 no frame could be read,
-    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 14 store, 129 hang-up, 130 Ctrl-C,
-    143 SIGTERM.
+    7 output, 9 engine, 12 memory limit too small, 13 refuted by --verify, 14 store, 16 not
+    signed by a trusted key, 129 hang-up, 130 Ctrl-C, 143 SIGTERM.
     """
     arguments, sources = flags.texts("arguments"), flags.texts("source")
     if flags.on("verify") or flags.on("explain"):
@@ -102,8 +103,9 @@ def _without_source(flags: Flags, arguments: Sequence[str], sources: Sequence[st
     named = _only_bundle(arguments, "verify" if verify else "explain")
     here = _stand(named, asked_of(flags))
     options = replace(open_options(flags, here, prepare=verify), batch=flags.find("batch", int) or 1)
+    trust = check_trust(named, bundle_sha256(named), trust_policy(flags))
     if verify:
-        return _verify(named, options, bool(flags.find("as_json", bool)), flags)
+        return _verify(named, options, trust, flags)
     if options.memory_limit is not None:  # as a run would: what frames take is not the model's
         options = replace(options, reserve_bytes=frames_bytes([None], options.batch, options.batch))
     _explain(named, options, here)
@@ -134,12 +136,15 @@ def _stand(bundle: Path, asked: Asked) -> Standing:
     return stand(bundle_sha256(bundle), asked)
 
 
-def _verify(bundle: Path, options: OpenOptions, as_json: bool, flags: Flags) -> int:
+def _verify(bundle: Path, options: OpenOptions, trust: Trust, flags: Flags) -> int:
     """Verify a bundle, opened as a run would open it; returns the exit code."""
     from edge_runtime.opening.verified import verify_bundle  # which a run does not need
 
     with _quiet(flags), ProgressLine(PREPARING) as progress:
-        verification = verify_bundle(bundle, options, progress)
+        verification = replace(verify_bundle(bundle, options, progress), trust=trust)
+    if verification.bundle_sha256 != trust.sha256:
+        raise TrustError(f"{bundle} was exchanged while it was opened; start again")
+    as_json = flags.find("as_json", bool)
     write_line(sys.stdout, json.dumps(verification.to_json()) if as_json else verification.line())
     return 0 if verification.confirmed else VerificationError.exit_code
 

@@ -12,6 +12,7 @@ from edge_runtime.bundle.facts import TensorSpec, Thresholds, VerdictRule
 from edge_runtime.bundle.manifest import Manifest, ModelInfo, Provenance
 from edge_runtime.bundle.postprocess_spec import Detect
 from edge_runtime.bundle.preprocess_spec import Preprocess
+from edge_runtime.bundle.trust import UNSIGNED, Trust
 from edge_runtime.results import Box, Prediction, Result, UrgentCall
 
 __all__ = ["FakeEngine", "fake_manifest", "fake_ng", "fake_ok"]
@@ -58,6 +59,7 @@ class FakeEngine:
     def __init__(self, results: Sequence[Result] = (), manifest: Manifest | None = None, lanes: int = 1) -> None:
         self.manifest = manifest or fake_manifest()
         self.bundle_sha256 = "f" * 64
+        self.trust: Trust = UNSIGNED
         self.batches: list[int] = []
         self.closed = False
         self.lanes = lanes

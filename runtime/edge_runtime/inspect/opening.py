@@ -62,6 +62,7 @@ def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preemp
         preempt=preempt,
         everything=settings.everything,
         min_area=settings.min_area,
+        trust=settings.trust,
     )
     progress.end()
     if (

@@ -28,6 +28,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.trust import UNSIGNED, Trust
 from edge_runtime.files.names import stored
 from edge_runtime.inspect.rle import compressed, run_lengths
 from edge_runtime.inspect.sources.base import Frame
@@ -55,18 +56,25 @@ _STEPS = ("read", "preprocess", "inference", "postprocess")
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model judged: `sha256` is the bundle's, so that a record names the very bytes that ran."""
+    """Which model judged: `sha256` is the bundle's, so that a record names the very bytes that ran.
+
+    `trust` says whether somebody vouches for them, `key` is the id of whose key, "" for nobody's.
+    """
 
     name: str
     version: str
     sha256: str
     precision: str
+    trust: str = "unsigned"
+    key: str = ""
 
     @staticmethod
-    def of(manifest: Manifest, bundle_sha256: str) -> ModelIdentity:
+    def of(manifest: Manifest, bundle_sha256: str, trust: Trust = UNSIGNED) -> ModelIdentity:
         """Take the facts from an open bundle."""
         model = manifest.model
-        return ModelIdentity(model.name, model.version, bundle_sha256, model.precision)
+        return ModelIdentity(
+            model.name, model.version, bundle_sha256, model.precision, trust.word, trust.key if trust.signed else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,11 @@ def make_record(frame: Frame, result: Result, model: ModelIdentity, served: Serv
             "version": model.version,
             "sha256": model.sha256,
             "precision": model.precision,
+            "trust": model.trust,
         },
     }
+    if model.key:
+        record["model"]["key"] = model.key
     if frame.page is not None:
         record["page"] = frame.page
     if frame.size is not None and frame.image is not None:

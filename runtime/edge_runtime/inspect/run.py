@@ -60,7 +60,7 @@ def run(
             for sink in feed.sinks:
                 cleanup.callback(sink.close)
         cleanup.callback(stop.end)  # a reader that waits for a frame need not
-        model = ModelIdentity.of(engine.manifest, engine.bundle_sha256)
+        model = ModelIdentity.of(engine.manifest, engine.bundle_sha256, engine.trust)
         driver(engine, guarded, Recorder(model, summary, guarded if driver.timed else ()), stop)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.trust import USUAL, TrustPolicy
 from edge_runtime.inspect.health.settings import HealthSettings
 from edge_runtime.inspect.sinks.base import OutputSettings
 from edge_runtime.inspect.sources.options import DroppedOptions, SourceOptions, StreamOptions
@@ -65,6 +66,7 @@ class EngineSettings:
     classes: tuple[str, ...] | None = None
     everything: bool = False
     min_area: float | None = None
+    trust: TrustPolicy = USUAL
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edge_devices.thermal import hottest
 from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import ENGINES, WHOLE, PreparedWhole, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
+from edge_runtime.bundle.trust import USUAL, check_trust
 from edge_runtime.errors import EdgelineError, OutputError
 from edge_runtime.opening.whole import whole_is_sound
 from edge_runtime.ort.process import import_onnxruntime
@@ -78,6 +79,7 @@ def tune_bundle(
     """
     folder = _checked_folder(options.folder)
     bundle = read_bundle(path)
+    check_trust(path, bundle.sha256, USUAL)
     with contextlib.ExitStack() as cleanup:
         notes: list[str] = []
         providers = _providers(options, machine.usable_cores, notes.append)

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_devices import saturates_int8
 from edge_runtime.bundle.manifest import Certificate
+from edge_runtime.bundle.trust import UNSIGNED, Trust
 from edge_runtime.errors import VerificationError
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.verify.answer import WORDS
@@ -89,7 +90,11 @@ class AnswerCheck:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found. `changes` are answers that mean another thing here; `ms_per_frame` is told and never judged."""
+    """What was found.
+
+    `trust` says who vouches for the certificate. `changes` are answers that mean another thing here; `ms_per_frame` is
+    told and never judged.
+    """
 
     bundle: str
     bundle_sha256: str
@@ -102,6 +107,7 @@ class Verification:
     certificate: Certificate | None
     exported_with: str
     integers: bool
+    trust: Trust = UNSIGNED
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -110,8 +116,15 @@ class Verification:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the bundle does here what its certificate says."""
+        """Whether the bundle does here what its certificate says, whoever wrote that."""
         return not self.reasons
+
+    @property
+    def word(self) -> str:
+        """What is said of it: nobody vouches for an unsigned certificate, which can say anything of a changed model."""
+        if self.reasons:
+            return "refuted"
+        return "confirmed" if self.trust.signed else "intact"
 
     def check(self) -> None:
         """Raise VerificationError unless it is confirmed."""
@@ -122,7 +135,8 @@ class Verification:
         """The result in one line."""
         if self.confirmed:
             facts = [self._noise(), str(self.answers or ""), self._speed()]
-            return f"confirmed: {self.bundle} on {self.machine}: {'; '.join(fact for fact in facts if fact)}"
+            facts.append(str(self.trust))
+            return f"{self.word}: {self.bundle} on {self.machine}: {'; '.join(fact for fact in facts if fact)}"
         more = f" and {len(self.reasons) - 1} more" if len(self.reasons) > 1 else ""
         facts = [f"{self.reasons[0]}{more}", str(self.answers or ""), self._advice()]
         return f"refuted: {self.bundle} on {self.machine}: {'; '.join(fact for fact in facts if fact)}"
@@ -131,9 +145,11 @@ class Verification:
         """The result as one JSON object."""
         latency = self.certificate.latency if self.certificate else None
         return {
-            "verification": "confirmed" if self.confirmed else "refuted",
+            "verification": self.word,
             "bundle": self.bundle,
             "bundle_sha256": self.bundle_sha256,
+            "trust": self.trust.word,
+            "key": self.trust.key or None,
             "machine": dataclasses.asdict(self.machine),
             "samples": self.samples,
             "outputs": [{**dataclasses.asdict(part), "problem": part.problem} for part in self.parts],
