@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.bundle.calls import check_calls
 from edge_runtime.bundle.external_data import check_external_data
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
@@ -44,6 +45,8 @@ _DTYPES = (
     *("bool", "float16", "float32", "float64", "complex64", "complex128"),
     *(f"{sign}int{bits}" for bits in (8, 16, 32, 64) for sign in ("", "u")),
 )
+_ORT_FORMAT = b"ORTM"  # where onnxruntime looks for it, whatever the file is called
+_BLOCK_NAME = re.compile(r"block-[0-9]{2,4}\.onnx")  # a block called x.ort would be read as onnxruntime's own format
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REQUIRED = ("model.onnx", "weights.bin", "golden.npz")
 _ADVICE = "copy it again, or export it again with edge-export"
@@ -177,6 +180,10 @@ def _check_names(manifest: Manifest, folder: Path) -> None:
         if not _NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
             raise BundleError(f"{folder / MANIFEST} names the file {name!r}: only plain names in the bundle's own "
                               f"folder are allowed; do not use this bundle")  # fmt: skip
+    if strange := [block.file for block in manifest.blocks if not _BLOCK_NAME.fullmatch(block.file)]:
+        raise BundleError(
+            f"{folder / MANIFEST} names the block {strange[0]!r}, expected block-00.onnx and so on; {_ADVICE}"
+        )
     folded = Counter(name.lower() for name in (*manifest.files, MANIFEST))
     if twins := [name for name in manifest.files if folded[name.lower()] > 1]:
         raise BundleError(
@@ -248,7 +255,11 @@ def _check_graphs(manifest: Manifest, folder: Path) -> None:
                 f"{path} has {manifest.files[name].size} bytes; at most {_MAX_GRAPH} are allowed; {_ADVICE}"
             )
         try:
-            check_external_data(path.read_bytes(), "weights.bin", total)
+            data = path.read_bytes()
+            if data[4:8] == _ORT_FORMAT:
+                raise ValueError("it is of onnxruntime's own format, or can be read as that, expected ONNX alone")
+            check_external_data(data, "weights.bin", total)
+            check_calls(data)
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror}; check the storage it lies on") from error
         except ValueError as error:

@@ -123,6 +123,28 @@ def test_weights_in_the_report_which_no_hash_covers_are_refused(bundle):
         read_bundle(bundle)
 
 
+def test_a_block_that_is_called_after_another_format_is_refused(bundle):
+    (bundle / "block-01.onnx").rename(bundle / "block-01.ort")
+
+    def renamed(manifest):
+        manifest["blocks"][1]["file"] = "block-01.ort"
+        manifest["files"]["block-01.ort"] = manifest["files"].pop("block-01.onnx")
+
+    edit(bundle, renamed)
+    with pytest.raises(BundleError, match=r"names the block 'block-01\.ort', expected block-00\.onnx"):
+        read_bundle(bundle)
+
+
+def test_a_graph_that_is_of_another_format_as_well_is_refused(bundle):
+    path = bundle / "block-01.onnx"
+    data = b"\xfa\x7f\x80\x01ORTM" + bytes(124) + path.read_bytes()  # a field that protobuf does not know, and skips
+    path.write_bytes(data)
+    entry = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edit(bundle, lambda manifest: manifest["files"].update({path.name: entry}))
+    with pytest.raises(BundleError, match="of onnxruntime's own format, or can be read as that"):
+        read_bundle(bundle)
+
+
 def test_a_file_that_the_manifest_does_not_list_is_refused(bundle):
     (bundle / "extra.so").write_bytes(b"\x7fELF")
     with pytest.raises(BundleError, match=r"extra\.so"):
