@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ensurepip
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from signing_cases import key_pair, trust_key
 
 from edge_runtime.errors import BundleError, DependencyError, UsageError
 from edge_tools.device_pack import pack as packing
@@ -57,7 +62,7 @@ def test_an_archive_holds_the_bundles_the_wheels_and_the_script_and_nothing_else
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     bundle = {f"bundles/pcb.edge/{path.name}" for path in SAMPLE.iterdir() if path.name != "report.html"}
     wheels = {f"wheels/{name}-1-py3-none-any.whl" for name in ("edgeline", "pip", "onnxruntime")}
-    assert names == bundle | wheels | {"install.sh", "SHA256SUMS"}
+    assert names == bundle | wheels | {"install.sh", "requirements.txt", "SHA256SUMS"}
     assert found.wheels == tuple(sorted(Path(wheel).name for wheel in wheels))
     assert found.bytes == found.path.stat().st_size
     for line in (folder / "SHA256SUMS").read_text().splitlines():
@@ -79,7 +84,7 @@ def test_pip_is_asked_for_wheels_of_the_device_and_not_of_this_machine(
 def test_a_device_with_an_onnxruntime_of_its_own_gets_none(asked: list[tuple[str, ...]], tmp_path: Path) -> None:
     folder = unpacked(pack([SAMPLE], tmp_path / "d.tar.gz", Target(onnxruntime="")).path, tmp_path)
     assert not any(word.startswith("onnxruntime") for word in asked[-1])
-    assert "onnxruntime==" not in (folder / "install.sh").read_text()
+    assert "edgeline==1" in (folder / "requirements.txt").read_text()
 
 
 def test_the_script_refuses_another_machine_in_one_line(asked: list[tuple[str, ...]], tmp_path: Path) -> None:
@@ -99,6 +104,104 @@ def test_the_script_refuses_an_archive_that_was_damaged(asked: list[tuple[str, .
     assert done.returncode == 1
     assert "error: the archive was damaged on its way: copy it again" in done.stderr
     assert not (tmp_path / "edgeline").exists()
+
+
+@pytest.mark.parametrize("extra", ["wheels/evil-1-py3-none-any.whl", "sitecustomize.py", "wheels/.hidden"])
+def test_the_script_refuses_files_that_the_list_does_not_name(
+    asked: list[tuple[str, ...]], tmp_path: Path, extra: str
+) -> None:
+    folder = unpacked(pack([SAMPLE], tmp_path / "d.tar.gz", OURS).path, tmp_path)
+    (folder / extra).write_text("")
+    done = install(folder, tmp_path)
+    assert done.returncode == 1
+    assert "error: the archive holds files that its list does not name" in done.stderr
+    assert not (tmp_path / "edgeline").exists()
+
+
+def test_the_script_refuses_links(asked: list[tuple[str, ...]], tmp_path: Path) -> None:
+    folder = unpacked(pack([SAMPLE], tmp_path / "d.tar.gz", OURS).path, tmp_path)
+    (folder / "wheels" / "x.whl").symlink_to("/etc/passwd")
+    assert "holds links or devices" in install(folder, tmp_path).stderr
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip's own wheel, as Python brings it, and an Edgeline whose edge-run ends as EDGE_RUN_ENDS says."""
+
+    def pip(*arguments: str) -> None:
+        folder = Path(arguments[arguments.index("--dest" if arguments[0] == "download" else "--wheel-dir") + 1])
+        if arguments[0] == "download":
+            found = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"), None)
+            if found is None:
+                pytest.skip("this Python brings no wheel of pip")
+            shutil.copy(found, folder)
+            return
+        files = {
+            "edgeline_fake.py": "import os, sys\ndef run():\n    sys.exit(int(os.environ.get('EDGE_RUN_ENDS', 0)))\n",
+            "edgeline-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: edgeline\nVersion: 1\n",
+            "edgeline-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "edgeline-1.dist-info/entry_points.txt": "[console_scripts]\nedge-run = edgeline_fake:run\n",
+        }
+        with zipfile.ZipFile(folder / "edgeline-1-py3-none-any.whl", "w") as wheel:
+            for name, text in files.items():
+                wheel.writestr(name, text)
+            wheel.writestr("edgeline-1.dist-info/RECORD", "".join(f"{name},,\n" for name in files))
+
+    monkeypatch.setattr(packing, "_pip", pip)
+
+
+@pytest.mark.usefixtures("real")
+def test_what_is_installed_stays_until_the_next_is_whole_and_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unpacked(pack([SAMPLE], tmp_path / "d.tar.gz", replace(OURS, onnxruntime="")).path, tmp_path)
+    target = tmp_path / "edgeline"
+    done = install(folder, tmp_path)
+    assert done.returncode == 0, done.stderr
+    first = (target / "current").resolve()
+    assert subprocess.run([str(target / "venv/bin/edge-run")], check=False).returncode == 0
+    assert (target / "bundles/pcb.edge/manifest.json").is_file()
+    monkeypatch.setenv("EDGE_RUN_ENDS", "13")
+    done = install(folder, tmp_path)
+    assert done.returncode == 1
+    assert "what was installed before is as it was" in done.stderr
+    assert (target / "current").resolve() == first
+    assert list((target / "versions").iterdir()) == [first]
+    monkeypatch.delenv("EDGE_RUN_ENDS")
+    assert install(folder, tmp_path).returncode == 0
+    assert (target / "current").resolve() != first
+    assert first.is_dir()
+
+
+@pytest.mark.usefixtures("real")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl checks the signature")
+def test_where_a_key_is_trusted_only_what_it_signed_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    key = key_pair(tmp_path)
+    target = replace(OURS, onnxruntime="")
+    plain = unpacked(pack([SAMPLE], tmp_path / "p.tar.gz", target).path, tmp_path / "plain")
+    folder = unpacked(pack([SAMPLE], tmp_path / "s.tar.gz", target, sign=key).path, tmp_path / "signed")
+    trust_key(key, tmp_path / "config" / "edgeline" / "trusted.d")
+    assert "no key that is trusted here signed this archive" in install(plain, tmp_path).stderr
+    shutil.copy(folder / "SHA256SUMS.sig", plain)
+    with (plain / "requirements.txt").open("a") as file:
+        file.write("# another archive\n")
+    sums = (
+        (plain / "SHA256SUMS")
+        .read_text()
+        .replace(
+            next(line for line in (plain / "SHA256SUMS").read_text().splitlines() if line.endswith("requirements.txt")),
+            f"{hashlib.sha256((plain / 'requirements.txt').read_bytes()).hexdigest()}  requirements.txt",
+        )
+    )
+    (plain / "SHA256SUMS").write_text(sums)
+    assert "no key that is trusted here signed this archive" in install(plain, tmp_path).stderr
+    assert not (tmp_path / "edgeline").exists()
+    done = install(folder, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("bundles", [[], [SAMPLE, SAMPLE], [SAMPLE.parent]])

@@ -19,6 +19,7 @@ from edge_tools.device_pack.pack import ONNXRUNTIME, PLATFORMS, Target, pack
 @click.option("--onnxruntime", default=ONNXRUNTIME, show_default=True, help="Its version.")
 @click.option("--without-onnxruntime", is_flag=True, help="The device has one, as a Jetson.")
 @click.option("--wheel", type=click.Path(path_type=Path), help="Edgeline's wheel; else it is built from this checkout.")
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the archive (edge-sign keygen).")
 def device_pack(
     bundles: tuple[Path, ...],
     output: Path,
@@ -27,13 +28,16 @@ def device_pack(
     onnxruntime: str,
     without_onnxruntime: bool,
     wheel: Path | None,
+    sign: Path | None,
 ) -> None:
     """Pack BUNDLES, Edgeline's runtime and an install script into one archive for a device without a network.
 
     \b
     On the device:  tar xf X.tar.gz && sh edgeline-device/install.sh
+    Signed, and checked before its script runs:  cd edgeline-device && openssl pkeyutl -verify -pubin
+      -inkey /etc/edgeline/trusted.d/line3.pub.pem -rawin -in SHA256SUMS -sigfile SHA256SUMS.sig
     """
-    packed = pack(bundles, output, Target(platform, python, "" if without_onnxruntime else onnxruntime), wheel)
+    packed = pack(bundles, output, Target(platform, python, "" if without_onnxruntime else onnxruntime), wheel, sign)
     click.echo(f"{packed.path}: {format_size(packed.bytes)}, {len(bundles)} bundles, {len(packed.wheels)} wheels")
     click.echo(f"on the device: tar xf {packed.path.name} && sh edgeline-device/install.sh")
 

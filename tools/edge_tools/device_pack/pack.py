@@ -1,6 +1,9 @@
 """Collect a device's archive: the bundles, the wheels that run them, and a script that installs them offline.
 
-    edgeline-device/install.sh, SHA256SUMS, wheels/*.whl, bundles/NAME.edge/
+    edgeline-device/install.sh, SHA256SUMS, requirements.txt, wheels/*.whl, bundles/NAME.edge/
+
+SHA256SUMS names every other file, and SHA256SUMS.sig is its Ed25519 signature, where it is signed: 64 bytes, as openssl
+checks them. requirements.txt names every wheel by version and hash, so that pip installs these and no others.
 
 The wheels are Edgeline's own, built from this checkout (or named), what it depends on, onnxruntime, and pip, which
 installs the others: a Debian Python brings none.
@@ -18,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_devices.interpreter import python_module
-from edge_runtime.bundle.bundle import read_bundle
+from edge_runtime.bundle.bundle import MANIFEST, read_bundle
+from edge_runtime.bundle.keys import read_private
+from edge_runtime.bundle.signature import SIGNATURE
 from edge_runtime.errors import DependencyError, UsageError
 from edge_runtime.files.atomic import sha256_file, writing
 
@@ -68,15 +73,20 @@ class Packed:
     wheels: tuple[str, ...]
 
 
-def pack(bundles: Sequence[Path], output: Path, target: Target, wheel: Path | None = None) -> Packed:
+def pack(
+    bundles: Sequence[Path], output: Path, target: Target, wheel: Path | None = None, sign: Path | None = None
+) -> Packed:
     """Write the archive `output` (.tar.gz) for a device; `wheel` is Edgeline's, built from this checkout if None.
 
-    Raises BundleError for a damaged bundle, UsageError for two of one name, DependencyError where pip finds no wheel or
-    cannot be run, OutputError where the archive cannot be written.
+    `sign` is a private key (edge-sign keygen) to sign it with.
+
+    Raises BundleError for a damaged bundle, UsageError for two of one name or a key that is none, DependencyError where
+    pip finds no wheel or cannot be run, OutputError where the archive cannot be written.
     """
     names = [bundle.resolve().name for bundle in bundles]
     if not names or len(set(names)) < len(names) or not all(name.endswith(".edge") for name in names):
         raise UsageError(f"expected bundles of distinct names that end in .edge, found {', '.join(names) or 'none'}")
+    key = None if sign is None else read_private(sign)
     read = [read_bundle(bundle) for bundle in bundles]
     with tempfile.TemporaryDirectory(prefix="edgeline-pack-") as scratch:
         folder = Path(scratch) / _FOLDER
@@ -84,20 +94,20 @@ def pack(bundles: Sequence[Path], output: Path, target: Target, wheel: Path | No
         wheels.mkdir(parents=True)
         for bundle, name in zip(read, names, strict=True):
             (folder / "bundles" / name).mkdir(parents=True)
-            for file in ("manifest.json", *bundle.manifest.files):
+            signature = (SIGNATURE,) if bundle.file(SIGNATURE).exists() else ()
+            for file in (MANIFEST, *signature, *bundle.manifest.files):
                 shutil.copyfile(bundle.file(file), folder / "bundles" / name / file)
         own = _own_wheel(wheel, wheels)
         _pip("download", "--dest", str(wheels), *target.pip_options(), str(own), "pip", *target.requirements()[1:])
         script = (Path(__file__).parent / "install.sh").read_text(encoding="utf-8")
-        for word, value in (
-            ("@PLATFORM@", target.platform),
-            ("@PYTHON@", target.python),
-            ("@REQUIREMENTS@", " ".join(target.requirements())),
-        ):
+        for word, value in (("@PLATFORM@", target.platform), ("@PYTHON@", target.python)):
             script = script.replace(word, value)
         (folder / "install.sh").write_text(script, encoding="utf-8")
         (folder / "install.sh").chmod(0o755)
+        _write_requirements(folder)
         _write_sums(folder)
+        if key is not None:
+            (folder / "SHA256SUMS.sig").write_bytes(key.sign((folder / "SHA256SUMS").read_bytes()))
         with writing(output):
             _write_archive(folder, output)
         return Packed(output, output.stat().st_size, tuple(sorted(path.name for path in wheels.iterdir())))
@@ -123,6 +133,16 @@ def _pip(*arguments: str) -> None:
             f"pip {arguments[0]} failed: {' '.join(lines[-1:])[:300] or done.returncode}; is the network there, and is "
             "there a wheel for this Python and platform (another --python or --onnxruntime)?"
         )
+
+
+def _write_requirements(folder: Path) -> None:
+    """Every wheel but pip's, which installs them; the file's name has its distribution's name and version (PEP 427)."""
+    lines = []
+    for wheel in sorted((folder / "wheels").iterdir()):
+        name, version = wheel.name.split("-")[:2]
+        if name != "pip":
+            lines.append(f"{name}=={version} --hash=sha256:{sha256_file(wheel)}\n")
+    (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def _write_sums(folder: Path) -> None:
