@@ -323,6 +323,6 @@ def test_the_certificates_speed_is_told_beside_and_never_judged(tiny: Path) -> N
     latency = Latency("a desk", 1, 2.0, 1e-9)
     certificate = Certificate("good", "a desk", 0.01, "none", (), latency)
     found = dataclasses.replace(found, certificate=certificate)
-    assert found.line().endswith(" ms a frame (0.0 ms on a desk)")
+    assert found.line().endswith(" ms a frame (0.0 ms on a desk); unsigned")
     assert found.to_json()["certificate_latency"]["machine"] == "a desk"
     assert math.isfinite(found.to_json()["ms_per_frame"])
