@@ -28,11 +28,13 @@ __all__ = [
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
 _CSI, _GENICAM = "csi:", "genicam:"
+_MEMORY = "/dev/shm/"  # of files, as other folders are
 
 
 def is_camera(text: str) -> bool:
     """Whether this is a camera's number or device, a CSI or a GenICam camera."""
-    return text.isdigit() or text.startswith(("/dev/", _CSI, _GENICAM))
+    device = text.startswith("/dev/") and not text.startswith(_MEMORY)
+    return text.isdigit() or device or text.startswith((_CSI, _GENICAM))
 
 
 def open_live_camera(text: str, options: SourceOptions, stop: Callable[[], bool]) -> Source:

@@ -127,6 +127,7 @@ def test_a_video_by_suffix_is_a_video(tmp_path: Path) -> None:
         ("clip.MP4", True),
         ("boards.edge", False),
         ("model.onnx", False),
+        ("/dev/shm/boards.edge", False),
     ],
 )
 def test_what_is_plainly_a_source_is_not_taken_for_a_bundle(text: str, expected: bool) -> None:
