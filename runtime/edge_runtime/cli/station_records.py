@@ -13,6 +13,7 @@ from typing import Any, cast
 import click
 
 from edge_runtime.bundle.bundle import bundle_sha256
+from edge_runtime.bundle.trust import TrustPolicy
 from edge_runtime.cli.console import hidden_native_stderr
 from edge_runtime.cli.options import PREPARING
 from edge_runtime.cli.progress import ProgressLine
@@ -196,7 +197,9 @@ def replay_event(place: Path, event: str, bundle: Path | None) -> None:
     def opened(path: Path, floor: Floor) -> Judge:
         here = stand(bundle_sha256(path), AskedOfMachine())
         with ProgressLine(PREPARING) as progress:
-            settings = with_floor(EngineSettings(path, OpenOptions(here.session)), floor)
+            # What judged then may be older than what runs now.
+            asked = EngineSettings(path, OpenOptions(here.session), trust=TrustPolicy(allow_downgrade=True))
+            settings = with_floor(asked, floor)
             return open_engine(settings, 1, 0, False, progress)
 
     with store_reader(store_of(place)) as reader, hidden_native_stderr():
