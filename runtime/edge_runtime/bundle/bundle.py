@@ -41,6 +41,7 @@ _MAX_GRAPH = 64 << 20  # weights lie in weights.bin, a graph is small
 _MAX_ELEMENTS = 1 << 31
 _MAX_DIMENSION = 1 << 24
 _MAX_FILES = 4096
+_MOST_LABELS, _LONGEST_LABEL = 1 << 16, 1024  # ImageNet-21k has 21,841
 _DTYPES = (
     *("bool", "float16", "float32", "float64", "complex64", "complex128"),
     *(f"{sign}int{bits}" for bits in (8, 16, 32, 64) for sign in ("", "u")),
@@ -88,6 +89,7 @@ def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
     manifest = _parse(payload, folder)
     _check_names(manifest, folder)
     _check_tensors(manifest, folder)
+    _check_labels(manifest, folder)
     _check_files(manifest, folder)
     if check_hashes:
         _check_hashes(manifest, folder)
@@ -242,6 +244,15 @@ def _check_tensors(facts: ModelFacts, folder: Path) -> None:
         raise BundleError(
             f"{where}: the pre-processing makes images {list(made)}, the input {facts.inputs[0].name!r} takes "
             f"{list(facts.inputs[0].shape)}; {_ADVICE}"
+        )
+
+
+def _check_labels(facts: ModelFacts, folder: Path) -> None:
+    longest = max(map(len, facts.labels), default=0)
+    if len(facts.labels) > _MOST_LABELS or longest > _LONGEST_LABEL:
+        raise BundleError(
+            f"{folder / MANIFEST} has {len(facts.labels)} labels of up to {longest} characters; at most {_MOST_LABELS} "
+            f"of {_LONGEST_LABEL} are allowed; {_ADVICE}"
         )
 
 

@@ -238,6 +238,13 @@ def test_a_path_that_is_no_bundle_says_what_was_expected(tmp_path, make):
         open_bundle(path)
 
 
+@pytest.mark.parametrize("labels", [[""] * 70_000, ["x" * 2000]])
+def test_labels_by_the_million_are_refused(bundle, labels):
+    edit(bundle, lambda manifest: manifest.update(labels=labels))
+    with pytest.raises(BundleError, match="labels of up to"):
+        read_bundle(bundle)
+
+
 def test_a_key_that_occurs_twice_is_refused(bundle):
     path = bundle / "manifest.json"
     path.write_text(path.read_text().replace("{", '{"schema": 1,', 1))
