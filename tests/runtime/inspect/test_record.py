@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.bundle.trust import Trust
 from edge_runtime.inspect.fake_engine import fake_manifest, fake_ng
 from edge_runtime.inspect.record import ModelIdentity, event_id, make_record, to_line, utc_text
 from edge_runtime.inspect.rle import compressed
@@ -102,9 +103,14 @@ def test_a_video_frame_has_no_image_path() -> None:
     assert make_record(frame(path=None), fake_ng(), MODEL)["image"] is None
 
 
-def test_the_model_is_named_with_the_hash_of_the_bundle() -> None:
+def test_the_model_is_named_with_the_hash_of_the_bundle_and_who_vouches_for_it() -> None:
     model = make_record(frame(), fake_ng(), MODEL)["model"]
-    assert model == {"name": "fake", "version": "1", "sha256": "ab" * 32, "precision": "int8 100 %"}
+    named = {"name": "fake", "version": "1", "sha256": "ab" * 32, "precision": "int8 100 %"}
+    assert model == {**named, "trust": "unsigned"}
+    for word, said in (("signed", {"key": "cd" * 32}), ("unknown", {})):  # a key that is not trusted is only claimed
+        trust = Trust(word, "ab" * 32, "cd" * 32, "Ada", "fake", 3)
+        identity = ModelIdentity.of(fake_manifest(), "ab" * 32, trust)
+        assert make_record(frame(), fake_ng(), identity)["model"] == {**named, "trust": word, **said}
 
 
 def test_times_have_milliseconds_and_z() -> None:
