@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.bundle import bundle_sha256
+from edge_runtime.bundle.bundle import bundle_sha256, folder_stamp
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.trust import UNSIGNED, USUAL, Trust, TrustPolicy, check_same, check_trust
-from edge_runtime.errors import DataError, EngineError
+from edge_runtime.errors import DataError, EngineError, TrustError
 from edge_runtime.files.sizes import parse_size
 from edge_runtime.opening.choice import OpenedBundle, open_runner
 from edge_runtime.opening.options import OpenOptions
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from edge_runtime.vision.runner import VisionRunner
 
 __all__ = ["Engine", "open_bundle"]
+
+_TRIES = 3
 
 
 def open_bundle(
@@ -86,17 +88,34 @@ def open_bundle(
     limit = None if memory_limit is None else parse_size(memory_limit)
     session = session or SessionOptions(device, threads)
     options = OpenOptions(session, limit, batch, use_cache, lock_memory, reserve_bytes, prepare, preempt)
-    known = check_trust(Path(path), bundle_sha256(path), trust)  # before anything of it is opened
-    with staying_on(session.cores):  # onnxruntime's threads, which are started here, stay there
-        opened = open_runner(path, options, progress)
+    known, opened = _opened(Path(path), trust, options, progress)
     try:
-        check_same(known, opened.bundle)
         settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes, everything, min_area)
         known.note()
         return Engine(opened, settings, session.lanes, session.cores, known)
     except BaseException:
         opened.close()
         raise
+
+
+def _opened(
+    path: Path, policy: TrustPolicy, options: OpenOptions, progress: ProgressCall | None
+) -> tuple[Trust, OpenedBundle]:
+    """Judge a bundle and open it: the same one. What an update exchanges meanwhile is opened anew, a few times."""
+    for _ in range(_TRIES):
+        held = folder_stamp(path)
+        known = check_trust(path, bundle_sha256(path), policy)  # before anything of it is opened
+        with staying_on(options.session.cores):  # onnxruntime's threads, which are started here, stay there
+            opened = open_runner(path, options, progress)
+        try:
+            if folder_stamp(path) == held:
+                check_same(known, opened.bundle)
+                return known, opened
+        except BaseException:
+            opened.close()
+            raise
+        opened.close()
+    raise TrustError(f"{path} was exchanged {_TRIES} times while it was opened: let its update come to an end first")
 
 
 class Engine:

@@ -28,7 +28,16 @@ from edge_runtime.errors import BundleError
 from edge_runtime.files.atomic import file_stamp, sha256_file
 from edge_runtime.files.schema import SchemaError, from_json
 
-__all__ = ["BLOCK_ALIGNMENT", "MANIFEST", "REPORT", "TENSOR_ALIGNMENT", "Bundle", "bundle_sha256", "read_bundle"]
+__all__ = [
+    "BLOCK_ALIGNMENT",
+    "MANIFEST",
+    "REPORT",
+    "TENSOR_ALIGNMENT",
+    "Bundle",
+    "bundle_sha256",
+    "folder_stamp",
+    "read_bundle",
+]
 
 MANIFEST = "manifest.json"
 # The export's report for people: no part of the bundle, never read here; it may be changed or deleted.
@@ -102,6 +111,17 @@ def bundle_sha256(path: Path | str) -> str:
     """Return what names the exact bytes of a bundle, of which nothing else is checked. Raises BundleError."""
     _check_folder(Path(path))
     return hashlib.sha256(_read_manifest(Path(path))).hexdigest()
+
+
+def folder_stamp(path: Path | str) -> dict[str, str]:
+    """Return size, time and identity of every file that lies in a folder but the report: others are other files.
+
+    Empty for what is no folder that can be read.
+    """
+    try:
+        return {entry.name: file_stamp(Path(entry)) for entry in os.scandir(path) if entry.name != REPORT}
+    except (OSError, ValueError):  # ValueError: a NUL byte
+        return {}
 
 
 def _check_folder(folder: Path) -> None:

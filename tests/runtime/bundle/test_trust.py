@@ -20,6 +20,7 @@ from edge_runtime.bundle.signature import SIGNATURE, Statement, read_signature, 
 from edge_runtime.bundle.trust import USUAL, Trust, TrustPolicy, check_trust
 from edge_runtime.bundle.trusted import newest_version, note_version, trusted_keys, user_store, versions_file
 from edge_runtime.errors import BundleError, OutputError, TrustError, UsageError
+from edge_runtime.opening.choice import open_runner
 
 pytest.importorskip("cryptography")
 OPEN = TrustPolicy(require_signed=False)
@@ -175,10 +176,35 @@ def test_a_signature_for_another_models_name_is_refused(bundle, key, monkeypatch
         open_bundle(bundle)
 
 
-def test_a_bundle_that_is_exchanged_while_it_is_opened_is_refused(bundle, monkeypatch):
+def test_a_bundle_that_is_not_the_one_that_was_judged_is_refused(bundle, monkeypatch):
     monkeypatch.setattr("edge_runtime.engine.bundle_sha256", lambda path: "0" * 64)
     with pytest.raises(TrustError, match="was exchanged while it was opened"):
         open_bundle(bundle)
+
+
+@pytest.mark.parametrize("times", [1, 2, 9])
+def test_a_bundle_that_is_exchanged_while_it_is_opened_is_opened_anew(bundle, tmp_path, monkeypatch, times):
+    other = copied(tmp_path, "other.edge")
+    resealed(other, lambda manifest: manifest["thresholds"].update(confidence=0.9))
+    left = [times]
+
+    def meanwhile(*arguments):
+        opened = open_runner(*arguments)
+        if left[0]:
+            left[0] -= 1
+            bundle.rename(tmp_path / "away")
+            other.rename(bundle)
+            (tmp_path / "away").rename(other)
+        return opened
+
+    monkeypatch.setattr("edge_runtime.engine.open_runner", meanwhile)
+    if times == 9:
+        with pytest.raises(TrustError, match="exchanged 3 times"):
+            open_bundle(bundle)
+        return
+    with open_bundle(bundle) as engine:
+        assert engine.bundle_sha256 == engine.trust.sha256 == bundle_sha256(bundle)
+        assert engine.manifest.thresholds.confidence == read_bundle(bundle).manifest.thresholds.confidence
 
 
 def test_a_manifest_that_lists_a_signature_is_refused(bundle):
