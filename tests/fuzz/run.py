@@ -13,7 +13,7 @@ import time
 import traceback
 from pathlib import Path
 
-for part in ("devices", "runtime", "export", "tools", "tests", "tests/fuzz"):
+for part in ("devices", "runtime", "export", "tools", "tests"):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / part))
 
 from fuzz_targets import TARGETS  # noqa: E402 -- found by the lines above

@@ -59,6 +59,10 @@ class Part:
 
 PARTS = (
     Part(("devices/edge_devices/", "runtime/edge_runtime/"), ("cpu",)),
+    Part(
+        ("runtime/edge_runtime/bundle/keys.py", "runtime/edge_runtime/bundle/signing.py"),
+        ("cpu", "sign"),
+    ),
     Part(("runtime/edge_runtime/blocks/storage.py",), ("cpu", "zstd")),
     Part(
         tuple(

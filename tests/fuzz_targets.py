@@ -21,7 +21,7 @@ from edge_runtime.ort.session import SessionOptions
 
 __all__ = ["PRISTINE", "TARGETS", "attacked_bundle"]
 
-PRISTINE = Path(__file__).resolve().parents[1] / "runtime" / "bundle" / "format-1.0.edge"
+PRISTINE = Path(__file__).resolve().parent / "runtime" / "bundle" / "format-1.0.edge"
 
 _SESSION = SessionOptions("cpu", 1)
 
