@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_runtime.batching.batcher import Batcher
     from edge_runtime.bundle.manifest import Manifest
+    from edge_runtime.bundle.trust import TrustPolicy
     from edge_runtime.engine import Engine, open_bundle
     from edge_runtime.errors import EdgelineError
     from edge_runtime.results import Box, Mask, OrientedBox, Point, Prediction, Result
@@ -21,6 +22,7 @@ __all__ = [
     "Point",
     "Prediction",
     "Result",
+    "TrustPolicy",
     "open_bundle",
 ]
 
@@ -35,6 +37,7 @@ _PLACES = {
     "Point": "edge_runtime.results",
     "Prediction": "edge_runtime.results",
     "Result": "edge_runtime.results",
+    "TrustPolicy": "edge_runtime.bundle.trust",
     "open_bundle": "edge_runtime.engine",
 }
 

@@ -2,7 +2,7 @@
 
 Walks only where an ONNX ModelProto can hold a TensorProto (onnx.proto3's field numbers) and skips the rest. What
 protobuf would join or drop (a field told twice, or in another wire type than its own) is refused where it matters, so
-that there is one reading: onnxruntime before 1.31 opens whatever file a tensor names.
+that there is one reading: onnxruntime before 1.24.1 opens whatever file a tensor names.
 """
 
 from __future__ import annotations
