@@ -42,6 +42,9 @@ class VisibleStream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
+        # click writes past a stream of ASCII, into the bytes below it, where it finds them.
+        if name in ("buffer", "detach"):
+            raise AttributeError(f"a stream of visible text has no {name}")
         return getattr(self.below, name)
 
 

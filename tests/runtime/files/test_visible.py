@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import unicodedata
 
 import click
@@ -62,6 +63,17 @@ def test_a_stream_says_how_long_the_text_was_and_passes_the_rest_on():
     assert own_codes(below) is below
     assert plain_stream(stream) is stream
     assert isinstance(stream, VisibleStream)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_click_writes_through_the_stream_whatever_its_encoding_is(encoding, monkeypatch):
+    below = io.BytesIO()
+    wrapper = io.TextIOWrapper(below, encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, "stdout", plain_stream(wrapper))
+    click.echo("a\x1b[2K\u202eb\N{EN DASH}c")
+    text = "a\\u001b[2K\\u202eb"
+    # What is no terminal gets no codes from click, whosever they are.
+    assert below.getvalue().decode(encoding).startswith((text, "a\\u202eb"))
 
 
 @pytest.mark.parametrize("text", ATTACKS)
