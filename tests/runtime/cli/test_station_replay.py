@@ -9,8 +9,10 @@ import pytest
 from commands import run_script
 from places import SAMPLE
 
+from edge_runtime.bundle.trust import TrustPolicy
 from edge_runtime.cli.station import edge_station
 from edge_runtime.errors import DataError, VerificationError
+from edge_runtime.inspect.opening import open_engine
 
 IMAGES = SAMPLE.parent / "images"
 RECIPE = f"""\
@@ -99,3 +101,16 @@ def test_a_picture_that_is_another_now_is_told(place, replayed):
             replayed("learnt", "black")
     finally:
         picture.write_bytes(kept)
+
+
+def test_what_judged_then_may_be_older_than_what_runs_now(replayed, monkeypatch):
+    asked = []
+
+    def opened(settings, *more):
+        asked.append(settings.trust)
+        return open_engine(settings, *more)
+
+    monkeypatch.setattr("edge_runtime.cli.station_records.open_engine", opened)
+    _, said = replayed("learnt", "good")
+    assert "the same to the last bit" in said
+    assert asked == [TrustPolicy(allow_downgrade=True)]
