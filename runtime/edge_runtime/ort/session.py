@@ -63,10 +63,13 @@ class SessionRunner(AtOnce):
 
     def _take(self, session: Any) -> None:
         self._session: Any = session
-        self._outputs = [output.name for output in self._session.get_outputs()]
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
-        self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
-        self.outputs: tuple[TensorSpec, ...] = _specs(self._session.get_outputs())
+        try:
+            self.inputs: tuple[TensorSpec, ...] = _specs(self._session.get_inputs())
+            self.outputs: tuple[TensorSpec, ...] = _specs(self._session.get_outputs())
+        except UnicodeDecodeError as error:  # which onnxruntime does not look at
+            raise ModelError("the graph has a name that is no UTF-8; export the bundle again") from error
+        self._outputs = [output.name for output in self.outputs]
 
     def run(self, feeds: Arrays) -> Tensors:
         """Run named arrays through the graph; returns every output by name. Raises EngineError."""

@@ -50,6 +50,7 @@ __all__ = [
 Arrays = Mapping[str, NDArray[np.generic]]
 _MAX_BYTES = 256 << 20
 _MAX_ARRAYS = 4096
+_SHOWN = 200  # characters of what zipfile says, which can quote the whole file
 # What a damaged archive or array header makes zipfile and numpy raise.
 _UNREADABLE = (
     OSError,
@@ -115,7 +116,7 @@ def load_golden(path: Path, sha256: str = "") -> dict[str, NDArray[np.generic]]:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: np.asarray(arrays[name]) for name in arrays.files}
     except _UNREADABLE as error:
-        raise BundleError(f"{path} is no readable .npz file ({error}); copy the bundle again") from error
+        raise BundleError(f"{path} is no readable .npz file ({str(error)[:_SHOWN]}); copy the bundle again") from error
 
 
 def decode_feeds(encoded: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np.generic]:

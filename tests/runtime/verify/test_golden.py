@@ -142,6 +142,17 @@ def test_an_array_header_that_claims_more_than_there_is_is_refused(tmp_path: Pat
         load_golden(tmp_path / "golden.npz")
 
 
+def test_what_an_archive_says_of_itself_is_told_in_part(tmp_path: Path) -> None:
+    path = tmp_path / "golden.npz"
+    np.savez(path, **ARRAYS)
+    data = bytearray(path.read_bytes())
+    data[26:28] = (50_000).to_bytes(2, "little")  # how long the first name is, in its own header
+    path.write_bytes(data + bytes(60_000) if len(data) < 60_000 else data)
+    with pytest.raises(BundleError, match=r"no readable \.npz") as refused:
+        load_golden(path)
+    assert len(str(refused.value)) < 1000
+
+
 def test_pickles_and_missing_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "golden.npz", a=np.array([{}], object))
     for name in ("golden.npz", "nothing.npz"):
