@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ stations:
     pictures: {{ok_every: 1}}
 """
 _DISK = "8m"  # some pictures, and not much more than the log takes before it is written over
+# Something else has the rest of it: of small pictures so many would come before it is full that records fill it, too.
+_FOR_PICTURES = 2 << 20
 _LEFT_OUT, _NOT_STORED = "pictures were left out", "VERDICTS ARE NOT STORED"
 
 
@@ -57,6 +60,7 @@ def _full(folder: Path, parts: int, truth: Truth) -> Found:
         with Running(folder) as station:
             dropping.drop()
             station.until(lambda: stored(folder), "the first verdict")
+            _take(filler, _FOR_PICTURES)
             found.states.append(station.until(lambda: station.shows(_LEFT_OUT), _LEFT_OUT, dropping.flow))
             station.until(lambda: station.shows(_NOT_STORED), _NOT_STORED, flood)
             _while_nothing_is_stored(station, dropping, parts, found)
@@ -143,6 +147,13 @@ def _end(station: Running, found: Found) -> None:
 def _write_recipe(folder: Path) -> None:
     recipe = _RECIPE.format(folder=FOLDER, bundle=find_sample().bundle, told=TOLD)
     (folder / "station.yaml").write_text(recipe, encoding="utf-8")
+
+
+def _take(path: Path, left: int) -> None:
+    """Take what a disk has, but for so many bytes."""
+    with path.open("ab", buffering=0) as file:
+        while shutil.disk_usage(path.parent).free > left:
+            file.write(bytes(4096))
 
 
 def _flood(path: Path, meanwhile: Callable[[], None] = lambda: None) -> None:
