@@ -123,7 +123,7 @@ def _scalar(kind: Any, data: Any, where: str) -> Any:
         return number
     if kind is int and isinstance(data, int) and not isinstance(data, bool):
         if abs(data) > _MOST_INTEGER:  # sums of such have more digits than Python writes
-            raise SchemaError(f"{where}: expected an integer of 64 bits, found one of {data.bit_length()} bits")
+            raise SchemaError(f"{where}: expected an integer of at most 63 bits, found one of {data.bit_length()}")
         return data
     if kind is str and isinstance(data, str):
         if found := _UNPRINTABLE.search(data):

@@ -147,7 +147,7 @@ def test_a_version_that_is_no_version_is_refused(changed: Callable[[Change], Pat
         (lambda data: data.update(requires=[5]), r"\$\.requires\[0\]: expected str"),
         (lambda data: data.update(requires=["a\x1b[31m"]), r"U\+001B"),
         (lambda data: data.update(minor=-1), r"minor must be 0\.\.9999"),
-        (lambda data: data.update(minor=10**4000), "expected an integer of 64 bits"),
+        (lambda data: data.update(minor=10**4000), "expected an integer of at most 63 bits"),
         (lambda data: data.update(minor=True), r"\$\.minor: expected int"),
         (lambda data: data.update(minor="9", colour="red"), r"\$\.minor: expected int"),
         (lambda data: data.update(minor=9, labels="good"), r"\$\.labels: expected a list.*update edgeline"),

@@ -29,11 +29,9 @@ class Drawing:
     axes: tuple[Union[int, str], ...] = ()
 
 
-shapes = st.one_of(
-    st.builds(Circle, st.floats(allow_nan=False, allow_infinity=False)), st.builds(Square, st.integers())
-)
-plain = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 integers = st.integers(1 - 2**63, 2**63 - 1)
+shapes = st.one_of(st.builds(Circle, st.floats(allow_nan=False, allow_infinity=False)), st.builds(Square, integers))
+plain = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 drawings = st.builds(
     Drawing,
     plain,
