@@ -65,9 +65,8 @@ def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preemp
         trust=settings.trust,
     )
     progress.end()
-    if (
-        engine.lanes > 1
-    ):  # a core each: OpenCV's own threads would wait busily there for work of a tenth of a millisecond
+    if engine.lanes > 1:
+        # A core each: OpenCV's own threads would wait busily there for work of a tenth of a millisecond.
         cv2.setNumThreads(1)
     return engine
 

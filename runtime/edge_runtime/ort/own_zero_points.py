@@ -13,6 +13,7 @@ import math
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from edge_runtime.bundle.wire import field, fields, integers, message, pieces, unused_prefix
 
@@ -34,7 +35,7 @@ def with_own_zero_points(model: bytes | mmap.mmap) -> bytes | None:
     graphs = [message(value) for number, value, _ in parts if number == _GRAPH]
     if len(graphs) != 1:
         raise ValueError(f"the graph is damaged: the model has {len(graphs)}")
-    changed = _changed(graphs[0], unused_prefix(model, b"own_"))
+    changed = _changed(graphs[0], model)
     if changed is None:
         return None
     return b"".join(field(_GRAPH, changed) if number == _GRAPH else whole for number, _, whole in parts)
@@ -49,9 +50,9 @@ class _Constant:
     dims: tuple[int, ...]
 
 
-def _changed(graph: memoryview, prefix: bytes) -> bytes | None:
+def _changed(graph: memoryview, model: bytes | mmap.mmap) -> bytes | None:
     """The graph's new bytes; None where nothing changes."""
-    owned = _Owned(dict(_constant(message(value)) for number, value in fields(graph) if number == _INITIALIZER), prefix)
+    owned = _Owned(dict(_constant(message(value)) for number, value in fields(graph) if number == _INITIALIZER), model)
     out: list[bytes | memoryview] = []
     for number, value, whole in pieces(graph):
         inputs = _of_weights(message(value)) if number == _NODE else ()
@@ -63,11 +64,16 @@ def _changed(graph: memoryview, prefix: bytes) -> bytes | None:
 class _Owned:
     """The initializers, and which of them a layer has taken for itself."""
 
-    def __init__(self, constants: Mapping[bytes, _Constant], prefix: bytes) -> None:
+    def __init__(self, constants: Mapping[bytes, _Constant], model: bytes | mmap.mmap) -> None:
         self.tensors: list[bytes] = []  # new ones
-        self._constants, self._prefix = constants, prefix
+        self._constants, self._model = constants, model
         self._taken: set[bytes] = set()
         self._left = _MOST_ADDED
+
+    @cached_property
+    def _prefix(self) -> bytes:
+        # Asked for once something is added: it reads all of the model, weights too, and most lack nothing.
+        return unused_prefix(self._model, b"own_")
 
     def taken(self, inputs: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """What a DequantizeLinear reads instead of `inputs`; the same, where it reads no constant int8 weights."""

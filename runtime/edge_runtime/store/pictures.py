@@ -144,11 +144,9 @@ class PictureKeeper:
             return
         for one in admission.remove:
             kept.remove(one.event_id)
-        name = f"{event.event_id}.png"
-        place = f"{self._day}/{event.station}/{name}"
-        folder = self._folder.pictures / self._day / event.station
-        lasting_folder(folder)
-        write_bytes(f"{folder}/{name}", data)
+        place = f"{self._day}/{event.station}/{event.event_id}.png"
+        lasting_folder(self._folder.pictures / self._day / event.station)
+        write_bytes(f"{self._folder.pictures}/{place}", data)  # no Path: see write_bytes
         digest = hashlib.sha256(data).hexdigest()
         kept.add(Kept(event.event_id, event.station, event.verdict, place, len(data), digest, self._day))
         self._written += len(data)
