@@ -90,7 +90,7 @@ def lowered(bundle: Bundle, folder: Path, batches: bool = True) -> Case:
         chain.drop(index)
         target = folder / Path(block.file).name
         weights = lower(bundle.file(block.file), target, 1)
-        prepared.append(PreparedBlock(block.file, target.name, weights))
+        prepared.append(PreparedBlock(block.file, target.name, weights, block.inputs, block.outputs))
         size = weights.size if weights else 0
         forms = tuple(
             FormMeasurement(form, 0, 0, 1.0, (Timing(1, 1.0),)) for form in ("resident", "streamed", "reloaded")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "ARENA_NAME",
     "Memory",
     "Share",
     "keep_freed_memory",
@@ -28,10 +29,17 @@ _MOST_MMAP = 32 << 20  # the most that glibc takes for a threshold: half of a he
 _NO_TRIM = 1 << 30
 _keeps = False
 
+# Of memory that a process maps several times (memfd_create(2)), by which it is known again in /proc.
+ARENA_NAME = "edgeline-arena"
+
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of this process in memory now, those of its own (not of files or shared), and the most since reset_peak."""
+    """Bytes of this process in memory now, those of its own (not of files or shared), and the most since reset_peak.
+
+    Pages of ARENA_NAME count once, however often they are mapped; in the peak so many mappings of them are left out as
+    there are now.
+    """
 
     resident: int
     own: int
@@ -48,8 +56,27 @@ def memory() -> Memory:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return Memory(peak, peak, peak)
     found = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if line.endswith("kB")}
-    kib = {name: int(found.get(name, "0")) << 10 for name in ("VmRSS", "RssAnon", "VmHWM")}
-    return Memory(kib["VmRSS"], kib["RssAnon"], kib["VmHWM"])
+    kib = {name: int(found.get(name, "0")) << 10 for name in ("VmRSS", "RssAnon", "RssShmem", "VmHWM")}
+    again = _mapped_again() if kib["RssShmem"] else 0
+    return Memory(kib["VmRSS"] - again, kib["RssAnon"], kib["VmHWM"] - again)
+
+
+def _mapped_again() -> int:
+    """What VmRSS counts of ARENA_NAME beyond what it takes: the proportional set size counts a page once."""
+    try:
+        text = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    found, inside = 0, False
+    for line in text.splitlines():
+        key, _, rest = line.partition(":")
+        if key == "Rss" and inside:
+            found += int(rest.split()[0]) << 10
+        elif key == "Pss" and inside:
+            found -= int(rest.split()[0]) << 10
+        elif "-" in key:  # the first line of a mapping: its addresses
+            inside = f"/memfd:{ARENA_NAME} " in line
+    return max(found, 0)
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,35 @@ import ctypes
 import math
 import mmap
 import os
+import weakref
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_devices.process_memory import ARENA_NAME
 from edge_runtime.errors import MemoryLimitError
 
 __all__ = ["Arena"]
 
 
 class Arena:
-    """`size` bytes of anonymous memory, page-aligned. Never grows; views keep it alive until the last one is gone."""
+    """`size` bytes, page-aligned. Never grows; views keep it alive until the last one is gone.
 
-    def __init__(self, size: int) -> None:
+    `shared`: its pages can be mapped a second time, by `descriptor` (blocks/laying.py).
+    """
+
+    def __init__(self, size: int, shared: bool = False) -> None:
         """Reserve it. Raises MemoryLimitError where the system does not give that much."""
         self.size = size
+        self.descriptor = -1
         length = max(size, mmap.PAGESIZE)
         try:
-            if hasattr(mmap, "MAP_PRIVATE"):  # private: it is counted as this process's own memory, not as shared
+            if shared:
+                self.descriptor = os.memfd_create(ARENA_NAME, os.MFD_CLOEXEC)
+                weakref.finalize(self, os.close, self.descriptor)
+                os.ftruncate(self.descriptor, length)
+                self._map = mmap.mmap(self.descriptor, length)
+            elif hasattr(mmap, "MAP_PRIVATE"):  # private: it is counted as this process's own memory, not as shared
                 self._map = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             else:
                 self._map = mmap.mmap(-1, length)

@@ -2,10 +2,12 @@
 
     bundle.json          class CheckedBundle: the bundle's files as they were when their hashes were checked
     prepared.json        class Prepared: the blocks that are here
-    block-00.onnx        the block after onnxruntime's optimizer for this CPU
+    cut-00.onnx          a block of the whole graph, cut after onnxruntime's optimizer for this CPU
+    cut-00.bin           its weights: first what its kernels read at every run, in pages (PreparedBlock)
+    block-00.onnx        where that cannot be had: a block of the bundle after the optimizer
     block-00.bin         its weights, as that graph reads them
     block-00.bin.zst     the same, compressed, where that was measured to load faster
-    whole.onnx, .bin     the whole graph, likewise
+    whole.onnx, .bin     the whole graph after the optimizer
     whole.json           class PreparedWhole: written when the whole graph is here
     whole-checked.json   class CheckedBundle, of the whole graph's weights
     measured-*.json      class measured.Measured: for a number of threads and a batch
@@ -37,6 +39,7 @@ __all__ = [
     "Prepared",
     "PreparedBlock",
     "PreparedWhole",
+    "Rest",
     "StoredWeights",
     "checked_before",
     "measurements_name",
@@ -64,20 +67,43 @@ class StoredWeights:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """`size` bytes at `offset` of a block's file, with this CRC-32, that are read only when its session is made."""
+
+    file: str
+    offset: int
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True)
 class PreparedBlock:
-    """One lowered block: `file` is the portable block, `graph` the lowered one. None: its weights lie in the graph."""
+    """One lowered block: `file` names it, `graph` is its graph, `inputs` and `outputs` are what it takes and gives.
+
+    `weights`: what is streamed; None: its weights lie in the graph. Where `pages` are told, (offset, bytes) of whole
+    pages, they are all of `weights`, and onnxruntime reads them where its session has mapped them from the file;
+    `rest` lies behind them.
+    """
 
     file: str
     graph: str
     weights: Union[StoredWeights, None]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    pages: tuple[tuple[int, int], ...] = ()
+    rest: Union[Rest, None] = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """prepared.json: every block of the bundle, lowered."""
+    """prepared.json: the blocks that the model runs in.
+
+    `portable`: why they are the bundle's own, "" where they are cut from the whole lowered graph.
+    """
 
     schema: Literal[1]
     blocks: tuple[PreparedBlock, ...]
+    portable: str = ""
 
 
 @dataclass(frozen=True)

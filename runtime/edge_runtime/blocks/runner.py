@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.blocks.arena import Arena
+from edge_runtime.blocks.laying import laid_session
 from edge_runtime.blocks.loader import Load, Loader
-from edge_runtime.blocks.prepared import PreparedBlock
+from edge_runtime.blocks.prepared import PreparedBlock, StoredWeights
 from edge_runtime.blocks.spill import Spill, spill_bytes
 from edge_runtime.blocks.storage import FileStorage, Storage, room
 from edge_runtime.bundle.boundaries import alive_before
-from edge_runtime.bundle.manifest import Block, Manifest
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
 from edge_runtime.ort.process import is_last_arena, share_arena
@@ -49,21 +50,24 @@ class BlockRunner:
 
         Raises MemoryLimitError where the system does not give the memory, ModelError for a graph that does not load.
         """
-        if len(plan.blocks) != len(manifest.blocks):
-            raise EngineError(f"the plan has {len(plan.blocks)} blocks, the bundle {len(manifest.blocks)}; plan again")
         self.plan = plan
         self.providers: tuple[str, ...] = (CPU,)
         self._closing = False
         self._folder, self._threads = folder, threads
         self._storage = storage or FileStorage(folder, direct=not plan.cached)
-        self._prepared = {block.file: block for block in blocks}
-        self._blocks = [_io(manifest, block.file) for block in plan.blocks]
+        prepared = {block.file: block for block in blocks}
+        if missing := [block.file for block in plan.blocks if block.file not in prepared]:
+            raise EngineError(f"the plan runs {missing[0]}, which was not prepared; plan again")
+        self._blocks = [prepared[block.file] for block in plan.blocks]
         self._values = {value.name: value for value in plan.values}
         self._inputs = [spec.name for spec in manifest.inputs]
         self._specs = {spec.name: spec for spec in manifest.outputs}
         self._outputs = list(self._specs)
         self._last_reader = {name: k for k, block in enumerate(self._blocks) for name in block.inputs}
-        self._arena = Arena(plan.arena_bytes)
+        laid = any(
+            block.form == "streamed" and here.pages for block, here in zip(plan.blocks, self._blocks, strict=True)
+        )
+        self._arena = Arena(plan.arena_bytes, shared=laid)
         self._spill = self._make_spill() if preempt else None
         self._urgent: Urgent | None = None
         self._arena_number = share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
@@ -130,15 +134,16 @@ class BlockRunner:
         self._keep.clear()
 
     def _open(self, k: int, block: BlockPlan) -> Load | None:
-        plan, prepared = self.plan, self._prepared[block.file]
-        graph = self._folder / prepared.graph
-        weights, place = prepared.weights, block.place
+        here = self._blocks[k]
+        if here.pages and here.weights is not None:
+            return self._open_laid(k, block, here, here.weights)
+        graph = self._folder / here.graph
+        weights, place = here.weights, block.place
 
         def packed() -> None:
             if weights is not None:  # which onnxruntime reads by itself, and does not check
                 self._storage.check(weights)
-            if not is_last_arena(self._arena_number):  # another engine of this process made its own since
-                self._arena_number = share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
+            self._share_arena()
             self._sessions[k] = packed_session(graph, self._threads)
 
         if block.form == "resident":
@@ -153,12 +158,33 @@ class BlockRunner:
         into = self._arena.view(place.offset, "uint8", (room(weights.size),)).view(np.uint8)
         self._sessions[k], kept = streamed_session(graph, into, self._threads)
         self._keep.append(kept)
+        return Load(k, place.lower, self._stream(block, weights, into))
+
+    def _open_laid(self, k: int, block: BlockPlan, here: PreparedBlock, weights: StoredWeights) -> Load | None:
+        """A session on its own arena, which is read once, or on a place of the engine's, read before each use."""
+        if here.rest is not None:
+            self._storage.check_rest(here.rest)
+        self._share_arena()
+        laid = laid_session(self._folder / here.graph, self._folder / weights.file, here.pages, self._threads)
+        self._sessions[k] = laid.session
+        place = block.place
+        if place is None:
+            own = Arena(weights.size, shared=True)
+            self._storage.read(weights, own.view(0, "uint8", (weights.size,)).view(np.uint8))
+            laid.lay(own, 0)
+            return None
+        laid.lay(self._arena, place.offset)
+        into = self._arena.view(place.offset, "uint8", (weights.size,)).view(np.uint8)
+        return Load(k, place.lower, self._stream(block, weights, into))
+
+    def _stream(self, block: BlockPlan, weights: StoredWeights, into: NDArray[np.uint8]) -> Callable[[], None]:
         read = self._storage.unpack if block.packed else self._storage.read
+        return lambda: read(weights, into)
 
-        def stream() -> None:
-            read(weights, into)
-
-        return Load(k, place.lower, stream)
+    def _share_arena(self) -> None:
+        """Before a session is made: another engine of this process may have made its own arena since."""
+        if not is_last_arena(self._arena_number):
+            self._arena_number = share_arena(self.plan.work_chunk_bytes, self.plan.work_cap_bytes)
 
     def _run(self, feeds: Arrays, count: int) -> Tensors:
         made: dict[str, Any] = {}  # values that onnxruntime made room for
@@ -215,7 +241,7 @@ class BlockRunner:
             if planned.form == "reloaded":
                 self._sessions.pop(k, None)
 
-    def _run_block(self, k: int, block: Block, count: int, made: dict[str, Any]) -> None:
+    def _run_block(self, k: int, block: PreparedBlock, count: int, made: dict[str, Any]) -> None:
         form = self.plan.blocks[k].form
         if form != "resident":
             self._loader.wait_for(k)
@@ -313,10 +339,6 @@ class BlockRunner:
             f"the output {name!r} cannot be put together from calls of {self.plan.batch}, which the plan was made for; "
             "give fewer images at a time, or open the bundle for larger batches"
         )
-
-
-def _io(manifest: Manifest, file: str) -> Block:
-    return next(block for block in manifest.blocks if block.file == file)
 
 
 def _first_steps(loads: Sequence[Load], plan: Plan) -> list[Load]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.blocks.prepared import StoredWeights
+from edge_runtime.blocks.prepared import Rest, StoredWeights
 from edge_runtime.errors import DependencyError, EngineError
 from edge_runtime.files.atomic import crc32_file
 
@@ -36,6 +36,10 @@ class Storage(Protocol):
 
     def check(self, weights: StoredWeights) -> None:
         """Look at a file that somebody else will read. Raises EngineError for one that is damaged."""
+        ...
+
+    def check_rest(self, rest: Rest) -> None:
+        """Look at the part of a file that somebody else will read. Raises EngineError for one that is damaged."""
         ...
 
 
@@ -67,16 +71,23 @@ class FileStorage:
 
     def check(self, weights: StoredWeights) -> None:
         """Check one file's CRC-32, if that was not done before. Raises EngineError."""
-        if weights.file in self._checked:
+        self._check_part(weights.file, weights.file, 0, None, weights.crc32)
+
+    def check_rest(self, rest: Rest) -> None:
+        """Check the CRC-32 of one part of a file, if that was not done before. Raises EngineError."""
+        self._check_part(f"{rest.file} behind {rest.offset}", rest.file, rest.offset, rest.size, rest.crc32)
+
+    def _check_part(self, key: str, file: str, offset: int, size: int | None, crc32: int) -> None:
+        if key in self._checked:
             return
-        path = self._folder / weights.file
+        path = self._folder / file
         try:
-            found = crc32_file(path)
+            found = crc32_file(path, offset, size)
         except OSError as error:
             raise EngineError(f"cannot read {path}: {error.strerror}; {_ADVICE}") from error
-        if found != weights.crc32:
+        if found != crc32:
             raise EngineError(f"{path} is damaged (CRC-32); {_ADVICE}")
-        self._checked.add(weights.file)
+        self._checked.add(key)
 
     def _check(self, file: str, weights: StoredWeights, into: NDArray[np.uint8]) -> None:
         if file not in self._checked:

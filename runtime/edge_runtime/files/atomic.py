@@ -39,12 +39,17 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def crc32_file(path: Path) -> int:
-    """Return the CRC-32 of a file, read in pieces of 256 KiB into one buffer. Raises OSError."""
-    found, piece = 0, memoryview(bytearray(_PIECE))
+def crc32_file(path: Path, offset: int = 0, size: int | None = None) -> int:
+    """Return the CRC-32 of `size` bytes of a file from `offset` on (None: to its end), read in pieces of 256 KiB into
+    one buffer. Raises OSError.
+    """
+    found, piece, left = 0, memoryview(bytearray(_PIECE)), size
     with path.open("rb", buffering=0) as stream:
-        while count := stream.readinto(piece):
+        stream.seek(offset)
+        while count := stream.readinto(piece if left is None else piece[:left]):
             found = zlib.crc32(piece[:count], found)
+            if left is not None:
+                left -= count
     return found
 
 

@@ -14,23 +14,24 @@ from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.ort.process import block_options, import_onnxruntime, load_session, one_line
 
-__all__ = ["packed_session", "run_bound", "streamed_session"]
+__all__ = ["ELEMENT_TYPES", "packed_session", "run_bound", "streamed_session"]
 
-# onnx.TensorProto's element types as numpy's; weights of other types cannot be streamed.
-_DTYPES = {
-    1: "float32",
-    2: "uint8",
-    3: "int8",
-    4: "uint16",
-    5: "int16",
-    6: "int32",
-    7: "int64",
-    9: "bool",
-    10: "float16",
-    11: "float64",
-    12: "uint32",
-    13: "uint64",
+# onnx.TensorProto's element types by numpy's names; weights of other types cannot be streamed.
+ELEMENT_TYPES = {
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "uint16": 4,
+    "int16": 5,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float16": 10,
+    "float64": 11,
+    "uint32": 12,
+    "uint64": 13,
 }
+_NUMPY_NAMES = {number: name for name, number in ELEMENT_TYPES.items()}
 
 
 def packed_session(graph: Path, threads: int) -> Any:
@@ -64,9 +65,9 @@ def _value(runtime: Any, tensor: ExternalTensor, weights: NDArray[np.uint8]) -> 
     data = weights[tensor.offset : tensor.offset + tensor.length]
     if data.nbytes != tensor.length:
         raise EngineError(f"the weights of {tensor.name!r} end behind their file; prepare the bundle again")
-    if tensor.data_type not in _DTYPES:
+    if tensor.data_type not in _NUMPY_NAMES:
         raise ModelError(f"weights of ONNX type {tensor.data_type} cannot be streamed ({tensor.name!r})")
-    dtype = np.dtype(_DTYPES[tensor.data_type])
+    dtype = np.dtype(_NUMPY_NAMES[tensor.data_type])
     if math.prod(tensor.dims) * dtype.itemsize != tensor.length:
         raise ModelError(
             f"the weights of {tensor.name!r} are {list(tensor.dims)} {dtype} in {tensor.length} bytes; prepare the "

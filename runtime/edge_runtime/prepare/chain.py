@@ -1,23 +1,52 @@
-"""The portable blocks run one after another on a golden input: what every lowered form is checked against."""
+"""The blocks run one after another on a golden input: what every form of them is checked against.
+
+The bundle's portable blocks as they are, or those that were cut from the whole lowered graph as ordinary sessions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.blocks.prepared import PreparedBlock
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Block
 from edge_runtime.errors import EdgelineError, EngineError
+from edge_runtime.ort.block_session import packed_session
 from edge_runtime.ort.process import block_options, import_onnxruntime, load_session, one_line
 from edge_runtime.plan.measurements import ValueMeasurement
 from edge_runtime.verify.golden import load_golden, read_golden
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Cut", "Link"]
 
 Arrays = dict[str, NDArray[np.generic]]
+_WHOLE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The blocks of the whole lowered graph, which lie in `folder`."""
+
+    folder: Path
+    blocks: tuple[PreparedBlock, ...]
+
+
+class Link(Protocol):
+    """What the chain knows of a block: a manifest's, or one that was cut."""
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
 
 
 class Chain:
@@ -26,13 +55,15 @@ class Chain:
     `batchable` turns False when a block cannot take two images at once.
     """
 
-    def __init__(self, bundle: Bundle, threads: int, batches: bool = True) -> None:
-        """`batches`: values are looked at for two images, too, to find out how they grow with the batch.
+    def __init__(self, bundle: Bundle, threads: int, batches: bool = True, cut: Cut | None = None) -> None:
+        """`batches`: values are looked at for two images, too, to find out how they grow with the batch. `cut`: the
+        blocks, None for the bundle's own.
 
         Raises BundleError for golden inputs that cannot be read.
         """
         manifest = bundle.manifest
-        self._bundle, self._threads, self._batches = bundle, threads, batches
+        self.blocks: tuple[Link, ...] = (*cut.blocks,) if cut else (*manifest.blocks,)
+        self._bundle, self._threads, self._batches, self._cut = bundle, threads, batches, cut
         self._held: Arrays = _sample(bundle)
         self._others: Arrays = {}  # values whose shape depends on the data, as they are with the other image
         self.batchable = manifest.batch is None
@@ -40,14 +71,14 @@ class Chain:
         self.values: dict[str, ValueMeasurement] = {
             spec.name: self._value(spec.name, planned=True) for spec in manifest.inputs
         }
-        self._last = {name: k for k, block in enumerate(manifest.blocks) for name in block.inputs}
+        self._last = {name: k for k, block in enumerate(self.blocks) for name in block.inputs}
 
-    def feeds(self, block: Block) -> Arrays:
+    def feeds(self, block: Link) -> Arrays:
         """Return what the block reads, for one image."""
         return {name: self._held[name] for name in block.inputs}
 
-    def run(self, block: Block) -> Arrays:
-        """Run the portable block, note its outputs' shapes, and return those whose shape does not depend on the data.
+    def run(self, block: Link) -> Arrays:
+        """Run the block, note its outputs' shapes, and return those whose shape does not depend on the data.
 
         Raises ModelError for a block that does not load, EngineError for one that does not run.
         """
@@ -80,10 +111,10 @@ class Chain:
         outputs = tuple(spec.name for spec in self._bundle.manifest.outputs)
         names = tuple(spec.name for spec in self._bundle.manifest.inputs)
         feeds = {name: self._held[name] for name in names}
-        block = Block("model.onnx", names, outputs, 0, 0, 0, "")
-        return feeds, _run(self._open("model.onnx"), block, feeds)
+        block = Block(_WHOLE, names, outputs, 0, 0, 0, "")
+        return feeds, _run(self._open(_WHOLE), block, feeds)
 
-    def _another(self, session: Any, block: Block) -> tuple[Arrays, bool]:
+    def _another(self, session: Any, block: Link) -> tuple[Arrays, bool]:
         """The block's outputs for two images and True, or for another image and False; {} when that does not run."""
         if self._batches and self.batchable:
             pairs = {name: _with_another(self._held[name], self.axes[name]) for name in block.inputs}
@@ -97,7 +128,7 @@ class Chain:
         except EdgelineError:
             return {}, False
 
-    def _other_inputs(self, block: Block) -> Arrays:
+    def _other_inputs(self, block: Link) -> Arrays:
         return {name: self._others[name] for name in block.inputs if name in self._others}
 
     def _value(self, name: str, planned: bool) -> ValueMeasurement:
@@ -105,6 +136,8 @@ class Chain:
         return ValueMeasurement(name, str(array.dtype), array.shape, self.axes[name], planned and array.dtype != object)
 
     def _open(self, file: str) -> Any:
+        if self._cut and file != _WHOLE:
+            return packed_session(self._cut.folder / file, self._threads)
         # Its own arena, and no packed weights: it runs once or twice.
         options = block_options(import_onnxruntime(), self._threads, packed=False, optimized=False)
         return load_session(self._bundle.file(file), options, file)
@@ -128,7 +161,7 @@ def _axis(once: NDArray[np.generic], twice: NDArray[np.generic], doubles: bool) 
     return changed[0] if len(changed) == 1 and twice.shape[changed[0]] == 2 * once.shape[changed[0]] else _STRANGE
 
 
-def _run(session: Any, block: Block, feeds: Mapping[str, NDArray[np.generic]]) -> Arrays:
+def _run(session: Any, block: Link, feeds: Mapping[str, NDArray[np.generic]]) -> Arrays:
     try:
         values = session.run(list(block.outputs), dict(feeds))
     except Exception as error:  # onnxruntime's exceptions share no other base

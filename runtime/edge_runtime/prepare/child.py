@@ -1,7 +1,7 @@
 """The preparing process: `python -m edge_runtime.prepare.child REQUEST`, a line of JSON for every step.
 
 A process of its own, so that what onnxruntime's optimizer takes and does not give back is gone afterwards, and so that
-what is measured is measured in a process with nothing else in it. Goes block by block: it takes what one block takes.
+what is measured is measured in a process with nothing else in it. The bundle's own blocks take what one of them takes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -26,20 +27,22 @@ from edge_runtime.blocks.prepared import (
     write_json,
 )
 from edge_runtime.bundle.bundle import Bundle, read_bundle
-from edge_runtime.bundle.manifest import Block
-from edge_runtime.errors import EdgelineError, MemoryLimitError
+from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.files.schema import from_json
 from edge_runtime.files.sizes import format_size
 from edge_runtime.ort.process import own_process
 from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speeds, WholeMeasurement
-from edge_runtime.prepare.chain import Chain
+from edge_runtime.prepare.chain import Chain, Cut, Link
 from edge_runtime.prepare.compress import compress
+from edge_runtime.prepare.cut_lowered import cut_whole, unlaid
 from edge_runtime.prepare.lower import lower
-from edge_runtime.prepare.measure_forms import MeasuredForm, Subject, measure_forms, measure_packed
+from edge_runtime.prepare.measure_forms import MeasuredForm, Subject, alike, measure_forms, measure_laid, measure_packed
 from edge_runtime.prepare.request import Request, say, say_error
 from edge_runtime.prepare.speed import measure_speeds
 
 __all__ = ["main"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -73,33 +76,72 @@ class _Preparation:
         self._speeds: Speeds | None = None
 
     def run(self) -> None:
-        """Prepare what is asked for, blocks first: they need the least memory."""
+        """Prepare what is asked for."""
         feeds, expected = self.chain.whole() if self.request.whole else ({}, {})
         whole = None
         blocks: tuple[BlockMeasurement, ...] = ()
         if self.request.blocks:
-            blocks = self._blocks()
+            blocks = self._blocks(feeds, expected)
         if self.request.whole:
             whole = self._whole(feeds, expected)
         if self.request.blocks:
             self._write_measurements(blocks, whole)
 
-    def _blocks(self) -> tuple[BlockMeasurement, ...]:
+    def _blocks(self, feeds: dict, expected: dict) -> tuple[BlockMeasurement, ...]:  # type: ignore[type-arg]
+        """Those cut from the whole graph where it may be lowered as a whole, else the bundle's own."""
         known = read_json(Prepared, self.folder / PREPARED)
+        if known is not None and not known.portable:
+            return self._measured(known.blocks, expected)
+        reason = "the limit is too small to lower the whole graph"
+        if self.request.whole:
+            self._step("cutting the whole graph")
+            try:
+                graph = self.bundle.file("model.onnx")
+                cut = cut_whole(graph, self.folder, self.request.threads, feeds, self.request.batches[-1])
+                return self._measured(cut, expected)
+            except (ModelError, EngineError) as error:
+                reason = str(error)
+        portable = Chain(self.bundle, self.request.threads, batches=self.request.batches[-1] > 1)
+        self._chain_of(portable, len(self.bundle.manifest.blocks))
+        return self._measured(known.blocks if known else None, {}, reason)
+
+    def _chain_of(self, chain: Chain, blocks: int) -> None:
+        """Go on with another chain of so many blocks."""
+        self.chain = chain
+        self.total = self.done + blocks + self.request.whole
+
+    def _measured(
+        self,
+        known: tuple[PreparedBlock, ...] | None,
+        expected: dict,  # type: ignore[type-arg]
+        portable: str = "",
+    ) -> tuple[BlockMeasurement, ...]:
+        """Measure the blocks, the bundle's own lowered one by one where they are not `known`.
+
+        `expected`: what the whole graph gives, and cut blocks have to.
+        """
+        if known is not None and not portable:
+            cut = Cut(self.folder, known)
+            self._chain_of(Chain(self.bundle, self.request.threads, self.request.batches[-1] > 1, cut), len(known))
         prepared: list[PreparedBlock] = []
         measured = []
-        for index, block in enumerate(self.bundle.manifest.blocks):
-            self._step(f"block {index + 1} of {len(self.bundle.manifest.blocks)}")
+        found: dict = {}  # type: ignore[type-arg]
+        for index, block in enumerate(self.chain.blocks):
+            self._step(f"block {index + 1} of {len(self.chain.blocks)}")
             feeds = self.chain.feeds(block)
-            expected = self.chain.run(block)
-            here = known.blocks[index] if known else self._lower(block)
+            outputs = self.chain.run(block)
+            found.update({name: array for name, array in outputs.items() if name in expected})
+            here = known[index] if known else self._lower(block)
+            here, measurement = self._measure(block, here, feeds, outputs)
             prepared.append(here)
-            measured.append(self._measure(block, here, feeds, expected))
+            measured.append(measurement)
             self.chain.drop(index)
-            del feeds, expected
+            del feeds, outputs
             self._check_limit()
+        if not alike({name: array for name, array in expected.items() if name in found}, found):
+            raise ModelError("the blocks do not give the whole graph's answer")
         packed = [compress(here, self.folder, self.speeds()) for here in prepared]
-        write_json(Prepared(1, tuple(one.block for one in packed)), self.folder / PREPARED)
+        write_json(Prepared(1, tuple(one.block for one in packed), portable), self.folder / PREPARED)
         self._check_limit()
         return tuple(
             replace(block, packed_bytes=one.bytes, unpack_ms=one.ms)
@@ -109,15 +151,22 @@ class _Preparation:
     def speeds(self) -> Speeds:
         """The storage's speed, measured on the prepared weights."""
         if self._speeds is None:
-            self._speeds = measure_speeds(sorted(self.folder.glob("block-*.bin")))
+            self._speeds = measure_speeds(sorted([*self.folder.glob("cut-*.bin"), *self.folder.glob("block-*.bin")]))
         return self._speeds
 
-    def _lower(self, block: Block) -> PreparedBlock:
+    def _lower(self, block: Link) -> PreparedBlock:
         target = self.folder / Path(block.file).name
         weights = lower(self.bundle.file(block.file), target, self.request.threads)
-        return PreparedBlock(block.file, target.name, weights)
+        return PreparedBlock(block.file, target.name, weights, block.inputs, block.outputs)
 
-    def _measure(self, block: Block, here: PreparedBlock, feeds: dict, expected: dict) -> BlockMeasurement:  # type: ignore[type-arg]
+    def _measure(
+        self,
+        block: Link,
+        here: PreparedBlock,
+        feeds: dict,  # type: ignore[type-arg]
+        expected: dict,  # type: ignore[type-arg]
+    ) -> tuple[PreparedBlock, BlockMeasurement]:
+        """The block as it can be held here, and what that takes."""
         subject = Subject(
             self.folder,
             here.graph,
@@ -128,14 +177,24 @@ class _Preparation:
             dict(self.chain.axes),
             self.request.batches if self.chain.batchable else (1,),
             self.request.threads,
+            here.pages,
         )
-        found = measure_forms(subject)
-        return BlockMeasurement(
+        found = None
+        if here.pages and here.weights is not None:
+            try:
+                found = measure_laid(subject, here.weights)
+            except (ModelError, EngineError) as error:
+                _LOG.debug("%s: %s", here.graph, error)
+        if found is None:
+            here = unlaid(here, self.folder)
+            found = measure_forms(replace(subject, weights=here.weights, pages=()))
+        size = here.weights.size if here.weights else 0
+        return here, BlockMeasurement(
             file=block.file,
             inputs=block.inputs,
             outputs=block.outputs,
-            weight_bytes=here.weights.size if here.weights else 0,
-            stored_bytes=here.weights.size if here.weights else 0,
+            weight_bytes=size,
+            stored_bytes=size,
             forms=tuple(form.form for form in found),
             work=_most_work(found),
         )

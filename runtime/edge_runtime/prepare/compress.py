@@ -58,7 +58,9 @@ def compress(block: PreparedBlock, folder: Path, speeds: Speeds) -> Compressed:
 def _write(weights: StoredWeights, folder: Path, speeds: Speeds) -> StoredWeights | None:
     """Compress a sample, and the whole if storage alone would gain by it."""
     compressor = import_zstandard().ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=True)
-    data = np.memmap(folder / weights.file, np.uint8, "r") if weights.size else np.zeros(0, np.uint8)
+    data = (
+        np.memmap(folder / weights.file, np.uint8, "r", shape=weights.size) if weights.size else np.zeros(0, np.uint8)
+    )
     middle = max(weights.size - _SAMPLE, 0) // 2
     sample = data[middle : middle + _SAMPLE].tobytes()
     if not sample or len(compressor.compress(sample)) > _GAIN * len(sample):

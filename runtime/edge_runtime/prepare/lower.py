@@ -24,23 +24,26 @@ _LOG = logging.getLogger(__name__)
 _OUTSIDE_BYTES = 1024
 
 
-def lower(source: Path, target: Path, threads: int, signed: bool | None = None) -> StoredWeights | None:
+def lower(
+    source: Path, target: Path, threads: int, signed: bool | None = None, packed: bool = False
+) -> StoredWeights | None:
     """Write the graph at `source`, optimized for this CPU, as `target` (NAME.onnx) and its weights as NAME.bin.
 
     Constants are folded (FP16 weights behind a Cast become FP32), nodes fused, convolution weights reordered to the
     CPU's vector width; `signed`: values inside the graph become int8 instead of uint8, None where this CPU likes it.
-    Returns its weights, None when all lie in the graph. Raises ModelError, OutputError.
+    `packed`: beside a weight lies the form that its kernel packs it into, where onnxruntime can save that. Returns its
+    weights, None when all lie in the graph. Raises ModelError, OutputError.
     """
     weights = target.with_suffix(".bin")
     signed_model = _signed(source) if (wants_signed() if signed is None else signed) else None
     if signed_model is None:
-        tensors = _optimize(source, source, target, threads)
+        tensors = _optimize(source, source, target, threads, packed)
     else:
         try:
-            tensors = _optimize(signed_model, source, target, threads)
+            tensors = _optimize(signed_model, source, target, threads, packed)
         except ModelError as error:
             _LOG.debug("%s stays uint8: %s", source, error)
-            tensors = _optimize(source, source, target, threads)
+            tensors = _optimize(source, source, target, threads, packed)
     with writing(weights):
         sync_path(target)
         # The file also has the tensors of subgraphs, and in some versions no padding behind the last tensor.
@@ -66,11 +69,11 @@ def _signed(source: Path) -> bytes | None:
     return None if found is model else found
 
 
-def _optimize(graph: Path | bytes, source: Path, target: Path, threads: int) -> list[ExternalTensor]:
+def _optimize(graph: Path | bytes, source: Path, target: Path, threads: int, packed: bool) -> list[ExternalTensor]:
     """Let onnxruntime write `target` and its weights from `graph`: `source` or what was made of it."""
     runtime = import_onnxruntime()
     weights = target.with_suffix(".bin")
-    options = _options(runtime, threads, target, weights.name)
+    options = _options(runtime, threads, target, weights.name, packed)
     if isinstance(graph, bytes):
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.parent))
     with writing(weights):
@@ -88,8 +91,8 @@ def _optimize(graph: Path | bytes, source: Path, target: Path, threads: int) -> 
     return tensors
 
 
-def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:
-    options = block_options(runtime, threads, packed=False, optimized=False)
+def _options(runtime: Any, threads: int, target: Path, weights: str, packed: bool) -> Any:
+    options = block_options(runtime, threads, packed=packed, optimized=False)
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.optimized_model_filepath = str(target)
     for key, value in {
@@ -97,4 +100,6 @@ def _options(runtime: Any, threads: int, target: Path, weights: str) -> Any:
         "session.optimized_model_external_initializers_min_size_in_bytes": str(_OUTSIDE_BYTES),
     }.items():
         options.add_session_config_entry(key, value)
+    if packed:
+        options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
     return options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge_devices.process_memory import memory, reset_peak, return_freed_memory
 from edge_runtime.blocks.arena import Arena
+from edge_runtime.blocks.laying import LaidSession, laid_session
 from edge_runtime.blocks.prepared import StoredWeights
 from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.errors import EdgelineError, EngineError, ModelError
@@ -24,7 +26,7 @@ from edge_runtime.ort.process import drop_arena, share_arena, take_first_chunk
 from edge_runtime.plan.form import Form
 from edge_runtime.plan.measurements import FormMeasurement, Timing, Work
 
-__all__ = ["MeasuredForm", "Subject", "alike", "measure_forms", "measure_packed", "shortest", "tiled"]
+__all__ = ["MeasuredForm", "Subject", "alike", "measure_forms", "measure_laid", "measure_packed", "shortest", "tiled"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -45,6 +47,8 @@ _ALIKE_DB = 40.0
 class Subject:
     """A lowered graph, its inputs for one image and what has to come out.
 
+    `pages` are those of `weights` where the block is one whose weights can be laid (blocks/laying.py).
+
     `batches` are to be measured, ascending, the first is 1. `axes` has the batch's axis of every input and output, -1
     for none. An output that `expected` has not is one whose shape depends on the data.
     """
@@ -58,6 +62,7 @@ class Subject:
     axes: Mapping[str, int]
     batches: tuple[int, ...]
     threads: int
+    pages: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,45 @@ def measure_forms(subject: Subject) -> list[MeasuredForm]:
         load_ms = shortest(lambda: packed_session(graph, subject.threads))
         found.append(replace(packed, form=replace(form, form="reloaded", load_ms=load_ms)))
     return found
+
+
+def measure_laid(subject: Subject, weights: StoredWeights) -> list[MeasuredForm]:
+    """Measure a block whose packed weights lie in the arena or in pages of its own, streamed first.
+
+    Raises ModelError where they cannot be laid here, or the answer is not that of an ordinary session to the last bit.
+    """
+    arena = Arena(weights.size, shared=True)
+    into = arena.view(0, "uint8", (weights.size,)).view(np.uint8)
+    storage = FileStorage(subject.folder)
+    storage.read(weights, into)
+    load_ms = shortest(lambda: storage.read(weights, into))
+
+    def opened() -> Any:
+        into[:] = 0  # a session that has read them from the file has to fail: another block's lie here at first
+        laid = _laid(subject, weights)
+        laid.lay(arena, 0)
+        storage.read(weights, into)
+        return laid.session
+
+    kept: list[Arena] = []
+
+    def opened_apart() -> Any:
+        own = Arena(weights.size, shared=True)
+        kept[:] = [own]  # so that its pages are counted from here on, and not only when a kernel reads them
+        storage.read(weights, own.view(0, "uint8", (weights.size,)).view(np.uint8))
+        laid = _laid(subject, weights)
+        laid.lay(own, 0)
+        return laid.session
+
+    return [
+        _measure(subject, "streamed", opened, load_ms, confirm=True, least_db=math.inf),
+        _measure(subject, "resident", opened_apart, 0.0, confirm=True, least_db=math.inf),
+    ]
+
+
+def _laid(subject: Subject, weights: StoredWeights) -> LaidSession:
+    graph, file = subject.folder / subject.graph, subject.folder / weights.file
+    return laid_session(graph, file, subject.pages, subject.threads)
 
 
 def measure_packed(subject: Subject, confirm: bool = False) -> MeasuredForm:
@@ -125,7 +169,12 @@ def _measure_streamed(subject: Subject, weights: StoredWeights) -> MeasuredForm:
 
 
 def _measure(
-    subject: Subject, form: Form, opened: Callable[[], Any], load_ms: float, confirm: bool = False
+    subject: Subject,
+    form: Form,
+    opened: Callable[[], Any],
+    load_ms: float,
+    confirm: bool = False,
+    least_db: float = _ALIKE_DB,
 ) -> MeasuredForm:
     """Measure a form; `confirm`: what the arena needs is tried, which only says something where nothing is packed."""
     roomy = _ROOMY * subject.batches[-1]
@@ -140,7 +189,8 @@ def _measure(
     made = memory()
     timings: list[Timing] = []
     work: list[Work] = []
-    grown = file_pages = 0
+    grown = 0
+    files: list[int] = []  # what is not the process's own, before the first run and after each
     for batch in subject.batches:
         if batch != subject.batches[0]:
             buffers = _Buffers(subject, batch)
@@ -148,13 +198,13 @@ def _measure(
         run_bound(session, buffers.bound(session))
         after = memory()
         grown += max(after.own - before.own, 0)
-        file_pages += max((after.resident - after.own) - (before.resident - before.own), 0)
-        if batch == subject.batches[0] and not alike(subject.expected, buffers.outputs):
-            raise ModelError(f"{subject.graph} held {form} does not give the portable block's answer")
+        files += [before.resident - before.own] * (not files) + [after.resident - after.own]
+        if batch == subject.batches[0] and not alike(subject.expected, buffers.outputs, least_db):
+            raise ModelError(f"{subject.graph} held {form} does not give the block's answer")
         binding = buffers.bound(session)
         timings.append(Timing(batch, shortest(functools.partial(run_bound, session, binding))))
         work.append(Work(batch, grown + grown // _BOOKKEEPING))
-    held = max(made.resident - start, 0) + file_pages
+    held = max(made.resident - start, 0) + max(files[-1] - files[0], 0)
     making = max(made.peak - made.resident, 0)
     del session, binding
     if confirm:

@@ -15,6 +15,7 @@ from edge_runtime.blocks.prepared import (
     Prepared,
     PreparedBlock,
     PreparedWhole,
+    Rest,
     StoredWeights,
     checked_before,
     measurements_name,
@@ -37,9 +38,15 @@ PREPARED = Prepared(
     1,
     (
         PreparedBlock(
-            "block-00.onnx", "block-00.onnx", StoredWeights("block-00.bin", 4097, 99, "block-00.bin.zst", 50)
+            "cut-00.onnx",
+            "cut-00.onnx",
+            StoredWeights("cut-00.bin", 8192, 99, "cut-00.bin.zst", 50),
+            ("images",),
+            ("n",),
+            ((0, 4096), (4096, 4096)),
+            Rest("cut-00.bin", 8192, 100, 77),
         ),
-        PreparedBlock("block-01.onnx", "block-01.onnx", None),
+        PreparedBlock("cut-01.onnx", "cut-01.onnx", None, ("n",), ()),
     ),
 )
 FORM = FormMeasurement("streamed", 10, 20, 1.5, (Timing(1, 2.0), Timing(4, 7.25)))

@@ -24,7 +24,8 @@ def zstandard():
 
 def block(folder, data):
     (folder / "block-00.bin").write_bytes(data)
-    return PreparedBlock("block-00.onnx", "block-00.onnx", StoredWeights("block-00.bin", len(data), zlib.crc32(data)))
+    weights = StoredWeights("block-00.bin", len(data), zlib.crc32(data))
+    return PreparedBlock("block-00.onnx", "block-00.onnx", weights, ("x",), ("y",))
 
 
 def weights(size=SIZE, levels=16):
@@ -64,7 +65,7 @@ def test_weights_that_do_not_get_smaller_are_left_alone(tmp_path, zstandard):
 
 
 def test_a_block_without_weights_is_left_alone(tmp_path):
-    plain = PreparedBlock("block-00.onnx", "block-00.onnx", None)
+    plain = PreparedBlock("block-00.onnx", "block-00.onnx", None, ("x",), ("y",))
     assert compress(plain, tmp_path, SLOW) == Compressed(plain)
     empty = block(tmp_path, b"")
     assert compress(empty, tmp_path, SLOW) == Compressed(empty)

@@ -85,7 +85,7 @@ def test_a_wrong_answer_is_refused_in_every_form(tmp_path):
     network = float_network(tmp_path)
     wrong = replace(network, expected={"logits": network.expected["logits"] * np.float32(1.05)})
     for measured in (measure_forms, measure_packed):
-        with pytest.raises(ModelError, match=r"graph\.onnx held resident does not give the portable block's answer"):
+        with pytest.raises(ModelError, match=r"graph\.onnx held resident does not give the block's answer"):
             measured(wrong)
 
 
@@ -108,7 +108,7 @@ def test_damaged_weights_have_no_form_at_all(tmp_path):
     data = bytearray((tmp_path / "graph.bin").read_bytes())
     data[3::4] = bytes(len(data[3::4]))  # sign and exponent of every number
     (tmp_path / "graph.bin").write_bytes(data)
-    with pytest.raises(ModelError, match="does not give the portable block's answer"):
+    with pytest.raises(ModelError, match="does not give the block's answer"):
         measure_forms(network)
 
 
