@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from edge_runtime.blocks.arena import Arena
 from edge_runtime.blocks.laying import laid_session
 from edge_runtime.blocks.loader import Load, Loader
-from edge_runtime.blocks.prepared import PreparedBlock, StoredWeights
+from edge_runtime.blocks.prepared import PreparedBlock, Rest, StoredWeights
 from edge_runtime.blocks.spill import Spill, spill_bytes
 from edge_runtime.blocks.storage import FileStorage, Storage, room
 from edge_runtime.bundle.boundaries import alive_before
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.ort.block_session import packed_session, run_bound, streamed_session
 from edge_runtime.ort.process import is_last_arena, share_arena
 from edge_runtime.ort.providers.choose import CPU
@@ -165,7 +165,11 @@ class BlockRunner:
         if here.rest is not None:
             self._storage.check_rest(here.rest)
         self._share_arena()
-        laid = laid_session(self._folder / here.graph, self._folder / weights.file, here.pages, self._threads)
+        try:
+            laid = laid_session(self._folder / here.graph, self._folder / weights.file, here.pages, self._threads)
+        except ModelError:  # newer onnxruntime compare a packed form with what they would pack: damaged, perhaps
+            self._storage.check_rest(Rest(weights.file, 0, weights.size, weights.crc32))
+            raise
         self._sessions[k] = laid.session
         place = block.place
         if place is None:
