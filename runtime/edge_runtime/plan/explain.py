@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from edge_runtime.files.sizes import format_size
@@ -23,6 +24,7 @@ def explain(plan: Plan, frames_bytes: int = 0) -> str:
     if plan.whole:
         lines.append("the whole graph is one session: nothing is loaded while it runs")
     else:
+        lines += _blocks(plan)
         lines += ["", *_table([_HEAD, *map(_row, plan.blocks)]), ""]
     lines += _memory(plan, frames_bytes)
     lines += _time(plan)
@@ -39,10 +41,26 @@ def _verdict(plan: Plan) -> str:
     )
 
 
+def _blocks(plan: Plan) -> list[str]:
+    """What the blocks are, and what could not be had on this machine."""
+    if plan.portable:
+        return textwrap.wrap(f"blocks of the bundle, not of the graph as it is lowered here: {plan.portable}", _WIDTH)
+    unpacked = sum(block.form != "resident" and not block.laid for block in plan.blocks)
+    if not unpacked:
+        return ["blocks of the whole graph as it is lowered here"]
+    return textwrap.wrap(
+        f"blocks of the whole graph as it is lowered here; {unpacked} of those that are loaded have weights that "
+        "kernels pack for themselves, at every use",
+        _WIDTH,
+    )
+
+
 def _row(block: BlockPlan) -> tuple[str, ...]:
     place = 0 if block.place is None else block.place.size
     load = f"{block.load_ms:.1f} ms" if block.form != "resident" else ""
-    form = "streamed, zstd" if block.packed else block.form
+    form: str = "streamed, zstd" if block.packed else block.form
+    if block.form == "streamed" and not block.laid:
+        form = "unpacked, zstd" if block.packed else "unpacked"
     return (
         _cut(block.file.removesuffix(".onnx"), _FILE_WIDTH),
         format_size(block.held_bytes + place),

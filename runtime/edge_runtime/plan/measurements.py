@@ -66,7 +66,8 @@ class BlockMeasurement:
     """One block. `weight_bytes` is its room in the arena when it is streamed, `stored_bytes` what is read for it.
 
     Where `packed_bytes` is not 0 a compressed copy of its weights was measured to load faster from cold storage: that
-    many bytes are read instead, and unpacking takes `unpack_ms` in place of the streamed form's load_ms.
+    many bytes are read instead, and unpacking takes `unpack_ms` in place of the streamed form's load_ms. `laid`: what
+    is streamed is packed for its kernels already (blocks/laying.py).
     """
 
     file: str
@@ -78,6 +79,7 @@ class BlockMeasurement:
     work: tuple[Work, ...]
     packed_bytes: int = 0
     unpack_ms: float = 0.0
+    laid: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class Measurements:
     """Everything that was measured of one bundle with `threads` threads.
 
     `batches`: the batch sizes that were measured, ascending. `overhead_bytes`: what a process grows by while it runs
-    beside everything listed here (stacks, code that is touched, the interpreter), seen in a rehearsal.
+    beside everything listed here (stacks, code that is touched, the interpreter), seen in a rehearsal. `portable`: why
+    the blocks are the bundle's own, "" where they are cut from the whole lowered graph.
     """
 
     threads: int
@@ -127,6 +130,7 @@ class Measurements:
     blocks: tuple[BlockMeasurement, ...]
     whole: Union[WholeMeasurement, None]
     overhead_bytes: int
+    portable: str = ""
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,7 @@ def _block_plan(task: Task, costs: FormCosts, chosen: Assignments) -> Plan:
             load_ms=float(costs.load[k, f]),
             place=arena.weights.get(k),
             packed=f == STREAMED and bool(costs.packed[k]),
+            laid=block.laid,
         )
         for k, (block, f) in enumerate(zip(measured.blocks, forms, strict=True))
     )
@@ -204,6 +205,7 @@ def _block_plan(task: Task, costs: FormCosts, chosen: Assignments) -> Plan:
         compute_ms=sum(block.compute_ms for block in blocks),
         load_ms=sum(block.load_ms for block in blocks),
         cached=task.limit.cached,
+        portable=measured.portable,
     )
 
 

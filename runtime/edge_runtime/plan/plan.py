@@ -35,6 +35,7 @@ class BlockPlan:
     `place` is where its weights are streamed to (None unless it is streamed); the loader may write there from the
     place's first step on, out of the compressed file if `packed`. `held_bytes` is memory beside the arena.
     `compute_ms` is for the whole batch, `load_ms` what the loader needs to read and make it ready before each use.
+    `laid`: what is streamed is packed for its kernels, which need not pack it at every run.
     """
 
     file: str
@@ -45,6 +46,7 @@ class BlockPlan:
     load_ms: float
     place: Union[Place, None] = None
     packed: bool = False
+    laid: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Plan:
     peak_bytes = base_bytes + overhead_bytes + arena_bytes + work_bytes + held_bytes + moving_bytes, where `held_bytes`
     are all sessions that stay and `moving_bytes` the most that is held for a moment: sessions that are reloaded at one
     time, or what making those that stay takes over the arenas, which are not written to by then. `cached`: weights
-    that were read once come out of the page cache.
+    that were read once come out of the page cache. `portable`: why the blocks are the bundle's own, "" where they are
+    cut from the whole graph as this machine runs it.
     """
 
     whole: bool
@@ -97,6 +100,7 @@ class Plan:
     compute_ms: float
     load_ms: float
     cached: bool = True
+    portable: str = ""
 
     def count(self, form: Form) -> int:
         """Return how many blocks are held in this form."""

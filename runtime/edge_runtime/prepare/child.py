@@ -197,6 +197,7 @@ class _Preparation:
             stored_bytes=size,
             forms=tuple(form.form for form in found),
             work=_most_work(found),
+            laid=bool(here.pages),
         )
 
     def _whole(self, feeds: dict, expected: dict) -> WholeMeasurement | None:  # type: ignore[type-arg]
@@ -224,7 +225,9 @@ class _Preparation:
     def _write_measurements(self, blocks: tuple[BlockMeasurement, ...], whole: WholeMeasurement | None) -> None:
         batches = self.request.batches if self.chain.batchable else (1,)
         values = tuple(self.chain.values.values())
-        measurements = Measurements(self.request.threads, batches, values, blocks, whole, 0)
+        prepared = read_json(Prepared, self.folder / PREPARED)
+        portable = prepared.portable if prepared else ""
+        measurements = Measurements(self.request.threads, batches, values, blocks, whole, 0, portable)
         name = measurements_name(self.request.threads, self.request.batches[-1])
         write_json(Measured(1, measurements, self.speeds()), self.folder / name)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from plan_cases import BASE, SPEEDS, make_chain
 
@@ -12,7 +14,9 @@ from edge_runtime.plan.planner import plan
 
 BLOCKS = (
     BlockPlan("block-00.onnx", "resident", "fits: saves 12.3 ms of loading a run", 15_000_000, 7.1, 0.0),
-    BlockPlan("block-01.onnx", "streamed", "loading hides behind computing", 300_000, 8, 5, Place(0, 8192, 0, 3), True),
+    BlockPlan(
+        "block-01.onnx", "streamed", "loading hides behind computing", 300_000, 8, 5, Place(0, 8192, 0, 3), True, True
+    ),
     BlockPlan("block-02.onnx", "reloaded", "streamed computes in 41.0 ms, not 7.1", 9_000_000, 7.1, 20.0),
 )
 PLAN = Plan(
@@ -43,6 +47,8 @@ PLAN = Plan(
 def test_a_plan_is_a_table_and_where_memory_and_time_go() -> None:
     assert explain(PLAN).splitlines() == [
         "memory limit 120.0 MB: 101.3 MB are planned, 18.7 MB are spare",
+        "blocks of the whole graph as it is lowered here; 1 of those that are loaded have weights that",
+        "kernels pack for themselves, at every use",
         "",
         "block       memory  form            compute     load  why",
         "block-00   15.0 MB  resident         7.1 ms           fits: saves 12.3 ms of loading a run",
@@ -89,3 +95,16 @@ def test_a_table_of_a_long_chain_fits_100_columns(limit: int | None) -> None:
     assert len(lines) > 24
     assert max(map(len, lines)) <= 100
     assert not any(line.endswith("...") for line in lines)
+
+
+def test_why_the_blocks_are_the_bundle_s_own_is_told() -> None:
+    lines = explain(replace(PLAN, portable="the limit is too small to lower the whole graph")).splitlines()
+    assert " ".join(lines[1:3]) == (
+        "blocks of the bundle, not of the graph as it is lowered here: the limit is too small to lower the whole graph"
+    )
+
+
+def test_weights_that_are_streamed_as_they_are_stored_are_called_unpacked() -> None:
+    blocks = (replace(BLOCKS[1], packed=False, laid=False),)
+    assert "  unpacked  " in explain(replace(PLAN, blocks=blocks))
+    assert "blocks of the whole graph as it is lowered here\n" in explain(replace(PLAN, blocks=BLOCKS[:2]))
