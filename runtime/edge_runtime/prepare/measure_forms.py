@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_devices.process_memory import memory, reset_peak, return_freed_memory
 from edge_runtime.blocks.arena import Arena
-from edge_runtime.blocks.laying import LaidSession, laid_session
+from edge_runtime.blocks.laying import laid_session
 from edge_runtime.blocks.prepared import StoredWeights
 from edge_runtime.blocks.storage import FileStorage, room
 from edge_runtime.errors import EdgelineError, EngineError, ModelError
@@ -91,42 +91,30 @@ def measure_forms(subject: Subject) -> list[MeasuredForm]:
 
 
 def measure_laid(subject: Subject, weights: StoredWeights) -> list[MeasuredForm]:
-    """Measure a block whose packed weights lie in the arena or in pages of its own, streamed first.
+    """Measure a block whose packed weights lie in the arena, streamed first.
 
-    Raises ModelError where they cannot be laid here, or the answer is not that of an ordinary session to the last bit.
+    Resident they lie in an arena of the block's own: the same pages at the same addresses, so the same figures, with
+    what the weights take. Raises ModelError where they cannot be laid here, or the answer is not that of an ordinary
+    session to the last bit.
     """
     arena = Arena(weights.size, shared=True)
     into = arena.view(0, "uint8", (weights.size,)).view(np.uint8)
     storage = FileStorage(subject.folder)
     storage.read(weights, into)
     load_ms = shortest(lambda: storage.read(weights, into))
+    graph, file = subject.folder / subject.graph, subject.folder / weights.file
 
     def opened() -> Any:
-        into[:] = 0  # a session that has read them from the file has to fail: another block's lie here at first
-        laid = _laid(subject, weights)
+        into[:] = 0  # another block's weights lie here at first: a session that reads none of these has to fail
+        laid = laid_session(graph, file, subject.pages, subject.threads)
         laid.lay(arena, 0)
         storage.read(weights, into)
         return laid.session
 
-    kept: list[Arena] = []
-
-    def opened_apart() -> Any:
-        own = Arena(weights.size, shared=True)
-        kept[:] = [own]  # so that its pages are counted from here on, and not only when a kernel reads them
-        storage.read(weights, own.view(0, "uint8", (weights.size,)).view(np.uint8))
-        laid = _laid(subject, weights)
-        laid.lay(own, 0)
-        return laid.session
-
-    return [
-        _measure(subject, "streamed", opened, load_ms, confirm=True, least_db=math.inf),
-        _measure(subject, "resident", opened_apart, 0.0, confirm=True, least_db=math.inf),
-    ]
-
-
-def _laid(subject: Subject, weights: StoredWeights) -> LaidSession:
-    graph, file = subject.folder / subject.graph, subject.folder / weights.file
-    return laid_session(graph, file, subject.pages, subject.threads)
+    streamed = _measure(subject, "streamed", opened, load_ms, confirm=True, least_db=math.inf)
+    held = streamed.form.held_bytes + weights.size
+    resident = replace(streamed.form, form="resident", held_bytes=held, load_ms=0.0)
+    return [streamed, replace(streamed, form=resident)]
 
 
 def measure_packed(subject: Subject, confirm: bool = False) -> MeasuredForm:
@@ -186,6 +174,8 @@ def _measure(
     start = memory().resident
     reset_peak()
     session = opened()
+    gc.collect()
+    return_freed_memory()  # what making a session frees is there for the next one
     made = memory()
     timings: list[Timing] = []
     work: list[Work] = []
