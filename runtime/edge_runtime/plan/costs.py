@@ -193,11 +193,14 @@ def _load(block: BlockMeasurement, form: FormMeasurement, storage: Speeds | None
     """
     if storage is None:
         return form.load_ms, form.load_ms, False
-    plain = 1e3 * block.stored_bytes / storage.read_bytes_per_s + form.load_ms
+    reading = 1e3 * block.stored_bytes / storage.read_bytes_per_s
+    if form.form != "streamed":
+        return reading + form.load_ms, form.load_ms, False
+    # Past the page cache nothing is copied: what is read is where it is needed.
     packed = 1e3 * block.packed_bytes / storage.read_bytes_per_s + block.unpack_ms
-    if form.form == "streamed" and block.packed_bytes and packed < plain:
+    if block.packed_bytes and packed < reading:
         return packed, block.unpack_ms, True
-    return plain, form.load_ms, False
+    return reading, storage.read_cpu * reading, False
 
 
 def _run_ms(timings: Sequence[Timing], images: int) -> float:

@@ -135,11 +135,15 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Speeds:
-    """What the machine does: bytes read from storage per second, cold and out of the page cache, and its cores."""
+    """What the machine does: bytes read from storage per second, cold and out of the page cache, and its cores.
+
+    `read_cpu`: the part of a second of reading past the page cache for which a core is busy.
+    """
 
     read_bytes_per_s: float
     cached_bytes_per_s: float
     cores: int
+    read_cpu: float = 0.0
 
 
 @dataclass(frozen=True)

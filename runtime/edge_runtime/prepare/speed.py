@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +22,15 @@ def measure_speeds(files: Sequence[Path]) -> Speeds:
 
     Raises EngineError for a file that cannot be read.
     """
+    started, busy = time.perf_counter(), time.thread_time()
+    cold = _speed(files, cold=True)
+    spent, busy = time.perf_counter() - started, time.thread_time() - busy
     return Speeds(
-        read_bytes_per_s=_speed(files, cold=True) or _DEFAULT_READ,
+        read_bytes_per_s=cold or _DEFAULT_READ,
         # The first time they may come from storage, and are in the page cache only then.
         cached_bytes_per_s=max(_speed(files, cold=False), _speed(files, cold=False)) or _DEFAULT_CACHED,
         cores=usable_cores(),
+        read_cpu=min(busy / spent, 1.0) if cold else 0.0,
     )
 
 
