@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from edge_devices.ownership import strange_owner
 from edge_devices.profile import Profile
 from edge_devices.profile_toml import ProfileError, read_profile
 from edge_devices.toml_table import close_to
@@ -76,7 +77,18 @@ def _own(folder: Path) -> list[Profile]:
         raise ProfileError(
             f"{folder}: your own device profiles cannot be listed: {error.strerror or error}; check the folder's rights"
         ) from error
-    return [dataclasses.replace(read_profile(path), file=str(path)) for path in paths]
+    return [dataclasses.replace(read_profile(path), file=str(path)) for path in paths if not _distrusted(path, folder)]
+
+
+def _distrusted(path: Path, folder: Path) -> bool:
+    """Whether another user may have written a profile, which is then said and not read."""
+    try:
+        strange = strange_owner(folder) or strange_owner(path)
+    except OSError:  # which reading it is to tell
+        return False
+    if strange:
+        _LOG.warning("the device profile %s is not used: %s", path.name, strange)
+    return bool(strange)
 
 
 def _is_reachable(folder: Path) -> bool:

@@ -14,6 +14,7 @@ def own(config, name, text=WHOLE):
     folder = config / "devices"
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
+    return folder / name
 
 
 def test_without_files_of_ones_own_there_are_the_shipped_ones(tmp_path):
@@ -109,3 +110,15 @@ def test_a_home_that_is_another_users_holds_no_profiles_and_that_is_said(tmp_pat
     assert [record.message for record in caplog.records] == [
         f"{tmp_path / 'devices'} may not be looked into: there are no device profiles of your own"
     ]
+
+
+def test_a_profile_that_another_user_may_have_written_is_not_read_and_that_is_said(tmp_path, caplog):
+    path = own(tmp_path, "my-board.toml")
+    path.chmod(0o666)
+    assert "my-board" not in known_profiles(tmp_path)
+    assert [record.message for record in caplog.records] == [
+        f"the device profile my-board.toml is not used: others can write {path}: chmod go-w it"
+    ]
+    path.chmod(0o644)
+    path.parent.chmod(0o777)
+    assert "my-board" not in known_profiles(tmp_path)

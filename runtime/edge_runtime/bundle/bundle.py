@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_devices.ownership import is_ours
 from edge_runtime.bundle.calls import check_calls
 from edge_runtime.bundle.external_data import check_external_data
 from edge_runtime.bundle.facts import ModelFacts
@@ -155,15 +156,10 @@ def _regular_size(path: Path) -> int:
         raise BundleError(f"no bundle: {path} is missing or cannot be read ({error.strerror}); {_ADVICE}") from error
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path} is not a plain file: a bundle holds no links, folders or devices; {_ADVICE}")
-    if status.st_nlink > 1 and _others_write(status):
+    if status.st_nlink > 1 and not is_ours(status):  # package managers link files of one's own
         raise BundleError(f"{path} has another name elsewhere (a hard link), through which another user may change it; "
                           f"{_ADVICE}")  # fmt: skip
     return status.st_size
-
-
-def _others_write(status: os.stat_result) -> bool:
-    """Whether a user beside this one and root may write a file. (Package managers link files of one's own.)"""
-    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & stat.S_IWOTH)
 
 
 def _parse(payload: bytes, folder: Path) -> Manifest:

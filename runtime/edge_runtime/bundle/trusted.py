@@ -16,11 +16,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_devices.ownership import is_ours
 from edge_devices.profiles import config_folder
 from edge_runtime.bundle.keys import PublicKey, public_from_pem
 from edge_runtime.errors import OutputError, TrustError
 from edge_runtime.files.atomic import write_text
-from edge_runtime.files.folders import is_ours
 
 __all__ = ["SYSTEM_STORE", "newest_version", "note_version", "trusted_keys", "user_store", "versions_file"]
 
@@ -110,7 +110,7 @@ def note_version(model: str, version: int) -> None:
 def _versions(path: Path) -> Mapping[str, int]:
     try:
         status = path.stat()
-        if not is_ours(status) or status.st_size > _MOST_STATE:
+        if not is_ours(status) or not is_ours(path.parent.stat()) or status.st_size > _MOST_STATE:
             raise TrustError(f"others can write {path}, which tells the newest versions: {_CURE}")
         data = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):

@@ -6,9 +6,10 @@ import os
 import stat
 from pathlib import Path
 
+from edge_devices.ownership import strange_owner
 from edge_runtime.errors import OutputError
 
-__all__ = ["CACHE_ADVICE", "cache_root", "is_ours", "make_private", "trusted_cache_root"]
+__all__ = ["CACHE_ADVICE", "cache_root", "make_private", "trusted_cache_root"]
 
 CACHE_ADVICE = "set XDG_CACHE_HOME to a folder that can be written, or use --no-cache"
 
@@ -43,10 +44,8 @@ def trusted_cache_root() -> Path:
             raise OutputError(f"{folder} cannot be looked into: {error.strerror}; {CACHE_ADVICE}") from error
         if not stat.S_ISDIR(status.st_mode):
             raise OutputError(f"{folder} is no folder; {CACHE_ADVICE}")
-        if status.st_uid not in (0, os.geteuid()):
-            raise OutputError(f"{folder} belongs to another user (uid {status.st_uid}); {CACHE_ADVICE}")
-        if not is_ours(status):
-            raise OutputError(f"others can write into {folder}: chmod go-w it, or {CACHE_ADVICE}")
+        if strange := strange_owner(folder):
+            raise OutputError(f"{strange}; {CACHE_ADVICE}")
     base = root.parent.parent
     try:
         mode = base.stat().st_mode
@@ -55,16 +54,6 @@ def trusted_cache_root() -> Path:
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise OutputError(f"others can rename what lies in {base}: chmod o-w it, or {CACHE_ADVICE}")
     return root
-
-
-def is_ours(status: os.stat_result) -> bool:
-    """Whether a file or folder is ours or root's, and can be written by nobody else.
-
-    By the group only where it is the user's own, as on systems that give everyone one.
-    """
-    if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
-        return False
-    return not status.st_mode & stat.S_IWGRP or status.st_gid == status.st_uid
 
 
 def make_private(folder: Path) -> None:

@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 from edge_devices import Machine, cannot_run, doubt, imports_safely, installed_onnxruntime, this_processor
+from edge_devices.ownership import is_ours
 from edge_runtime.errors import DependencyError, EdgelineError
 from edge_runtime.files.atomic import write_text
-from edge_runtime.files.folders import cache_root, make_private
+from edge_runtime.files.folders import make_private, trusted_cache_root
 
 __all__ = ["check_import"]
 
@@ -38,7 +39,7 @@ def _tried(machine: Machine, version: str) -> str | None:
     """Import it in a child process, unless that went well before. Only success is noted: what failed is tried again."""
     note = _note(machine, version)
     with contextlib.suppress(OSError):  # a cache that may not be looked into
-        if note is not None and note.exists():
+        if note is not None and is_ours(note.stat()) and is_ours(note.parent.stat()):
             return None
     reason = imports_safely()
     if reason is None and note is not None:
@@ -51,8 +52,8 @@ def _tried(machine: Machine, version: str) -> str | None:
 def _note(machine: Machine, version: str) -> Path | None:
     """The name says what must be the same: the version, this Python, the processor, and which cores are on."""
     try:
-        folder = cache_root().parent / "imports"
-    except EdgelineError:  # no home
+        folder = trusted_cache_root().parent / "imports"
+    except EdgelineError:  # no home, or one that others write into
         return None
     facts = [version, sys.executable, machine.architecture, machine.cpu, *sorted(machine.isa), str(machine.online)]
     return folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from edge_devices.ownership import is_ours
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.files.atomic import new_folder
-from edge_runtime.files.folders import CACHE_ADVICE, cache_root, is_ours, make_private, trusted_cache_root
+from edge_runtime.files.folders import CACHE_ADVICE, cache_root, make_private, trusted_cache_root
 from edge_runtime.files.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -121,8 +122,6 @@ class PreparedCache:
     def _is_ours(self, key: str) -> bool:
         """Whether nobody else can have written into a folder: what lies there is run."""
         try:
-            if not self.root.stat().st_mode & 0o011:  # others do not get there
-                return True
             inside = self.folder(key).rglob("*")
             return all(is_ours(path.stat()) for path in (self.folder(key), *inside))
         except OSError:

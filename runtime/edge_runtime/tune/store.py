@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_devices import config_folder, usable_cores
+from edge_devices.ownership import strange_owner
 from edge_runtime.blocks.prepared import write_json
 from edge_runtime.files.atomic import write_text, writing
 from edge_runtime.files.schema import SchemaError, from_json
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "cpu_key", "file_name", "read_tuned", "tuned_folder", "write_tuned"]
 
+_LOG = logging.getLogger(__name__)
 _MOST_BYTES = 8 << 20
 _ADVICE = "run edge-tune again"
 
@@ -68,7 +71,7 @@ def write_tuned(tuned: Tuned, samples: str, folder: Path | None = None) -> Path:
     path = folder / file_name(tuned.bundle, tuned.bundle_sha256, origin.cpu_key, origin.onnxruntime)
     part = path.with_name(f"{path.name.removesuffix('.json')}.part.json")
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = path if tuned.complete else part
     target_samples = f"{target.name.removesuffix('.json')}.samples.csv"
     write_text(folder / target_samples, samples)
@@ -83,9 +86,13 @@ def write_tuned(tuned: Tuned, samples: str, folder: Path | None = None) -> Path:
 def read_tuned(bundle_sha256: str, folder: Path | None = None) -> Found:
     """Look for a bundle's profile that holds here; never raises for what lies there."""
     try:
-        paths = sorted((folder or tuned_folder()).glob(f"*-{bundle_sha256[:12]}-*.json"))
+        folder = folder or tuned_folder()
+        paths = sorted(folder.glob(f"*-{bundle_sha256[:12]}-*.json"))
+        strange = strange_owner(folder) if paths else ""
     except OSError:
         return Found()
+    if strange:
+        return _distrusted(strange)
     good: list[tuple[Tuned, Path]] = []
     refused = []
     for path in paths:
@@ -104,6 +111,13 @@ def read_tuned(bundle_sha256: str, folder: Path | None = None) -> Found:
     return Found(tuned, path, tuple(refused))
 
 
+def _distrusted(strange: str) -> Found:
+    """Nothing of a folder into which another user may have put what lies there; said once."""
+    line = f"running without tuned profiles: {strange}, or set XDG_CONFIG_HOME to a folder of your own"
+    _LOG.warning("%s", line)
+    return Found(refused=(line,))
+
+
 class _RefusedError(Exception):
     """Why a profile does not hold here."""
 
@@ -112,6 +126,8 @@ def _read(path: Path) -> Tuned:
     from edge_runtime.tune.tuned import Tuned  # when there is a file: a start without one is shorter
 
     try:
+        if strange := strange_owner(path):
+            raise _RefusedError(f"{strange}; {_ADVICE}")
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:

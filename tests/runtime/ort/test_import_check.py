@@ -55,6 +55,14 @@ def test_a_version_that_nobody_knows_is_tried_once(installed):
     assert tried == ["9.0.0"]
 
 
+def test_a_note_that_others_could_have_written_is_not_believed(installed, tmp_path):
+    tried = installed("9.0.0")
+    check_import()
+    (tmp_path / "edgeline" / "imports").chmod(0o777)
+    check_import()
+    assert tried == ["9.0.0", "9.0.0"]
+
+
 def test_another_processor_is_tried_again(installed):
     tried = installed("9.0.0")
     check_import()
@@ -79,7 +87,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_not_to_start(installed, tmp
     def homeless():
         raise OutputError("there is no place for the cache")
 
-    monkeypatch.setattr(import_check, "cache_root", homeless)
+    monkeypatch.setattr(import_check, "trusted_cache_root", homeless)
     check_import()
     assert tried == ["9.0.0"] * 2
 

@@ -378,3 +378,12 @@ def test_the_processor_is_told_apart_by_model_and_instruction_sets(tmp_path):
     assert identity(board) != identity(board.replace("fp asimd", "fp asimd asimddp"))
     (tmp_path / "proc/cpuinfo").unlink()
     assert cpu_identity(tmp_path)
+
+
+def test_a_prepared_file_that_another_user_could_write_is_not_used_in_a_private_cache_either(cache):
+    with cache.making("k", unexpected), cache.new("k") as folder:
+        (folder / "whole.onnx").write_bytes(b"graph")
+    assert cache.use("k") is not None
+    assert cache.root.stat().st_mode & 0o777 == 0o700
+    (cache.folder("k") / "whole.onnx").chmod(0o666)  # as it was written while the cache was open to all
+    assert cache.use("k") is None

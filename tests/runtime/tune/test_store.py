@@ -1,6 +1,7 @@
 """Tuned profiles on disk, and what edge-run takes from them."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -182,3 +183,27 @@ def test_why_a_profile_is_not_taken_reaches_whoever_runs(tuned):
 def test_the_file_is_plain_json(tuned):
     path = write_tuned(tuned, "")
     assert json.loads(path.read_text())["provenance"]["board"] == "paper"
+
+
+def test_a_folder_that_others_can_write_is_not_relied_on_and_that_is_said_once(tuned, folder, caplog):
+    write_tuned(tuned, "")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    found = read_tuned(SHA)
+    assert found.tuned is None
+    (line,) = found.refused
+    assert f"running without tuned profiles: others can write into {folder}" in line
+    assert [record.message for record in caplog.records] == [line]
+
+
+def test_a_profile_that_others_can_write_is_refused(tuned):
+    write_tuned(tuned, "").chmod(0o666)
+    found = read_tuned(SHA)
+    assert found.tuned is None
+    assert "chmod go-w it; run edge-tune again" in found.refused[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_profile_of_another_user_is_refused(tuned):
+    os.chown(write_tuned(tuned, ""), 65534, 65534)
+    assert "belongs to another user (uid 65534)" in read_tuned(SHA).refused[0]
