@@ -16,6 +16,8 @@ __all__ = [
     "keep_freed_memory",
     "keeps_freed_memory",
     "memory",
+    "most_beside",
+    "note_beside",
     "reset_peak",
     "return_freed_memory",
     "share_of",
@@ -28,6 +30,7 @@ _LARGE = 128 << 10
 _MOST_MMAP = 32 << 20  # the most that glibc takes for a threshold: half of a heap of 64 MB
 _NO_TRIM = 1 << 30
 _keeps = False
+_beside = (0, 0)
 
 # Of memory that a process maps several times (memfd_create(2)), by which it is known again in /proc.
 ARENA_NAME = "edgeline-arena"
@@ -99,6 +102,17 @@ def share_of(pid: int) -> Share | None:
     kib = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines if line.endswith(" kB")}
     now, resident = kib.get("Pss", 0), kib.get("VmRSS", 0)
     return Share(now, now + max(0, kib.get("VmHWM", 0) - resident))
+
+
+def note_beside(own: int, child: int) -> None:
+    """Keep that a child took `child` bytes of its own while this process had `own`."""
+    global _beside
+    _beside = max(_beside, (own, child), key=sum)
+
+
+def most_beside() -> tuple[int, int]:
+    """The bytes of this process and of a child that prepared something, when they came to most; 0, 0: none did."""
+    return _beside
 
 
 def reset_peak() -> None:

@@ -3,6 +3,7 @@
     EdgelineError            1   anything of ours that has no better class
     |-- UsageError           2   a flag or an argument that cannot be used
     |-- BundleError          3   a bundle that is damaged, hostile or of another schema
+    |   `-- RefusedError         one that ended the process that it was tried in
     |-- ModelError           4   a model that cannot be exported or loaded
     |-- SourceError          5   a camera, video or image source that cannot be opened
     |-- DataError            6   labels, calibration or evaluation data that cannot be used
@@ -30,6 +31,7 @@ __all__ = [
     "MemoryLimitError",
     "ModelError",
     "OutputError",
+    "RefusedError",
     "SourceError",
     "StoreError",
     "TrustError",
@@ -54,6 +56,10 @@ class BundleError(EdgelineError):
     """A bundle that is damaged, hostile or of another schema version."""
 
     exit_code = 3
+
+
+class RefusedError(BundleError):
+    """A bundle that ended the process that it was tried in, or did not come to an end there."""
 
 
 class ModelError(EdgelineError):

@@ -22,6 +22,7 @@ from edge_runtime.bundle.calls import check_calls
 from edge_runtime.bundle.external_data import check_external_data
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.operators import check_operators
 from edge_runtime.bundle.seal import sealed
 from edge_runtime.bundle.signature import SIGNATURE
 from edge_runtime.bundle.versions import check_needs, check_schema, is_newer, name_ignored
@@ -286,7 +287,7 @@ def _check_graphs(manifest: Manifest, folder: Path) -> None:
             if data[4:8] == _ORT_FORMAT:
                 raise ValueError("it is of onnxruntime's own format, or can be read as that, expected ONNX alone")
             check_external_data(data, "weights.bin", total)
-            check_calls(data)
+            check_operators(check_calls(data))
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror}; check the storage it lies on") from error
         except ValueError as error:

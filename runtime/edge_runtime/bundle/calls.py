@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from edge_runtime.bundle.wire import fields, message
 
-__all__ = ["MOST_NODES", "check_calls"]
+__all__ = ["MOST_FUNCTIONS", "MOST_NODES", "check_calls"]
 
+MOST_FUNCTIONS = 4096  # torch's exporter writes some dozens
 MOST_NODES = 200_000  # the largest networks that run on a board have some thousands
 _CHANCE = frozenset(
     {b"Bernoulli", b"Multinomial", b"RandomNormal", b"RandomNormalLike", b"RandomUniform", b"RandomUniformLike"}
@@ -20,15 +21,16 @@ _CHANCE = frozenset(
 _MODEL_GRAPH, _MODEL_FUNCTION, _GRAPH_NODE, _FUNCTION_NODE = 7, 25, 1, 7
 _NODE_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN, _FUNCTION_NAME, _FUNCTION_DOMAIN = 4, 5, 7, 1, 10
 _ATTRIBUTE_GRAPHS = frozenset({6, 11})
-_MAX_DEPTH = 100  # protobuf's own limit
+_MAX_DEPTH = 24  # of graphs within graphs, each of them three levels of protobuf's 100
+_MAX_CALLS = 100  # of functions that call functions
 _STANDARD = b"ai.onnx"
 
 _Operator = tuple[bytes, bytes]  # domain and name; onnxruntime tells functions apart by these
 _Calls = Counter[_Operator]
 
 
-def check_calls(model: bytes) -> None:
-    """Check what the nodes of a serialized ModelProto come to.
+def check_calls(model: bytes) -> frozenset[_Operator]:
+    """Check what the nodes of a serialized ModelProto come to. Returns the operators that they are, but its functions.
 
     Raises ValueError, also for bytes that are no ModelProto.
     """
@@ -43,12 +45,15 @@ def check_calls(model: bytes) -> None:
             _count(body, _FUNCTION_NODE, calls, 0)
             if functions.setdefault(name, calls) is not calls:
                 raise ValueError(f"the graph has the function {_text(name)} twice")
+            if len(functions) > MOST_FUNCTIONS:
+                raise ValueError(f"the graph has more than {MOST_FUNCTIONS} functions")
     for calls in (main, *functions.values()):
         if chance := sorted(name for domain, name in calls if domain == b"" and name in _CHANCE):
             raise ValueError(f"the graph has a node of chance ({chance[0].decode()}): its answers differ each time")
     total = _total(main, functions, {}, ())
     if total > MOST_NODES:
         raise ValueError(f"the graph comes to more than {MOST_NODES} nodes")
+    return frozenset().union(main, *functions.values()) - functions.keys()
 
 
 def _count(view: memoryview, wanted: int, calls: _Calls, depth: int) -> None:
@@ -90,7 +95,7 @@ def _total(
         if name not in functions:
             total += count
             continue
-        if name in under or len(under) > _MAX_DEPTH:
+        if name in under or len(under) > _MAX_CALLS:
             raise ValueError(f"the function {_text(name)} calls itself, or lies too deep")
         if name not in known:
             known[name] = _total(functions[name], functions, known, (*under, name))

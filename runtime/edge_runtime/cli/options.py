@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import click
 
+from edge_runtime.bundle.operators import ALLOW_OPERATORS
 from edge_runtime.cli.console import SectionedCommand
 from edge_runtime.cli.flags import Flags
 from edge_runtime.errors import VerificationError
@@ -56,6 +58,7 @@ class EdgeRun(SectionedCommand):
             "cache",
             "require_signed",
             "allow_downgrade",
+            "allow_operators",
             "verbose",
         ),
     }
@@ -65,6 +68,12 @@ class EdgeRun(SectionedCommand):
         if self.callback is None:
             raise TypeError("a command without a function")
         return ctx.invoke(self.callback, Flags(ctx.params))
+
+
+def _allow(_context: click.Context, _option: click.Parameter, names: str | None) -> None:
+    """Allow operators in this process and in the ones that it starts."""
+    if names is not None:
+        os.environ[ALLOW_OPERATORS] = names
 
 
 _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
@@ -286,6 +295,14 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         "--allow-downgrade",
         is_flag=True,
         help="Run a signed bundle that is older than one of the same model that ran here before.",
+    ),
+    click.option(
+        "--allow-operators",
+        metavar="A,B",
+        callback=_allow,
+        expose_value=False,
+        help="Run bundles with these operators, too, as Loop,Scan: of makers you trust, as nothing tells how long they "
+        f"run.  [default: ${ALLOW_OPERATORS}, else none]",
     ),
     click.option(
         "--cache/--no-cache",

@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError
 from edge_runtime.files.sizes import format_size
 
-__all__ = ["memory_is_limited", "near_limits", "shortage"]
+__all__ = ["memory_is_limited", "near_limits", "says_shortage", "shortage"]
 
 _WORDS = (
     "cannot allocate memory",
@@ -41,11 +41,16 @@ def shortage(error: BaseException) -> EdgelineError | None:
             return EngineError(
                 f"too many files are open: this process may have {_limit('RLIMIT_NOFILE')} (ulimit -n); raise that"
             )
-        if isinstance(seen, MemoryError) or number == errno.ENOMEM or any(words in said.lower() for words in _WORDS):
+        if isinstance(seen, MemoryError) or number == errno.ENOMEM or says_shortage(said):
             what = said[:200] or "an allocation was refused"
             return MemoryLimitError(f"there is too little memory for this process{_memory_limits()}: {what}")
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def says_shortage(text: str) -> bool:
+    """Whether a library's words are those of a lack of memory."""
+    return any(words in text.lower() for words in _WORDS)
 
 
 def memory_is_limited() -> bool:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import click
 
-from edge_devices.process_memory import memory
+from edge_devices.process_memory import memory, most_beside
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.preprocess_spec import Preprocess
@@ -289,5 +289,6 @@ def _summed_up(summary: Summary, reader: ReaderProcess, as_json: bool) -> Iterat
 def _write_summary(summary: Summary, reader: ReaderProcess, as_json: bool) -> None:
     """Write the summary beside the records: to stderr when they are JSON. A closed terminal is no error."""
     summary.peak_bytes = memory().peak + reader.memory().peak
+    summary.preparing_bytes, summary.preparing_child_bytes = most_beside()
     with contextlib.suppress(OSError):
         click.echo("\n".join(summary.lines()), err=as_json)

@@ -109,6 +109,9 @@ class Summary:
         self.saved: list[tuple[str, Path]] = []
         # Bytes of the whole process: the most it took, and its limit; 0 for none.
         self.peak_bytes = self.limit_bytes = 0
+        # While the model was prepared, of this process and of the one that did that, without pages of files, which the
+        # kernel takes back; 0: nothing was prepared.
+        self.preparing_bytes = self.preparing_child_bytes = 0
         # Of several sources that were served at a time, by name.
         self.sources: dict[str, SourceFigures] = {}
         # What was given up to keep up, and why.
@@ -158,8 +161,19 @@ class Summary:
             held = "within" if self.peak_bytes <= self.limit_bytes else "ABOVE"
             peak, limit = format_size(self.peak_bytes), format_size(self.limit_bytes)
             lines.append(f"memory   peak {peak}, {held} the limit of {limit}")
+            lines += self._preparing(limit)
         lines += [f"saved    {what} in {place}" for what, place in self.saved if place.exists()]
         return lines
+
+    def _preparing(self, limit: str) -> list[str]:
+        """What preparing took beside this process, within a limit."""
+        if not self.preparing_child_bytes:
+            return []
+        both = self.preparing_bytes + self.preparing_child_bytes
+        held = "within" if both <= self.limit_bytes else "ABOVE"
+        own = format_size(self.preparing_child_bytes)
+        words = f"peak {format_size(both)} beside pages of files, {own} of it in a process of its own"
+        return [f"prepared {words}, {held} the limit of {limit}"]
 
     def _served(self) -> list[str]:
         """What is to be said of several sources."""

@@ -12,7 +12,7 @@ from edge_devices.process_memory import memory
 from edge_devices.profile import ProviderChoice
 from edge_runtime.blocks.prepared import WHOLE, PreparedWhole, checked_before, note_checked, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
-from edge_runtime.errors import EdgelineError, OutputError
+from edge_runtime.errors import EdgelineError, MemoryLimitError, OutputError, RefusedError
 from edge_runtime.opening.options import OpenOptions, check_options
 from edge_runtime.opening.whole import open_whole, whole_is_sound
 from edge_runtime.ort.process import import_onnxruntime
@@ -118,6 +118,7 @@ class _Unlimited:
         """The bundle on the providers that load; None: on the CPU alone."""
         if not choices:
             return None
+        self.try_first()
         # Imported when there is more than the CPU.
         from edge_runtime.opening.on_providers import Wanted, open_on_providers
 
@@ -126,9 +127,17 @@ class _Unlimited:
         wanted = Wanted(choices, session, self.threads, options.batch, named, options.prepare, self.cache, self.key)
         return open_on_providers(self.bundle, wanted, self.progress)
 
+    def try_first(self) -> None:
+        """Have the bundle tried in a process of its own, where that was not done. Raises BundleError."""
+        from edge_runtime.prepare.trial import try_bundle
+
+        cache = self.cache if self.options.use_cache else None
+        try_bundle(self.bundle, cache, self.key, self.threads)
+
     def prepared_graph(self) -> Path | None:
         """The whole graph as it was prepared, or is now where that is wanted; None: there is none that can be used."""
         if self.cache is None:
+            self.try_first()
             return None
         folder = self.cache.use(self.key)
         whole = None if folder is None else read_json(PreparedWhole, folder / WHOLE)
@@ -143,8 +152,12 @@ class _Unlimited:
                 whole = read_json(PreparedWhole, folder / WHOLE)
             except OutputError as error:
                 _say_unused(error)
+            except (RefusedError, MemoryLimitError):
+                raise
             except EdgelineError:
                 pass
+        if whole is None:  # nothing was prepared, which would have been the first contact
+            self.try_first()
         if folder is None or whole is None or not whole_is_sound(folder, whole):
             return None
         return folder / whole.graph

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import mmap
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ _NEGATE = bytes.fromhex(
     "08083a320a0b0a017812017922034e65671201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a080801"
     "12040a02080142040a00100d"
 )
+
+
+_WANTED = re.compile(r"Failed to allocate memory for requested buffer of size \d+")
 
 
 @dataclass
@@ -224,5 +228,7 @@ def run_named(session: Any, outputs: Sequence[str], feeds: Arrays) -> Tensors:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception's message as one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """Return an exception's message as one line of at most 300 characters; of a lack of memory its size first."""
+    text = " ".join(str(error).split())
+    wanted = _WANTED.search(text)
+    return (text if wanted is None else f"{wanted[0]}: {text}")[:300]

@@ -22,7 +22,7 @@ from edge_runtime.ort.process import block_options, import_onnxruntime, load_ses
 from edge_runtime.plan.measurements import ValueMeasurement
 from edge_runtime.verify.golden import load_golden, read_golden
 
-__all__ = ["Chain", "Cut", "Link"]
+__all__ = ["Chain", "Cut", "Link", "golden_feeds", "noise_feeds"]
 
 Arrays = dict[str, NDArray[np.generic]]
 _WHOLE = "model.onnx"
@@ -64,7 +64,7 @@ class Chain:
         manifest = bundle.manifest
         self.blocks: tuple[Link, ...] = (*cut.blocks,) if cut else (*manifest.blocks,)
         self._bundle, self._threads, self._batches, self._cut = bundle, threads, batches, cut
-        self._held: Arrays = _sample(bundle)
+        self._held: Arrays = golden_feeds(bundle)
         self._others: Arrays = {}  # values whose shape depends on the data, as they are with the other image
         self.batchable = manifest.batch is None
         self.axes: dict[str, int] = {spec.name: 0 if self.batchable else -1 for spec in manifest.inputs}
@@ -193,16 +193,17 @@ def _changed(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.asarray(np.flip(array) - array.dtype.type(step))
 
 
-def _sample(bundle: Bundle) -> Arrays:
-    """The bundle's first golden input; noise where it has none."""
+def golden_feeds(bundle: Bundle) -> Arrays:
+    """The bundle's first golden input; noise where it has none. Raises BundleError for one that cannot be read."""
     manifest = bundle.manifest
-    arrays = load_golden(bundle.file("golden.npz"))
+    listed = manifest.files.get("golden.npz")  # of every bundle that was read
+    arrays = load_golden(bundle.file("golden.npz"), listed.sha256 if listed else "")
     for sample in read_golden(arrays, manifest.inputs[0], manifest.preprocess):
         return dict(sample.feeds)
-    return _noise(bundle)
+    return noise_feeds(bundle)
 
 
-def _noise(bundle: Bundle) -> Arrays:
+def noise_feeds(bundle: Bundle) -> Arrays:
     """Inputs for a bundle without golden samples: seeded noise, one image, other free sizes 1."""
     rng = np.random.default_rng(0)
     feeds: Arrays = {}

@@ -2,6 +2,9 @@
 
 A process of its own, so that what onnxruntime's optimizer takes and does not give back is gone afterwards, and so that
 what is measured is measured in a process with nothing else in it. The bundle's own blocks take what one of them takes.
+
+It is also where a bundle meets native code for the first time, so it is confined (prepare/confine/) before a graph is
+opened.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from edge_devices import available_memory
 from edge_devices.process_memory import memory, return_freed_memory, tune_allocator
 from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
@@ -29,15 +33,27 @@ from edge_runtime.blocks.prepared import (
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.files.schema import from_json
+from edge_runtime.files.shortage import says_shortage
 from edge_runtime.files.sizes import format_size
-from edge_runtime.ort.process import own_process
+from edge_runtime.ort.process import import_onnxruntime, own_process
 from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speeds, WholeMeasurement
+from edge_runtime.prepare.budget import budget_of
 from edge_runtime.prepare.chain import Chain, Cut, Link
 from edge_runtime.prepare.compress import compress
+from edge_runtime.prepare.confine.confine import Bounds, confine
+from edge_runtime.prepare.confine.limits import limit_seconds
 from edge_runtime.prepare.cut_lowered import cut_whole, unlaid
 from edge_runtime.prepare.lower import lower
-from edge_runtime.prepare.measure_forms import MeasuredForm, Subject, alike, measure_forms, measure_laid, measure_packed
-from edge_runtime.prepare.request import Request, say, say_error
+from edge_runtime.prepare.measure_forms import (
+    MeasuredForm,
+    Subject,
+    alike,
+    measure_forms,
+    measure_laid,
+    measure_packed,
+    reserved_bytes,
+)
+from edge_runtime.prepare.request import Request, say, say_error, short_of_memory
 from edge_runtime.prepare.speed import measure_speeds
 
 __all__ = ["main"]
@@ -49,9 +65,11 @@ def main() -> None:
     """Do what the request says; errors of ours go to the waiting process as a line too."""
     tune_allocator()
     request = from_json(Request, json.loads(sys.argv[1]))
+    most = None
     try:
         own_process()
         bundle = read_bundle(request.bundle, check_hashes=False)  # who asks has checked them
+        most = _confine(request, bundle)
         if request.rehearse:
             from edge_runtime.prepare.rehearse import rehearse  # the planner is nothing that preparing needs
 
@@ -60,7 +78,28 @@ def main() -> None:
             _Preparation(request, bundle).run()
             say(result=0)
     except EdgelineError as error:
-        say_error(error)
+        short = says_shortage(str(error)) and not isinstance(error, MemoryLimitError)
+        say_error(short_of_memory(str(error), request.limit_bytes or most) if short else error)
+
+
+def _confine(request: Request, bundle: Bundle) -> int:
+    """Bind this process to what the bundle may take, and tell what of that this system cannot do; returns the bytes."""
+    import_onnxruntime()
+    budget = budget_of(bundle.manifest, request.batches[-1])
+    most = min(budget.memory_bytes, available_memory() or budget.memory_bytes)
+    if request.limit_bytes is not None:
+        # The kernel counts what is reserved: arenas, of which little is touched, and stacks. (The limit itself is kept
+        # by who watches from outside.)
+        most = min(most, request.limit_bytes - memory().own + reserved_bytes(request.batches[-1]) + _STACKS)
+    folder = Path(request.folder)
+    say(missing=confine(Bounds(most, budget.file_bytes, (bundle.path,), (folder,))))
+    limit_seconds(_REHEARSALS * budget.seconds)
+    return most
+
+
+# Runs of what ended once before: a few dozen, of up to the largest batch each. And of a block: for one, two, another.
+_REHEARSALS, _RUNS_OF_BLOCK = 100, 3
+_STACKS = 64 << 20
 
 
 class _Preparation:
@@ -72,11 +111,13 @@ class _Preparation:
         self.chain = Chain(bundle, request.threads, batches=request.batches[-1] > 1)
         self.total = len(bundle.manifest.blocks) * request.blocks + request.whole
         self.done = 0
+        self.seconds = budget_of(bundle.manifest, request.batches[-1]).seconds
         self._peak = 0
         self._speeds: Speeds | None = None
 
     def run(self) -> None:
         """Prepare what is asked for."""
+        limit_seconds(self.seconds)  # the first time that the graph is opened and run
         feeds, expected = self.chain.whole() if self.request.whole else ({}, {})
         whole = None
         blocks: tuple[BlockMeasurement, ...] = ()
@@ -95,6 +136,7 @@ class _Preparation:
         reason = "the limit is too small to lower the whole graph"
         if self.request.whole:
             self._step("cutting the whole graph")
+            limit_seconds(_REHEARSALS * self.seconds)
             try:
                 graph = self.bundle.file("model.onnx")
                 cut = cut_whole(graph, self.folder, self.request.threads, feeds, self.request.batches[-1])
@@ -129,8 +171,10 @@ class _Preparation:
         for index, block in enumerate(self.chain.blocks):
             self._step(f"block {index + 1} of {len(self.chain.blocks)}")
             feeds = self.chain.feeds(block)
+            limit_seconds(_RUNS_OF_BLOCK * self.seconds)
             outputs = self.chain.run(block)
             found.update({name: array for name, array in outputs.items() if name in expected})
+            limit_seconds(_REHEARSALS * self.seconds)  # what came to an end once is measured many times
             here = known[index] if known else self._lower(block)
             here, measurement = self._measure(block, here, feeds, outputs)
             prepared.append(here)
@@ -217,6 +261,7 @@ class _Preparation:
             batches,
             self.request.threads,
         )
+        limit_seconds(_REHEARSALS * self.seconds)
         measured = measure_packed(subject)
         write_json(PreparedWhole(1, target.name, weights), self.folder / WHOLE)
         form = measured.form

@@ -26,12 +26,14 @@ from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.session import usable_threads
 from edge_runtime.prepare.cache import PreparedCache, usual_cache
 from edge_runtime.prepare.key import prepared_key
-from edge_runtime.prepare.request import ProgressCall, Request, call, quiet
+from edge_runtime.prepare.request import ChildDiedError, ProgressCall, Request, call, quiet
+from edge_runtime.prepare.trial import quiet_seconds, refused
 
 __all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]
 
 # Lowering the whole graph holds its weights about this many times for a moment.
 _WHOLE_FACTOR = 2.5
+_RUNS = 100  # of one block or the whole graph, while the preparing process says nothing
 
 
 def prepare(
@@ -148,8 +150,11 @@ class _Wanted:
             self.batches,
             left,
         )
+        silence = quiet_seconds(self.bundle, self.batches[-1], _RUNS)
         try:
-            call("edge_runtime.prepare.child", request, tell)
+            call("edge_runtime.prepare.child", request, tell, left, silence)
+        except ChildDiedError as error:
+            raise refused(self.bundle, error) from error
         except (ModelError, EngineError) as error:
             # onnxruntime, which writes most of it, does not say that the disk is full.
             if shutil.disk_usage(folder).free < self.bundle.manifest.model.weight_bytes:
@@ -157,7 +162,7 @@ class _Wanted:
             raise
         if self.blocks:
             tell("rehearsing", 1, 1)
-            overhead = call("edge_runtime.prepare.child", replace(request, rehearse=True), tell)
+            overhead = call("edge_runtime.prepare.child", replace(request, rehearse=True), tell, left, silence)
             path = folder / measurements_name(self.threads, self.batches[-1])
             measured = read_json(Measured, path)
             if measured is None:

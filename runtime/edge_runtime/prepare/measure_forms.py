@@ -26,7 +26,17 @@ from edge_runtime.ort.process import drop_arena, share_arena, take_first_chunk
 from edge_runtime.plan.form import Form
 from edge_runtime.plan.measurements import FormMeasurement, Timing, Work
 
-__all__ = ["MeasuredForm", "Subject", "alike", "measure_forms", "measure_laid", "measure_packed", "shortest", "tiled"]
+__all__ = [
+    "MeasuredForm",
+    "Subject",
+    "alike",
+    "measure_forms",
+    "measure_laid",
+    "measure_packed",
+    "reserved_bytes",
+    "shortest",
+    "tiled",
+]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -71,6 +81,11 @@ class MeasuredForm:
 
     form: FormMeasurement
     work: tuple[Work, ...]
+
+
+def reserved_bytes(batch: int) -> int:
+    """Address space that measuring reserves beside what it takes: the arena of one session, and of the one before."""
+    return 2 * _ROOMY * batch
 
 
 def measure_forms(subject: Subject) -> list[MeasuredForm]:

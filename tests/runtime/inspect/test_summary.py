@@ -124,3 +124,16 @@ def test_without_a_limit_the_summary_is_silent_about_memory() -> None:
     summary = Summary()
     summary.peak_bytes = 95_000_000
     assert "memory" not in "\n".join(summary.lines())
+
+
+def test_what_preparing_took_beside_this_process_is_told_within_a_limit():
+    summary = Summary()
+    summary.peak_bytes, summary.limit_bytes = 95_000_000, 100_000_000
+    assert not any(line.startswith("prepared") for line in summary.lines())
+    summary.preparing_bytes, summary.preparing_child_bytes = 40_000_000, 52_000_000
+    assert (
+        "prepared peak 92.0 MB beside pages of files, 52.0 MB of it in a process of its own, within the limit of "
+        "100.0 MB"
+    ) in summary.lines()
+    summary.preparing_child_bytes = 62_000_000
+    assert any("ABOVE" in line for line in summary.lines() if line.startswith("prepared"))

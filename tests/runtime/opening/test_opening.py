@@ -200,7 +200,7 @@ def test_without_the_cache_nothing_is_left_behind(made, tmp_path, monkeypatch, l
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(plans, "memory", lambda: SIZE)
 
-    def copy(_module, request, _tell):
+    def copy(_module, request, *_allowed):
         shutil.copytree(made[1], request.folder, dirs_exist_ok=True)
         return 0
 

@@ -10,7 +10,7 @@ from patience import PATIENCE
 from plan_cases import SPEEDS, make_chain
 from tiny_bundle import make_bundle
 
-from edge_devices.process_memory import memory
+from edge_devices.process_memory import memory, most_beside
 from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     PREPARED,
@@ -27,7 +27,7 @@ from edge_runtime.errors import BundleError, EngineError, MemoryLimitError, Mode
 from edge_runtime.prepare import make, request
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.make import find_measured, prepare, prepare_in
-from edge_runtime.prepare.request import Request, call
+from edge_runtime.prepare.request import ChildDiedError, Request, call
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ class Child:
         self.requests: list[Request] = []
         self.overhead = overhead
 
-    def __call__(self, _module, wanted, tell):
+    def __call__(self, _module, wanted, tell, *_allowed):
         self.requests.append(wanted)
         if wanted.rehearse:
             return self.overhead
@@ -228,9 +228,9 @@ def asked(tmp_path, monkeypatch):
     # What a preparing process imports is nothing that these tests look at.
     wanted = Request("bundle", "folder", True, True, 1, (1,), None)
 
-    def ask(program, tell=lambda *_step: None):
+    def ask(program, tell=lambda *_step: None, **allowed):
         (tmp_path / "edgeline_child.py").write_text(PRELUDE + program)
-        return call("edgeline_child", wanted, tell)
+        return call("edgeline_child", wanted, tell, **allowed)
 
     return ask
 
@@ -267,6 +267,24 @@ def test_a_child_that_crashes_is_an_engine_error_with_its_last_line(asked, progr
         asked(program)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400
+
+
+def test_a_child_that_takes_more_than_it_may_is_killed_with_what_it_took(asked):
+    before = most_beside()
+    with pytest.raises(MemoryLimitError, match=r"takes more than \d+\.\d MB in a process of its own, 30.0 MB are left"):
+        asked("taken = bytearray(200_000_000)\nsignal.pause()", most_bytes=30_000_000)
+    assert sum(most_beside()) > max(sum(before), 30_000_000)
+
+
+def test_a_child_that_says_nothing_any_more_is_killed(asked):
+    with pytest.raises(ChildDiedError, match="says nothing any more"):
+        asked("signal.pause()", quiet_seconds=0.2)
+
+
+def test_what_a_system_cannot_confine_is_said(asked, caplog):
+    program = """print('{"missing": ["no network (seccomp)"]}', flush=True)\nprint('{"result": 0}')"""
+    asked(program)
+    assert "cannot give the bundle's first run: no network (seccomp)" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What binds a child process that meets an untrusted bundle: limits, no network, files that it may touch."""

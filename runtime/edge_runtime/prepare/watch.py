@@ -1,0 +1,76 @@
+"""Watching a child process from outside: what memory it takes, and whether it still says anything.
+
+The kernel keeps a child to what it reserves (prepare/confine/limits.py); what of that it touches is looked at here,
+fifty times a second. A child that goes over is killed, and so is one that is silent for too long: it waits for what
+never comes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+__all__ = ["Watch", "Watched", "own_bytes"]
+
+_EVERY_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a child may do: bytes of its own, None for no limit of them; seconds without a word."""
+
+    most_bytes: int | None = None
+    quiet_seconds: float = 3600.0
+
+
+def own_bytes(pid: int) -> int:
+    """Return the bytes in memory that a process shares with no file and no other process; 0 for one that has ended."""
+    try:
+        _size, resident, shared, *_rest = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return 0
+    return max(int(resident) - int(shared), 0) * mmap.PAGESIZE
+
+
+class Watch:
+    """Watches one child while it is entered, and kills it where it does more than it may."""
+
+    def __init__(self, child: subprocess.Popen[str], allowed: Watched) -> None:
+        self.peak = 0
+        self.reason: Literal["", "memory", "silence"] = ""  # why it was killed
+        self._child, self._allowed = child, allowed
+        self._heard = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="edgeline-watch", daemon=True)
+
+    def heard(self) -> None:
+        """Say that the child said something."""
+        self._heard = time.monotonic()
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(_EVERY_SECONDS):
+            self.peak = max(self.peak, own_bytes(self._child.pid))
+            most = self._allowed.most_bytes
+            if most is not None and self.peak > most:
+                self.reason = "memory"
+            elif time.monotonic() - self._heard > self._allowed.quiet_seconds:
+                self.reason = "silence"
+            if self.reason:
+                self._child.kill()
+                return
