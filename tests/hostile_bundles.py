@@ -10,7 +10,7 @@ import onnx
 from attacks import fresh, reseal
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-__all__ = ["HURTS", "hurting"]
+__all__ = ["HURTS", "endless_model", "hurting"]
 
 _LOWEST = np.iinfo(np.int64).min
 
@@ -82,3 +82,17 @@ def hurting(pristine: Path, folder: Path, kind: str) -> Path:
         path.write_bytes(model.SerializeToString())
     reseal(bundle)
     return bundle
+
+
+def endless_model() -> bytes:
+    """A model of x, int64 [1], whose y comes after 2^62 rounds of a loop."""
+    nodes, weights = _looped()
+    graph = helper.make_graph(
+        [nodes[0], helper.make_node("Add", ["x", "h_quotient"], ["y"])],
+        "endless",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, [1])],
+        [numpy_helper.from_array(array, key) for key, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())

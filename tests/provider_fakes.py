@@ -24,12 +24,12 @@ class FakeSession:
     def get_providers(self):
         return self._providers
 
-    def run(self, names, feeds):
-        values = self._session.run(names, feeds)
+    def run(self, names, feeds, options=None):
+        values = self._session.run(names, feeds, options)
         return [self._spoilt(value) for value in values]
 
-    def run_with_iobinding(self, binding):
-        self._session.run_with_iobinding(binding)
+    def run_with_iobinding(self, binding, options=None):
+        self._session.run_with_iobinding(binding, options)
         if self._wrong:
             for value in binding.get_outputs():
                 count = int(np.prod(value.shape()))

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from edge_runtime.inspect.last_resort import last_resort
+
 __all__ = ["Stop", "stop_on_signals"]
 
 
@@ -43,6 +45,7 @@ def stop_on_signals(stop: Stop, hung_up: Callable[[], None] | None = None) -> It
 
     Of a terminal that goes away, or a service that ends, a program hears more than once, by SIGHUP and another: that
     interrupts nothing. Where SIGHUP is ignored (nohup) it stays so.
+    A process that does not end all the same is ended (inspect/last_resort.py).
     The handler only sets an attribute: taking a lock there could deadlock with the code it interrupted.
     """
 
@@ -61,7 +64,8 @@ def stop_on_signals(stop: Stop, hung_up: Callable[[], None] | None = None) -> It
         numbers.append(hangup)
     previous = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield
+        with last_resort():
+            yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

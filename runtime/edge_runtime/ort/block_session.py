@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import EngineError, ModelError
 from edge_runtime.ort.process import block_options, import_onnxruntime, load_session, one_line
+from edge_runtime.ort.watchdog import watched_run
 
 __all__ = ["ELEMENT_TYPES", "packed_session", "run_bound", "streamed_session"]
 
@@ -83,6 +84,8 @@ def _value(runtime: Any, tensor: ExternalTensor, weights: NDArray[np.uint8]) -> 
 def run_bound(session: Any, binding: Any) -> None:
     """Run a session on bound inputs and outputs. Raises EngineError."""
     try:
-        session.run_with_iobinding(binding)
+        watched_run(session, lambda options: session.run_with_iobinding(binding, options))
+    except EngineError:
+        raise
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error

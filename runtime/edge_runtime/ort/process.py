@@ -26,6 +26,7 @@ from edge_runtime.files.shortage import shortage
 from edge_runtime.ort.import_check import check_import
 from edge_runtime.ort.own_zero_points import with_own_zero_points
 from edge_runtime.ort.runner import Arrays, Tensors
+from edge_runtime.ort.watchdog import watched_run
 
 __all__ = [
     "block_options",
@@ -221,7 +222,9 @@ def exact_products() -> dict[str, str]:
 def run_named(session: Any, outputs: Sequence[str], feeds: Arrays) -> Tensors:
     """Run a session on named arrays; returns the outputs by name. Raises EngineError."""
     try:
-        values = session.run(list(outputs), dict(feeds))
+        values = watched_run(session, lambda options: session.run(list(outputs), dict(feeds), options))
+    except EngineError:
+        raise
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise EngineError(f"onnxruntime failed while running: {one_line(error)}") from error
     return dict(zip(outputs, values, strict=True))
