@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from attacks import attack, fresh
 from hostile_onnx import hostile_onnx
+from rot import Rot
 
 from edge_export.pipeline import export_bundle
 from edge_export.state import ExportOptions, FactFlags
@@ -73,4 +74,9 @@ def exports(folder: Path) -> Callable[[int], None]:
     return tried
 
 
-TARGETS: Mapping[str, Callable[[Path], Callable[[int], None]]] = {"bundles": bundles, "exports": exports}
+def rot(folder: Path) -> Callable[[int], object]:
+    """One bit of a bundle and its cache is flipped: it is found before a verdict, or the verdict is what it was."""
+    return Rot(PRISTINE, folder).flipped
+
+
+TARGETS: Mapping[str, Callable[[Path], Callable[[int], object]]] = {"bundles": bundles, "exports": exports, "rot": rot}

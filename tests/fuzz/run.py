@@ -1,4 +1,4 @@
-"""Hours of attacks: python tests/fuzz/run.py bundles|exports --seconds 3600 [--seed 0].
+"""Hours of attacks: python tests/fuzz/run.py bundles|exports|rot --seconds 3600 [--seed 0].
 
 Each failure is told by its seed, what was done and the traceback; the exit code is 1 where there was one. Ends by
 `ulimit`s of the caller where native code is to be bounded.
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 
 for part in ("devices", "runtime", "export", "tools", "tests"):
@@ -27,12 +28,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     seed, failed = asked.seed, set()
+    ends_in: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         tried = TARGETS[asked.target](Path(folder))
         ends = time.monotonic() + asked.seconds
         while time.monotonic() < ends:
             try:
-                tried(seed)
+                ends_in[str(tried(seed) or "one line or an answer")] += 1
             except Exception as error:  # noqa: BLE001 -- any that is not ours is what is looked for
                 last = traceback.extract_tb(error.__traceback__)[-1]
                 kind = (type(error), last.filename, last.lineno)
@@ -40,7 +42,7 @@ def main() -> int:
                     failed.add(kind)
                     sys.stderr.write(f"seed {seed}:\n{''.join(traceback.format_exception(error))}\n")
             seed += 1
-    sys.stderr.write(f"{seed - asked.seed} attacks, {len(failed)} kinds of failures\n")
+    sys.stderr.write(f"{seed - asked.seed} attacks, {dict(ends_in)}, {len(failed)} kinds of failures\n")
     return 1 if failed else 0
 
 

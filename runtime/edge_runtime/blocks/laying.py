@@ -43,15 +43,17 @@ class LaidSession:
             _map(address, length, arena.descriptor, offset + at)
 
 
-def laid_session(graph: Path, weights: Path, pages: Pages, threads: int) -> LaidSession:
+def laid_session(graph: Path, weights: Path, pages: Pages, threads: int, data: bytes | None = None) -> LaidSession:
     """Open a block's graph as an ordinary session, and find where it has mapped `pages` of the file `weights`.
+
+    `data`: the graph's bytes, where somebody has looked at them.
 
     Raises ModelError for a graph that does not load, and where onnxruntime has not mapped them: a version that copies,
     a kernel that packs them for itself, a system that does not tell.
     """
     path = os.path.realpath(weights)
     before = _mapped(path)
-    session = packed_session(graph, threads)
+    session = packed_session(graph, threads, data)
     ranges = list(_without(_mapped(path), before))
     places = []
     for offset, length in pages:

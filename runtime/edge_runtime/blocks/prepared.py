@@ -9,18 +9,21 @@
     block-00.bin.zst     the same, compressed, where that was measured to load faster
     whole.onnx, .bin     the whole graph after the optimizer
     whole.json           class PreparedWhole: written when the whole graph is here
-    whole-checked.json   class CheckedBundle, of the whole graph's weights
+    graphs.json          class sums.Sums: checksums of the graphs; weights have theirs in the files that name them
     measured-*.json      class measured.Measured: for a number of threads and a batch
     plan-*.json          plan.Plan: made from one of them for one limit
     providers-*.json     prepare.provider_times.MeasuredProviders: of one list of providers, which computes which blocks
     engines/             what providers compiled (TensorRT's engines and timings), in files of their own
 
-Every JSON file is written last and atomically, so what it names is there.
+Every JSON file is written last and atomically, so what it names is there, and holds a checksum of itself. Nothing of
+the folder is loaded that is not what was written: a CRC-32 finds every rotten bit, and who could change files on
+purpose is kept out by their owner and mode (prepare/cache.py).
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -34,7 +37,6 @@ __all__ = [
     "ENGINES",
     "PREPARED",
     "WHOLE",
-    "WHOLE_CHECKED",
     "CheckedBundle",
     "Prepared",
     "PreparedBlock",
@@ -52,7 +54,8 @@ T = TypeVar("T")
 PREPARED = "prepared.json"
 WHOLE = "whole.json"
 ENGINES = "engines"
-CHECKED, WHOLE_CHECKED = "bundle.json", "whole-checked.json"
+CHECKED = "bundle.json"
+_SUM = "crc32"  # of the rest of a JSON file, as one text without spaces
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class CheckedBundle:
-    """bundle.json: size, modification time and identity of the bundle's files; the same again need no second hash."""
+    """bundle.json: size, modification time and identity of the bundle's files; others want all hashes checked anew.
+
+    The same again say that nobody changed the bundle, and nothing of rot: what is loaded is hashed as it is loaded.
+    """
 
     schema: Literal[1]
     files: dict[str, str]
@@ -128,28 +134,41 @@ def measurements_name(threads: int, batch: int) -> str:
     return f"measured-t{threads}-b{batch}.json"
 
 
-def checked_before(folder: Path, stamps: dict[str, str], note: str = CHECKED) -> bool:
+def checked_before(folder: Path, stamps: dict[str, str]) -> bool:
     """Tell whether the hashes of exactly these files (Bundle.file_stamps) were checked before."""
-    checked = read_json(CheckedBundle, folder / note)
+    checked = read_json(CheckedBundle, folder / CHECKED)
     return checked is not None and checked.files == stamps
 
 
-def note_checked(folder: Path, stamps: dict[str, str], note: str = CHECKED) -> None:
+def note_checked(folder: Path, stamps: dict[str, str]) -> None:
     """Note that the hashes of exactly these files were checked. Raises OutputError."""
-    write_json(CheckedBundle(1, stamps), folder / note)
+    write_json(CheckedBundle(1, stamps), folder / CHECKED)
 
 
 def read_json(kind: type[T], path: Path) -> T | None:
     """Read one of the folder's JSON files; None where it is missing, damaged or of another version: prepare again."""
     try:
-        return from_json(kind, json.loads(path.read_text(encoding="utf-8")))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(data, dict) and data.pop(_SUM, None) not in (None, _sum_of(data)):
+            return None
+        return from_json(kind, data)
     except (OSError, ValueError, RecursionError, SchemaError):
         return None
 
 
-def write_json(value: Any, path: Path) -> None:
-    """Write one of them. Raises EngineError for a value that JSON does not hold (a bug)."""
+def write_json(value: Any, path: Path, checked: bool = True) -> None:
+    """Write one of them, with its checksum unless `checked` is False (a file that a user may edit).
+
+    Raises EngineError for a value that JSON does not hold (a bug).
+    """
     try:
-        write_text(path, json.dumps(to_json(value), indent=1, allow_nan=False) + "\n")
+        data = to_json(value)
+        if checked:
+            data = {**data, _SUM: _sum_of(data)}
+        write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
     except ValueError as error:
         raise EngineError(f"{path.name} cannot be written: {error}") from error
+
+
+def _sum_of(data: Any) -> int:
+    return zlib.crc32(json.dumps(data, sort_keys=True, separators=(",", ":")).encode())

@@ -17,6 +17,7 @@ from edge_runtime.blocks.loader import Load, Loader
 from edge_runtime.blocks.prepared import PreparedBlock, Rest, StoredWeights
 from edge_runtime.blocks.spill import Spill, spill_bytes
 from edge_runtime.blocks.storage import FileStorage, Storage, room
+from edge_runtime.blocks.sums import sound_graph
 from edge_runtime.bundle.boundaries import alive_before
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import EngineError, ModelError
@@ -144,7 +145,7 @@ class BlockRunner:
             if weights is not None:  # which onnxruntime reads by itself, and does not check
                 self._storage.check(weights)
             self._share_arena()
-            self._sessions[k] = packed_session(graph, self._threads)
+            self._sessions[k] = packed_session(graph, self._threads, sound_graph(graph))
 
         if block.form == "resident":
             packed()
@@ -156,7 +157,7 @@ class BlockRunner:
                 f"the plan streams {block.file}, which has no weights to stream; prepare the bundle again"
             )
         into = self._arena.view(place.offset, "uint8", (room(weights.size),)).view(np.uint8)
-        self._sessions[k], kept = streamed_session(graph, into, self._threads)
+        self._sessions[k], kept = streamed_session(graph, into, self._threads, sound_graph(graph))
         self._keep.append(kept)
         return Load(k, place.lower, self._stream(block, weights, into))
 
@@ -166,7 +167,8 @@ class BlockRunner:
             self._storage.check_rest(here.rest)
         self._share_arena()
         try:
-            laid = laid_session(self._folder / here.graph, self._folder / weights.file, here.pages, self._threads)
+            graph = self._folder / here.graph
+            laid = laid_session(graph, self._folder / weights.file, here.pages, self._threads, sound_graph(graph))
         except ModelError:  # newer onnxruntime compare a packed form with what they would pack: damaged, perhaps
             self._storage.check_rest(Rest(weights.file, 0, weights.size, weights.crc32))
             raise

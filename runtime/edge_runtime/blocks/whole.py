@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.blocks.sums import sound_graph
 from edge_runtime.bundle.facts import ModelFacts
 from edge_runtime.errors import EngineError
 from edge_runtime.ort.block_session import packed_session
@@ -28,7 +29,7 @@ class WholeRunner(AtOnce):
         self.plan = plan
         self.providers: tuple[str, ...] = (CPU,)
         share_arena(plan.work_chunk_bytes, plan.work_cap_bytes)
-        self._session: Any = packed_session(graph, threads)
+        self._session: Any = packed_session(graph, threads, sound_graph(graph))
         self._outputs = [spec.name for spec in facts.outputs]
         self._free_batch = facts.batch is None
 

@@ -80,19 +80,26 @@ class Bundle:
         """Check the SHA-256 of every file, as read_bundle does. Raises BundleError."""
         _check_hashes(self.manifest, self.path)
 
+    def check_small(self) -> None:
+        """Check the SHA-256 of every file but weights.bin. Raises BundleError."""
+        for name in self.manifest.files:
+            if name != "weights.bin":
+                _check_hash(self.manifest, self.path, name)
+
     def file_stamps(self) -> dict[str, str]:
         """Return size, modification time and identity of every file: the same again is the same file, unread."""
-        stamps = {}
-        for name in (MANIFEST, *self.manifest.files):
-            stamps[name] = file_stamp(self.file(name))
-        return stamps
+        return {name: file_stamp(self.file(name)) for name in (MANIFEST, *self.manifest.files)}
+
+    def check_weights(self) -> None:
+        """Check the SHA-256 of weights.bin alone: graphs are checked as they are read. Raises BundleError."""
+        _check_hash(self.manifest, self.path, "weights.bin")
 
 
 def read_bundle(path: Path | str, check_hashes: bool = True) -> Bundle:
     """Check a bundle folder completely and return it. Raises BundleError with one line that says what is wrong.
 
-    `check_hashes=False` skips only the SHA-256 of the files (sizes are still checked): for a bundle that this
-    machine has checked before.
+    `check_hashes=False` skips only the SHA-256 of what is not a graph (sizes are still checked): for who checks what it
+    uses of it, as it uses it.
     """
     folder = Path(path)
     _check_folder(folder)
@@ -229,16 +236,24 @@ def _check_files(manifest: Manifest, folder: Path) -> None:
 
 
 def _check_hashes(manifest: Manifest, folder: Path) -> None:
-    for name, entry in manifest.files.items():
-        try:
-            found = sha256_file(folder / name)
-        except OSError as error:
-            raise BundleError(f"cannot read {folder / name}: {error.strerror}; check the storage") from error
-        if found != entry.sha256:
-            raise BundleError(
-                f"{folder / name} is damaged: SHA-256 is {found[:12]}..., the manifest says {entry.sha256[:12]}...; "
-                f"{_ADVICE}"
-            )
+    for name in manifest.files:
+        _check_hash(manifest, folder, name)
+
+
+def _check_hash(manifest: Manifest, folder: Path, name: str) -> None:
+    try:
+        found = sha256_file(folder / name)
+    except OSError as error:
+        raise BundleError(f"cannot read {folder / name}: {error.strerror}; check the storage") from error
+    _same_hash(found, manifest, folder, name)
+
+
+def _same_hash(found: str, manifest: Manifest, folder: Path, name: str) -> None:
+    wanted = manifest.files[name].sha256
+    if found != wanted:
+        raise BundleError(
+            f"{folder / name} is damaged: SHA-256 is {found[:12]}..., the manifest says {wanted[:12]}...; {_ADVICE}"
+        )
 
 
 def _check_tensors(facts: ModelFacts, folder: Path) -> None:
@@ -284,6 +299,7 @@ def _check_graphs(manifest: Manifest, folder: Path) -> None:
             )
         try:
             data = path.read_bytes()
+            _same_hash(hashlib.sha256(data).hexdigest(), manifest, folder, name)
             if data[4:8] == _ORT_FORMAT:
                 raise ValueError("it is of onnxruntime's own format, or can be read as that, expected ONNX alone")
             check_external_data(data, "weights.bin", total)

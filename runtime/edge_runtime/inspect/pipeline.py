@@ -41,6 +41,7 @@ from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.inspect.stop import Stop, stop_on_signals
 from edge_runtime.inspect.suffixes import looks_like_pictures
 from edge_runtime.inspect.summary import Summary
+from edge_runtime.opening.sound import read_again
 from edge_runtime.results import Judge
 from edge_runtime.vision.preprocess import Preprocessor
 
@@ -289,6 +290,7 @@ def _summed_up(summary: Summary, reader: ReaderProcess, as_json: bool) -> Iterat
 def _write_summary(summary: Summary, reader: ReaderProcess, as_json: bool) -> None:
     """Write the summary beside the records: to stderr when they are JSON. A closed terminal is no error."""
     summary.peak_bytes = memory().peak + reader.memory().peak
+    summary.checked_bytes, summary.checking_seconds = read_again.bytes, read_again.waited
     summary.preparing_bytes, summary.preparing_child_bytes = most_beside()
     with contextlib.suppress(OSError):
         click.echo("\n".join(summary.lines()), err=as_json)

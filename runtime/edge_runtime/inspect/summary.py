@@ -17,6 +17,7 @@ _LOWEST_MS = 0.01
 _RATIO = 1.01
 _BINS = 1 + math.ceil(math.log(1e7 / _LOWEST_MS) / math.log(_RATIO))  # to 1e7 ms, near three hours
 _REASONS_KEPT = 5
+_LARGE = 50_000_000  # bytes of weights: below it, that they were checked is not worth a line
 
 
 class Histogram:
@@ -112,6 +113,8 @@ class Summary:
         # While the model was prepared, of this process and of the one that did that, without pages of files, which the
         # kernel takes back; 0: nothing was prepared.
         self.preparing_bytes = self.preparing_child_bytes = 0
+        # Weights that were read once more to be sure of them, and the seconds that somebody waited for that.
+        self.checked_bytes, self.checking_seconds = 0, 0.0
         # Of several sources that were served at a time, by name.
         self.sources: dict[str, SourceFigures] = {}
         # What was given up to keep up, and why.
@@ -162,6 +165,11 @@ class Summary:
             peak, limit = format_size(self.peak_bytes), format_size(self.limit_bytes)
             lines.append(f"memory   peak {peak}, {held} the limit of {limit}")
             lines += self._preparing(limit)
+        if self.checked_bytes > _LARGE:
+            size = format_size(self.checked_bytes)
+            lines.append(
+                f"checked  {size} of weights were read once more, {self.checking_seconds:.2f} s waited for that"
+            )
         lines += [f"saved    {what} in {place}" for what, place in self.saved if place.exists()]
         return lines
 

@@ -12,9 +12,10 @@ from edge_devices.process_memory import memory
 from edge_devices.profile import ProviderChoice
 from edge_runtime.blocks.prepared import WHOLE, PreparedWhole, checked_before, note_checked, read_json
 from edge_runtime.bundle.bundle import Bundle, read_bundle
-from edge_runtime.errors import EdgelineError, MemoryLimitError, OutputError, RefusedError
+from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError, OutputError, RefusedError
 from edge_runtime.opening.options import OpenOptions, check_options
-from edge_runtime.opening.whole import open_whole, whole_is_sound
+from edge_runtime.opening.sound import SoundRunner
+from edge_runtime.opening.whole import PreparedGraph, bundle_check, open_whole, prepared_graph, say_damaged
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import insisted
 from edge_runtime.ort.runner import Runner
@@ -61,11 +62,12 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
             cleanup.callback(cache.close)
         key = prepared_key(bundle.sha256, import_onnxruntime())
         folder = cache.use(key) if cache is not None and options.use_cache else None
-        if folder is None or not checked_before(folder, bundle.file_stamps()):
-            bundle.check_hashes()
-            if folder is not None:  # a copy of the bundle that was prepared: the next start need not hash it
-                with contextlib.suppress(OutputError):
-                    note_checked(folder, bundle.file_stamps())
+        if folder is None:
+            bundle.check_small()  # weights are checked as they are loaded
+        elif not checked_before(folder, bundle.file_stamps()):
+            bundle.check_hashes()  # somebody changed it, or it is a copy of the bundle that was prepared
+            with contextlib.suppress(OutputError):
+                note_checked(folder, bundle.file_stamps())
         if options.memory_limit is not None and cache is not None:
             # Imported when it is needed, here and below: a start from the cache is shorter by what it does not load.
             from edge_runtime.opening.limited import open_limited
@@ -119,13 +121,15 @@ class _Unlimited:
         if not choices:
             return None
         self.try_first()
+        check = bundle_check(self.bundle)
         # Imported when there is more than the CPU.
         from edge_runtime.opening.on_providers import Wanted, open_on_providers
 
         options, session = self.options, self.options.session
         named = insisted(session.device, session.require_provider)
         wanted = Wanted(choices, session, self.threads, options.batch, named, options.prepare, self.cache, self.key)
-        return open_on_providers(self.bundle, wanted, self.progress)
+        runner = open_on_providers(self.bundle, wanted, self.progress)
+        return runner if runner is None or check.done else SoundRunner(runner, check)
 
     def try_first(self) -> None:
         """Have the bundle tried in a process of its own, where that was not done. Raises BundleError."""
@@ -134,7 +138,7 @@ class _Unlimited:
         cache = self.cache if self.options.use_cache else None
         try_bundle(self.bundle, cache, self.key, self.threads)
 
-    def prepared_graph(self) -> Path | None:
+    def prepared_graph(self) -> PreparedGraph | None:
         """The whole graph as it was prepared, or is now where that is wanted; None: there is none that can be used."""
         if self.cache is None:
             self.try_first()
@@ -158,6 +162,10 @@ class _Unlimited:
                 pass
         if whole is None:  # nothing was prepared, which would have been the first contact
             self.try_first()
-        if folder is None or whole is None or not whole_is_sound(folder, whole):
+        if folder is None or whole is None:
             return None
-        return folder / whole.graph
+        try:
+            return prepared_graph(folder, whole)
+        except EngineError:
+            say_damaged(folder)
+            return None

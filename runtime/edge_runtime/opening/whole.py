@@ -3,34 +3,88 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import WHOLE_CHECKED, PreparedWhole, checked_before, note_checked
+from edge_runtime.blocks.prepared import PreparedWhole
+from edge_runtime.blocks.storage import FileStorage
+from edge_runtime.blocks.sums import sound_graph
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.facts import TensorSpec
-from edge_runtime.errors import BundleError, EngineError, ModelError, OutputError
-from edge_runtime.files.atomic import file_stamp
+from edge_runtime.errors import BundleError, ModelError
+from edge_runtime.opening.sound import Check, SoundRunner
 from edge_runtime.ort.affinity import staying_on
 from edge_runtime.ort.lanes import cores_of_lane, laned
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.runner import Runner, shapes_agree
 from edge_runtime.ort.session import SessionOptions, SessionRunner, usable_threads
 
-__all__ = ["check_graph", "open_whole", "whole_is_sound"]
+__all__ = ["PreparedGraph", "bundle_check", "check_graph", "open_whole", "prepared_graph", "say_damaged"]
+
+_LOG = logging.getLogger(__name__)
 
 
-def open_whole(bundle: Bundle, graph: Path | None, options: SessionOptions) -> Runner:
+@dataclass(frozen=True)
+class PreparedGraph:
+    """The whole graph as it was prepared: its file, the file's sound bytes, and the look at its weights."""
+
+    path: Path
+    data: bytes
+    weights: Check
+
+
+def prepared_graph(folder: Path, whole: PreparedWhole) -> PreparedGraph:
+    """Look at the graph, and begin to look at its weights. Raises EngineError for files that are damaged."""
+    data, weights = sound_graph(folder / whole.graph), whole.weights
+
+    def look() -> None:
+        if weights is not None:
+            FileStorage(folder).check(weights)
+
+    return PreparedGraph(folder / whole.graph, data, Check(look, weights.size if weights else 0))
+
+
+def open_whole(bundle: Bundle, graph: PreparedGraph | None, options: SessionOptions) -> Runner:
     """Return one session for each lane: of the prepared `graph` if there is one, which starts faster.
 
-    Raises ModelError for a graph that does not load, BundleError for one that is not what the manifest says.
+    Weights are looked at beside that; what `open_whole` returns gives no answer before. Where prepared ones turn out to
+    be damaged it goes on with the bundle's own. Raises ModelError for a graph that does not load, BundleError for one
+    that is not what the manifest says, and for weights that are damaged.
     """
+    check = bundle_check(bundle) if graph is None else graph.weights
+    try:
+        runner = _opened(bundle, graph, options)
+    except ModelError:  # which a graph that is damaged may be, too
+        check.wait()
+        raise
+    if check.done:
+        return runner
 
+    def instead() -> Runner:
+        say_damaged(graph.path.parent if graph else bundle.path)
+        return open_whole(bundle, None, options)
+
+    return SoundRunner(runner, check, instead if graph else None)
+
+
+def bundle_check(bundle: Bundle) -> Check:
+    """Begin to look at the bundle's weights. Raises BundleError where small ones are damaged."""
+    return Check(bundle.check_weights, bundle.manifest.files["weights.bin"].size)
+
+
+def say_damaged(folder: Path) -> None:
+    """Say that prepared files are not used, and what to do."""
+    _LOG.warning("the prepared files in %s are damaged and not used: remove that folder", folder)
+
+
+def _opened(bundle: Bundle, graph: PreparedGraph | None, options: SessionOptions) -> Runner:
     def another() -> SessionRunner:
         if graph is not None:
-            with contextlib.suppress(ModelError):  # damaged: the bundle itself, which was checked, is there
-                return SessionRunner(graph, options, optimize=False, provider=ProviderChoice(CPU))
+            with contextlib.suppress(ModelError):  # of a bundle that onnxruntime takes as it is
+                return SessionRunner(graph.path, options, optimize=False, provider=ProviderChoice(CPU), data=graph.data)
         return SessionRunner(bundle.file("model.onnx"), options, provider=ProviderChoice(CPU))
 
     # The first lane's threads stay where that lane's runs do.
@@ -38,23 +92,6 @@ def open_whole(bundle: Bundle, graph: Path | None, options: SessionOptions) -> R
         first = another()
     check_graph(bundle, first)
     return laned(first, another, options) if options.lanes > 1 else first
-
-
-def whole_is_sound(folder: Path, whole: PreparedWhole) -> bool:
-    """Tell whether the weights, which onnxruntime reads by itself, are those that were written; read once for that."""
-    if whole.weights is None:
-        return True
-    try:
-        stamps = {whole.weights.file: file_stamp(folder / whole.weights.file)}
-        if not checked_before(folder, stamps, WHOLE_CHECKED):
-            from edge_runtime.blocks.storage import FileStorage
-
-            FileStorage(folder).check(whole.weights)
-            with contextlib.suppress(OutputError):
-                note_checked(folder, stamps, WHOLE_CHECKED)
-    except (EngineError, OSError):
-        return False
-    return True
 
 
 def check_graph(bundle: Bundle, runner: SessionRunner) -> None:

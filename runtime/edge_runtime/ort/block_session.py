@@ -35,13 +35,28 @@ ELEMENT_TYPES = {
 _NUMPY_NAMES = {number: name for name, number in ELEMENT_TYPES.items()}
 
 
-def packed_session(graph: Path, threads: int) -> Any:
-    """Open a lowered graph as an ordinary session: onnxruntime reads the weight file and packs what it packs."""
-    return load_session(graph, block_options(import_onnxruntime(), threads, packed=True), str(graph))
+def packed_session(graph: Path, threads: int, data: bytes | None = None) -> Any:
+    """Open a lowered graph as an ordinary session: onnxruntime reads the weight file and packs what it packs.
+
+    `data`: the file's bytes, where somebody has looked at them.
+    """
+    options = block_options(import_onnxruntime(), threads, packed=True)
+    return load_session(*_held(graph, data, options))
 
 
-def streamed_session(graph: Path, weights: NDArray[np.uint8], threads: int) -> tuple[Any, Sequence[Any]]:
+def _held(graph: Path, data: bytes | None, options: Any) -> tuple[Path | bytes, Any, str]:
+    """The graph, or its bytes told where their weights lie."""
+    if data is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(graph.parent))
+    return graph if data is None else data, options, str(graph)
+
+
+def streamed_session(
+    graph: Path, weights: NDArray[np.uint8], threads: int, data: bytes | None = None
+) -> tuple[Any, Sequence[Any]]:
     """Open a lowered graph on weights that lie, or will lie, in `weights`: the bytes of its weight file.
+
+    `data`: the graph's bytes, where somebody has looked at them.
 
     Kernels read them there at every run, so the session holds none, and what is in the buffer may change between
     runs. The second result has to live as long as the session: it owns the tensors that the session points to.
@@ -52,14 +67,14 @@ def streamed_session(graph: Path, weights: NDArray[np.uint8], threads: int) -> t
     options = block_options(runtime, threads, packed=False)
     values = []
     try:
-        tensors = external_tensors(graph.read_bytes())
+        tensors = external_tensors(graph.read_bytes() if data is None else data)
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {graph}: {one_line(error)}; prepare the bundle again") from error
     for tensor in tensors:
         value = _value(runtime, tensor, weights)
         options.add_initializer(tensor.name, value)
         values.append(value)
-    return load_session(graph, options, str(graph)), (weights, values)
+    return load_session(*_held(graph, data, options)), (weights, values)
 
 
 def _value(runtime: Any, tensor: ExternalTensor, weights: NDArray[np.uint8]) -> Any:

@@ -52,14 +52,22 @@ class SessionRunner(AtOnce):
     """A whole graph in one onnxruntime session. `run` may be called by several threads at a time."""
 
     def __init__(
-        self, path: Path, options: SessionOptions, optimize: bool = True, provider: ProviderChoice | None = None
+        self,
+        path: Path,
+        options: SessionOptions,
+        optimize: bool = True,
+        provider: ProviderChoice | None = None,
+        data: bytes | None = None,
     ) -> None:
         """Load the graph at `path`; `optimize` False for one that went through onnxruntime's optimizer already.
+
+        `data`: the file's bytes, where somebody has looked at them.
 
         `provider` (of providers.choose.filled) computes it instead of what `options.device` names. Raises ModelError
         when onnxruntime refuses the graph or goes on without that provider, UsageError for bad options.
         """
-        self._take(open_session(path, options, optimize, provider))
+        held, folder = (path, None) if data is None else (data, path.parent)
+        self._take(open_session(held, options, optimize, provider, folder))
 
     def _take(self, session: Any) -> None:
         self._session: Any = session

@@ -30,6 +30,7 @@ from edge_runtime.blocks.prepared import (
     read_json,
     write_json,
 )
+from edge_runtime.blocks.sums import sound
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError, ModelError
 from edge_runtime.files.schema import from_json
@@ -130,7 +131,7 @@ class _Preparation:
 
     def _blocks(self, feeds: dict, expected: dict) -> tuple[BlockMeasurement, ...]:  # type: ignore[type-arg]
         """Those cut from the whole graph where it may be lowered as a whole, else the bundle's own."""
-        known = read_json(Prepared, self.folder / PREPARED)
+        known = self._sound(read_json(Prepared, self.folder / PREPARED))
         if known is not None and not known.portable:
             return self._measured(known.blocks, expected)
         reason = "the limit is too small to lower the whole graph"
@@ -192,6 +193,10 @@ class _Preparation:
             for block, one in zip(measured, packed, strict=True)
         )
 
+    def _sound(self, known: Prepared | None) -> Prepared | None:
+        """What is there already, where all of it is as it was written."""
+        return known if known and all(sound(self.folder, one.graph, one.weights, one.rest) for one in known.blocks) else None
+
     def speeds(self) -> Speeds:
         """The storage's speed, measured on the prepared weights."""
         if self._speeds is None:
@@ -248,7 +253,10 @@ class _Preparation:
         self._step("the whole graph")
         target = self.folder / "whole.onnx"
         known = read_json(PreparedWhole, self.folder / WHOLE)
-        weights = known.weights if known else lower(self.bundle.file("model.onnx"), target, self.request.threads)
+        if known is not None and sound(self.folder, known.graph, known.weights):
+            weights = known.weights
+        else:
+            weights = lower(self.bundle.file("model.onnx"), target, self.request.threads)
         batches = self.request.batches if self.chain.batchable and self.request.blocks else (1,)
         subject = Subject(
             self.folder,

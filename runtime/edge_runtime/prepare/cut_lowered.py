@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.blocks.prepared import PreparedBlock, Rest, StoredWeights
+from edge_runtime.blocks.sums import note_graph
 from edge_runtime.bundle.wire import field
 from edge_runtime.errors import ModelError
 from edge_runtime.files.atomic import crc32_file, sync_path, writing
@@ -160,6 +161,7 @@ class _Cutting:
         with writing(target):
             target.write_bytes(model)
             sync_path(target)
+            note_graph(target)
         return PreparedBlock(
             target.name,
             target.name,

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_devices import wants_signed
 from edge_runtime.blocks.prepared import StoredWeights
+from edge_runtime.blocks.sums import note_graph
 from edge_runtime.bundle.external_data import ExternalTensor, external_tensors
 from edge_runtime.errors import ModelError
 from edge_runtime.files.atomic import crc32_file, sync_path, writing
@@ -31,8 +32,9 @@ def lower(
 
     Constants are folded (FP16 weights behind a Cast become FP32), nodes fused, convolution weights reordered to the
     CPU's vector width; `signed`: values inside the graph become int8 instead of uint8, None where this CPU likes it.
-    `packed`: beside a weight lies the form that its kernel packs it into, where onnxruntime can save that. Returns its
-    weights, None when all lie in the graph. Raises ModelError, OutputError.
+    `packed`: beside a weight lies the form that its kernel packs it into, where onnxruntime can save that. The graph's
+    checksum is noted beside it (blocks/sums.py). Returns its weights, None when all lie in the graph. Raises
+    ModelError, OutputError.
     """
     weights = target.with_suffix(".bin")
     signed_model = _signed(source) if (wants_signed() if signed is None else signed) else None
@@ -46,6 +48,7 @@ def lower(
             tensors = _optimize(source, source, target, threads, packed)
     with writing(weights):
         sync_path(target)
+        note_graph(target)
         # The file also has the tensors of subgraphs, and in some versions no padding behind the last tensor.
         size = max((tensor.offset + tensor.length for tensor in tensors), default=0)
         size = max(size, weights.stat().st_size if weights.exists() else 0)

@@ -18,6 +18,7 @@ from edge_runtime.blocks.prepared import (
     read_json,
     write_json,
 )
+from edge_runtime.blocks.sums import SUMS, Sums
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError, MemoryLimitError, ModelError, OutputError, UsageError
 from edge_runtime.files.folders import CACHE_ADVICE
@@ -52,7 +53,7 @@ def prepare(
         raise UsageError(f"batch must be at least 1, found {batch}")
     cache = usual_cache()
     try:
-        bundle = read_bundle(path)
+        bundle = read_bundle(path, check_hashes=False)
         return prepare_in(cache, bundle, batch, usable_threads(threads), memory_limit, progress)
     finally:
         cache.close()
@@ -67,7 +68,10 @@ def prepare_in(
     progress: ProgressCall | None,
     blocks: bool = True,
 ) -> Path:
-    """Prepare in a given cache and return the folder, in use by that cache. `bundle`'s hashes were checked."""
+    """Prepare in a given cache and return the folder, in use by that cache.
+
+    What is made is made of a bundle whose hashes hold: it raises BundleError for another.
+    """
     tell = progress or quiet
     key = prepared_key(bundle.sha256, import_onnxruntime())
     want = _Wanted(bundle, batch, threads, memory_limit, blocks)
@@ -123,7 +127,7 @@ class _Wanted:
 
     def in_folder(self, folder: Path) -> bool:
         """Whether everything is there."""
-        if self.whole and read_json(PreparedWhole, folder / WHOLE) is None:
+        if read_json(Sums, folder / SUMS) is None or (self.whole and read_json(PreparedWhole, folder / WHOLE) is None):
             return False
         if not self.blocks:
             return True
@@ -134,6 +138,7 @@ class _Wanted:
 
     def make(self, folder: Path, tell: ProgressCall) -> None:
         """Make what is missing. Raises what the preparing process says."""
+        self.bundle.check_hashes()  # what is made of it stands for it from now on
         note_checked(folder, self.bundle.file_stamps())
         left = None if self.limit is None else self.limit - memory().own
         if left is not None and left <= 0:
@@ -156,8 +161,8 @@ class _Wanted:
         except ChildDiedError as error:
             raise refused(self.bundle, error) from error
         except (ModelError, EngineError) as error:
-            # onnxruntime, which writes most of it, does not say that the disk is full.
-            if shutil.disk_usage(folder).free < self.bundle.manifest.model.weight_bytes:
+            # onnxruntime, which writes most of it, does not say that the disk is full. FP16 weights become FP32 ones.
+            if shutil.disk_usage(folder).free < 2 * self.bundle.manifest.model.weight_bytes:
                 raise OutputError(f"cannot write the cache {folder.parent}: no space left; {CACHE_ADVICE}") from error
             raise
         if self.blocks:

@@ -17,10 +17,10 @@ from edge_devices.profile import ProviderChoice
 from edge_devices.thermal import hottest
 from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import ENGINES, WHOLE, PreparedWhole, read_json
+from edge_runtime.blocks.sums import sound
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.bundle.trust import USUAL, check_trust
 from edge_runtime.errors import EdgelineError, OutputError
-from edge_runtime.opening.whole import whole_is_sound
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import CPU, choose
 from edge_runtime.ort.providers.load import loading
@@ -166,9 +166,9 @@ def _prepared(
             cleanup.callback(cache.close)
             folder = prepare_in(cache, bundle, 1, machine.usable_cores, None, preparing, blocks=False)
             whole = read_json(PreparedWhole, folder / WHOLE)
-            sound = whole is not None and whole_is_sound(folder, whole)
+            intact = whole is not None and sound(folder, whole.graph, whole.weights)
             (folder / ENGINES).mkdir(exist_ok=True)
-            found = _Prepared(folder / whole.graph if whole is not None and sound else None, folder / ENGINES)
+            found = _Prepared(folder / whole.graph if whole is not None and intact else None, folder / ENGINES)
         except (EdgelineError, OSError) as error:  # nothing needs it: edge-run opens the bundle's own graph then, too
             tell(f"the bundle could not be prepared, its own graph was measured: {error}")
         yield found

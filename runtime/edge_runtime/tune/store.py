@@ -75,7 +75,7 @@ def write_tuned(tuned: Tuned, samples: str, folder: Path | None = None) -> Path:
     target = path if tuned.complete else part
     target_samples = f"{target.name.removesuffix('.json')}.samples.csv"
     write_text(folder / target_samples, samples)
-    write_json(replace(tuned, provenance=replace(origin, samples=target_samples)), target)
+    write_json(replace(tuned, provenance=replace(origin, samples=target_samples)), target, checked=False)
     if tuned.complete:  # it stands for what was interrupted before
         with writing(part):
             part.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from edge_runtime.blocks.prepared import (
     read_json,
     write_json,
 )
+from edge_runtime.blocks.sums import Sums
 from edge_runtime.errors import EngineError, OutputError
 from edge_runtime.plan.measurements import (
     BlockMeasurement,
@@ -63,7 +64,7 @@ MEASURED = Measured(
     Speeds(40e6, 2e9, 4),
 )
 ALL = [PREPARED, MEASURED, replace(MEASURED, measurements=replace(MEASURED.measurements, whole=None))]
-ALL += [PreparedWhole(1, "whole.onnx"), CheckedBundle(1, {"manifest.json": "1 2 3"})]
+ALL += [PreparedWhole(1, "whole.onnx"), Sums(1, {"whole.onnx": 5}), CheckedBundle(1, {"manifest.json": "1 2 3"})]
 
 
 @pytest.mark.parametrize("value", ALL, ids=lambda value: type(value).__name__)
@@ -143,6 +144,26 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
 
 def test_measurements_are_named_by_threads_and_batch():
     assert measurements_name(2, 8) == "measured-t2-b8.json"
+
+
+def test_a_number_that_rots_into_another_is_found(tmp_path):
+    write_json(PREPARED, tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text()
+    assert text.count("4097") == 1
+    (tmp_path / "a.json").write_text(text.replace("4097", "4096"))
+    assert read_json(Prepared, tmp_path / "a.json") is None
+    (tmp_path / "a.json").write_text(text)
+    assert read_json(Prepared, tmp_path / "a.json") == PREPARED
+
+
+@given(data=st.data())
+def test_a_flipped_bit_is_found_or_changes_nothing(data, tmp_path):
+    path = tmp_path / "a.json"
+    write_json(MEASURED, path)
+    payload = bytearray(path.read_bytes())
+    payload[data.draw(st.integers(0, len(payload) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(payload)
+    assert read_json(Measured, path) in (None, MEASURED)
 
 
 def test_a_bundle_was_checked_only_if_all_its_files_are_what_they_were(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from tiny_bundle import make_bundle
 from tiny_models import samples
 
+from edge_runtime.blocks.sums import note_graph
 from edge_runtime.blocks.whole import WholeRunner
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import EngineError, ModelError
@@ -63,5 +64,8 @@ def test_work_beyond_the_cap_is_one_line_and_smaller_work_goes_on(graph):
 
 def test_a_graph_that_does_not_load_is_a_model_error(graph, tmp_path):
     (tmp_path / "whole.onnx").write_bytes(b"garbage")
+    with pytest.raises(EngineError, match=r"whole\.onnx is damaged"):
+        runner((graph[0], tmp_path / "whole.onnx"))
+    note_graph(tmp_path / "whole.onnx")
     with pytest.raises(ModelError, match=r"cannot load .*whole\.onnx"):
         runner((graph[0], tmp_path / "whole.onnx"))

@@ -137,3 +137,11 @@ def test_what_preparing_took_beside_this_process_is_told_within_a_limit():
     ) in summary.lines()
     summary.preparing_child_bytes = 62_000_000
     assert any("ABOVE" in line for line in summary.lines() if line.startswith("prepared"))
+
+
+def test_that_large_weights_were_read_once_more_is_told():
+    summary = Summary()
+    summary.checked_bytes, summary.checking_seconds = 49_000_000, 0.5
+    assert not any(line.startswith("checked") for line in summary.lines())
+    summary.checked_bytes = 347_000_000
+    assert "checked  347.0 MB of weights were read once more, 0.50 s waited for that" in summary.lines()

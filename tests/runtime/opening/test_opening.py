@@ -20,7 +20,6 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime import open_bundle
 from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
-    CHECKED,
     PREPARED,
     WHOLE,
     PreparedWhole,
@@ -28,9 +27,9 @@ from edge_runtime.blocks.prepared import (
     read_json,
     write_json,
 )
-from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import BundleError, EngineError, UsageError
-from edge_runtime.opening import choice
+from edge_runtime.opening import choice, sound
 from edge_runtime.opening import options as options_module
 from edge_runtime.opening.choice import open_runner
 from edge_runtime.opening.options import OpenOptions
@@ -89,8 +88,9 @@ def answer(bundle, **options):
 def hashed(monkeypatch):
     """Count the complete checks of bundles."""
     counted = []
-    real = Bundle.check_hashes
-    monkeypatch.setattr(Bundle, "check_hashes", lambda found: (counted.append(found.path), real(found)))
+    for name in ("check_hashes", "check_weights"):
+        real = getattr(Bundle, name)
+        monkeypatch.setattr(Bundle, name, lambda found, real=real: (counted.append(found.path), real(found))[1])
     return counted
 
 
@@ -292,10 +292,71 @@ def test_damaged_files_are_prepared_again(bundle, prepared, name):
         opened(bundle, memory_limit=LIMIT)
 
 
-def test_a_damaged_note_of_the_check_is_no_more_than_another_check(bundle, prepared, hashed):
-    (prepared / CHECKED).write_text("")
-    answer(bundle, memory_limit=LIMIT)
-    assert len(hashed) == 1
+def test_a_graph_that_rots_is_an_error_that_names_it_within_a_limit(bundle, prepared):
+    for path in prepared.glob("*.onnx"):  # blocks or the whole, as this machine's measurements have it
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(EngineError, match=r"\.onnx is damaged \(CRC-32\)"):
+        opened(bundle, memory_limit=LIMIT)
+
+
+def test_a_graph_that_rots_is_said_and_not_used_without_a_limit(bundle, prepared, caplog):
+    expected = answer(bundle, use_cache=False)
+    data = bytearray((prepared / "whole.onnx").read_bytes())
+    data[-9] ^= 1
+    (prepared / "whole.onnx").write_bytes(data)
+    np.testing.assert_allclose(answer(bundle), expected, atol=1e-4)
+    assert "are damaged and not used: remove that folder" in caplog.text
+
+
+def test_weights_that_rot_are_found_though_size_and_time_are_as_before(bundle, tmp_path):
+    rotten = Path(shutil.copytree(bundle, tmp_path / "rotten.edge"))
+    before = (rotten / "weights.bin").stat()
+    weights = bytearray((rotten / "weights.bin").read_bytes())
+    weights[200] ^= 1
+    (rotten / "weights.bin").write_bytes(weights)
+    os.utime(rotten / "weights.bin", ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(BundleError, match=r"weights\.bin is damaged"):
+        answer(rotten, use_cache=False)
+
+
+def test_weights_that_rot_where_they_are_not_used_change_no_answer(bundle, tmp_path, monkeypatch):
+    rotten = Path(shutil.copytree(bundle, tmp_path / "rotten.edge"))
+    expected = answer(rotten)
+    stamps = read_bundle(rotten).file_stamps()
+    weights = bytearray((rotten / "weights.bin").read_bytes())
+    weights[200] ^= 1
+    (rotten / "weights.bin").write_bytes(weights)
+    monkeypatch.setattr(Bundle, "file_stamps", lambda _bundle: stamps)  # a disk that rots writes no times
+    np.testing.assert_array_equal(answer(rotten), expected)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_large_weights_are_read_again_beside_the_first_run(bundle, prepared, monkeypatch, damaged, caplog):
+    expected = answer(bundle, use_cache=False)
+    monkeypatch.setattr(sound, "_AT_ONCE", 0)
+    if damaged:
+        weights = bytearray((prepared / "whole.bin").read_bytes())
+        weights[100] ^= 64
+        (prepared / "whole.bin").write_bytes(weights)
+    for _ in range(2):
+        with opened(bundle) as engine:
+            np.testing.assert_allclose(engine.infer(FEEDS)["logits"], expected, atol=1e-4)
+            np.testing.assert_allclose(engine.infer(FEEDS)["logits"], expected, atol=1e-4)
+    assert ("are damaged and not used" in caplog.text) == damaged
+
+
+def test_no_answer_comes_from_a_bundle_s_large_weights_that_are_damaged(bundle, tmp_path, monkeypatch):
+    rotten = Path(shutil.copytree(bundle, tmp_path / "rotten.edge"))
+    weights = bytearray((rotten / "weights.bin").read_bytes())
+    weights[200] ^= 1
+    (rotten / "weights.bin").write_bytes(weights)
+    monkeypatch.setattr(sound, "_AT_ONCE", 0)
+    with opened(rotten, use_cache=False) as engine:
+        for _ in range(2):
+            with pytest.raises(BundleError, match=r"weights\.bin is damaged"):
+                engine.infer(FEEDS)
 
 
 def test_preparing_is_told_and_the_next_start_says_nothing(made, tmp_path, monkeypatch):

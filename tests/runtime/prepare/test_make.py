@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from patience import PATIENCE
@@ -17,13 +19,13 @@ from edge_runtime.blocks.prepared import (
     WHOLE,
     Prepared,
     PreparedWhole,
-    checked_before,
     measurements_name,
     read_json,
     write_json,
 )
+from edge_runtime.blocks.sums import SUMS, Sums
 from edge_runtime.bundle.bundle import read_bundle
-from edge_runtime.errors import BundleError, EngineError, MemoryLimitError, ModelError, UsageError
+from edge_runtime.errors import BundleError, EngineError, MemoryLimitError, ModelError, OutputError, UsageError
 from edge_runtime.prepare import make, request
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.make import find_measured, prepare, prepare_in
@@ -56,6 +58,7 @@ class Child:
             return self.overhead
         tell("block 1 of 1", 0, 1)
         folder = Path(wanted.folder)
+        write_json(Sums(1, {}), folder / SUMS)
         measurements = make_chain(0, 2, wanted.batches, whole=wanted.whole)[1]
         if wanted.whole:
             write_json(PreparedWhole(1, "whole.onnx"), folder / WHOLE)
@@ -154,9 +157,26 @@ def test_a_damaged_or_missing_file_is_made_again_in_place(cache, bundle, child, 
     assert len(child.made) == 2
 
 
-def test_a_bundle_that_was_prepared_counts_as_checked(cache, bundle, child):
-    folder = prepare_in(cache, bundle, 1, 1, None, None)
-    assert checked_before(folder, bundle.file_stamps())
+def test_nothing_is_made_of_a_bundle_that_is_damaged(cache, bundle, child, tmp_path):
+    damaged = Path(shutil.copytree(bundle.path, tmp_path / "damaged.edge"))
+    weights = bytearray((damaged / "weights.bin").read_bytes())
+    weights[100] ^= 4
+    (damaged / "weights.bin").write_bytes(weights)
+    with pytest.raises(BundleError, match=r"weights\.bin is damaged"):
+        prepare_in(cache, read_bundle(damaged, check_hashes=False), 1, 1, None, None)
+    assert child.requests == []
+
+
+def test_a_disk_without_room_for_weights_that_grow_is_an_output_error(cache, bundle, monkeypatch):
+    def fail(*_args):
+        raise ModelError("onnxruntime cannot optimize model.onnx")
+
+    monkeypatch.setattr(make, "call", fail)
+    free = 2 * bundle.manifest.model.weight_bytes
+    for left, kind in ((free - 1, OutputError), (free, ModelError)):
+        monkeypatch.setattr(make.shutil, "disk_usage", lambda _folder, left=left: SimpleNamespace(free=left))
+        with pytest.raises(kind):
+            prepare_in(cache, bundle, 1, 1, 1 << 40, None)
 
 
 def test_preparing_that_fails_leaves_nothing_in_the_cache(cache, bundle, monkeypatch):
