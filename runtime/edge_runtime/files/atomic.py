@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
+from edge_runtime.files.leftovers import clear_leftovers, make_held
 
 __all__ = [
     "crc32_file",
@@ -121,13 +122,15 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield a sibling temp folder that becomes `target` when the block ends well, and vanishes when not.
 
-    An older `target` is replaced as a whole; it stays untouched until the new one is complete on disk.
+    An older `target` is replaced as a whole; it stays untouched until the new one is complete on disk. What killed
+    processes left of making it is removed.
     """
     target = target.absolute()  # "." has no name of its own
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     retired = target.with_name(f".{target.name}.{os.urandom(4).hex()}.old")
+    clear_leftovers(target)
     with writing(target):
-        temporary.mkdir(parents=True)
+        held = make_held(temporary)
     try:
         yield temporary
         with writing(target):
@@ -148,6 +151,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             retired.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+        os.close(held)
 
 
 def _exchange(one: Path, other: Path) -> bool:

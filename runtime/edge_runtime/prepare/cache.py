@@ -15,6 +15,7 @@ from edge_devices.ownership import is_ours
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.files.atomic import new_folder
 from edge_runtime.files.folders import CACHE_ADVICE, cache_root, make_private, trusted_cache_root
+from edge_runtime.files.leftovers import is_dead
 from edge_runtime.files.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ class PreparedCache:
         oldest = time.time() - _STALE_SECONDS
         for path in self.root.glob(".*"):
             with contextlib.suppress(OSError):
-                if path.suffix in (".tmp", ".old") and path.is_dir() and path.stat().st_mtime < oldest:
+                old = path.suffix in (".tmp", ".old") and path.is_dir() and path.stat().st_mtime < oldest
+                if old and is_dead(path):  # the clock may have been set
                     shutil.rmtree(path, ignore_errors=True)
 
 

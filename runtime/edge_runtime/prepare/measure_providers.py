@@ -70,7 +70,7 @@ class ProviderMeasuring:
         self._batch = batch if self._chain.batchable else 1
         names = tuple(spec.name for spec in self._manifest.inputs)
         self._feeds = self._tiled(self._chain.feeds(Block("model.onnx", names, (), 0, 0, 0, "")))
-        self._golden = load_golden(bundle.file("golden.npz"))
+        self._golden = load_golden(bundle.file("golden.npz"), bundle.manifest.files["golden.npz"].sha256)
 
     @property
     def steps(self) -> int:

@@ -206,5 +206,6 @@ def compare(sample: GoldenSample, outputs: Arrays) -> Sequence[float]:
         flat = np.asarray(outputs[name]).reshape(-1)
         positions = sample.positions[name]
         values = flat if positions is None else flat[np.asarray(positions, np.int64)]
-        found.append(float(np.abs(values.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0)))
+        wide = np.complex128 if np.iscomplexobj(values) or np.iscomplexobj(expected) else np.float64
+        found.append(float(np.abs(values.astype(wide) - expected.astype(wide)).max(initial=0.0)))
     return found

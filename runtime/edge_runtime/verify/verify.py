@@ -161,7 +161,7 @@ def _look(
             yield "" if sample.answer is not None else f"output {name!r} has only {found.size} values here"
             continue
         for part, chosen in _parts(post, name, found.shape, where):
-            kind = "float" if found.dtype.kind == "f" else "byte" if found.dtype.itemsize == 1 else "index"
+            kind = "float" if found.dtype.kind in "fc" else "byte" if found.dtype.itemsize == 1 else "index"
             total = sums.setdefault(part, _Sums(kind))
             here = found.reshape(-1)[where]
             _add(total, recorded[chosen], here[chosen])
@@ -170,7 +170,7 @@ def _look(
 
 
 def _add(total: _Sums, recorded: Array, found: Array) -> None:
-    a, b = recorded.astype(np.float64), found.astype(np.float64)
+    a, b = _numbers(recorded, found)
     finite = np.isfinite(a)
     strange = finite & ~np.isfinite(b)
     total.strange += int(strange.sum())
@@ -190,15 +190,21 @@ def _add_reference(total: _Sums, sample: GoldenSample, name: str, values: Array,
     if within.size != truth.size or within.max(initial=-1) >= values.size or within.min(initial=0) < 0:
         return  # of a bundle that somebody wrote otherwise: without FP32's values, as a bundle of before
     mine = chosen[within]
-    t, a, b = (
-        array.astype(np.float64)[mine] for array in (truth, sample.expected[name].reshape(-1)[within], values[within])
-    )
+    expected = sample.expected[name].reshape(-1)
+    t, a, b = _numbers(*(array[mine] for array in (truth, expected[within], values[within])))
     finite = np.isfinite(t) & np.isfinite(a) & np.isfinite(b)
     t, a, b = t[finite], a[finite], b[finite]
     total.references += t.size
     total.true_signal += _energy(total.kind, t)
     total.recorded_noise += _distance(total.kind, t, a)
     total.found_noise += _distance(total.kind, t, b)
+
+
+def _numbers(*arrays: Array) -> tuple[NDArray[np.float64], ...]:
+    """Flat arrays as floats; where one is complex, the parts of each number beside each other."""
+    if any(map(np.iscomplexobj, arrays)):
+        return tuple(np.ascontiguousarray(array, np.complex128).view(np.float64) for array in arrays)
+    return tuple(array.astype(np.float64) for array in arrays)
 
 
 def _energy(kind: str, values: NDArray[np.float64]) -> float:

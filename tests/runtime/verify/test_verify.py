@@ -326,3 +326,13 @@ def test_the_certificates_speed_is_told_beside_and_never_judged(tiny: Path) -> N
     assert found.line().endswith(" ms a frame (0.0 ms on a desk); unsigned")
     assert found.to_json()["certificate_latency"]["machine"] == "a desk"
     assert math.isfinite(found.to_json()["ms_per_frame"])
+
+
+def test_complex_answers_are_compared_in_both_parts():
+    rng = np.random.default_rng(0)
+    truth = (rng.standard_normal((2, COUNT)) + 1j * rng.standard_normal((2, COUNT))).astype(np.complex64)
+    noisy = (truth + 1e-3j * rng.standard_normal((2, COUNT))).astype(np.complex64)
+    (part,) = judged(truth, noisy, truth).parts
+    assert part.values == 4 * COUNT
+    assert 55 < part.deviation_db < 70
+    assert not judged(truth, truth.conj(), truth).confirmed
