@@ -14,8 +14,7 @@ from edge_runtime.blocks.prepared import WHOLE, PreparedWhole, checked_before, n
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EdgelineError, EngineError, MemoryLimitError, OutputError, RefusedError
 from edge_runtime.opening.options import OpenOptions, check_options
-from edge_runtime.opening.sound import SoundRunner
-from edge_runtime.opening.whole import PreparedGraph, bundle_check, open_whole, prepared_graph, say_damaged
+from edge_runtime.opening.whole import PreparedGraph, checked, give_up, open_whole, prepared_graph
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import insisted
 from edge_runtime.ort.runner import Runner
@@ -121,7 +120,6 @@ class _Unlimited:
         if not choices:
             return None
         self.try_first()
-        check = bundle_check(self.bundle)
         # Imported when there is more than the CPU.
         from edge_runtime.opening.on_providers import Wanted, open_on_providers
 
@@ -129,7 +127,7 @@ class _Unlimited:
         named = insisted(session.device, session.require_provider)
         wanted = Wanted(choices, session, self.threads, options.batch, named, options.prepare, self.cache, self.key)
         runner = open_on_providers(self.bundle, wanted, self.progress)
-        return runner if runner is None or check.done else SoundRunner(runner, check)
+        return None if runner is None else checked(runner, self.bundle)
 
     def try_first(self) -> None:
         """Have the bundle tried in a process of its own, where that was not done. Raises BundleError."""
@@ -167,5 +165,5 @@ class _Unlimited:
         try:
             return prepared_graph(folder, whole)
         except EngineError:
-            say_damaged(folder)
+            give_up(folder)
             return None

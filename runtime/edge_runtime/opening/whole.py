@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_devices.profile import ProviderChoice
-from edge_runtime.blocks.prepared import PreparedWhole
+from edge_runtime.blocks.prepared import WHOLE, PreparedWhole
 from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.blocks.sums import sound_graph
 from edge_runtime.bundle.bundle import Bundle
@@ -22,7 +22,7 @@ from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.runner import Runner, shapes_agree
 from edge_runtime.ort.session import SessionOptions, SessionRunner, usable_threads
 
-__all__ = ["PreparedGraph", "bundle_check", "check_graph", "open_whole", "prepared_graph", "say_damaged"]
+__all__ = ["PreparedGraph", "check_graph", "checked", "give_up", "open_whole", "prepared_graph"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def open_whole(bundle: Bundle, graph: PreparedGraph | None, options: SessionOpti
     be damaged it goes on with the bundle's own. Raises ModelError for a graph that does not load, BundleError for one
     that is not what the manifest says, and for weights that are damaged.
     """
-    check = bundle_check(bundle) if graph is None else graph.weights
+    check = _bundle_check(bundle) if graph is None else graph.weights
     try:
         runner = _opened(bundle, graph, options)
     except ModelError:  # which a graph that is damaged may be, too
@@ -64,20 +64,38 @@ def open_whole(bundle: Bundle, graph: PreparedGraph | None, options: SessionOpti
         return runner
 
     def instead() -> Runner:
-        say_damaged(graph.path.parent if graph else bundle.path)
+        if graph is not None:
+            give_up(graph.path.parent)
         return open_whole(bundle, None, options)
 
     return SoundRunner(runner, check, instead if graph else None)
 
 
-def bundle_check(bundle: Bundle) -> Check:
-    """Begin to look at the bundle's weights. Raises BundleError where small ones are damaged."""
+def checked(runner: Runner, bundle: Bundle) -> Runner:
+    """What was opened of the bundle itself, giving no answer before its weights were looked at.
+
+    Closes it and raises BundleError where small ones are damaged.
+    """
+    try:
+        check = _bundle_check(bundle)
+    except BundleError:
+        runner.close()
+        raise
+    return runner if check.done else SoundRunner(runner, check)
+
+
+def give_up(folder: Path) -> None:
+    """Say that prepared files are damaged, and have them made again at the next start."""
+    try:
+        (folder / WHOLE).unlink()
+        cure = "they are made again at the next start"
+    except OSError:
+        cure = "remove that folder"
+    _LOG.warning("the prepared files in %s are damaged and not used: %s", folder, cure)
+
+
+def _bundle_check(bundle: Bundle) -> Check:
     return Check(bundle.check_weights, bundle.manifest.files["weights.bin"].size)
-
-
-def say_damaged(folder: Path) -> None:
-    """Say that prepared files are not used, and what to do."""
-    _LOG.warning("the prepared files in %s are damaged and not used: remove that folder", folder)
 
 
 def _opened(bundle: Bundle, graph: PreparedGraph | None, options: SessionOptions) -> Runner:

@@ -20,7 +20,7 @@ from edge_runtime.blocks.prepared import ENGINES, WHOLE, PreparedWhole, read_jso
 from edge_runtime.blocks.sums import sound
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.bundle.trust import USUAL, check_trust
-from edge_runtime.errors import EdgelineError, OutputError
+from edge_runtime.errors import EdgelineError, OutputError, RefusedError
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import CPU, choose
 from edge_runtime.ort.providers.load import loading
@@ -169,6 +169,8 @@ def _prepared(
             intact = whole is not None and sound(folder, whole.graph, whole.weights)
             (folder / ENGINES).mkdir(exist_ok=True)
             found = _Prepared(folder / whole.graph if whole is not None and intact else None, folder / ENGINES)
+        except RefusedError:
+            raise
         except (EdgelineError, OSError) as error:  # nothing needs it: edge-run opens the bundle's own graph then, too
             tell(f"the bundle could not be prepared, its own graph was measured: {error}")
         yield found
