@@ -20,7 +20,7 @@ _WEIGHT_TIMES, _FILE_TIMES = 24, 16
 _LEAST_BYTES, _LEAST_FILE = 1 << 30, 64 << 20
 # The values between the layers of a segmenter that keeps its full resolution, against its inputs and outputs.
 _VALUE_TIMES = 128
-_LEAST_SECONDS, _MOST_SECONDS = 30.0, 3600.0
+_LEAST_SECONDS, _MOST_SECONDS = 8.0, 3600.0
 # Multiplications a second of the slowest core: a network uses each weight once for each pixel at most.
 _PRODUCTS_PER_SECOND = 1e9
 

@@ -40,6 +40,7 @@ __all__ = [
 # Called with what is being done, the steps done and the steps in all.
 ProgressCall = Callable[[str, int, int], None]
 _LOG = logging.getLogger(__name__)
+_SAID: set[str] = set()
 
 
 _CURE = "prepare the bundle once with more: edge-bench --prepare BUNDLE"
@@ -236,9 +237,11 @@ def _listen(child: subprocess.Popen[str], tell: ProgressCall, watch: Watch) -> A
 
 
 def _say_missing(missing: Sequence[str]) -> None:
-    """Say what of its confinement a child could not have here."""
-    if missing:
-        _LOG.warning("this system cannot give the bundle's first run: %s", ", ".join(map(str, missing)))
+    """Say once what of its confinement a child could not have here."""
+    words = ", ".join(str(one)[:200] for one in missing)
+    if words and words not in _SAID:
+        _SAID.add(words)
+        _LOG.warning("this system cannot give the bundle's first run: %s", words)
 
 
 def _message(line: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_a_bundle_that_ends_the_process_it_is_run_in_is_refused(pristine, tmp_pa
 @pytest.mark.parametrize("how", [{}, {"prepare": True}], ids=["plain", "prepared"])
 def test_zeros_without_end_are_told_with_what_they_need(pristine, tmp_path, how):
     bundle = hurting(pristine, tmp_path / "hurting.edge", "zeros")
-    with pytest.raises(MemoryLimitError, match=r"too much memory, it may take .* 3300000") as raised:
+    with pytest.raises(MemoryLimitError, match=r"too much memory, it may take .*(3300000|bad_alloc)") as raised:
         open_bundle(bundle, session=CPU, **how)
     assert "\n" not in str(raised.value)
 
@@ -117,7 +117,7 @@ def test_the_budget_grows_with_the_bundle_and_does_not_hinder_a_large_one(pristi
     manifest = read_bundle(pristine).manifest
     small, large = budget.budget_of(manifest), budget.budget_of(manifest, 64)
     assert 1 << 30 < small.memory_bytes < large.memory_bytes < 2 << 30
-    assert 30 <= small.seconds < large.seconds < 60
+    assert 8 <= small.seconds < large.seconds < 30
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a Unix")
