@@ -103,7 +103,9 @@ def _opened(bundle: Bundle, graph: PreparedGraph | None, options: SessionOptions
         if graph is not None:
             with contextlib.suppress(ModelError):  # of a bundle that onnxruntime takes as it is
                 return SessionRunner(graph.path, options, optimize=False, provider=ProviderChoice(CPU), data=graph.data)
-        return SessionRunner(bundle.file("model.onnx"), options, provider=ProviderChoice(CPU))
+        return SessionRunner(
+            bundle.file("model.onnx"), options, provider=ProviderChoice(CPU), data=bundle.graph("model.onnx")
+        )
 
     # The first lane's threads stay where that lane's runs do.
     with staying_on(cores_of_lane(options, usable_threads(options.threads), 0)):

@@ -278,3 +278,14 @@ def test_inputs_and_outputs_that_are_not_the_graphs_are_refused(bundle, change, 
     edit(bundle, with_every_value)
     with pytest.raises(BundleError, match=words):
         open_bundle(bundle, device="cpu", threads=1)
+
+
+def test_a_graph_that_is_exchanged_after_it_was_checked_is_not_opened(bundle):
+    opened = read_bundle(bundle)
+    assert opened.graph("model.onnx") == (bundle / "model.onnx").read_bytes()
+    (bundle / "model.onnx").write_bytes((bundle / "block-00.onnx").read_bytes())
+    with pytest.raises(BundleError, match=r"model\.onnx is damaged"):
+        opened.graph("model.onnx")
+    (bundle / "model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"cannot read .*model\.onnx"):
+        opened.graph("model.onnx")
