@@ -56,7 +56,7 @@ def sound(folder: Path, graph: str, weights: StoredWeights | None, rest: Rest | 
     try:
         sound_graph(folder / graph)
         if weights is not None:
-            FileStorage(folder).check(weights)
+            FileStorage(folder).check_rest(Rest(weights.file, 0, weights.size, weights.crc32))
         if rest is not None:
             FileStorage(folder).check_rest(rest)
     except EngineError:

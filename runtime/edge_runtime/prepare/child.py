@@ -195,7 +195,8 @@ class _Preparation:
 
     def _sound(self, known: Prepared | None) -> Prepared | None:
         """What is there already, where all of it is as it was written."""
-        return known if known and all(sound(self.folder, one.graph, one.weights, one.rest) for one in known.blocks) else None
+        blocks = known.blocks if known else ()
+        return known if all(sound(self.folder, one.graph, one.weights, one.rest) for one in blocks) else None
 
     def speeds(self) -> Speeds:
         """The storage's speed, measured on the prepared weights."""

@@ -10,7 +10,7 @@ from types import ModuleType
 __all__ = ["cpu_identity", "prepared_key"]
 
 # Of what prepare writes; another number makes every older folder unknown.
-_VERSION = 6
+_VERSION = 7
 _CPU_KEYS = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 
 

@@ -11,6 +11,7 @@ from onnx import helper
 from runner_cases import FLOAT, graph_model
 
 from edge_runtime.blocks.prepared import PreparedBlock, Rest, StoredWeights
+from edge_runtime.blocks.sums import SUMS
 from edge_runtime.errors import ModelError
 from edge_runtime.ort.block_session import packed_session
 from edge_runtime.prepare.cut_lowered import cut_whole, unlaid
@@ -55,7 +56,7 @@ def test_what_is_streamed_begins_at_pages_and_nothing_but_it_lies_there(cut):
 
 def test_nothing_but_blocks_is_left_in_the_folder(cut):
     _, folder, blocks = cut
-    kept = {block.graph for block in blocks} | {block.weights.file for block in blocks}
+    kept = {block.graph for block in blocks} | {block.weights.file for block in blocks} | {SUMS}
     assert {path.name for path in folder.iterdir()} == kept
 
 
