@@ -89,21 +89,24 @@ class SoundRunner:
         """Run named arrays. Raises EngineError, and what the check found."""
         if self._sound:
             return self._runner.run(feeds)
-        outputs = self._runner.run(feeds)  # beside the check
+        runner = self._runner
+        outputs = runner.run(feeds)  # beside the check
         with self._lock:
-            if self._sound:
-                return outputs
-            try:
-                self._check.wait()
+            if not self._sound:
+                self._wait()
                 self._sound = True
-                return outputs
-            except EdgelineError:
-                if self._instead is None:
-                    raise
-                damaged, self._runner = self._runner, self._instead()
-                self._sound = True
-        damaged.close()
-        return self._runner.run(feeds)
+            sound = self._runner
+        return outputs if sound is runner else sound.run(feeds)
+
+    def _wait(self) -> None:
+        """Wait for the check; what is damaged gives way to what stands instead, and is raised where there is none."""
+        try:
+            self._check.wait()
+        except EdgelineError:
+            if self._instead is None:
+                raise
+            damaged, self._runner = self._runner, self._instead()
+            damaged.close()
 
     def room(self, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
         """As what runs has it."""
