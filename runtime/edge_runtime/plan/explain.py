@@ -117,6 +117,8 @@ def _time(plan: Plan) -> list[str]:
         counts = ", ".join(f"{plan.count(form)} {form}" for form in forms)
         rows.append(("compute", f"{plan.compute_ms:.1f} ms", f"of {len(plan.blocks)} blocks: {counts}"))
         rows.append(("load", f"{plan.load_ms:.1f} ms", f"of those that are loaded, from {source}"))
+    if plan.limit_bytes is not None and plan.near_bytes > plan.limit_bytes:
+        rows.append(("faster", format_size(plan.near_bytes), "is the limit for 1.1x of the fastest at this batch"))
     return _columns(rows)
 
 

@@ -24,6 +24,8 @@ __all__ = ["plan"]
 
 # Plans whose latencies differ by less are equally fast: the one that takes less memory is better.
 _SAME = 1.01
+# What a larger limit could give is told up to a plan that is as near to the fastest as this.
+_NEAR = 1.1
 # Blocks have to be faster than the whole graph by this, which is more than measurements differ by, to be worth it.
 _CLEARLY = 1.03
 
@@ -46,10 +48,10 @@ def plan(manifest: Manifest, measurements: Measurements, speeds: Speeds, limit: 
     choices = [_Choice(Task(measurements, speeds, limit, size, inputs, outputs)) for size in sizes]
     # The largest that fits. One after another: a larger batch mostly needs more memory, but one that is run in parts
     # may need a little less than a single image.
-    found = next((choice.best for choice in choices if choice.best is not None), None)
-    if found is None:
-        raise _too_small(manifest, limit, choices)
-    return found
+    for choice in choices:
+        if choice.best is not None:
+            return replace(choice.best, near_bytes=choice.near)
+    raise _too_small(manifest, limit, choices)
 
 
 class _Choice:
@@ -81,6 +83,19 @@ class _Choice:
             if option.least >= best:
                 break
             best = min(best, option.plan.peak_bytes)
+        return int(best)
+
+    @property
+    def near(self) -> int:
+        """The smallest peak of a plan that is about as fast as the fastest at any limit, in bytes."""
+        options = [*self._whole, *self._blocks]
+        enough = _NEAR * min(option.latency for option in options)
+        best = math.inf
+        for option in sorted(options, key=_by_memory):
+            if option.least >= best:
+                break
+            if option.latency <= enough:
+                best = min(best, option.plan.peak_bytes)
         return int(best)
 
     @cached_property

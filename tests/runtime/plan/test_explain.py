@@ -108,3 +108,9 @@ def test_weights_that_are_streamed_as_they_are_stored_are_called_unpacked() -> N
     blocks = (replace(BLOCKS[1], packed=False, laid=False),)
     assert "  unpacked  " in explain(replace(PLAN, blocks=blocks))
     assert "blocks of the whole graph as it is lowered here\n" in explain(replace(PLAN, blocks=BLOCKS[:2]))
+
+
+def test_the_limit_that_would_be_fast_is_told_where_this_one_is_smaller() -> None:
+    line = "faster      150.0 MB  is the limit for 1.1x of the fastest at this batch"
+    assert line in explain(replace(PLAN, near_bytes=150_000_000)).splitlines()
+    assert "faster" not in explain(replace(PLAN, near_bytes=110_000_000))

@@ -310,3 +310,12 @@ def test_measurements_that_are_not_complete_are_refused() -> None:
     bare = replace(measurements.blocks[0], forms=())
     with pytest.raises(EngineError, match=r"block-00.onnx has no form"):
         planned((manifest, replace(measurements, blocks=(bare, measurements.blocks[1]))), None)
+
+
+def test_the_limit_that_a_plan_names_for_more_speed_gives_it() -> None:
+    case = alike(40.0)
+    tight = planned(case, smallest(case))
+    fastest = planned(case, 10**9).latency_ms
+    assert tight.latency_ms > 1.1 * fastest
+    assert planned(case, tight.near_bytes).latency_ms <= 1.1 * fastest
+    assert planned(case, tight.near_bytes - 1).latency_ms > 1.1 * fastest
