@@ -76,8 +76,8 @@ class Plan:
     are all sessions that stay and `moving_bytes` the most that is held for a moment: sessions that are reloaded at one
     time, or what making those that stay takes over the arenas, which are not written to by then. `cached`: weights
     that were read once come out of the page cache. `portable`: why the blocks are the bundle's own, "" where they are
-    cut from the whole graph as this machine runs it. `near_bytes`: the smallest limit at which this batch is within 10 %
-    of the fastest that it can be; 0 where there is no limit.
+    cut from the whole graph as this machine runs it. `near_bytes`: the smallest limit at which this batch is within
+    10 % of the fastest that it can be; 0 where there is no limit.
     """
 
     whole: bool
