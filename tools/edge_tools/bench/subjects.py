@@ -27,13 +27,19 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """An opened engine. `blocks` are how many are resident, streamed and reloaded; `libraries` says what ran it."""
+    """An opened engine. `blocks` are how many are resident, streamed and reloaded; `libraries` says what ran it.
+
+    `counted_bytes`: what the engine counts as this process before it opened, its own base. `streamed_bytes`: what is
+    read in every run.
+    """
 
     run: Callable[[Tensors], Tensors]
     close: Callable[[], None]
     base_bytes: int
     libraries: str
     blocks: tuple[int, int, int] = (0, 0, 0)
+    counted_bytes: int = 0
+    streamed_bytes: int = 0
 
 
 def share() -> int:
@@ -73,7 +79,9 @@ def _open_edgeline(order: Order) -> Subject:
         if plan.whole
         else (plan.count("resident"), plan.count("streamed"), plan.count("reloaded"))
     )
-    return Subject(engine.infer, engine.close, base, onnxruntime.__version__, blocks)
+    streamed = sum(block.place.size for block in plan.blocks if block.place is not None)
+    version = onnxruntime.__version__
+    return Subject(engine.infer, engine.close, base, version, blocks, plan.base_bytes, streamed)
 
 
 def _open_onnxruntime(order: Order) -> Subject:

@@ -1,7 +1,7 @@
 """The measured process: opens one engine, makes one first result, then runs when it is told to.
 
 Commands come as lines of JSON on stdin, each answered by one line on stdout:
-    (at start)           {"cold_start_ms", "base_bytes", "blocks", "libraries"}
+    (at start)           {"cold_start_ms", "base_bytes", "blocks", "libraries", "counted_bytes", "streamed_bytes"}
                          or {"refused": message, "smallest_bytes"} and the end
     {"run": calls}       {"ms": [milliseconds of each call], "resident_bytes"}
     {"seconds": time}    {"ms": as above, of calls until the time is over, "seconds": what it came to}
@@ -64,6 +64,8 @@ def serve(order: Order, commands: Iterable[str], answers: TextIO) -> None:
             "cold_start_ms": cold_ns / 1e6,
             "base_bytes": subject.base_bytes - input_bytes,
             "blocks": subject.blocks,
+            "counted_bytes": subject.counted_bytes,
+            "streamed_bytes": subject.streamed_bytes,
             "libraries": subject.libraries,
         }
     )
