@@ -29,6 +29,7 @@ from edge_runtime.opening.options import OpenOptions
 from edge_runtime.ort.affinity import staying_on
 from edge_runtime.ort.runner import Interruptible, Runner, check_feeds
 from edge_runtime.ort.session import SessionOptions
+from edge_runtime.ort.stepping.runner import Stepped, SteppingRunner
 from edge_runtime.plan.plan import Plan
 from edge_runtime.results import Result, UrgentCall
 from edge_runtime.vision.settings import Settings
@@ -69,8 +70,9 @@ def open_bundle(
     override the bundle's own values where they are given; the last two leave the verdict as it is. `everything`: all
     classes of a classifier and all objects are reported; `min_area`, a fraction of the image, is that of the smallest
     region that is seen. `device` is one of edge_runtime.ort.session.DEVICES or a GPU ("cuda:0"), `threads` the cores to
-    use (all that this process may use by default); `session` says these two and more, and then counts in their place:
-    with its `lanes` so many calls may be under way at a time, on its `cores`.
+    use (by default all that this process may use, and fewer while others hold them and fewer are faster). `session`
+    says these two and more, and then counts in their place: with its `lanes` so many calls may be under way at a time,
+    on its `cores`.
 
     With a `memory_limit` (bytes, or text as "160MB") the whole process, what it holds already included, stays below
     it: the model runs block by block as the plan says (`engine.plan`), `batch` images at a time; a first use prepares
@@ -86,7 +88,7 @@ def open_bundle(
     MemoryLimitError for a limit that is too small.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
-    session = session or SessionOptions(device, threads)
+    session = session or SessionOptions(device, threads, steps_back=threads is None)
     options = OpenOptions(session, limit, batch, use_cache, lock_memory, reserve_bytes, prepare, preempt)
     known, opened = _opened(Path(path), trust, options, progress)
     try:
@@ -145,12 +147,18 @@ class Engine:
         self.cores: tuple[int, ...] = tuple(cores)
         self._interruptible = runner if isinstance(runner, Interruptible) and runner.preemptible else None
         self.preemptible: bool = self._interruptible is not None
+        self._stepping = runner if isinstance(runner, SteppingRunner) else None
         self._changed = threading.Condition()
         self._running = 0
         self._runner: Runner | None = runner
         self._vision: VisionRunner | None = None
         # A program that ends without closing: the loader stops before the interpreter takes its modules away.
         self._finalizer = weakref.finalize(self, opened.close)
+
+    @property
+    def stepped(self) -> Stepped | None:
+        """What became of the threads beside other work; None where their number is fixed."""
+        return None if self._stepping is None else self._stepping.stepped
 
     def run(self, images: Sequence[NDArray[np.uint8]], urgent: UrgentCall | None = None) -> list[Result]:
         """Judge images: uint8 [height, width, 3] in BGR as OpenCV reads them, of any sizes; one Result each.

@@ -65,6 +65,7 @@ class FakeEngine:
         self.lanes = lanes
         self.cores: tuple[int, ...] = ()
         self.preemptible = False
+        self.stepped = None
         self._results = itertools.cycle(results or (fake_ok(),))
 
     def run(self, images: Sequence[NDArray[np.uint8]], urgent: UrgentCall | None = None) -> list[Result]:

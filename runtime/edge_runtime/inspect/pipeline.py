@@ -125,7 +125,11 @@ def run_inside(
                 _write_heading(settings, driven.engine.manifest, feeds)
             opening.pop_all()
         with at_work(reader):
-            run(driven.engine, feeds, driven.driver, summary, stop)
+            try:
+                run(driven.engine, feeds, driven.driver, summary, stop)
+            finally:
+                stepped = driven.engine.stepped
+                summary.threads = "" if stepped is None else stepped.line()
 
 
 def _with_reader(settings: RunSettings, reader: ReaderProcess) -> RunSettings:

@@ -123,6 +123,8 @@ class Summary:
         self.left: list[str] = []
         # What a user should know of the sources and no frame says.
         self.notices: list[str] = []
+        # What became of the threads beside other work; "": nothing to be said.
+        self.threads = ""
         self._failures: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
@@ -159,6 +161,8 @@ class Summary:
         lines += _counted("failed   ", self._failures, self.unread)
         lines += _counted("not judged  ", self._unjudged, self.verdicts["NO_READ"] - self.unread)
         lines += [f"note     {sentence}" for sentence in self.notices]
+        if self.threads:
+            lines.append(f"threads  {self.threads}")
         lines += [f"left     {name}: its reader hangs, so it was not closed under it" for name in self.left]
         if self.limit_bytes:
             held = "within" if self.peak_bytes <= self.limit_bytes else "ABOVE"

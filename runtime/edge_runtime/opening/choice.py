@@ -18,6 +18,7 @@ from edge_runtime.opening.whole import PreparedGraph, checked, give_up, open_who
 from edge_runtime.ort.process import import_onnxruntime
 from edge_runtime.ort.providers.choose import insisted
 from edge_runtime.ort.runner import Runner
+from edge_runtime.ort.stepping.runner import stepping
 from edge_runtime.plan.plan import Plan, unlimited_plan
 from edge_runtime.prepare.cache import PreparedCache, usual_cache
 from edge_runtime.prepare.key import prepared_key
@@ -85,6 +86,7 @@ def open_runner(path: Path | str, options: OpenOptions, progress: ProgressCall |
             plan = unlimited_plan(options.batch, memory().resident)
             found = _Unlimited(bundle, options, threads, cache, key, progress)
             runner = found.on_providers(choices) or open_whole(bundle, found.prepared_graph(), options.session)
+        runner = stepping(runner, options.session, threads)
         cleanup.pop_all()
         return OpenedBundle(bundle, runner, plan, cache)
 

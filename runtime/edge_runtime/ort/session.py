@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_devices import usable_cores
 from edge_devices.profile import ProviderChoice
@@ -15,6 +15,9 @@ from edge_runtime.errors import EngineError, ModelError, UsageError
 from edge_runtime.ort.process import exact_products, import_onnxruntime, load_session, one_line, run_named, set_threads
 from edge_runtime.ort.providers.choose import CPU, DEVICES, NativeProvider, choose, native_providers, short_name
 from edge_runtime.ort.runner import Arrays, AtOnce, Tensors
+
+if TYPE_CHECKING:
+    from edge_runtime.ort.stepping.parking import Parking
 
 __all__ = [
     "DEVICES",
@@ -36,7 +39,8 @@ class SessionOptions:
 
     `lanes`: how many runs may be under way at a time, each with `threads` threads. `spinning`: threads wait busily for
     the next layer. `cores`: the processors to stay on, none for wherever the system likes. `providers`: the board
-    profile's list, for device "auto". `require_provider`: the one that has to be used, "" for none.
+    profile's list, for device "auto". `require_provider`: the one that has to be used, "" for none. `steps_back`: where
+    other work holds the cores and fewer threads are faster, fewer run (one lane on the CPU alone).
     """
 
     device: str = "auto"
@@ -46,6 +50,7 @@ class SessionOptions:
     cores: tuple[int, ...] = ()
     providers: tuple[ProviderChoice, ...] = ()
     require_provider: str = ""
+    steps_back: bool = False
 
 
 class SessionRunner(AtOnce):
@@ -85,6 +90,12 @@ class SessionRunner(AtOnce):
         if session is None:
             raise EngineError("the engine is closed; open the bundle again")
         return run_named(session, self._outputs, feeds)
+
+    def parking(self) -> Parking | None:
+        """Return what puts this session's threads to rest. Whoever asks for it closes it before the runner."""
+        from edge_runtime.ort.stepping.parking import Parking  # which sessions of one thread do without
+
+        return Parking(self._session, self._outputs)
 
     def close(self) -> None:
         """Free the session; running again is an error."""
