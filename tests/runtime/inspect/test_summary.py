@@ -96,6 +96,12 @@ def test_frames_that_were_read_but_not_judged_are_no_failures() -> None:
     assert summary.lines()[2:] == ["failed   cannot decode: 4.jpg", "not judged  no verdict rule  (x3)"]
 
 
+def test_the_summary_tells_what_became_of_the_threads() -> None:
+    summary = Summary()
+    summary.threads = "1 of 2 for 40 % of the run time"
+    assert summary.lines()[-1] == "threads  1 of 2 for 40 % of the run time"
+
+
 def test_many_reasons_for_not_judging_do_not_hide_a_failure() -> None:
     summary = Summary()
     for number in range(9):

@@ -131,6 +131,17 @@ def test_what_flags_decided_is_said_to_be_asked_for(tuned, asked, said):
     assert stand(SHA, asked).lines()[1] == said
 
 
+def test_threads_step_back_beside_other_work_unless_their_number_was_asked_for(tuned):
+    tuned(Choice(2, 1, 1, True, ()), Choice(1, 4, 2, False, ()))
+    here = stand(SHA, Asked())
+    assert here.session.steps_back
+    assert here.lines()[1].endswith("; fewer while other work has the cores and that is faster")
+    for asked in (Asked(threads=2), Asked(goal="throughput"), Asked(lanes=2), Asked(limited=True)):
+        fixed = stand(SHA, asked)
+        assert not fixed.session.steps_back
+        assert "fewer" not in fixed.lines()[1]
+
+
 def test_more_lanes_than_the_cores_can_serve_are_refused(tuned):
     tuned(Choice(1, 1, 1, False, ()), Choice(1, 1, 1, False, ()))
     assert stand(SHA, Asked(lanes=16)).session.lanes == 16

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from edge_devices.profile import ProviderChoice
 from edge_runtime.bundle.bundle import bundle_sha256, read_bundle
 from edge_runtime.cli.console import hidden_native_stderr, run_command
 from edge_runtime.cli.sample import find_sample
+from edge_runtime.errors import UsageError
 from edge_runtime.ort.providers.choose import CPU
 from edge_runtime.ort.runner import Arrays, Runner
 from edge_runtime.ort.session import PlainRunner, SessionRunner
@@ -62,6 +64,9 @@ class Turn:
 @click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Idle and each load in turn.")
 def busy(model: Path | None, loads: tuple[str, ...], seconds: float, rounds: int) -> None:
     """Time MODEL, a bundle or an ONNX file (default: the sample), beside other work that comes and goes."""
+    for load in loads:
+        if not re.fullmatch("[1-9][0-9]{0,2}h?", load):
+            raise UsageError(f"--load {load!r} is no number of processes; give 4, or 4h for half busy ones")
     path = model or find_sample().bundle
     turns: list[Turn] = []
     with hidden_native_stderr(), _runners(path) as (runners, feeds):
@@ -146,9 +151,15 @@ def as_table(turns: Sequence[Turn]) -> str:
         low, high = (again[round(part * (len(again) - 1))] for part in (0.025, 0.975))
         cells = [f"{rates[name]:.1f}" for name in names]
         cells += [f"{_of_better(rates):.2f} ({low:.2f} .. {high:.2f})", f"{rates[STEPS] / rates[PLAIN]:.2f}"]
-        label = "all of it" if not load else load if load == "idle" else f"{load.removesuffix('h')} processes"
-        lines.append(f"| {label}{', half busy' * load.endswith('h')} | " + " | ".join(cells) + " |")
+        lines.append(f"| {_label(load)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _label(load: str) -> str:
+    if load in ("", "idle"):
+        return load or "all of it"
+    count = load.removesuffix("h")
+    return f"{count} process{'es' * (count != '1')}{', half busy' * load.endswith('h')}"
 
 
 def _rates(turns: Sequence[Turn]) -> dict[str, float]:
