@@ -63,6 +63,7 @@ def open_bundle(
     everything: bool = False,
     min_area: float | None = None,
     trust: TrustPolicy = USUAL,
+    prepare_limit: int | str | None = None,
 ) -> Engine:
     """Check a bundle completely, load its model and return the engine.
 
@@ -76,7 +77,8 @@ def open_bundle(
 
     With a `memory_limit` (bytes, or text as "160MB") the whole process, what it holds already included, stays below
     it: the model runs block by block as the plan says (`engine.plan`), `batch` images at a time; a first use prepares
-    the bundle for this machine, telling `progress`. `reserve_bytes` of the limit are left to the caller for what it
+    the bundle for this machine, telling `progress`, in a process that stays below the limit with this one, or below
+    `prepare_limit`. `reserve_bytes` of the limit are left to the caller for what it
     will still take itself. `use_cache` False keeps nothing of what was prepared. `lock_memory` keeps the arena out of
     swap. `preempt`: room is kept for a call that is put aside between two blocks (`Engine.run`, `urgent`). `prepare`:
     without a limit, too, a bundle that was not prepared is, and the next start is faster.
@@ -88,8 +90,9 @@ def open_bundle(
     MemoryLimitError for a limit that is too small.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
+    preparing = None if prepare_limit is None else parse_size(prepare_limit)
     session = session or SessionOptions(device, threads, steps_back=threads is None)
-    options = OpenOptions(session, limit, batch, use_cache, lock_memory, reserve_bytes, prepare, preempt)
+    options = OpenOptions(session, limit, batch, use_cache, lock_memory, reserve_bytes, prepare, preempt, preparing)
     known, opened = _opened(Path(path), trust, options, progress)
     try:
         settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes, everything, min_area)

@@ -87,7 +87,9 @@ def asked_of(flags: Flags, texts: Sequence[str] = (), lasting: bool = False) -> 
 
 def open_options(flags: Flags, here: Standing, prepare: bool = True) -> OpenOptions:
     """How the bundle is opened. Raises UsageError for a limit that is no size."""
-    limit = flags.find("memory_limit", str)
+    limit, preparing = flags.find("memory_limit", str), flags.find("prepare_limit", str)
+    if preparing is not None and limit is None:
+        raise UsageError("--prepare-limit is for preparing a bundle for a --memory-limit; give that, too")
     return OpenOptions(
         here.session,
         None if limit is None else parse_size(limit),
@@ -95,6 +97,7 @@ def open_options(flags: Flags, here: Standing, prepare: bool = True) -> OpenOpti
         use_cache=flags.on("cache"),
         lock_memory=flags.on("lock_memory"),
         prepare=prepare,
+        prepare_limit=None if preparing is None else parse_size(preparing),
     )
 
 

@@ -53,6 +53,7 @@ class EdgeRun(SectionedCommand):
             "lanes",
             "batch",
             "memory_limit",
+            "prepare_limit",
             "lock_memory",
             "explain",
             "cache",
@@ -282,6 +283,12 @@ _OPTIONS: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]] = (
         metavar="SIZE",
         help="Keep the whole process below this, as 160MB: blocks of the model are loaded when they are needed. "
         "The first use prepares the bundle for this machine.  [default: no limit]",
+    ),
+    click.option(
+        "--prepare-limit",
+        metavar="SIZE",
+        help="With --memory-limit: what the first use may take to prepare the bundle. With room for the whole graph "
+        "the model runs faster later.  [default: the memory limit]",
     ),
     click.option("--lock-memory", is_flag=True, help="With --memory-limit: never swap the engine's arena out."),
     click.option("--explain", is_flag=True, help="Print the plan, block by block and why, and end."),

@@ -63,6 +63,7 @@ def open_engine(settings: EngineSettings, batch: int, reserve_bytes: int, preemp
         everything=settings.everything,
         min_area=settings.min_area,
         trust=settings.trust,
+        prepare_limit=options.prepare_limit,
     )
     progress.end()
     if engine.lanes > 1:

@@ -26,7 +26,7 @@ def open_limited(
     bundle: Bundle, cache: PreparedCache, options: OpenOptions, threads: int, progress: ProgressCall | None
 ) -> tuple[Runner, Plan]:
     """Open a bundle within `options.memory_limit`. Raises what open_bundle raises."""
-    folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
+    folder = prepare_in(cache, bundle, options.batch, threads, options.preparing_limit, progress)
     measured = find_measured(folder, threads, options.batch)
     prepared = read_json(Prepared, folder / PREPARED)
     whole = read_json(PreparedWhole, folder / WHOLE)
@@ -55,7 +55,7 @@ def plan_bundle(path: Path | str, options: OpenOptions, progress: ProgressCall |
     except OutputError:  # a plan is made all the same
         cache = PreparedCache(None)
     try:
-        folder = prepare_in(cache, bundle, options.batch, threads, options.memory_limit, progress)
+        folder = prepare_in(cache, bundle, options.batch, threads, options.preparing_limit, progress)
         measured = find_measured(folder, threads, options.batch)
         if measured is None:
             raise _changed(folder)

@@ -21,7 +21,8 @@ class OpenOptions:
     files are looked for and kept. `lock_memory`: the arena is never swapped out. `reserve_bytes`: what the caller will
     still take of the limit for itself. `prepare`: without a limit, too, a graph that is not in the cache is prepared,
     so that the next start is faster. `preempt`: within a limit, a run can be put aside between two blocks for another,
-    and what that takes is kept free.
+    and what that takes is kept free. `prepare_limit`: bytes that preparing may take together with this process, None
+    for the memory limit.
     """
 
     session: SessionOptions
@@ -32,6 +33,12 @@ class OpenOptions:
     reserve_bytes: int = 0
     prepare: bool = False
     preempt: bool = False
+    prepare_limit: int | None = None
+
+    @property
+    def preparing_limit(self) -> int | None:
+        """Bytes that preparing may take together with this process; None for any."""
+        return self.memory_limit if self.prepare_limit is None else self.prepare_limit
 
 
 def check_options(options: OpenOptions) -> tuple[int, tuple[ProviderChoice, ...]]:

@@ -101,6 +101,7 @@ def _confine(request: Request, bundle: Bundle) -> int:
 # Runs of what ended once before: a few dozen, of up to the largest batch each. And of a block: for one, two, another.
 _REHEARSALS, _RUNS_OF_BLOCK = 100, 3
 _STACKS = 64 << 20
+_OTHER = 64 << 20  # what the process that waits has itself
 
 
 class _Preparation:
@@ -134,7 +135,7 @@ class _Preparation:
         known = self._sound(read_json(Prepared, self.folder / PREPARED))
         if known is not None and not known.portable:
             return self._measured(known.blocks, expected)
-        reason = "the limit is too small to lower the whole graph"
+        reason = "the limit is too small to lower the whole graph (--prepare-limit)"
         if self.request.whole:
             self._step("cutting the whole graph")
             limit_seconds(_REHEARSALS * self.seconds)
@@ -300,7 +301,8 @@ class _Preparation:
         if limit is not None and peak > limit:
             raise MemoryLimitError(
                 f"preparing this bundle takes {format_size(peak)} in a process of its own, {format_size(limit)} are "
-                "left of the limit; prepare it once without the limit: edge-bench --prepare BUNDLE"
+                f"left of the limit; prepare it once with --prepare-limit {format_size(peak + _OTHER)}, "
+                "or without a limit: edge-bench --prepare BUNDLE"
             )
 
 

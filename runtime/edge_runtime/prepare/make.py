@@ -21,6 +21,7 @@ from edge_runtime.blocks.prepared import (
 from edge_runtime.blocks.sums import SUMS, Sums
 from edge_runtime.bundle.bundle import Bundle, read_bundle
 from edge_runtime.errors import EngineError, MemoryLimitError, ModelError, OutputError, UsageError
+from edge_runtime.files.atomic import writing
 from edge_runtime.files.folders import CACHE_ADVICE
 from edge_runtime.files.sizes import format_size
 from edge_runtime.ort.process import import_onnxruntime
@@ -30,7 +31,7 @@ from edge_runtime.prepare.key import prepared_key
 from edge_runtime.prepare.request import ChildDiedError, ProgressCall, Request, call, quiet
 from edge_runtime.prepare.trial import quiet_seconds, refused
 
-__all__ = ["ProgressCall", "find_measured", "prepare", "prepare_in"]
+__all__ = ["ProgressCall", "find_measured", "forget_measured", "prepare", "prepare_in"]
 
 # Lowering the whole graph holds its weights about this many times for a moment.
 _WHOLE_FACTOR = 2.5
@@ -55,6 +56,24 @@ def prepare(
     try:
         bundle = read_bundle(path, check_hashes=False)
         return prepare_in(cache, bundle, batch, usable_threads(threads), memory_limit, progress)
+    finally:
+        cache.close()
+
+
+def forget_measured(path: Path | str) -> None:
+    """Forget what was measured and planned of a bundle on this machine, so that preparing it measures again.
+
+    For measurements of a machine that was busy then. Raises BundleError, OutputError for a cache that cannot be
+    written.
+    """
+    cache = usual_cache()
+    try:
+        key = prepared_key(read_bundle(path, check_hashes=False).sha256, import_onnxruntime())
+        folder = cache.use(key)
+        if folder is not None:
+            with cache.making(key, lambda: None), writing(folder):
+                for known in [*folder.glob("measured-*.json"), *folder.glob("plan-*.json")]:
+                    known.unlink(missing_ok=True)
     finally:
         cache.close()
 

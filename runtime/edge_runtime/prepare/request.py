@@ -43,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 _SAID: set[str] = set()
 
 
-_CURE = "prepare the bundle once with more: edge-bench --prepare BUNDLE"
+_CURE = "prepare the bundle once with more: --prepare-limit SIZE, or edge-bench --prepare BUNDLE"
 # How native code that is given a hostile graph ends a process.
 _CRASHES = {
     signal.SIGSEGV: "it crashed (SIGSEGV)",

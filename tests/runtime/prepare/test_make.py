@@ -28,7 +28,7 @@ from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import BundleError, EngineError, MemoryLimitError, ModelError, OutputError, UsageError
 from edge_runtime.prepare import make, request
 from edge_runtime.prepare.cache import PreparedCache
-from edge_runtime.prepare.make import find_measured, prepare, prepare_in
+from edge_runtime.prepare.make import find_measured, forget_measured, prepare, prepare_in
 from edge_runtime.prepare.request import ChildDiedError, Request, call
 
 
@@ -351,3 +351,21 @@ def test_what_a_process_says_is_one_line_each(capsys):
 def test_the_files_of_a_prepared_folder_read_back_as_written(cache, bundle, child):
     folder = prepare_in(cache, bundle, 1, 1, None, None)
     assert read_json(Prepared, folder / PREPARED) == Prepared(1, ())
+
+
+def test_what_was_measured_is_forgotten_and_what_was_lowered_stays(bundle, cache, monkeypatch):
+    child = Child()
+    monkeypatch.setattr(make, "call", child)
+    folder = prepare_in(cache, bundle, 1, 2, None, None)
+    before = {path.name for path in folder.iterdir()}
+    forget_measured(bundle.path)
+    assert before - {path.name for path in folder.iterdir()} == {measurements_name(2, 1)}
+    asked = len(child.requests)
+    prepare_in(cache, bundle, 1, 2, None, None)
+    assert len(child.requests) == 2 * asked
+    assert (folder / measurements_name(2, 1)).exists()
+
+
+def test_a_bundle_that_was_not_prepared_has_nothing_to_forget(bundle, cache):
+    forget_measured(bundle.path)
+    assert not list(cache.root.glob("[!.]*"))

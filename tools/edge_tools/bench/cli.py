@@ -25,6 +25,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.folders import cache_root
 from edge_runtime.files.schema import to_json
+from edge_runtime.prepare.make import forget_measured
 from edge_tools.bench.board import describe
 from edge_tools.bench.cases import Emulated, Report
 from edge_tools.bench.confine import Caps
@@ -61,7 +62,16 @@ class _EdgeBench(SectionedCommand):
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
         "Cases": ("memory_limit", "batch", "against", "also", "reference", "threads"),
         "A smaller machine": ("board", "confine", "storage_mb_per_s", "cpus"),
-        "Measuring": ("rounds", "starts", "sustain", "timeout", "drop_cache", "drop_cache_each", "prepare_only"),
+        "Measuring": (
+            "rounds",
+            "starts",
+            "sustain",
+            "timeout",
+            "drop_cache",
+            "drop_cache_each",
+            "prepare_only",
+            "again",
+        ),
         "Output": ("report_file", "csv_file", "as_json", "devices"),
     }
 
@@ -156,6 +166,7 @@ class _EdgeBench(SectionedCommand):
 )
 @click.option("--drop-cache-each", is_flag=True, help="Drop it before each timed call too.")
 @click.option("--prepare", "prepare_only", is_flag=True, help="Only prepare the bundle for this machine.")
+@click.option("--again", is_flag=True, help="Measure anew what is prepared already: the machine was busy then.")
 @click.option(
     "--sustain",
     metavar="S",
@@ -188,6 +199,7 @@ def edge_bench(
     drop_cache: bool,
     drop_cache_each: bool,
     prepare_only: bool,
+    again: bool,
     sustain: float | None,
     devices: bool,
     report_file: Path | None,
@@ -254,6 +266,8 @@ def edge_bench(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-bench-")))
         for path in bundles:
             say(f"preparing {path.name}" + (f" inside the limits of {emulated.name}" if emulated else ""))
+            if again:
+                forget_measured(path)
             if emulated is not None and hierarchy is not None:
                 prepare_inside(read_bundle(path), batches, threads, allowed, hierarchy, caps, folder)
             else:
