@@ -21,7 +21,7 @@ from edge_runtime.blocks.arena import Arena
 from edge_runtime.errors import MemoryLimitError, ModelError
 from edge_runtime.ort.block_session import packed_session
 
-__all__ = ["LaidSession", "laid_session"]
+__all__ = ["LaidSession", "laid_session", "mapped_pages"]
 
 _MAP_SHARED, _MAP_FIXED = 0x01, 0x10
 _MAPS = Path("/proc/self/maps")
@@ -51,18 +51,28 @@ def laid_session(graph: Path, weights: Path, pages: Pages, threads: int, data: b
     Raises ModelError for a graph that does not load, and where onnxruntime has not mapped them: a version that copies,
     a kernel that packs them for itself, a system that does not tell.
     """
+    laid = _opened(graph, weights, pages, threads, data)
+    if len(laid.places) < len(pages):
+        raise ModelError(f"onnxruntime does not map the weights of {graph.name} from their file")
+    return laid
+
+
+def mapped_pages(graph: Path, weights: Path, pages: Pages, threads: int) -> list[tuple[int, int]]:
+    """Return those of the pages that a session of the graph has mapped from the file. Raises ModelError."""
+    return [(offset, length) for _, offset, length in _opened(graph, weights, pages, threads).places]
+
+
+def _opened(graph: Path, weights: Path, pages: Pages, threads: int, data: bytes | None = None) -> LaidSession:
     path = os.path.realpath(weights)
     before = _mapped(path)
     session = packed_session(graph, threads, data)
     ranges = list(_without(_mapped(path), before))
     places = []
     for offset, length in pages:
-        address = next(
-            (start + offset - at for start, end, at in ranges if at <= offset <= at + end - start - length), None
-        )
-        if address is None:
-            raise ModelError(f"onnxruntime does not map the weights of {graph.name} from their file")
-        places.append((address, offset, length))
+        for start, end, at in ranges:
+            if at <= offset and offset + length <= at + end - start:
+                places.append((start + offset - at, offset, length))
+                break
     return LaidSession(session, tuple(places))
 
 

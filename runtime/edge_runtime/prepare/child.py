@@ -19,6 +19,7 @@ from pathlib import Path
 
 from edge_devices import available_memory
 from edge_devices.process_memory import memory, return_freed_memory, tune_allocator
+from edge_runtime.blocks.laying import mapped_pages
 from edge_runtime.blocks.measured import Measured
 from edge_runtime.blocks.prepared import (
     PREPARED,
@@ -43,7 +44,7 @@ from edge_runtime.prepare.chain import Chain, Cut, Link
 from edge_runtime.prepare.compress import compress
 from edge_runtime.prepare.confine.confine import Bounds, confine
 from edge_runtime.prepare.confine.limits import limit_seconds
-from edge_runtime.prepare.cut_lowered import cut_whole, unlaid
+from edge_runtime.prepare.cut_lowered import cut_whole, relaid, unlaid
 from edge_runtime.prepare.lower import lower
 from edge_runtime.prepare.measure_forms import (
     MeasuredForm,
@@ -101,6 +102,8 @@ def _confine(request: Request, bundle: Bundle) -> int:
 # Runs of what ended once before: a few dozen, of up to the largest batch each. And of a block: for one, two, another.
 _REHEARSALS, _RUNS_OF_BLOCK = 100, 3
 _STACKS = 64 << 20
+# The part of a block's weights that has to be streamed packed, for the rest to stay with its kernels.
+_WORTH_LAYING = 0.25
 _OTHER = 64 << 20  # what the process that waits has itself
 
 
@@ -230,12 +233,7 @@ class _Preparation:
             self.request.threads,
             here.pages,
         )
-        found = None
-        if here.pages and here.weights is not None:
-            try:
-                found = measure_laid(subject, here.weights)
-            except (ModelError, EngineError) as error:
-                _LOG.debug("%s: %s", here.graph, error)
+        here, found = self._laid(here, subject)
         if found is None:
             here = unlaid(here, self.folder)
             found = measure_forms(replace(subject, weights=here.weights, pages=()))
@@ -250,6 +248,24 @@ class _Preparation:
             work=_most_work(found),
             laid=bool(here.pages),
         )
+
+    def _laid(self, here: PreparedBlock, subject: Subject) -> tuple[PreparedBlock, list[MeasuredForm] | None]:
+        """The block with as many of its weights laid as can be, and its forms; None where none can, or it is wrong."""
+        if not here.pages or here.weights is None:
+            return here, None
+        try:
+            file = self.folder / here.weights.file
+            mapped = mapped_pages(self.folder / here.graph, file, here.pages, self.request.threads)
+            if sum(length for _, length in mapped) < _WORTH_LAYING * here.weights.size:
+                return here, None
+            if len(mapped) < len(here.pages):
+                here = relaid(here, self.folder, mapped)
+            if here.weights is None:
+                return here, None
+            return here, measure_laid(replace(subject, weights=here.weights, pages=here.pages), here.weights)
+        except (ModelError, EngineError) as error:
+            _LOG.debug("%s: %s", here.graph, error)
+            return here, None
 
     def _whole(self, feeds: dict, expected: dict) -> WholeMeasurement | None:  # type: ignore[type-arg]
         self._step("the whole graph")

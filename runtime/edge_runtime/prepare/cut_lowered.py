@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -29,7 +29,7 @@ from edge_runtime.prepare.cuts import Boundary, boundaries, choose_cuts
 from edge_runtime.prepare.lower import lower
 from edge_runtime.prepare.lowered_graph import LoweredGraph, LoweredWeight, Span, read_lowered
 
-__all__ = ["cut_whole", "unlaid"]
+__all__ = ["cut_whole", "relaid", "unlaid"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -60,6 +60,27 @@ def cut_whole(source: Path, folder: Path, threads: int, feeds: Arrays, batch: in
         lowered.with_suffix(".bin").unlink(missing_ok=True)
 
 
+def relaid(block: PreparedBlock, folder: Path, mapped: Collection[tuple[int, int]]) -> PreparedBlock:
+    """Write the block's files again with the pages that are `mapped` first, and nothing else of its weights there.
+
+    What is not mapped belongs to kernels that pack it for themselves. Raises OutputError.
+    """
+    graph = read_lowered((folder / block.graph).read_bytes())
+    offsets = {offset for offset, _ in mapped}
+    path = folder / f"{Path(block.graph).stem}.bin"
+    file = _BlockFile(path, list(graph.weights.values()), lambda span: span.offset in offsets)
+    before = path.rename(path.with_suffix(".old"))
+    try:
+        with before.open("rb") as stream, writing(file.path):
+            file.write(stream)
+    finally:
+        before.unlink()
+    tensors = [weight.stored(path.name, file.moved) for weight in graph.weights.values()]
+    model = graph.part(range(len(graph.nodes)), graph.inputs, graph.outputs, tensors)
+    _write_graph(folder / block.graph, model)
+    return replace(block, weights=file.stored(), pages=file.pages, rest=file.rest())
+
+
 def unlaid(block: PreparedBlock, folder: Path) -> PreparedBlock:
     """Return the block for a machine on which its weights cannot be laid: all of its file is its weights."""
     part = block.weights or block.rest
@@ -68,6 +89,13 @@ def unlaid(block: PreparedBlock, folder: Path) -> PreparedBlock:
     path = folder / part.file
     weights = StoredWeights(part.file, path.stat().st_size, crc32_file(path))
     return replace(block, weights=weights, pages=(), rest=None)
+
+
+def _write_graph(target: Path, model: bytes) -> None:
+    with writing(target):
+        target.write_bytes(model)
+        sync_path(target)
+        note_graph(target)
 
 
 @dataclass(frozen=True)
@@ -158,17 +186,14 @@ class _Cutting:
             {name: graph.outputs.get(name) or types[name] for name in given},
             tensors,
         )
-        with writing(target):
-            target.write_bytes(model)
-            sync_path(target)
-            note_graph(target)
+        _write_graph(target, model)
         return PreparedBlock(
             target.name,
             target.name,
             file.stored(),
             tuple(value.decode() for value in taken),
             tuple(value.decode() for value in given),
-            tuple((file.moved[span], _whole_pages(span.length)) for span in file.first),
+            file.pages,
             file.rest(),
         )
 
@@ -176,16 +201,21 @@ class _Cutting:
 class _BlockFile:
     """A block's weights: what is streamed in whole pages, then what is not."""
 
-    def __init__(self, path: Path, weights: Sequence[LoweredWeight]) -> None:
+    def __init__(
+        self, path: Path, weights: Sequence[LoweredWeight], wanted: Callable[[Span], bool] = lambda _: True
+    ) -> None:
+        """`wanted` are streamed, of what is worth it."""
         self.path = path
         spans = [span for weight in weights for span in _spans(weight)]
-        first = dict.fromkeys(span for weight in weights for span in _streamed(weight))
-        self.first: tuple[Span, ...] = tuple(first)
+        first = dict.fromkeys(span for weight in weights for span in _streamed(weight) if wanted(span))
         self.moved: dict[Span, int] = {}
+        pages = []
         at = 0
-        for span in self.first:
+        for span in first:
             self.moved[span] = at
+            pages.append((at, _whole_pages(span.length)))
             at += _whole_pages(span.length)
+        self.pages: tuple[tuple[int, int], ...] = tuple(pages)
         self._streamed_bytes = at
         for span in dict.fromkeys(span for span in spans if span not in first):
             at += -at % _TENSOR_ALIGNMENT
