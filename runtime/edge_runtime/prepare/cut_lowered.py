@@ -52,6 +52,9 @@ def cut_whole(source: Path, folder: Path, threads: int, feeds: Arrays, batch: in
             raise ModelError(f"{source.name} has no weights to stream")
         try:
             graph = read_lowered(lowered.read_bytes())
+            # What older files list as inputs beside their weights may be read by nobody any more.
+            given = {name: value for name, value in graph.inputs.items() if name.decode() in feeds}
+            graph = replace(graph, inputs=given)
             return _Cutting(graph, lowered, folder, threads).run(feeds, batch)
         except ValueError as error:
             raise ModelError(f"{source.name} cannot be cut as it was lowered: {error}") from error
