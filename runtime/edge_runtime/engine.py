@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle.bundle import bundle_sha256, folder_stamp
+from edge_runtime.bundle.current import followed
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.trust import UNSIGNED, USUAL, Trust, TrustPolicy, check_same, check_trust
 from edge_runtime.errors import DataError, EngineError, TrustError
@@ -96,7 +97,8 @@ def open_bundle(
     known, opened = _opened(Path(path), trust, options, progress)
     try:
         settings = Settings.of(opened.bundle.manifest, confidence, iou, max_det, classes, everything, min_area)
-        known.note()
+        if trust.note:
+            known.note()
         return Engine(opened, settings, session.lanes, session.cores, known)
     except BaseException:
         opened.close()
@@ -107,6 +109,7 @@ def _opened(
     path: Path, policy: TrustPolicy, options: OpenOptions, progress: ProgressCall | None
 ) -> tuple[Trust, OpenedBundle]:
     """Judge a bundle and open it: the same one. What an update exchanges meanwhile is opened anew, a few times."""
+    path = followed(path)
     for _ in range(_TRIES):
         held = folder_stamp(path)
         known = check_trust(path, bundle_sha256(path), policy)  # before anything of it is opened

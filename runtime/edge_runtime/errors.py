@@ -14,7 +14,8 @@
     |-- VerificationError   13   a bundle that answers otherwise here than it did; records that were tampered with
     |-- StoreError          14   a station's store that cannot be read or written
     |-- GateError           15   a gate that loses more defects than it may
-    `-- TrustError          16   a bundle that may not run here: not signed by a trusted key, wrongly, or too old
+    |-- TrustError          16   a bundle that may not run here: not signed by a trusted key, wrongly, or too old
+    `-- UpdateError         17   an update that cannot be made now, or that was returned from
 
 Every message says what was expected, what was found, where, and what to do next, in one line.
 """
@@ -35,6 +36,7 @@ __all__ = [
     "SourceError",
     "StoreError",
     "TrustError",
+    "UpdateError",
     "UsageError",
     "VerificationError",
 ]
@@ -132,3 +134,9 @@ class TrustError(EdgelineError):
     """A bundle that may not run here: not signed by a trusted key, wrongly, or older than what ran before."""
 
     exit_code = 16
+
+
+class UpdateError(EdgelineError):
+    """An update that cannot be made, confirmed or gone back from now, or that was returned from."""
+
+    exit_code = 17

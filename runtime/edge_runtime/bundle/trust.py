@@ -20,10 +20,14 @@ _SHOWN = 16  # digits of a key's id
 
 @dataclass(frozen=True)
 class TrustPolicy:
-    """What may run. `require_signed` None: signed bundles alone, once a key is trusted on this device."""
+    """What may run. `require_signed` None: signed bundles alone, once a key is trusted on this device.
+
+    `note` False: that a version ran is not kept, as it is on probation and the one before may have to run again.
+    """
 
     require_signed: Union[bool, None] = None
     allow_downgrade: bool = False
+    note: bool = True
 
 
 @dataclass(frozen=True)

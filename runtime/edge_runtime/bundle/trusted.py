@@ -22,7 +22,15 @@ from edge_runtime.bundle.keys import PublicKey, public_from_pem
 from edge_runtime.errors import OutputError, TrustError
 from edge_runtime.files.atomic import write_text
 
-__all__ = ["SYSTEM_STORE", "newest_version", "note_version", "trusted_keys", "user_store", "versions_file"]
+__all__ = [
+    "SYSTEM_STORE",
+    "let_run_again",
+    "newest_version",
+    "note_version",
+    "trusted_keys",
+    "user_store",
+    "versions_file",
+]
 
 SYSTEM_STORE = Path("/etc/edgeline/trusted.d")
 _SUFFIX, _MOST_KEYS, _MOST_BYTES, _MOST_STATE = ".pem", 64, 16 << 10, 4 << 20
@@ -90,18 +98,27 @@ def newest_version(model: str) -> int:
 
 def note_version(model: str, version: int) -> None:
     """Keep that this version ran, where it is newer. A device that cannot keep it says so in the log."""
+    if newest_version(model) < version:
+        _keep(model, version, lower=False)
+
+
+def let_run_again(model: str, version: int) -> None:
+    """Forget that versions newer than this one ran: somebody who may decides to go back."""
+    if newest_version(model) > version:
+        _keep(model, version, lower=True)
+
+
+def _keep(model: str, version: int, lower: bool) -> None:
     path = versions_file()
     if path is None:
         _LOG.warning("no home to keep the version of %r in: an older bundle would not be noticed", model)
-        return
-    if _versions(path).get(model, -1) >= version:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (path.parent / "versions.lock").open("w") as lock:  # two that note at once must not undo each other
             fcntl.flock(lock, fcntl.LOCK_EX)
             held = dict(_versions(path))
-            held[model] = max(version, held.get(model, -1))
+            held[model] = version if lower else max(version, held.get(model, -1))
             write_text(path, json.dumps(held, indent=1, sort_keys=True) + "\n")
     except (OSError, OutputError) as error:
         _LOG.warning("cannot keep the version of %r (%s): an older bundle would not be noticed", model, error)

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.bundle import bundle_sha256
+from edge_runtime.bundle.current import followed
 from edge_runtime.bundle.trust import Trust, check_trust
 from edge_runtime.cli.console import hidden_native_stderr, run_command
 from edge_runtime.cli.flags import Flags, asked_of, open_options, run_settings, source_options, trust_policy
@@ -74,6 +75,7 @@ def edge_run(flags: Flags) -> int:
 
         return run_recipe(flags, arguments, _stand)
     bundle, texts = _what_to_run(arguments, [one for text in sources for one in each_source(text)])
+    bundle = followed(bundle)
     here = _stand(bundle, asked_of(flags, texts))
     settings = run_settings(flags, bundle, texts, here)
     stop = Stop()
@@ -100,7 +102,7 @@ def _without_source(flags: Flags, arguments: Sequence[str], sources: Sequence[st
     for flag in ("batch", "lanes"):
         if verify and flags.find(flag, int) is not None:
             raise UsageError(f"--verify runs one golden sample after another; leave out --{flag}")
-    named = _only_bundle(arguments, "verify" if verify else "explain")
+    named = followed(_only_bundle(arguments, "verify" if verify else "explain"))
     here = _stand(named, asked_of(flags))
     options = replace(open_options(flags, here, prepare=verify), batch=flags.find("batch", int) or 1)
     trust = check_trust(named, bundle_sha256(named), trust_policy(flags))

@@ -14,12 +14,14 @@ import click
 from edge_runtime.cli.console import run_command
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.cli.station_gate import gate
+from edge_runtime.cli.station_hawkbit import hawkbit
 from edge_runtime.cli.station_learn import learn_station
 from edge_runtime.cli.station_records import query, replay_event, verify
 from edge_runtime.cli.station_run import recipe_of, tell_mistakes
 from edge_runtime.cli.station_service import install_service, uninstall_service
 from edge_runtime.cli.station_status import status_json, status_lines, store_of
 from edge_runtime.cli.station_thresholds import thresholds
+from edge_runtime.cli.station_update import update
 from edge_runtime.errors import UsageError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.sizes import format_size
@@ -49,6 +51,7 @@ def edge_station() -> None:
       edge-run station.yaml
       sudo edge-station install station.yaml   from now on it starts with the machine
       edge-station status station.yaml --watch
+      edge-station update pcb-7.tar.gz         another version of its bundle, tried first
       edge-station gate station.yaml --budget 0.1% labelled/   what a gate saves and loses
       edge-station query store/ --verdict NG --since 8h --csv > ng.csv
       edge-station query store/ --verdict NG --coco ng/
@@ -57,7 +60,8 @@ def edge_station() -> None:
 
     \b
     Exit codes: 0 done, 2 usage or a mistake in a recipe, 6 nothing to replay, 13 records that are not as they were
-    written, an answer that is not as it was, 14 a store that cannot be read, 15 a gate that loses too much.
+    written, an answer that is not as it was, 14 a store that cannot be read, 15 a gate that loses too much;
+    of update also 3, 5, 7, 16, 17: edge-station update --help.
     """
 
 
@@ -137,6 +141,8 @@ edge_station.add_command(gate)
 edge_station.add_command(learn_station)
 edge_station.add_command(install_service)
 edge_station.add_command(uninstall_service)
+edge_station.add_command(update)
+edge_station.add_command(hawkbit)
 edge_station.add_command(query)
 edge_station.add_command(verify)
 edge_station.add_command(replay_event)

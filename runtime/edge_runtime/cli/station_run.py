@@ -20,6 +20,8 @@ from edge_runtime.station.recipe.load import Loaded, read_what_is_right
 from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.run import run_stations
 from edge_runtime.station.service.notify import Hangup, Notifier, Service
+from edge_runtime.station.updates.inbox import Inbox
+from edge_runtime.station.updates.versions import Versions, versions_of
 from edge_runtime.tune.standing import Asked, Standing
 
 __all__ = ["recipe_of", "run_recipe", "tell_mistakes"]
@@ -44,34 +46,59 @@ def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, As
 
     stop, reloading = Stop(), _Reloading(loaded)
     quiet = contextlib.nullcontext() if flags.on("verbose") else hidden_native_stderr()
-    with stop_on_signals(stop, reloading.hangup), quiet, ProgressLine(PREPARING) as progress, _hidden(reloading):
+    with (
+        stop_on_signals(stop, reloading.hangup),
+        quiet,
+        ProgressLine(PREPARING) as progress,
+        _hidden(reloading),
+        contextlib.closing(Inbox(reloading.folders, _update_flags(flags), reloading.say)),
+    ):
         service = Service(Notifier(), reloading.say)
         run_stations(loaded, settings_for, stop, progress, reloading.say, service, reloading)
     return stop.exit_code
 
 
 class _Reloading:
-    """Reads the recipe anew when SIGHUP has come (station/service/supervise.py)."""
+    """Reads the recipe anew when SIGHUP has come, or an update has switched to another version of a bundle."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._file, self.hider = loaded.file, loaded.hider
-        self.hangup = Hangup()
+        self._looked = loaded  # each version that is switched to is tried once
+        self.hangup, self._hung_up = Hangup(), False
 
     def say(self, line: str) -> None:
         """Tell people a line, without secrets."""
         _say(self.hider.text(line))
 
     def asked(self) -> bool:
-        return self.hangup.asked()
+        self._hung_up = self.hangup.asked()
+        if self._looked.moved:
+            self._looked = self._looked.again()
+            return True
+        return self._hung_up
+
+    def folders(self) -> set[Versions]:
+        """The folders of versions that the stations run."""
+        return {found for link in self._looked.links.values() if (found := versions_of(link)) is not None}
 
     def ends(self) -> int:
-        return self.hangup.number if self.hangup.ends() else 0
+        return self.hangup.number if self._hung_up and self.hangup.ends() else 0
 
     def read(self) -> Loaded:
         loaded = recipe_of(self._file)
         tell_mistakes(self._file, look_for(loaded))
         self.hider = loaded.hider.and_of(self.hider)
+        self._looked = loaded
         return loaded
+
+
+def _update_flags(flags: Flags) -> list[str]:
+    """What an update that comes by an inbox is tried with: as the stations run."""
+    given = [("--device", flags.get("device", str)), ("--memory-limit", flags.find("memory_limit", str))]
+    words = [word for name, value in given if value not in (None, "auto") for word in (name, str(value))]
+    if (signed := flags.find("require_signed", bool)) is not None:
+        words.append("--require-signed" if signed else "--allow-unsigned")
+    return words
 
 
 def recipe_of(file: Path) -> Loaded:

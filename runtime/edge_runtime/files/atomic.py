@@ -23,6 +23,7 @@ __all__ = [
     "sha256_file",
     "sync_path",
     "write_bytes",
+    "write_link",
     "write_text",
     "writing",
 ]
@@ -116,6 +117,19 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_link(path: Path, target: str) -> None:
+    """Have a symbolic link lead to `target`, atomically: at every instant it leads to the old one or to the new."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    with writing(path):
+        try:
+            temporary.symlink_to(target)
+            temporary.replace(path)
+            sync_path(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager

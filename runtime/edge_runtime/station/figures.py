@@ -38,6 +38,11 @@ class Figures:
         with self._lock:
             return sum(self._verdicts.values())
 
+    def judged(self) -> int:
+        """How many of them were judged."""
+        with self._lock:
+            return sum(count for verdict, count in self._verdicts.items() if verdict != "NO_READ")
+
     def line(self) -> str:
         """The counts as words."""
         with self._lock:

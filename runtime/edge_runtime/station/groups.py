@@ -30,6 +30,7 @@ from edge_runtime.station.rules.held import floor_for, with_floor
 from edge_runtime.station.sink import Shared, StationSink
 from edge_runtime.station.triggers.base import Line
 from edge_runtime.station.triggers.open import triggered, waiting_bytes
+from edge_runtime.station.updates.probation import trial_of
 from edge_runtime.station.view.gate import Gate
 from edge_runtime.station.view.proof import read_proof
 from edge_runtime.station.view.source import ViewedSource
@@ -104,7 +105,8 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
     for (bundle, floor), stations in by_engine.items():
         settings = settings_for(bundle, [source_text(station, folder) for _, station in stations])
         floor = dataclasses.replace(floor, everything=any(engine_floor(station).everything for _, station in stations))
-        settings = dataclasses.replace(settings, engine=with_floor(settings.engine, floor))
+        engine = _on_probation(with_floor(settings.engine, floor), bundle)
+        settings = dataclasses.replace(settings, engine=engine)
         views = tuple(view_of(settings.engine, name, station) for name, station in stations)
         settings = _with_sources(_with_health(settings, stations), stations, recipe.store.path)
         settings = _beside_the_store(settings, stations, sum(view.bytes for view in views if view is not None))
@@ -119,6 +121,15 @@ def groups_of(recipe: Recipe, folder: Path, settings_for: SettingsFor) -> list[G
             f"the stations ask it {len(groups)}: run each by itself"
         )
     return groups
+
+
+def _on_probation(engine: EngineSettings, bundle: Path) -> EngineSettings:
+    """What is on probation is not kept as the newest that ran: the one before may have to run again."""
+    trial = trial_of(bundle)
+    if trial is None:
+        return engine
+    older = engine.trust.allow_downgrade or trial.downgrade
+    return dataclasses.replace(engine, trust=dataclasses.replace(engine.trust, note=False, allow_downgrade=older))
 
 
 def engine_floor(station: Station) -> Floor:

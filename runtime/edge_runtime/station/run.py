@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import EdgelineError, StoreError
+from edge_runtime.files.schema import to_json
 from edge_runtime.inspect.opening import Progress
 from edge_runtime.inspect.record import utc_text
 from edge_runtime.inspect.sources.base import now_utc
@@ -30,6 +31,8 @@ from edge_runtime.station.service.supervise import Reloading, Supervision
 from edge_runtime.station.sink import Shared
 from edge_runtime.station.stored import StoreReaders, open_writer
 from edge_runtime.station.unfit import health_to_json
+from edge_runtime.station.updates.state import read_state
+from edge_runtime.station.updates.versions import Versions
 from edge_runtime.station.view.noted import view_to_json
 from edge_runtime.station.work import Work
 from edge_runtime.store.entries import Note
@@ -64,19 +67,34 @@ def run_stations(
     """
     service = service or Service(Notifier({}), say)
     opening = functools.partial(Work, settings_for=settings_for, stop=stop, progress=progress, say=say)
-    work, before = opening(loaded), None
+    work, before, known = _first(loaded, opening), None, False
     while True:
         try:
-            following = _stand(work, stop, say, service, reloading, opening, known=before is not None)
+            following = _stand(work, stop, say, service, reloading, opening, known)
         except EdgelineError as error:
+            if not stop() and work.probation.failed(error):  # which says so: what ran before it takes its place
+                work, before = opening(work.loaded.again()), None
+                continue
+            work.probation.end()
             if before is None or work.ready or stop():
                 raise
             say(f"NOT RELOADED, the recipe of before goes on: {error}")
-            work, before = opening(before), before
+            work, before, known = opening(before), before, True
             continue
+        work.probation.end()
         if following is None:
             return
-        work, before = following, work.loaded
+        work, before, known = following, work.loaded, True
+
+
+def _first(loaded: Loaded, opening: Callable[[Loaded], Work]) -> Work:
+    """Open a recipe's stations; where a version on probation cannot be opened, with the one before."""
+    try:
+        return opening(loaded)
+    except EdgelineError:
+        if not loaded.moved:
+            raise
+        return opening(loaded.again())
 
 
 def _stand(
@@ -116,7 +134,13 @@ def _stand(
         awaited = {name: Awaited(writer.stored) for name in recipe.stations}
         pulse = Pulse()
         work.go(Shared(writer, keeper, clock, work.loaded.hider, awaited, pulse))
-        following = Supervision(work, writer, pulse, service, stop, say, readers.begin).watch(reloading, opening)
+
+        def meanwhile() -> None:
+            readers.begin()
+            for facts in work.probation.look(work.figures, work.ready):
+                writer.put(Note("update", facts))
+
+        following = Supervision(work, writer, pulse, service, stop, say, meanwhile).watch(reloading, opening)
         # Films that have ended are in no hurry: until somebody says to end, the disk is waited for.
         while writer.drain(_LOOK_S) and writer.waiting.since is not None and not stop():
             pass
@@ -149,11 +173,22 @@ def _facts(loaded: Loaded) -> dict[str, object]:
             "rules": written_down(station.rules),
             "health": health_to_json(health_of(station)),
             **({"view": view_to_json(station.view)} if station.view else {}),
+            **_last_update(station.bundle),
         }
         for name, station in loaded.recipe.stations.items()
     }
     facts = {"version": version("edgeline"), "boot": boot_id(), "clock_synced": clock_synced(), "stations": stations}
     return dict(loaded.hider.json({**facts, "ts_utc": utc_text(now_utc())}))
+
+
+def _last_update(bundle: Path) -> dict[str, object]:
+    """How the last update of a folder of versions ended; {} for a bundle of its own."""
+    folder = Versions(bundle.parent.parent)
+    if bundle.parent.name != "versions" or not folder.state.exists():
+        return {}
+    state = read_state(folder.state)
+    last = {} if not state.endings else {"last": to_json(state.endings[-1])}
+    return {"updates": {"on_probation": state.trial is not None, **last}}
 
 
 def _drain(

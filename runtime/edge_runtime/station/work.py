@@ -25,6 +25,7 @@ from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.recipe.mistakes import RecipeError
 from edge_runtime.station.rules.held import rule_mistakes
 from edge_runtime.station.sink import Shared
+from edge_runtime.station.updates.probation import Probation
 
 __all__ = ["Work"]
 
@@ -39,7 +40,22 @@ class Work:
     def __init__(
         self, loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress: Progress, say: Callable[[str], None]
     ) -> None:
-        """Raises RecipeError, and what `settings_for` raises."""
+        """Raises RecipeError, and what `settings_for` raises.
+
+        What is on probation is counted as begun before anything of it is opened, and is returned from if it cannot be.
+        """
+        self.probation = Probation(loaded.links, loaded.recipe.updates, say)
+        self.probation.begin()
+        try:
+            self._open(loaded.again(), settings_for, stop, progress, say)
+        except BaseException as error:
+            self.probation.failed(error)
+            self.probation.end()
+            raise
+
+    def _open(
+        self, loaded: Loaded, settings_for: SettingsFor, stop: Stop, progress: Progress, say: Callable[[str], None]
+    ) -> None:
         if mistakes := list(rule_mistakes(loaded)):
             raise RecipeError(loaded.file, mistakes)
         self.loaded = loaded

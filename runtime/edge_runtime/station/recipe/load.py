@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_runtime.bundle.current import followed
 from edge_runtime.errors import UsageError
 from edge_runtime.inspect.secret import Hider
 from edge_runtime.station.recipe.listed import with_listed
@@ -25,6 +27,7 @@ class Loaded:
     """A recipe with where it stands: `lines` of its keys, and what takes its secrets out of texts.
 
     `mistakes` are those of its reading; where there are any, it is what could be read, without the keys `unread`.
+    `links`: of each station whose bundle is a link (FOLDER/current), that link; the recipe has what it led to.
     """
 
     file: Path
@@ -33,6 +36,19 @@ class Loaded:
     hider: Hider
     mistakes: tuple[Mistake, ...] = ()
     unread: frozenset[str] = frozenset()
+    links: Mapping[str, Path] = field(default_factory=dict)
+
+    def again(self) -> Loaded:
+        """Return it with what its links lead to now."""
+        stations = dict(self.recipe.stations)
+        for name, link in self.links.items():
+            stations[name] = dataclasses.replace(stations[name], bundle=followed(link))
+        return dataclasses.replace(self, recipe=dataclasses.replace(self.recipe, stations=stations))
+
+    @property
+    def moved(self) -> bool:
+        """Whether a link leads elsewhere now."""
+        return any(followed(link) != self.recipe.stations[name].bundle for name, link in self.links.items())
 
     def mistake(self, where: str, what: str) -> Mistake:
         """Return what is wrong with a key that was read."""
@@ -64,4 +80,5 @@ def read_what_is_right(file: Path, environment: Mapping[str, str] = os.environ) 
         raise RecipeError(file, reading.mistakes)
     recipe = with_listed(recipe, reading, file.absolute().parent, environment)
     hider, mistakes = Hider(reading.secrets), tuple(sorted(reading.mistakes))
-    return Loaded(file, recipe, reading.lines, hider, mistakes, frozenset(reading.unread))
+    links = {name: station.bundle for name, station in recipe.stations.items() if station.bundle.is_symlink()}
+    return Loaded(file, recipe, reading.lines, hider, mistakes, frozenset(reading.unread), links).again()

@@ -15,6 +15,7 @@ from edge_runtime.station.parts.decide import PartRule
 from edge_runtime.station.parts.settings import PartIdEntry
 from edge_runtime.station.rules.settings import Rule
 from edge_runtime.station.triggers.settings import TriggerEntry
+from edge_runtime.station.updates.settings import Updates
 from edge_runtime.station.view.settings import GateSettings, Mask, Reference, Region, Tiles, ViewSettings
 
 __all__ = ["NAMES", "Pictures", "Recipe", "Station", "Storage", "Stream", "Watch"]
@@ -93,7 +94,7 @@ class Station:
     source: Address = field(
         metadata={"help": "Camera (0, /dev/video0), RTSP or HTTP URL, video, picture, folder, pattern, watch:FOLDER."}
     )
-    bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge."})
+    bundle: Path = field(metadata={"help": "The model's bundle, NAME.edge, or FOLDER/current, which is updated."})
     watch: Watch = field(default=Watch(), metadata={"help": "How pictures are taken from a watched folder."})
     stream: Stream = field(default=Stream(), metadata={"help": "How a network camera's stream is received."})
     health: Path | None = field(
@@ -156,3 +157,6 @@ class Recipe:
 
     store: Storage = field(metadata={"help": "Records and pictures."})
     stations: Mapping[str, Station] = field(metadata={"words": NAMES, "help": "The stations, by name."})
+    updates: Updates = field(
+        default=Updates(), metadata={"help": "When a new version of a bundle (FOLDER/current) is confirmed."}
+    )

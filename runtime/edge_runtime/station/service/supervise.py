@@ -101,6 +101,7 @@ class Supervision:
     def _next(self, reloading: Reloading, opening: Callable[[Loaded], Work]) -> Work | None:
         """Open what the recipe says now, while the stations go on; None: it cannot be, and they go on."""
         self._service.reloading()
+        following: Work | None = None
         try:
             if self._writer.waiting.since is not None:
                 raise StoreError("the store cannot be written, and what waits in memory would be lost; free some space")
@@ -111,10 +112,16 @@ class Supervision:
                     self._look()
                     if self._stop() or self._work.stop():
                         following.stop.end()
+                        following.probation.end()
                         return None
                 if following.errors:
                     raise following.errors[0]
         except (EdgelineError, OSError) as error:
+            if following is not None:
+                following.probation.failed(error)
+                following.probation.end()
+            elif self._work.loaded.moved:  # it could not even be read with what was switched to
+                self._work.probation.refused(error)
             self._say(f"NOT RELOADED, the recipe of before goes on: {error}")
             self._service.ready("not reloaded: the recipe of before goes on")
             return None
