@@ -94,3 +94,29 @@ def test_a_file_without_its_folder_is_nowhere(tmp_path):
     assert {"in/a.db": b"A" * 1500} in found
     (tmp_path / "sure").mkdir()
     assert all("in/a.db" in names for names in left(after([*made, *inner, *FOLDER]), tmp_path / "sure"))
+
+
+def test_a_link_is_there_or_not_and_leads_to_all_of_it(tmp_path):
+    made = [Step("link", (0, 0), data=b"versions/1", paths=("new.db",))]
+    switched = [*made, *FOLDER, Step("link", (0, 0), data=b"versions/2", paths=("tmp.db",))]
+    switched.append(Step("rename", (0, 0), paths=("tmp.db", "new.db")))
+    found = set()
+    for seed in range(60):
+        place = tmp_path / str(seed)
+        place.mkdir()
+        after(switched).cut(place, random.Random(seed))
+        found.add((str((place / "new.db").readlink()), (place / "tmp.db").is_symlink()))
+    assert found == {("versions/1", False), ("versions/1", True), ("versions/2", False)}
+
+
+def test_what_lies_in_a_folder_is_renamed_with_it(tmp_path):
+    inner = (Step("open", (1, 8), paths=("in",)), Step("sync", (1, 8)))
+    made = [Step("folder", (0, 0), paths=("in",)), *FOLDER, *steps("in/a.db"), Step("sync", (1, 1))]
+    renamed = Step("rename", (0, 0), paths=("in", "out"))
+    again = [Step("folder", (0, 0), paths=("in",)), *steps("in/b.db")]
+    whole = left(after([*made, *inner, renamed, *FOLDER, *again]), tmp_path)
+    assert all(names["out/a.db"] == b"A" * 1500 for names in whole)
+    assert {"in/b.db" in names for names in whole} == {False, True}
+    (tmp_path / "half").mkdir()
+    half = left(after([*made, renamed, *FOLDER]), tmp_path / "half")  # the folder itself was never flushed
+    assert {tuple(names) for names in half} == {(), ("out/a.db",)}

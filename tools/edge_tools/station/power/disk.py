@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_tools.station.power.log import Step
@@ -21,11 +21,15 @@ _SECTOR = 512
 
 @dataclass(eq=False)
 class _File:
-    """A file's bytes: as a process reads them, as they are surely on the disk, and the steps in between."""
+    """A file's bytes: as a process reads them, as they are surely on the disk, and the steps in between.
+
+    `link`: what a symbolic link leads to, which is there as soon as its name is.
+    """
 
     seen: bytearray = field(default_factory=bytearray)
     sure: bytearray = field(default_factory=bytearray)
     unsure: list[Step] = field(default_factory=list)
+    link: str = ""
 
     def add(self, step: Step) -> None:
         _apply(self.seen, step)
@@ -38,7 +42,10 @@ class _File:
 
 @dataclass(frozen=True)
 class _Change:
-    """A change of names that is not flushed: `file` gets the name, None takes it away; `old` is a rename's other."""
+    """A change of names that is not flushed: `file` gets the name, None takes it away; `old` is a rename's other.
+
+    With a folder what lies in it is renamed.
+    """
 
     name: str
     file: _File | None
@@ -47,10 +54,20 @@ class _Change:
     def apply(self, names: dict[str, _File | None]) -> None:
         if self.old:
             names.pop(self.old, None)
+            for name in [name for name in names if self.holds(name)]:
+                names[self.moved(name)] = names.pop(name)
         if self.file is None:
             names.pop(self.name, None)
         else:
             names[self.name] = self.file
+
+    def holds(self, name: str) -> bool:
+        """Whether a name lies in the folder that is renamed."""
+        return bool(self.old) and name.startswith(f"{self.old}/")
+
+    def moved(self, name: str) -> str:
+        """Such a name afterwards."""
+        return f"{self.name}{name[len(self.old) :]}"
 
 
 _FOLDER = _File()
@@ -76,6 +93,8 @@ class Disk:
             self._flushed(*self._open[step.handle])
         elif step.kind in ("write", "truncate"):
             self._open[step.handle][1].add(step)
+        elif step.kind == "link":
+            self._change(_Change(step.paths[0], _File(link=step.data.decode())))
         elif step.kind == "folder":
             self._change(_Change(step.paths[0], _FOLDER))
         elif step.kind == "remove":
@@ -97,9 +116,13 @@ class Disk:
             change.apply(names)
         share = chance.choice((0.0, 0.5, 0.9, 1.0))
         for name, file in sorted(names.items()):
+            if file is None or not (folder / name).parent.is_dir():
+                continue
             if file is _FOLDER:
                 (folder / name).mkdir(exist_ok=True)
-            elif file is not None and (folder / name).parent.is_dir():
+            elif file.link:
+                (folder / name).symlink_to(file.link)
+            else:
                 (folder / name).write_bytes(_left(file, share, chance))
 
     def _opened(self, step: Step) -> None:
@@ -120,10 +143,11 @@ class Disk:
         if file is not _FOLDER:
             file.flush()
             return
-        left = []
+        left: list[_Change] = []
         for change in self._changes:
             if posixpath.dirname(change.name) == ("" if name == "." else name):
                 change.apply(self._sure)
+                left = [replace(one, name=change.moved(one.name)) if change.holds(one.name) else one for one in left]
             else:
                 left.append(change)
         self._changes = left

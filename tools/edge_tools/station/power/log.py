@@ -15,7 +15,7 @@ from edge_runtime.errors import UsageError
 
 __all__ = ["Step", "build_recorder", "read_log", "recording"]
 
-Kind = Literal["open", "write", "truncate", "sync", "rename", "remove", "folder"]
+Kind = Literal["open", "write", "truncate", "sync", "rename", "remove", "folder", "link"]
 
 _ENTRY = struct.Struct("<IIQIc")  # `struct entry` of recorder.c
 _KINDS: dict[bytes, Kind] = {
@@ -26,6 +26,7 @@ _KINDS: dict[bytes, Kind] = {
     b"r": "rename",
     b"u": "remove",
     b"m": "folder",
+    b"l": "link",
 }
 
 
@@ -34,7 +35,8 @@ class Step:
     """One call.
 
     `handle` is what was opened (process, number); `paths` are relative to the folder: one, of a rename both. `place` is
-    where `data` was written, the size of a truncated file, or 1 for a file that was emptied when it was opened.
+    where `data` was written, the size of a truncated file, or 1 for a file that was emptied when it was opened. `data`
+    of a link is what it leads to.
     """
 
     kind: Kind
@@ -68,6 +70,9 @@ def read_log(log: Path, folder: Path) -> Iterator[Step]:
             kind, data = _KINDS[what], stream.read(length)
             if kind in ("write", "truncate", "sync"):
                 yield Step(kind, (process, handle), place, data)
+            elif kind == "link":
+                path, _, target = data.partition(b"\0")
+                yield Step(kind, (process, handle), place, target, (os.path.relpath(os.fsdecode(path), root),))
             else:
                 paths = tuple(os.path.relpath(os.fsdecode(path), root) for path in data.split(b"\0"))
                 yield Step(kind, (process, handle), place, paths=paths)

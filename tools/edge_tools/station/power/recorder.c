@@ -175,6 +175,24 @@ static int renamed(int from_folder, const char *from, int to_folder, const char 
 int rename(const char *from, const char *to) { return renamed(AT_FDCWD, from, AT_FDCWD, to); }
 int renameat(int from_folder, const char *from, int to_folder, const char *to) { return renamed(from_folder, from, to_folder, to); }
 
+static int linked(const char *target, int folder, const char *path) {
+    char names[2 * PATH_MAX];
+    int seen = below(folder, path, names) != NULL && strlen(target) < PATH_MAX;
+    pthread_mutex_lock(&lock);
+    int done = REAL(symlinkat)(target, folder, path), error = errno;
+    if (done == 0 && seen) {
+        size_t length = strlen(names) + 1;
+        strcpy(names + length, target);
+        note('l', 0, 0, names, length + strlen(target));
+    }
+    pthread_mutex_unlock(&lock);
+    errno = error;
+    return done;
+}
+
+int symlink(const char *target, const char *path) { return linked(target, AT_FDCWD, path); }
+int symlinkat(const char *target, int folder, const char *path) { return linked(target, folder, path); }
+
 #define ON_PATH(folder, what, call) \
     char whole[PATH_MAX]; \
     const char *found = below(folder, path, whole); \
