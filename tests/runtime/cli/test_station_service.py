@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ from patience import PATIENCE
 from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.cli.sample import find_sample
 from edge_runtime.cli.station import edge_station
+from edge_runtime.station.recipe.load import read_recipe
+from edge_runtime.station.service import install
 from edge_runtime.store.reading import Asked, open_reader
 
 SAMPLE = find_sample()
@@ -125,3 +128,21 @@ def test_a_service_is_ready_beats_while_it_waits_reloads_refuses_and_ends_with_a
     assert len(lines) == 2  # an output hears of what comes after it was named first
     with contextlib.closing(open_reader(tmp_path / "store")) as reader:
         assert sum(1 for _ in reader.query(Asked())) == 3
+
+
+def test_a_station_may_write_where_its_versions_are_returned_and_kept(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    versions = tmp_path / "models"
+    (versions / "versions").mkdir(parents=True)
+    (versions / "versions" / "1").symlink_to(SAMPLE.bundle)
+    (versions / "current").symlink_to("versions/1")
+    file = recipe(tmp_path)
+    file.write_text(file.read_text().replace(str(SAMPLE.bundle), "models/current"))
+    daemon = pwd.getpwnam("daemon")
+    entry = pwd.struct_passwd((*daemon[:2], os.getuid(), os.getgid(), daemon[4], str(home), daemon[6]))
+    monkeypatch.setattr(install.pwd, "getpwnam", lambda name: entry)
+    unit = install.unit_for(read_recipe(file, {}), "daemon", None)
+    assert {versions, home / ".local/state/edgeline", tmp_path / "store"} <= set(unit.writes)
+    install.install(unit, tmp_path, start=False)
+    assert (home / ".local/state/edgeline").is_dir()

@@ -97,7 +97,7 @@ def test_all_mistakes_are_told_at_once_with_their_lines(mistakes):
         ("", 1, "the file is empty"),
         ("store: [", 1, "this is no YAML"),
         ("store: x\nstations: {a: b: c}", 2, "this is no YAML"),
-        ("- a", 1, "expected keys (store, stations), found a list"),
+        ("- a", 1, "expected keys (store, stations, updates), found a list"),
         ("store: x\nstations: {}", 2, "expected one at least, found none"),
         ("store: x\nstations: none", 2, "expected names with what they stand for, found 'none'"),
         ("store:\nstations: {a: {source: 0, bundle: b}}", 1, "expected a path, found ''"),

@@ -16,6 +16,7 @@ from edge_runtime.station.recipe.mistakes import Mistake, RecipeError
 from edge_runtime.station.recipe.nodes import parse
 from edge_runtime.station.recipe.recipe import Recipe
 from edge_runtime.station.recipe.shape import MISSING, Reading
+from edge_runtime.station.updates.versions import versions_of
 
 __all__ = ["Loaded", "read_recipe", "read_what_is_right"]
 
@@ -27,7 +28,7 @@ class Loaded:
     """A recipe with where it stands: `lines` of its keys, and what takes its secrets out of texts.
 
     `mistakes` are those of its reading; where there are any, it is what could be read, without the keys `unread`.
-    `links`: of each station whose bundle is a link (FOLDER/current), that link; the recipe has what it led to.
+    `links`: of each station whose bundle is FOLDER/current, that link; the recipe has the version that it led to.
     """
 
     file: Path
@@ -80,5 +81,5 @@ def read_what_is_right(file: Path, environment: Mapping[str, str] = os.environ) 
         raise RecipeError(file, reading.mistakes)
     recipe = with_listed(recipe, reading, file.absolute().parent, environment)
     hider, mistakes = Hider(reading.secrets), tuple(sorted(reading.mistakes))
-    links = {name: station.bundle for name, station in recipe.stations.items() if station.bundle.is_symlink()}
+    links = {name: each.bundle for name, each in recipe.stations.items() if versions_of(each.bundle) is not None}
     return Loaded(file, recipe, reading.lines, hider, mistakes, frozenset(reading.unread), links).again()

@@ -18,6 +18,7 @@ from edge_runtime.inspect.sources.streams import is_camera
 from edge_runtime.station.groups import source_text
 from edge_runtime.station.recipe.load import Loaded
 from edge_runtime.station.service.unit import Unit, unit_name, unit_text
+from edge_runtime.station.updates.versions import versions_of
 
 __all__ = ["UNITS", "install", "uninstall", "unit_for", "user_of"]
 
@@ -52,7 +53,7 @@ def unit_for(loaded: Loaded, user: str, memory_limit: int | None) -> Unit:
         tuple(loaded.recipe.stations),
         command,
         user,
-        tuple(sorted(_writes(loaded))),
+        tuple(sorted(_writes(loaded) | _keeps(user))),
         str(memory_limit or _SHARE),
         tuple(sorted(loaded.hider.names)),
         tuple(name for name in _GROUPS if _has_group(name)) if _opens_devices(loaded) else (),
@@ -70,9 +71,9 @@ def install(unit: Unit, folder: Path, start: bool) -> Path:
     owner = pwd.getpwnam(unit.user)
     try:
         for path in unit.writes:
-            if not path.exists():
-                path.mkdir(parents=True)
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+            for missing in reversed([parent for parent in (path, *path.parents) if not parent.exists()]):
+                missing.mkdir()
+                os.chown(missing, owner.pw_uid, owner.pw_gid)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
         write_text(target, unit_text(unit, name))
@@ -131,7 +132,15 @@ def _writes(loaded: Loaded) -> set[Path]:
         if station.watch.done is not None:
             watched = station.source.reveal().removeprefix("watch:")
             found |= {station.watch.done.absolute(), loaded.file.absolute().parent / watched}
-    return found
+    links = (versions_of(link) for link in loaded.links.values())  # which a failed update is returned in
+    return found | {versions.root.absolute() for versions in links if versions is not None}
+
+
+def _keeps(user: str) -> set[Path]:
+    """Where the newest versions of signed bundles are kept (bundle/trusted.py), for a user with a home of their own."""
+    entry = pwd.getpwnam(user)
+    home = Path(entry.pw_dir)
+    return {home / ".local/state/edgeline"} if home.is_dir() and home.stat().st_uid == entry.pw_uid else set()
 
 
 def _reads(loaded: Loaded) -> set[Path]:
