@@ -87,6 +87,7 @@ PARTS = (
     ),
     Part(("export/edge_export/model/sources/hugging_face.py",), ("optimum",)),
     Part(("tools/edge_tools/results_plots.py",), ("plots",)),
+    Part(("tools/edge_tools/supply/",), ("cpu", "supply")),
     Part(("tools/edge_tools/damage/",), ("cpu", "images")),
     Part(("tools/edge_tools/station/mosquitto.py", "tools/edge_tools/station/outages.py"), ("cpu", "station")),
     Part(("tools/edge_tools/undeclared_imports.py", "tools/edge_tools/arm/emulated.py", "tests/"), ("dev",)),
