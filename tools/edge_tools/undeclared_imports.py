@@ -63,6 +63,7 @@ PARTS = (
         ("runtime/edge_runtime/bundle/keys.py", "runtime/edge_runtime/bundle/signing.py"),
         ("cpu", "sign"),
     ),
+    Part(("runtime/edge_runtime/bundle/openssf.py",), ("cpu", "openssf")),
     Part(("runtime/edge_runtime/blocks/storage.py",), ("cpu", "zstd")),
     Part(
         tuple(

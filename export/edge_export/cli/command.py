@@ -35,6 +35,7 @@ from edge_export.quant.schemes import SCHEMES
 from edge_export.state import ExportOptions, FactFlags, Progress
 from edge_export.text import printable, without_folders
 from edge_runtime.bundle.keys import read_private
+from edge_runtime.bundle.openssf import key_beside, sign_openssf
 from edge_runtime.bundle.signature import MOST_VERSION
 from edge_runtime.bundle.signing import sign_bundle, user_name
 from edge_runtime.cli.console import SectionedCommand, run_command
@@ -257,6 +258,8 @@ def edge_export_command(
     manifest, draft = export_bundle(options, progress)
     if key is not None:
         sign_bundle(options.output, key, sign_version, user_name())
+        if sign is not None and key_beside(sign).exists():
+            sign_openssf(options.output, key_beside(sign))
     found = compare_bundles(old, open_side(options.output)) if old is not None else None
     if json_output:
         report = as_json(manifest, draft)

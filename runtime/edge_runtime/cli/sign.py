@@ -9,6 +9,7 @@ import click
 
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.bundle.keys import PublicKey, generate, public_from_pem, read_private
+from edge_runtime.bundle.openssf import key_beside, make_key, sign_openssf
 from edge_runtime.bundle.signature import MOST_VERSION, read_signature
 from edge_runtime.bundle.signing import sign_bundle, user_name
 from edge_runtime.bundle.trust import judge
@@ -39,9 +40,12 @@ def edge_sign() -> None:
 
 @edge_sign.command()
 @click.argument("name", type=_PATH)
-def keygen(name: Path) -> None:
+@click.option("--openssf", is_flag=True, help="Also NAME.openssf and NAME.openssf.pub, for OpenSSF's model signing.")
+def keygen(name: Path, openssf: bool) -> None:
     """Make a key: NAME, which signs, and NAME.pub.pem, which devices trust."""
     key = generate(name)
+    if openssf:
+        make_key(name)
     click.echo(f"{name} signs: keep it secret. {name}.pub.pem goes to devices, into {SYSTEM_STORE}")
     click.echo(f"key {key.id}")
 
@@ -56,9 +60,14 @@ def keygen(name: Path) -> None:
 )
 @click.option("--signer", help="Who signs, for people.  [default: the user's name]")
 def sign(bundle: Path, key: Path, version: int | None, signer: str | None) -> None:
-    """Check every file of a BUNDLE, and sign it."""
+    """Check every file of a BUNDLE, and sign it.
+
+    Where KEY.openssf is there it is signed by OpenSSF's model signing too, in BUNDLE.sig beside the folder.
+    """
     said = sign_bundle(bundle, read_private(key), version, user_name() if signer is None else signer)
     click.echo(f"{bundle}: signed, {said.model!r} version {said.version}, key {said.key[:16]}")
+    if key_beside(key).exists():
+        click.echo(f"{sign_openssf(bundle, key_beside(key))}: signed by OpenSSF's model signing")
 
 
 @edge_sign.command()
