@@ -15,7 +15,6 @@ import click
 from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.errors import EdgelineError, SourceError, UpdateError, UsageError
 from edge_runtime.inspect.stop import Stop, stop_on_signals
-from edge_runtime.station.updates.hawkbit import Server, poll
 
 __all__ = ["hawkbit"]
 
@@ -57,6 +56,8 @@ def hawkbit(
 
     A software module has one archive of a bundle. An action succeeds when its bundle came through its probation.
     """
+    from edge_runtime.station.updates.hawkbit import Server, poll  # the web: other commands do without
+
     server = Server(url, tenant, controller or platform.node(), _token(token_file))
 
     def deploy(archive: Path) -> str:

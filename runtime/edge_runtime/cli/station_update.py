@@ -18,8 +18,6 @@ from edge_runtime.errors import EdgelineError, UpdateError, UsageError
 from edge_runtime.files.schema import to_json
 from edge_runtime.ort.session import DEVICES
 from edge_runtime.station.recipe.load import read_what_is_right
-from edge_runtime.station.updates.bring import open_update
-from edge_runtime.station.updates.install import Wishes, install
 from edge_runtime.station.updates.state import read_state
 from edge_runtime.station.updates.switching import confirm, go_back, settle
 from edge_runtime.station.updates.versions import Versions, versions_of
@@ -45,7 +43,7 @@ _LOOK_S = 1.0
 @click.option("--station", metavar="NAME", help="Of a recipe whose stations run several folders of versions.")
 @click.option("--status", is_flag=True, help="Say what runs, what is on probation, and how updates ended.")
 @click.option("--json", "as_json", is_flag=True, help="With --status: as one JSON object.")
-@click.option("--number", is_flag=True, help="Print the number of the version that runs, and nothing else.")
+@click.option("--number", is_flag=True, help="Print the number of the version that runs, an empty line for none.")
 @click.option("--confirm", "confirmed", is_flag=True, help="Confirm the version on probation now.")
 @click.option("--back", is_flag=True, help="Go back to the version before.")
 @click.option("--to", metavar="N", type=click.IntRange(min=1), help="With --back: to this version.")
@@ -112,9 +110,13 @@ def update(
         )
     if to is not None and not back:
         raise UsageError("--to is for --back; an update always gets the next number")
+    # Archives and the web: other commands of edge-station do without.
+    from edge_runtime.station.updates.bring import open_update
+    from edge_runtime.station.updates.install import Wishes, install
+
     opened = None if source is None else open_update(source)  # by the rights that there are: they are dropped next
     try:
-        folder = _folder(place, station, new=source is not None)
+        folder = _folder(place, station, new=source is not None or number)
         _as_owner(folder.root)
         if status or number:
             _tell(folder, as_json, number)

@@ -14,6 +14,7 @@ import pytest
 from commands import run_module
 from signing_cases import key_pair, signed, trust_key
 from update_cases import bundle_of, installed, untried, versions
+from web_server import WebServer
 
 from edge_devices.interpreter import python_environment, python_module
 from edge_runtime.bundle.bundle import bundle_sha256
@@ -225,3 +226,61 @@ def test_mender_rolls_nothing_back_where_nothing_was_installed(mender, folder, t
     assert folder.number() == 2
     (mender.files / "files" / "second").write_bytes(b"")
     assert mender.call("ArtifactInstall").returncode == 1
+
+
+@pytest.fixture
+def hawkbit(tmp_path):
+    """A server with one action, its bundle, and what it is told."""
+    with tarfile.open(tmp_path / "b.tar", "w") as archive:
+        archive.add(bundle_of(tmp_path, "7"), "b.edge")
+    base, content = "/DEFAULT/controller/v1/line3", (tmp_path / "b.tar").read_bytes()
+
+    def answer(asked):
+        if asked.headers.get("Authorization") != "GatewayToken 99":
+            return 401, {}, b""
+        found = {"_links": {"deploymentBase": {"href": f"{web.url}{base}/deploymentBase/7"}}}
+        if asked.path.endswith("deploymentBase/7"):
+            artifact = {"filename": "b.tar", "size": len(content), "_links": {"download": {"href": f"{web.url}/b.tar"}}}
+            found = {"id": "7", "deployment": {"download": "forced", "update": "forced",
+                                               "chunks": [{"artifacts": [artifact]}]}}  # fmt: skip
+        return 200, {}, content if asked.path == "/b.tar" else json.dumps(found).encode()
+
+    web = WebServer(answer)
+    yield web
+    web.close()
+
+
+def deployed(hawkbit, tmp_path, capsys):
+    """Ask once; returns the exit code and how the action was closed."""
+    (tmp_path / "token").write_text("GatewayToken 99\n")
+    words = ("--url", hawkbit.url, "--controller", "line3", "--token-file", tmp_path / "token", "--in", "models")
+    with pytest.raises(SystemExit) as ended:
+        run_command(edge_station, "edge-station", ["hawkbit", *map(str, words), "--wait", "0", "--once"])
+    capsys.readouterr()
+    (*_, last) = [json.loads(asked.body)["status"] for asked in hawkbit.asked if asked.body]
+    return ended.value.code, last["execution"], last["result"]["finished"], last["details"]
+
+
+def test_hawkbit_deploys_what_a_station_then_runs(hawkbit, tmp_path, capsys):
+    Path("models").mkdir()
+    code, *closed = deployed(hawkbit, tmp_path, capsys)
+    assert (code, closed) == (0, ["closed", "success", ["version 1 of models is confirmed"]])
+    assert bundle_sha256(Path("models/current")) == bundle_sha256(tmp_path / "7.edge")
+
+
+def test_hawkbit_hears_of_a_probation_that_took_too_long_and_the_version_before_goes_on(
+    hawkbit, folder, tmp_path, capsys
+):
+    confirm(folder, "here")
+    code, execution, finished, (why,) = deployed(hawkbit, tmp_path, capsys)
+    assert (code, execution, finished) == (0, "closed", "failure")
+    assert "version 3 of models is still on probation" in why
+    assert folder.number() == 2
+
+
+def test_mender_installs_a_first_version_too(mender, tmp_path):
+    (tmp_path / "mender" / "mender.conf").write_text(f"EDGELINE_IN={tmp_path}/first\nEDGELINE_WAIT=0\n")
+    mender.payload(bundle_of(tmp_path, "3"))
+    for state in ("ArtifactInstall", "ArtifactCommit", "ArtifactRollback"):
+        assert mender.call(state).returncode == 0
+    assert bundle_sha256(tmp_path / "first" / "current") == bundle_sha256(tmp_path / "3.edge")
