@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from edge_runtime.tune.standing import Asked, Standing
 
 __all__ = ["recipe_of", "run_recipe", "tell_mistakes"]
 
+_AGAIN_S = 10.0  # where what an update switched to could not be looked at, as of a disk that takes nothing
 # What a recipe does not say: of the machine, and of what is shown.
 _ALLOWED = frozenset(EdgeRun.sections["Machine"]) - {"explain"} | {"arguments"}
 
@@ -63,7 +65,7 @@ class _Reloading:
 
     def __init__(self, loaded: Loaded) -> None:
         self._file, self.hider = loaded.file, loaded.hider
-        self._looked = loaded  # each version that is switched to is tried once
+        self._looked, self._tried = loaded, float("-inf")
         self.hangup, self._hung_up = Hangup(), False
 
     def say(self, line: str) -> None:
@@ -72,8 +74,8 @@ class _Reloading:
 
     def asked(self) -> bool:
         self._hung_up = self.hangup.asked()
-        if self._looked.moved:
-            self._looked = self._looked.again()
+        if self._looked.moved and time.monotonic() - self._tried >= _AGAIN_S:
+            self._tried = time.monotonic()
             return True
         return self._hung_up
 
@@ -86,9 +88,9 @@ class _Reloading:
 
     def read(self) -> Loaded:
         loaded = recipe_of(self._file)
+        self._looked, self._tried = loaded, float("-inf")  # a version that it does not fit is not tried again
         tell_mistakes(self._file, look_for(loaded))
         self.hider = loaded.hider.and_of(self.hider)
-        self._looked = loaded
         return loaded
 
 

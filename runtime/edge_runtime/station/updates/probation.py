@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from edge_runtime.errors import (
     UsageError,
     VerificationError,
 )
+from edge_runtime.files.boot import boot_id
 from edge_runtime.station.figures import Figures
 from edge_runtime.station.updates.settings import Updates
 from edge_runtime.station.updates.state import Trial, read_state, write_state
@@ -70,12 +72,13 @@ class Probation:
                 trial = read_state(folder.state).trial
                 if trial is None:
                     continue
-                if trial.falls >= _MOST_FALLS:
-                    why = f"it was started {trial.falls} times and ended in order none of them"
+                falls = sum(not _lives(start) for start in trial.starts)
+                if falls >= _MOST_FALLS:
+                    why = f"it was started {falls} times and ended in order none of them"
                     self._return(folder, trial, why)
                     continue
                 self._trials[folder] = trial
-                self._count(folder, trial, 1)
+                self._count(folder, trial, begins=True)
 
     def look(self, figures: Mapping[str, Figures], ready: bool) -> list[dict[str, object]]:
         """Confirm what has been at work for long enough; returns what is to be noted of that."""
@@ -106,8 +109,8 @@ class Probation:
         return any(returned)
 
     def refused(self, error: BaseException) -> None:
-        """Return from what was switched to meanwhile and cannot be opened, nor read, by these stations' recipe."""
-        for folder in self._stations:
+        """Return from what was switched to meanwhile and does not fit these stations' recipe."""
+        for folder in self._stations if isinstance(error, _BLAMED) else ():
             if (trial := read_state(folder.state).trial) is not None:
                 self._return(folder, trial, " ".join(str(error).split())[:1000])
 
@@ -115,7 +118,7 @@ class Probation:
         """The stations have ended in order: this start does not count."""
         for folder, trial in self._trials.items():
             with self._told(folder):
-                self._count(folder, trial, -1)
+                self._count(folder, trial, begins=False)
         self._trials = {}
 
     def _return(self, folder: Versions, trial: Trial, why: str) -> bool:
@@ -127,11 +130,13 @@ class Probation:
                 return True
         return False
 
-    def _count(self, folder: Versions, trial: Trial, by: int) -> None:
+    def _count(self, folder: Versions, trial: Trial, begins: bool) -> None:
         with folder.changing():
             state = read_state(folder.state)
             if state.trial is not None and state.trial.version == trial.version:
-                counted = dataclasses.replace(state.trial, falls=max(state.trial.falls + by, 0))
+                others = tuple(start for start in state.trial.starts if start != _this_process())
+                starts = (*others, _this_process()) if begins else others
+                counted = dataclasses.replace(state.trial, starts=starts)
                 write_state(folder.state, dataclasses.replace(state, trial=counted))
 
     @contextlib.contextmanager
@@ -141,3 +146,14 @@ class Probation:
             yield
         except (OutputError, UpdateError) as error:
             self._say(f"what is known of the updates of {folder.root} cannot be kept: {error}")
+
+
+def _this_process() -> str:
+    """What tells this process from all others, those before the machine started too."""
+    return f"{boot_id()} {os.getpid()}"
+
+
+def _lives(start: str) -> bool:
+    """Whether such a process is at work: another recipe's stations may run the same version."""
+    boot, _, number = start.rpartition(" ")
+    return boot == str(boot_id()) and Path(f"/proc/{number}").exists()

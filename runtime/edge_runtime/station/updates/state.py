@@ -28,8 +28,8 @@ _LOG = logging.getLogger(__name__)
 class Trial:
     """A version on probation. `before`: the one to return to, None for the first.
 
-    `falls`: starts with it that have not ended in order. `returning`: why it is being returned from, "" where it is
-    not; until `current` leads to `before` again the return is not over. `downgrade`: an older one than ran here, as
+    `starts`: processes that ran it and have not ended in order. `returning`: why it is being returned from, "" where it
+    is not; until `current` leads to `before` again the return is not over. `downgrade`: an older one than ran here, as
     somebody wanted.
     """
 
@@ -37,7 +37,7 @@ class Trial:
     before: int
     sha256: str
     begun_utc: str
-    falls: int = 0
+    starts: tuple[str, ...] = ()
     returning: str = ""
     downgrade: bool = False
 

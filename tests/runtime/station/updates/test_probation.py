@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 
 import pytest
 from station_world import StationWorld
 from store_cases import reading
 from update_cases import bundle_of, installed, untried, versions
 
-from edge_runtime.errors import EngineError, ModelError
+from edge_runtime.errors import EngineError, ModelError, SourceError, StoreError, UsageError
 from edge_runtime.inspect.fake_engine import FakeEngine, fake_ok
 from edge_runtime.station.recipe.load import read_recipe
 from edge_runtime.station.run import run_stations
+from edge_runtime.station.updates import probation
+from edge_runtime.station.updates.probation import Probation
+from edge_runtime.station.updates.settings import Updates
 from edge_runtime.station.updates.state import read_state, write_state
 from edge_runtime.station.updates.switching import confirm
 
@@ -92,7 +97,7 @@ def test_a_version_that_has_judged_its_parts_is_confirmed(world, folder):
 def test_a_run_that_ends_before_goes_on_with_probation_at_the_next_start(world, folder):
     world.run(RECIPE % (3, "1h"))
     trial = read_state(folder.state).trial
-    assert (trial.version, trial.falls) == (2, 0)
+    assert (trial.version, trial.starts) == (2, ())
     world.run(RECIPE % (100, "0s"))
     assert read_state(folder.state).trial == trial
 
@@ -134,19 +139,36 @@ def test_a_bundle_whose_rules_do_not_fit_is_returned_from(world, folder):
     assert last(folder)[:2] == (2, "returned")
 
 
-def test_the_third_start_returns_from_a_version_that_never_ended_in_order(world, folder):
-    state = read_state(folder.state)
-    for falls in (1, 2):  # the process was gone
-        loaded = _loaded(world)
-        world.bad["2"] = ZeroDivisionError("as good as a crash")
+def test_the_third_start_returns_from_a_version_that_never_ended_in_order(world, folder, monkeypatch):
+    world.bad["2"] = ZeroDivisionError("as good as a crash")
+    for number in (1, 2):
+        monkeypatch.setattr(probation, "_this_process", lambda number=number: f"another-boot {number}")
         with pytest.raises(ZeroDivisionError):
-            run_stations(loaded, world._settings_for, world.stop, _Silent(), world.said.append)
-        assert read_state(folder.state).trial.falls == falls
+            run_stations(_loaded(world), world._settings_for, world.stop, _Silent(), world.said.append)
+        assert len(read_state(folder.state).trial.starts) == number
     world.ran.clear()
     world.run(RECIPE % (3, "0s"))
     assert world.ran == ["1"] * 3
     assert last(folder)[2] == "it was started 2 times and ended in order none of them"
-    write_state(folder.state, state)
+
+
+def test_stations_of_other_recipes_that_run_the_same_version_are_no_falls(world, folder, monkeypatch):
+    state = read_state(folder.state)
+    others = tuple(f"{probation.boot_id()} {pid}" for pid in (1, os.getppid()))
+    write_state(folder.state, dataclasses.replace(state, trial=dataclasses.replace(state.trial, starts=others)))
+    world.run(RECIPE % (3, "1h"))
+    assert world.ran == ["2"] * 3
+    assert read_state(folder.state).trial.starts == others
+
+
+def test_a_disk_that_is_full_is_no_fault_of_a_version(world, folder):
+    found = Probation({"belt": folder.current}, Updates(), world.said.append)
+    for error in (StoreError("full"), SourceError("no camera")):
+        found.refused(error)
+        assert not found.failed(error)
+    assert read_state(folder.state).trial is not None
+    found.refused(UsageError("its rules know no such class"))
+    assert last(folder) == (2, "returned", "its rules know no such class")
 
 
 class _Silent:
@@ -210,4 +232,4 @@ def test_a_running_station_takes_a_new_version_over_and_returns_if_that_fails(wo
     else:
         assert folder.number() == 3
         assert world.ran[-1] == "3"
-        assert read_state(folder.state).trial.falls == 0
+        assert read_state(folder.state).trial.starts == ()
