@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from edge_runtime.tune.standing import Asked, Standing
 
 __all__ = ["recipe_of", "run_recipe", "tell_mistakes"]
 
-_AGAIN_S = 10.0  # where what an update switched to could not be looked at, as of a disk that takes nothing
 # What a recipe does not say: of the machine, and of what is shown.
 _ALLOWED = frozenset(EdgeRun.sections["Machine"]) - {"explain"} | {"arguments"}
 
@@ -61,36 +59,32 @@ def run_recipe(flags: Flags, arguments: Sequence[str], stand: Callable[[Path, As
 
 
 class _Reloading:
-    """Reads the recipe anew when SIGHUP has come, or an update has switched to another version of a bundle."""
+    """Reads the recipe anew when SIGHUP has come (station/service/supervise.py)."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._file, self.hider = loaded.file, loaded.hider
-        self._looked, self._tried = loaded, float("-inf")
-        self.hangup, self._hung_up = Hangup(), False
+        self._loaded = loaded
+        self.hangup = Hangup()
 
     def say(self, line: str) -> None:
         """Tell people a line, without secrets."""
         _say(self.hider.text(line))
 
     def asked(self) -> bool:
-        self._hung_up = self.hangup.asked()
-        if self._looked.moved and time.monotonic() - self._tried >= _AGAIN_S:
-            self._tried = time.monotonic()
-            return True
-        return self._hung_up
+        return self.hangup.asked()
 
     def folders(self) -> set[Versions]:
         """The folders of versions that the stations run."""
-        return {found for link in self._looked.links.values() if (found := versions_of(link)) is not None}
+        return {found for link in self._loaded.links.values() if (found := versions_of(link)) is not None}
 
     def ends(self) -> int:
-        return self.hangup.number if self._hung_up and self.hangup.ends() else 0
+        return self.hangup.number if self.hangup.ends() else 0
 
     def read(self) -> Loaded:
         loaded = recipe_of(self._file)
-        self._looked, self._tried = loaded, float("-inf")  # a version that it does not fit is not tried again
         tell_mistakes(self._file, look_for(loaded))
         self.hider = loaded.hider.and_of(self.hider)
+        self._loaded = loaded
         return loaded
 
 

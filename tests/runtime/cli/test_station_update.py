@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from commands import run_module
+from patience import PATIENCE
 from signing_cases import key_pair, signed, trust_key
-from update_cases import bundle_of, installed, untried, versions
+from update_cases import bundle_of, changed, installed, untried, versions
 from web_server import WebServer
 
 from edge_devices.interpreter import python_environment, python_module
@@ -21,8 +23,11 @@ from edge_runtime.bundle.bundle import bundle_sha256
 from edge_runtime.bundle.trusted import user_store
 from edge_runtime.cli import station_update
 from edge_runtime.cli.console import run_command
+from edge_runtime.cli.sample import find_sample
 from edge_runtime.cli.station import edge_station
 from edge_runtime.station.updates.switching import confirm, return_from
+
+SAMPLE = find_sample()
 
 
 @pytest.fixture(autouse=True)
@@ -284,3 +289,42 @@ def test_mender_installs_a_first_version_too(mender, tmp_path):
     for state in ("ArtifactInstall", "ArtifactCommit", "ArtifactRollback"):
         assert mender.call(state).returncode == 0
     assert bundle_sha256(tmp_path / "first" / "current") == bundle_sha256(tmp_path / "3.edge")
+
+
+def test_a_station_at_work_takes_over_what_comes_into_its_inbox(tmp_path):
+    first, second = (changed(Path(shutil.copytree(SAMPLE.bundle, tmp_path / f"{n}.edge")), version=n) for n in "12")
+    folder = versions(Path.cwd())
+    done = run_module("edge_runtime.cli.station", "update", str(first), "--in", "models", cwd=Path.cwd())
+    assert done.returncode == 0, done.stderr
+    folder.inbox.mkdir()
+    Path("in").mkdir()
+    Path("station.yaml").write_text(
+        "{store: store, updates: {parts: 1, time: 0s}, "
+        "stations: {belt: {source: 'watch:in', bundle: models/current, outputs: [jsonl: v.jsonl]}}}"
+    )
+    with subprocess.Popen(
+        python_module("edge_runtime.cli.run", "station.yaml"),
+        stderr=subprocess.PIPE, text=True, env=python_environment(),
+    ) as station:  # fmt: skip
+        watchdog = threading.Timer(PATIENCE, station.kill)
+        watchdog.start()
+        try:
+            shutil.copytree(second, folder.inbox / ".half")
+            (folder.inbox / ".half").rename(folder.inbox / "2.edge")
+            said = []
+            for line in station.stderr:
+                said.append(line)
+                if "reloaded" in line:
+                    shutil.copy(next(SAMPLE.images.glob("*.png")), "in")
+                if "is confirmed" in line:
+                    break
+            station.terminate()
+            station.wait()
+        finally:
+            watchdog.cancel()
+            station.kill()
+    assert "version 2 of" in said[-1]
+    assert bundle_sha256(folder.current) == bundle_sha256(second)
+    assert not list(folder.inbox.iterdir())
+    (record,) = map(json.loads, Path("v.jsonl").read_text().splitlines())
+    assert record["model"]["sha256"] == bundle_sha256(second)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from edge_runtime.errors import EdgelineError, StoreError, UsageError
@@ -18,6 +19,7 @@ from edge_runtime.store.writer import Writer
 __all__ = ["Reloading", "Supervision"]
 
 _LOOK_S = 0.2
+_AGAIN_S = 60.0  # what an update switched to, and could not be taken over nor returned from, is tried again
 
 
 class Reloading(Protocol):
@@ -54,6 +56,9 @@ class Supervision:
         self._service, self._stop, self._say, self._meanwhile = service, stop, say, meanwhile
         self._steady = Steady(work.limited)
         self._told = False
+        self._tried: tuple[Path, ...] = ()
+        self._tried_s = 0.0
+        self._switched()  # what they take the place of again, as it could not be opened, waits
 
     def watch(self, reloading: Reloading | None, opening: Callable[[Loaded], Work]) -> Work | None:
         """Return when the stations have ended: None, or those that go on in their place. Raises what ended them."""
@@ -66,7 +71,7 @@ class Supervision:
         following: Work | None = None
         while not self._work.over(_LOOK_S):
             self._look()
-            if reloading is not None and reloading.asked():
+            if reloading is not None and (reloading.asked() or self._switched()):
                 if number := reloading.ends():
                     self._stop.signal = self._stop.signal or number
                 else:
@@ -83,6 +88,17 @@ class Supervision:
         if following is None:
             self._service.stopping()
         return following
+
+    def _switched(self) -> bool:
+        """Whether an update has switched a bundle of these stations to a version that was not tried just now."""
+        if not self._work.loaded.moved:
+            return False
+        found = tuple(station.bundle for station in self._work.loaded.again().recipe.stations.values())
+        now = time.monotonic()
+        if found == self._tried and now - self._tried_s < _AGAIN_S:
+            return False
+        self._tried, self._tried_s = found, now
+        return True
 
     def _look(self) -> None:
         now = time.monotonic()
