@@ -1,7 +1,7 @@
 """An archive of a bundle, read as a hostile file is: plain files of one folder, within budgets of bytes and of memory.
 
-Taken are .tar, .tar.gz and .zip. What is written is counted, whatever headers claim; nothing is read at once that is
-longer than a file's header may be, for tar's and zip's own readers take as much memory as an archive says.
+Taken are .tar, .tar.gz and .zip. What is written is counted, whatever headers claim; so is what is read of headers, at
+once and in all, for tar's and zip's own readers take as much memory as an archive says.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["MOST_BYTES", "MOST_FILES", "Readable", "copy_stream", "unpack"]
 
 MOST_BYTES = 4 << 30  # of one bundle
 MOST_FILES = 4200
-_MOST_READ = 1 << 20
+_MOST_READ, _MOST_HEADERS = 1 << 20, 16 << 20
 _CHUNK = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of others one chunk may become gigabytes
@@ -41,6 +41,7 @@ _BROKEN = (
 class _Member:
     name: str
     open: Callable[[], IO[bytes]]
+    archive: _Bounded
 
 
 def unpack(archive: IO[bytes], shown: str, folder: Path) -> None:
@@ -56,7 +57,7 @@ def unpack(archive: IO[bytes], shown: str, folder: Path) -> None:
             if member.name in names:
                 raise BundleError(f"{shown} holds {member.name!r} twice; do not use it")
             names.add(member.name)
-            left -= copy_stream(_Checked(member.open, shown), folder / member.name, left, shown)
+            left -= copy_stream(_Content(member, shown), folder / member.name, left, shown)
     if not names:
         raise BundleError(f"{shown} holds no file, expected those of a bundle (NAME.edge)")
 
@@ -81,19 +82,22 @@ def copy_stream(stream: Readable, target: Path, most: int, shown: str) -> int:
     return size
 
 
-class _Checked:
+class _Content:
     """A member's bytes; what is wrong with the archive is told as that, and not as a disk that cannot be written."""
 
-    def __init__(self, opened: Callable[[], IO[bytes]], shown: str) -> None:
-        self._opened, self._shown = opened, shown
+    def __init__(self, member: _Member, shown: str) -> None:
+        self._member, self._shown = member, shown
         self._stream: IO[bytes] | None = None
 
     def read(self, size: int = -1) -> bytes:
+        self._member.archive.header = False
         try:
-            self._stream = self._stream or self._opened()
+            self._stream = self._stream or self._member.open()
             return self._stream.read(size)
         except _BROKEN as error:
             raise _broken(self._shown, error) from error
+        finally:
+            self._member.archive.header = True
 
 
 def _next(members: Iterator[_Member], shown: str) -> _Member | None:
@@ -112,13 +116,14 @@ def _broken(shown: str, error: Exception) -> BundleError:
 def _members(archive: IO[bytes], shown: str, cleanup: contextlib.ExitStack) -> Iterator[_Member]:
     head = archive.read(512)
     archive.seek(0)
+    bounded = _Bounded(archive, shown)
     if head[:4] == b"PK\x03\x04":
-        found = _in_zip(archive, shown, cleanup)
+        found = _in_zip(bounded, cleanup)
     elif head[:2] == b"\x1f\x8b":
-        unzipped = cleanup.enter_context(gzip.GzipFile(fileobj=archive))
-        found = _in_tar(cast("IO[bytes]", unzipped), shown, cleanup)
+        bounded = _Bounded(cast("IO[bytes]", cleanup.enter_context(gzip.GzipFile(fileobj=archive))), shown)
+        found = _in_tar(bounded, cleanup)
     elif head[257:262] == b"ustar":
-        found = _in_tar(archive, shown, cleanup)
+        found = _in_tar(bounded, cleanup)
     else:
         raise BundleError(f"{shown} is no archive that is read here, expected .tar, .tar.gz or .zip of a bundle")
     top: set[str] = set()
@@ -134,14 +139,11 @@ def _members(archive: IO[bytes], shown: str, cleanup: contextlib.ExitStack) -> I
         top.add("/".join(parts[:-1]))
         if len(top) > 1:
             raise BundleError(f"{shown} holds files of several folders, expected one bundle")
-        yield _Member(parts[-1], opened)
+        yield _Member(parts[-1], opened, bounded)
 
 
-def _in_tar(
-    archive: IO[bytes], shown: str, cleanup: contextlib.ExitStack
-) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]]:
-    bounded = cast("IO[bytes]", _Bounded(archive, shown))
-    tar = cleanup.enter_context(tarfile.TarFile(fileobj=bounded))
+def _in_tar(archive: _Bounded, cleanup: contextlib.ExitStack) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]]:
+    tar = cleanup.enter_context(tarfile.TarFile(fileobj=cast("IO[bytes]", archive)))
     for member in tar:
         plain = member.isreg() and not member.issparse()
         yield member.name, "file" if plain else "folder" if member.isdir() else "other", _opening(tar, member)
@@ -151,10 +153,8 @@ def _opening(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], IO[b
     return lambda: tar.extractfile(member) or io.BytesIO()
 
 
-def _in_zip(
-    archive: IO[bytes], shown: str, cleanup: contextlib.ExitStack
-) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]]:
-    found = cleanup.enter_context(zipfile.ZipFile(cast("IO[bytes]", _Bounded(archive, shown))))
+def _in_zip(archive: _Bounded, cleanup: contextlib.ExitStack) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]]:
+    found = cleanup.enter_context(zipfile.ZipFile(cast("IO[bytes]", archive)))
     for info in found.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on a Unix
         plain = kind in (0, stat.S_IFREG) and info.compress_type in _ZIP_METHODS and not info.flag_bits & 1
@@ -166,10 +166,14 @@ def _zipped(found: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[by
 
 
 class _Bounded:
-    """A file whose reads are short, and whose end is near: else the archive claims what no bundle needs."""
+    """A file whose reads are short, and whose end is near: else the archive claims what no bundle needs.
+
+    `header`: what is read now is none of a member's own bytes, and is kept in memory.
+    """
 
     def __init__(self, file: IO[bytes], shown: str) -> None:
         self._file, self._shown = file, shown
+        self.header, self._headers = True, 0
 
     def read(self, size: int = -1) -> bytes:
         wanted = _MOST_READ + 1 if size is None or size < 0 else size
@@ -178,6 +182,9 @@ class _Bounded:
         data = self._file.read(wanted)
         if len(data) > _MOST_READ:
             raise BundleError(f"{self._shown} has a header of more than {_MOST_READ} bytes; do not use it")
+        self._headers += len(data) if self.header else 0
+        if self._headers > _MOST_HEADERS:
+            raise BundleError(f"{self._shown} has headers of more than {_MOST_HEADERS} bytes; do not use it")
         return data
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:

@@ -149,6 +149,24 @@ def test_a_header_of_gigabytes_takes_no_memory(tmp_path):
         assert peak < 16 << 20
 
 
+def test_headers_that_are_short_each_and_endless_together_take_no_memory(tmp_path):
+    record = b"600025 comment%06d=" + b"x" * (600_025 - len("600025 comment000000=") - 1) + b"\n"  # length key=value
+    pieces = []
+    for number in range(60):
+        payload = record % number
+        for name, kind, content in ((f"g{number}", tarfile.XGLTYPE, payload), (f"f{number}", tarfile.REGTYPE, b"")):
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, len(content)
+            pieces.append(info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512))
+    data = gzip.compress(b"".join(pieces) + bytes(1024), 1)
+    tracemalloc.start()
+    with pytest.raises(BundleError, match="headers of more than"):
+        unpacked(data, tmp_path / "new")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 48 << 20
+
+
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused_as_one(tmp_path, data):
     whole = data.draw(st.sampled_from([tar(members()), tar(members("b.edge/"), "w:gz"), zipped(members())]))
