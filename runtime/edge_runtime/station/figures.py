@@ -24,6 +24,8 @@ class Figures:
         self._lag = Histogram()
         self._times: deque[float] = deque(maxlen=2000)
         self._last: Event | None = None
+        self._silent = 0
+        self._silence = ""
 
     def add(self, event: Event, judged_s: float, lag_ms: float) -> None:
         """Count one event."""
@@ -32,6 +34,9 @@ class Figures:
             self._lag.add(lag_ms)
             self._times.append(judged_s)
             self._last = event
+            if event.verdict == "NO_READ" and "picture" in event.body:  # the model looked at one, and said nothing
+                self._silent += 1
+                self._silence = next(iter(event.body.get("reasons", [])), "")
 
     def parts(self) -> int:
         """How many there were."""
@@ -42,6 +47,11 @@ class Figures:
         """How many of them were judged."""
         with self._lock:
             return sum(count for verdict, count in self._verdicts.items() if verdict != "NO_READ")
+
+    def silent(self) -> tuple[int, str]:
+        """How many the model saw and did not judge (or too late), and why the last of them was not."""
+        with self._lock:
+            return self._silent, self._silence
 
     def line(self) -> str:
         """The counts as words."""

@@ -34,6 +34,7 @@ from edge_runtime.station.updates.versions import Versions, versions_of
 __all__ = ["Probation", "trial_of"]
 
 _MOST_FALLS = 2
+_LEAST_SEEN = 10  # parts, however few are to be judged
 # What may be the bundle's fault; a camera, a disk or a receiver is not.
 _BLAMED = (BundleError, EngineError, MemoryLimitError, ModelError, TrustError, UsageError, VerificationError)
 Say = Callable[[str], None]
@@ -81,14 +82,24 @@ class Probation:
                 self._count(folder, trial, begins=True)
 
     def look(self, figures: Mapping[str, Figures], ready: bool) -> list[dict[str, object]]:
-        """Confirm what has been at work for long enough; returns what is to be noted of that."""
+        """Confirm what has been at work for long enough; returns what is to be noted of that.
+
+        Raises VerificationError for one that saw parts and judged none: `failed` then returns from it.
+        """
         if not self._trials or not ready:
             return []
         self._begun = time.monotonic() if self._begun is None else self._begun
         seconds = time.monotonic() - self._begun
         noted: list[dict[str, object]] = []
         for folder, trial in list(self._trials.items()):
-            parts = sum(figures[name].judged() for name in self._stations[folder])
+            ours = [figures[name] for name in self._stations[folder]]
+            parts, silent = sum(one.judged() for one in ours), [one.silent() for one in ours]
+            count = sum(number for number, _ in silent)
+            if not parts and count >= max(self._wanted.parts, _LEAST_SEEN):
+                reason = max(silent)[1]
+                raise VerificationError(
+                    f"version {trial.version} of {folder.root} saw {count} parts and judged none: {reason}"
+                )
             if parts < self._wanted.parts or seconds < self._wanted.time:
                 continue
             del self._trials[folder]

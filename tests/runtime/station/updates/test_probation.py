@@ -28,18 +28,21 @@ RECIPE = (
 
 
 class World(StationWorld):
-    """Engines by the folder of their bundle; `broken`: what opening one raises; `bad`: what running one raises."""
+    """Engines by the folder of their bundle; `broken`: what opening one raises; `bad`: what running one raises.
+
+    `silent`: those that judge nothing."""
 
     def __init__(self, folder, monkeypatch):
         super().__init__(folder, monkeypatch)
-        self.broken, self.bad, self.trusts, self.ran = {}, {}, {}, []
+        self.broken, self.bad, self.trusts, self.ran, self.silent = {}, {}, {}, [], set()
         self.on_frame = lambda: None
 
     def _open_bundle(self, path, **settings):
         self.trusts[path.name] = settings["trust"]
         if path.name in self.broken:
             raise self.broken[path.name]
-        engine = FakeEngine([fake_ok()])
+        silent = dataclasses.replace(fake_ok(), verdict="NO_READ", reasons=("no verdict rule",))
+        engine = FakeEngine([silent if path.name in self.silent else fake_ok()])
         run = engine.run
 
         def judged(images, *more):
@@ -128,6 +131,26 @@ def test_a_confirmed_version_that_fails_ends_the_run_as_ever(world, folder):
     with pytest.raises(EngineError):
         world.run(RECIPE % (3, "0s"))
     assert folder.number() == 2
+
+
+def test_a_version_that_sees_parts_and_judges_none_is_returned_from(world, folder):
+    world.silent = {"2"}
+    world.pictures, world.kind = world.pictures * 5000, "live"
+    world.on_frame = lambda: world.stop.end() if world.ran[-1] == "1" else None
+    world.run(RECIPE % (3, "1h"))
+    (version, how, why), count = last(folder), world.ran.count("2")
+    assert (version, how) == (2, "returned")
+    assert why.startswith("version 2 of ")
+    assert why.endswith("and judged none: no verdict rule")
+    assert count >= 10
+    assert folder.number() == 1
+
+
+def test_a_camera_that_is_away_is_no_fault_of_a_version(world, folder):
+    world.pictures = ["lost"] * 30
+    world.run(RECIPE % (3, "0s"))
+    assert world.ran == []
+    assert read_state(folder.state).trial is not None
 
 
 def test_a_bundle_whose_rules_do_not_fit_is_returned_from(world, folder):
