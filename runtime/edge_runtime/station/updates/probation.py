@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ from edge_runtime.station.updates.versions import Versions, versions_of
 __all__ = ["Probation", "trial_of"]
 
 _MOST_FALLS = 2
+_STARTS = itertools.count()
 _LEAST_SEEN = 10  # parts, however few are to be judged
 # What may be the bundle's fault; a camera, a disk or a receiver is not.
 _BLAMED = (BundleError, EngineError, MemoryLimitError, ModelError, TrustError, UsageError, VerificationError)
@@ -61,6 +63,7 @@ class Probation:
                 self._stations.setdefault(folder, []).append(name)
         self._trials: dict[Versions, Trial] = {}
         self._begun: float | None = None
+        self._start = f"{_this_process()} {next(_STARTS)}"  # a process has two for a while: a reload
 
     def begin(self) -> None:
         """Put right what a kill left, and count this start; a version with too many is returned from.
@@ -73,7 +76,7 @@ class Probation:
                 trial = read_state(folder.state).trial
                 if trial is None:
                     continue
-                falls = sum(not _lives(start) for start in trial.starts)
+                falls = len({start.rpartition(" ")[0] for start in trial.starts if not _lives(start)})
                 if falls >= _MOST_FALLS:
                     why = f"it was started {falls} times and ended in order none of them"
                     self._return(folder, trial, why)
@@ -145,8 +148,8 @@ class Probation:
         with folder.changing():
             state = read_state(folder.state)
             if state.trial is not None and state.trial.version == trial.version:
-                others = tuple(start for start in state.trial.starts if start != _this_process())
-                starts = (*others, _this_process()) if begins else others
+                others = tuple(start for start in state.trial.starts if start != self._start)
+                starts = (*others, self._start) if begins else others
                 counted = dataclasses.replace(state.trial, starts=starts)
                 write_state(folder.state, dataclasses.replace(state, trial=counted))
 
@@ -165,6 +168,6 @@ def _this_process() -> str:
 
 
 def _lives(start: str) -> bool:
-    """Whether such a process is at work: another recipe's stations may run the same version."""
-    boot, _, number = start.rpartition(" ")
+    """Whether a start's process is at work: another recipe's stations may run the same version."""
+    boot, _, number = start.rpartition(" ")[0].rpartition(" ")
     return boot == str(boot_id()) and Path(f"/proc/{number}").exists()

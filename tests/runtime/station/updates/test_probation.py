@@ -179,11 +179,22 @@ def test_the_third_start_returns_from_a_version_that_never_ended_in_order(world,
 
 def test_stations_of_other_recipes_that_run_the_same_version_are_no_falls(world, folder, monkeypatch):
     state = read_state(folder.state)
-    others = tuple(f"{probation.boot_id()} {pid}" for pid in (1, os.getppid()))
+    others = tuple(f"{probation.boot_id()} {pid} 0" for pid in (1, os.getppid()))
     write_state(folder.state, dataclasses.replace(state, trial=dataclasses.replace(state.trial, starts=others)))
     world.run(RECIPE % (3, "1h"))
     assert world.ran == ["2"] * 3
     assert read_state(folder.state).trial.starts == others
+
+
+def test_a_reload_takes_no_start_away_from_what_goes_on(world, folder):
+    running, reloaded = (Probation({"belt": folder.current}, Updates(), world.said.append) for _ in range(2))
+    running.begin()
+    reloaded.begin()
+    assert len(read_state(folder.state).trial.starts) == 2
+    reloaded.end()
+    assert len(read_state(folder.state).trial.starts) == 1
+    running.end()
+    assert read_state(folder.state).trial.starts == ()
 
 
 def test_a_disk_that_is_full_is_no_fault_of_a_version(world, folder):
