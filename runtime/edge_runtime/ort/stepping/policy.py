@@ -18,11 +18,11 @@ __all__ = ["DWELL", "PURSE_MS", "SHARE", "WINDOW_MS", "State", "Window", "decide
 
 WINDOW_MS = 100.0
 DWELL = 8
-SHARE, PURSE_MS = 0.02, 800.0
+SHARE, PURSE_MS = 0.01, 500.0
 
 # Other work is there: it has so much of the cores that the threads would use, or puts the calling thread off its core
 # so often in a second of run. (On an idle machine that happens a few times; beside others at every turn of theirs.)
-_TAKEN, _SWITCHES = 0.25, 30.0
+_TAKEN, _SWITCHES = 0.3, 30.0
 _SLOW = 1.5  # of the best time, where the system tells neither
 # Circumstances have changed since the last trial: so many cores more or less, so many times the time of a run.
 _OTHER_ROOM, _OTHER_PACE = 0.4, 1.4
@@ -30,6 +30,7 @@ _AGAIN, _AGAIN_DOUBLED = 40, 4  # windows to the next trial under the same circu
 # Both were measured in so many windows: ratios that need no more of them. Close ones do, and cost nothing.
 _DECISIVE = {2: 1.4, 4: 1.2, 8: 1.1}
 _LAST = 12
+_AT_HOME = 1.1  # all threads by so much faster where the cores are free, where little is left to chance
 _GAIN = 0.96  # of the time, which another number has to bring; going home where the cores are free it may cost as much
 _SOON, _LONG, _MOST_PATIENCE = 20, 100, 8  # windows after the last change
 
@@ -137,10 +138,10 @@ def _tried(state: State) -> State:
         return state
     tried, settled = state.trial[::2], state.trial[1::2]
     ratio = _pace(tried) / _pace(settled)
-    decisive = _DECISIVE.get(count, _DECISIVE[8])
-    if count < _LAST and 1 / decisive < ratio < decisive:
-        return state
     homeward = state.candidate == state.home and not _crowded(state, settled[-1])
+    decisive = _DECISIVE.get(count, _DECISIVE[8])
+    if count < _LAST and 1 / (_AT_HOME if homeward else decisive) < ratio < decisive:
+        return state
     ended = replace(state, candidate=0, trial=(), waited=0)
     if ratio > (1 / _GAIN if homeward else _GAIN):
         cost = sum(window.ms for window in tried) * max(0.0, 1 - 1 / ratio)
