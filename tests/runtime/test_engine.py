@@ -18,7 +18,7 @@ from edge_runtime.blocks.storage import FileStorage
 from edge_runtime.bundle.bundle import read_bundle
 from edge_runtime.errors import BundleError, DataError, EngineError, UsageError
 from edge_runtime.opening.choice import OpenedBundle
-from edge_runtime.ort.session import find_providers
+from edge_runtime.ort.session import SessionOptions, find_providers
 from edge_runtime.vision.settings import Settings
 
 
@@ -67,6 +67,41 @@ def test_several_threads_may_use_one_engine(engine):
     for thread in threads:
         thread.join()
     assert found == [expected] * 8
+
+
+STEPS_BACK = SessionOptions("cpu", 2, steps_back=True)
+
+
+def test_only_a_number_of_threads_that_was_given_is_kept_beside_other_work(bundle):
+    with open_bundle(bundle, session=STEPS_BACK) as engine:
+        engine.run([IMAGE])
+        assert engine.stepped.threads == 2
+        assert engine.stepped.line() == ""
+    with open_bundle(bundle, device="cpu", threads=2) as engine:
+        assert engine.stepped is None
+
+
+@pytest.mark.parametrize("end", ["", "engine.close()", "del engine; gc.collect()"])
+def test_a_program_ends_while_a_thread_is_at_rest(bundle, end):
+    program = f"""
+import gc
+import numpy as np
+from edge_runtime import open_bundle
+from edge_runtime.ort.session import SessionOptions
+engine = open_bundle({str(bundle)!r}, session=SessionOptions("cpu", 2, steps_back=True))
+image = np.zeros((20, 30, 3), np.uint8)
+engine.run([image])
+runner = engine._stepping
+feeds = {{spec.name: np.zeros(spec.least_shape, spec.dtype) for spec in engine.manifest.inputs}}
+assert runner._parking.rest_one(feeds) is not None
+assert runner._parking.resting == 1
+del runner
+{end}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_closed_engine_says_so_and_closes_again(engine):
