@@ -36,7 +36,9 @@ def open_bundle(path, session, memory_limit, batch):
 
 class Engine:
     manifest = SimpleNamespace(blocks=(1, 2, 3))
-    plan = SimpleNamespace(whole=False, count=dict(resident=1, streamed=2, reloaded=0).get)
+    plan = SimpleNamespace(
+        whole=False, count=dict(resident=1, streamed=2, reloaded=0).get, blocks=(), base_bytes=0
+    )
 
     def __init__(self, name):
         self.name = name

@@ -11,7 +11,6 @@ import contextlib
 import random
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from edge_devices.interpreter import python_code
 from edge_devices.profile import ProviderChoice
 from edge_runtime.bundle.bundle import bundle_sha256, read_bundle
 from edge_runtime.cli.console import hidden_native_stderr, run_command
@@ -113,7 +113,7 @@ def _beside(load: str) -> Iterator[None]:
     code = _HALF if load.endswith("h") else _STEADY
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        processes += [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
+        processes += [subprocess.Popen(python_code(code)) for _ in range(count)]
         time.sleep(_SETTLE_S * (1 + count))  # until they have started
         yield
     finally:

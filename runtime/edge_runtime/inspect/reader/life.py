@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_devices.interpreter import python_environment, python_module
-from edge_runtime.errors import SourceError
+from edge_runtime.errors import EdgelineError, SourceError
+from edge_runtime.files.shortage import shortage
 from edge_runtime.inspect.reader.messages import send
 
 __all__ = ["Life", "begin_ahead", "new_life"]
@@ -48,6 +49,8 @@ class Life:
                 )
             except OSError as error:
                 ours.close()
+                if (short := shortage(error)) is not None:
+                    raise short from error
                 raise SourceError(f"cannot start the process that reads videos: {error.strerror}") from error
         self._control = ours
         self.pid = self._process.pid
@@ -102,12 +105,12 @@ _ahead: list[Life] = []
 
 def begin_ahead() -> None:
     """Begin one that whoever asks first will get. What is in the way of that is said to who asks."""
-    with contextlib.suppress(SourceError):
+    with contextlib.suppress(EdgelineError):
         _ahead.append(Life())
 
 
 def new_life() -> Life:
-    """Return the one that was begun ahead, if it is there and lives, or else a new one. Raises SourceError."""
+    """Return the one that was begun ahead, if it is there and lives, or else a new one. Raises SourceError, EngineError."""
     with contextlib.suppress(IndexError):
         if not (life := _ahead.pop()).dead:
             return life
