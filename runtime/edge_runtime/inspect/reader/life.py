@@ -110,7 +110,10 @@ def begin_ahead() -> None:
 
 
 def new_life() -> Life:
-    """Return the one that was begun ahead, if it is there and lives, or else a new one. Raises SourceError, EngineError."""
+    """Return the one that was begun ahead, if it is there and lives, or else a new one.
+
+    Raises SourceError, EngineError for a lack of descriptors.
+    """
     with contextlib.suppress(IndexError):
         if not (life := _ahead.pop()).dead:
             return life
