@@ -116,7 +116,8 @@ def _time(plan: Plan) -> list[str]:
         forms: tuple[Form, ...] = ("resident", "streamed", "reloaded")
         counts = ", ".join(f"{plan.count(form)} {form}" for form in forms)
         rows.append(("compute", f"{plan.compute_ms:.1f} ms", f"of {len(plan.blocks)} blocks: {counts}"))
-        rows.append(("load", f"{plan.load_ms:.1f} ms", f"of those that are loaded, from {source}"))
+        busy = f", a core busy for {plan.load_cpu_ms:.1f} ms of it" if plan.load_cpu_ms else ""
+        rows.append(("load", f"{plan.load_ms:.1f} ms", f"of those that are loaded, from {source}{busy}"))
     if plan.limit_bytes is not None and plan.near_bytes > plan.limit_bytes:
         rows.append(("faster", format_size(plan.near_bytes), "is the limit for 1.1x of the fastest at this batch"))
     return _columns(rows)

@@ -206,6 +206,7 @@ def _block_plan(task: Task, costs: FormCosts, chosen: Assignments) -> Plan:
         load_ms=sum(block.load_ms for block in blocks),
         cached=task.limit.cached,
         portable=measured.portable,
+        load_cpu_ms=sum(float(costs.cpu[k, f]) for k, f in enumerate(forms)),
     )
 
 

@@ -77,7 +77,8 @@ class Plan:
     time, or what making those that stay takes over the arenas, which are not written to by then. `cached`: weights
     that were read once come out of the page cache. `portable`: why the blocks are the bundle's own, "" where they are
     cut from the whole graph as this machine runs it. `near_bytes`: the smallest limit at which this batch is within
-    10 % of the fastest that it can be; 0 where there is no limit.
+    10 % of the fastest that it can be; 0 where there is no limit. `load_cpu_ms`: the part of `load_ms` that needs a
+    core.
     """
 
     whole: bool
@@ -103,6 +104,7 @@ class Plan:
     cached: bool = True
     portable: str = ""
     near_bytes: int = 0
+    load_cpu_ms: float = 0.0
 
     def count(self, form: Form) -> int:
         """Return how many blocks are held in this form."""

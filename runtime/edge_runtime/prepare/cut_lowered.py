@@ -51,7 +51,7 @@ def cut_whole(source: Path, folder: Path, threads: int, feeds: Arrays, batch: in
         if weights is None:
             raise ModelError(f"{source.name} has no weights to stream")
         try:
-            graph = read_lowered(lowered.read_bytes())
+            graph = read_lowered(lowered.read_bytes()).alive()
             # What older files list as inputs beside their weights may be read by nobody any more.
             given = {name: value for name, value in graph.inputs.items() if name.decode() in feeds}
             graph = replace(graph, inputs=given)

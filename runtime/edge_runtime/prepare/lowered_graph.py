@@ -7,7 +7,7 @@ over is refused: weights of subgraphs in the external file, sparse weights.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_runtime.bundle.wire import field, fields, integers, message, pieces
 
@@ -81,6 +81,15 @@ class LoweredGraph:
     weights: Mapping[bytes, LoweredWeight]
     inputs: Mapping[bytes, bytes]
     outputs: Mapping[bytes, bytes]
+
+    def alive(self) -> LoweredGraph:
+        """Return the graph without nodes that no output depends on: onnxruntime leaves some."""
+        wanted, kept = set(self.outputs), []
+        for node in reversed(self.nodes):
+            if wanted.intersection(node.makes):
+                wanted |= node.reads
+                kept.append(node)
+        return replace(self, nodes=tuple(reversed(kept)))
 
     def part(
         self, nodes: range, inputs: Mapping[bytes, bytes], outputs: Mapping[bytes, bytes], weights: list[bytes]

@@ -26,7 +26,7 @@ __all__ = ["make_plan"]
 _STEP = 1 << 20
 _KEPT_PLANS = 16
 # Of the plan's file and of how the planner decides; another number leaves every older plan unread.
-_VERSION = 5
+_VERSION = 6
 
 
 def make_plan(

@@ -114,3 +114,8 @@ def test_the_limit_that_would_be_fast_is_told_where_this_one_is_smaller() -> Non
     line = "faster      150.0 MB  is the limit for 1.1x of the fastest at this batch"
     assert line in explain(replace(PLAN, near_bytes=150_000_000)).splitlines()
     assert "faster" not in explain(replace(PLAN, near_bytes=110_000_000))
+
+
+def test_what_loading_takes_of_a_core_is_told() -> None:
+    line = "load         25.0 ms  of those that are loaded, from storage, a core busy for 2.5 ms of it"
+    assert line in explain(replace(PLAN, load_cpu_ms=2.5)).splitlines()
