@@ -13,7 +13,9 @@ import numpy as np
 
 from edge_runtime.bundle.manifest import Manifest
 
-__all__ = ["Budget", "budget_of"]
+__all__ = ["STACK_BYTES", "Budget", "budget_of"]
+
+STACK_BYTES = 64 << 20  # of address space for a thread: its stack, and the C library's heap for it
 
 # int4 weights become FP32 ones, kernels pack them once more, and the whole graph is held beside what is written.
 _WEIGHT_TIMES, _FILE_TIMES = 24, 16

@@ -39,7 +39,7 @@ from edge_runtime.files.shortage import says_shortage
 from edge_runtime.files.sizes import format_size
 from edge_runtime.ort.process import import_onnxruntime, own_process
 from edge_runtime.plan.measurements import BlockMeasurement, Measurements, Speeds, WholeMeasurement
-from edge_runtime.prepare.budget import budget_of
+from edge_runtime.prepare.budget import STACK_BYTES, budget_of
 from edge_runtime.prepare.chain import Chain, Cut, Link
 from edge_runtime.prepare.compress import compress
 from edge_runtime.prepare.confine.confine import Bounds, confine
@@ -89,10 +89,9 @@ def _confine(request: Request, bundle: Bundle) -> int:
     import_onnxruntime()
     budget = budget_of(bundle.manifest, request.batches[-1])
     most = min(budget.memory_bytes, available_memory() or budget.memory_bytes)
-    if request.limit_bytes is not None:
-        # The kernel counts what is reserved: arenas, of which little is touched, and stacks. (The limit itself is kept
-        # by who watches from outside.)
-        most = min(most, request.limit_bytes - memory().own + reserved_bytes(request.batches[-1]) + _STACKS)
+    if request.limit_bytes is not None:  # which is kept by who watches from outside, as the kernel counts otherwise:
+        most = min(most, request.limit_bytes - memory().own)
+    most += reserved_bytes(request.batches[-1]) + request.threads * STACK_BYTES  # what is reserved, touched or not
     folder = Path(request.folder)
     say(missing=confine(Bounds(most, budget.file_bytes, (bundle.path,), (folder,))))
     limit_seconds(_REHEARSALS * budget.seconds)
@@ -101,7 +100,6 @@ def _confine(request: Request, bundle: Bundle) -> int:
 
 # Runs of what ended once before: a few dozen, of up to the largest batch each. And of a block: for one, two, another.
 _REHEARSALS, _RUNS_OF_BLOCK = 100, 3
-_STACKS = 64 << 20
 # The part of a block's weights that has to be streamed packed, for the rest to stay with its kernels.
 _WORTH_LAYING = 0.25
 _OTHER = 64 << 20  # what the process that waits has itself

@@ -15,7 +15,7 @@ from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.errors import EdgelineError, MemoryLimitError, OutputError, RefusedError
 from edge_runtime.files.atomic import write_text
 from edge_runtime.files.folders import make_private
-from edge_runtime.prepare.budget import budget_of
+from edge_runtime.prepare.budget import STACK_BYTES, budget_of
 from edge_runtime.prepare.cache import PreparedCache
 from edge_runtime.prepare.request import ChildDiedError, TrialRequest, call, quiet
 
@@ -35,6 +35,7 @@ def try_bundle(bundle: Bundle, cache: PreparedCache | None, key: str, threads: i
         return
     budget = budget_of(bundle.manifest)
     most = min(budget.memory_bytes, available_memory() or budget.memory_bytes)
+    most += threads * STACK_BYTES
     request = TrialRequest(str(bundle.path.absolute()), threads, most, budget.seconds)
     try:
         call("edge_runtime.prepare.trial_child", request, quiet, None, quiet_seconds(bundle))
