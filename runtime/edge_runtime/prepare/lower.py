@@ -32,8 +32,8 @@ def lower(
 
     Constants are folded (FP16 weights behind a Cast become FP32), nodes fused, convolution weights reordered to the
     CPU's vector width; `signed`: values inside the graph become int8 instead of uint8, None where this CPU likes it.
-    `packed`: beside a weight lies the form that its kernel packs it into, where onnxruntime can save that. The graph's
-    checksum is noted beside it (blocks/sums.py). Returns its weights, None when all lie in the graph. Raises
+    `packed`: beside a weight lies the form that its kernel packs it into, where onnxruntime can save that. Without, the
+    graph's checksum is noted beside it (blocks/sums.py). Returns its weights, None when all lie in the graph. Raises
     ModelError, OutputError.
     """
     weights = target.with_suffix(".bin")
@@ -48,7 +48,8 @@ def lower(
             tensors = _optimize(source, source, target, threads, packed)
     with writing(weights):
         sync_path(target)
-        note_graph(target)
+        if not packed:  # that one is cut
+            note_graph(target)
         # The file also has the tensors of subgraphs, and in some versions no padding behind the last tensor.
         size = max((tensor.offset + tensor.length for tensor in tensors), default=0)
         size = max(size, weights.stat().st_size if weights.exists() else 0)

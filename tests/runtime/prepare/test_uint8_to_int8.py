@@ -275,7 +275,7 @@ def external(tmp_path):
 def test_a_signed_graph_is_lowered_with_the_weights_of_its_folder(external):
     target = external.parent.parent / "prepared" / "block.onnx"
     weights = lower(external, target, 1, signed=True)
-    assert sorted(path.name for path in target.parent.iterdir()) == ["block.bin", "block.onnx"]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["block.bin", "block.onnx", "graphs.json"]
     assert weights.size == (target.parent / "block.bin").stat().st_size
     feeds = {"images": samples(1)}
     expected = plain_answers(str(external), feeds)[0]
