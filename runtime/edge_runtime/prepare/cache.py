@@ -123,8 +123,7 @@ class PreparedCache:
     def _is_ours(self, key: str) -> bool:
         """Whether nobody else can have written into a folder: what lies there is run."""
         try:
-            inside = self.folder(key).rglob("*")
-            return all(is_ours(path.stat()) for path in (self.folder(key), *inside))
+            return is_ours(self.folder(key).stat()) and _all_ours(self.folder(key))
         except OSError:
             return False
 
@@ -183,6 +182,12 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix="edgeline-prepared-", dir=large, ignore_cleanup_errors=True)
     except OSError as error:
         raise OutputError(f"cannot make a temporary folder: {error.strerror}; set TMPDIR to one") from error
+
+
+def _all_ours(folder: str | os.PathLike[str]) -> bool:
+    """Whether everything inside is. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return all(is_ours(entry.stat()) and (not entry.is_dir() or _all_ours(entry)) for entry in entries)
 
 
 def _locked(lock: IO[bytes]) -> bool:
