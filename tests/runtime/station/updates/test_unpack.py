@@ -110,8 +110,9 @@ def link(name):
         b"no archive" * 100,
         tar(members())[:3000],
         tar(members(), "w:gz")[:400],
-        gzip.compress(b"no archive" * 100),
+        gzip.compress(b"no archive" * 100, mtime=0),
     ],
+    ids=lambda data: f"{len(data)} bytes",  # in the bytes is the time
 )
 def test_archives_of_anything_but_plain_files_of_one_folder_are_refused(data, tmp_path):
     with pytest.raises(BundleError, match=r"a\.tar "):
