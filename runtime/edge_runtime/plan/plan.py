@@ -7,6 +7,7 @@ run may coincide with the last step of this one.
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Union
 
@@ -14,8 +15,9 @@ from edge_runtime.plan.form import Form
 
 __all__ = ["ALIGNMENT", "BlockPlan", "Place", "Plan", "ValuePlan", "unlimited_plan"]
 
-# Of every place in the arena: what pages, direct reads and SIMD loads want.
-ALIGNMENT = 4096
+# Of every place in the arena: what direct reads and SIMD loads want, and pages, which are larger on some systems (16 KiB
+# on a Raspberry Pi 5).
+ALIGNMENT = max(4096, mmap.PAGESIZE)
 
 
 @dataclass(frozen=True)

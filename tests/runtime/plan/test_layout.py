@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 
 import pytest
@@ -119,3 +120,7 @@ def test_the_arena_of_every_plan_is_within_two_percent_of_its_bound(seed: int) -
         least = plan.arena_bytes - (plan.peak_bytes - option.least)
         assert plan.arena_bytes <= 1.02 * least
         assert plan.arena_bytes % ALIGNMENT == 0
+
+
+def test_places_begin_at_pages_of_this_system_which_may_be_laid_under_sessions() -> None:
+    assert ALIGNMENT % mmap.PAGESIZE == 0
