@@ -15,8 +15,8 @@ from edge_runtime.plan.form import Form
 
 __all__ = ["ALIGNMENT", "BlockPlan", "Place", "Plan", "ValuePlan", "unlimited_plan"]
 
-# Of every place in the arena: what direct reads and SIMD loads want, and pages, which are larger on some systems (16 KiB
-# on a Raspberry Pi 5).
+# Of every place in the arena: what direct reads and SIMD loads want, and pages, which are larger on some systems
+# (16 KiB on a Raspberry Pi 5).
 ALIGNMENT = max(4096, mmap.PAGESIZE)
 
 
