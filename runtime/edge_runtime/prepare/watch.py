@@ -17,7 +17,7 @@ from typing import Literal
 
 __all__ = ["Watch", "Watched", "own_bytes"]
 
-_EVERY_SECONDS = 0.02
+_EVERY_SECONDS, _SELDOM_SECONDS = 0.02, 0.2
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,18 @@ class Watched:
     quiet_seconds: float = 3600.0
 
 
-def own_bytes(pid: int) -> int:
+def own_bytes(pid: int, most: int = 0) -> int:
     """Return the bytes in memory that a process shares with no file and no other process; 0 for one that has ended.
 
-    Pages of an arena that it has mapped more than once (blocks/laying.py) count once.
+    Pages of an arena that it has mapped more than once (blocks/laying.py) count once, where the sum is above `most`:
+    the process waits while the system counts them.
     """
     kib = _fields(f"/proc/{pid}/status")
-    shared = kib.get("RssShmem", 0)
-    if not shared:
-        return kib.get("RssAnon", 0) << 10
-    parts = _fields(f"/proc/{pid}/smaps_rollup")  # which takes longer
-    return (parts.get("Pss_Anon", kib.get("RssAnon", 0)) + parts.get("Pss_Shmem", shared)) << 10
+    own, shared = kib.get("RssAnon", 0), kib.get("RssShmem", 0)
+    if shared and (own + shared) << 10 > most:
+        parts = _fields(f"/proc/{pid}/smaps_rollup")
+        own, shared = parts.get("Pss_Anon", own), parts.get("Pss_Shmem", shared)
+    return (own + shared) << 10
 
 
 def _fields(path: str) -> dict[str, int]:
@@ -76,9 +77,10 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(_EVERY_SECONDS):
-            self.peak = max(self.peak, own_bytes(self._child.pid))
-            most = self._allowed.most_bytes
+        most = self._allowed.most_bytes
+        while not self._over.wait(_EVERY_SECONDS if most is not None else _SELDOM_SECONDS):
+            if most is not None:
+                self.peak = max(self.peak, own_bytes(self._child.pid, most))
             if most is not None and self.peak > most:
                 self.reason = "memory"
             elif time.monotonic() - self._heard > self._allowed.quiet_seconds:
