@@ -21,6 +21,7 @@ from edge_export.passes.golden import make_golden
 from edge_export.passes.load import load
 from edge_export.passes.names import shorten_names
 from edge_export.passes.open_samples import open_samples
+from edge_export.passes.operators import refuse_operators
 from edge_export.passes.precision import choose_precision
 from edge_export.passes.quantize import quantize
 from edge_export.passes.recognise import confirm_on_pictures
@@ -43,6 +44,7 @@ Pass = Callable[[Draft, Progress], Draft]
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("load", load),
     ("clean", clean),
+    ("look at operators", refuse_operators),
     ("recognise", confirm_on_pictures),
     ("open samples", open_samples),
     ("shorten names", shorten_names),
