@@ -25,7 +25,7 @@ SHARE, PURSE_MS = 0.01, 500.0
 _TAKEN, _SWITCHES = 0.3, 30.0
 _SLOW = 1.5  # of the best time, where the system tells neither
 # Circumstances have changed since the last trial: so many cores more or less, so many times the time of a run.
-_OTHER_ROOM, _OTHER_PACE = 0.4, 1.4
+_OTHER_ROOM, _OTHER_PACE = 0.5, 1.7
 _AGAIN, _AGAIN_DOUBLED = 40, 4  # windows to the next trial under the same circumstances; how often that doubles
 # Both were measured in so many windows: ratios that need no more of them. Close ones do, and cost nothing.
 _DECISIVE = {2: 1.4, 4: 1.2, 8: 1.1}
@@ -68,7 +68,7 @@ class State:
     waited: int = DWELL
     lost: int = 0
     seen: Window | None = None
-    purse_ms: float = PURSE_MS / 2
+    purse_ms: float = PURSE_MS
 
     @property
     def threads(self) -> int:
@@ -98,10 +98,15 @@ def decide(state: State, window: Window) -> State:
 
 
 def _worth_a_trial(state: State, window: Window) -> bool:
-    if state.purse_ms <= 0 or state.quiet < DWELL or (state.settled == state.home and not _crowded(state, window)):
+    crowded = _crowded(state, window)
+    if state.quiet < DWELL or (state.settled == state.home and not crowded):
         return False
-    same = state.seen is not None and not _changed(state, state.seen, window)
-    return state.waited >= (_AGAIN << min(state.lost, _AGAIN_DOUBLED) if same else DWELL)
+    # Half of the purse is kept for what is nearly sure to be won: other work has come, or has gone.
+    came_or_went = state.seen is None or _crowded(state, state.seen) != crowded
+    if state.purse_ms <= (0.0 if came_or_went else PURSE_MS / 2):
+        return False
+    changed = came_or_went or _changed(state.seen, window)
+    return state.waited >= (DWELL if changed else _AGAIN << min(state.lost, _AGAIN_DOUBLED))
 
 
 def _crowded(state: State, window: Window) -> bool:
@@ -112,15 +117,14 @@ def _crowded(state: State, window: Window) -> bool:
     return taken or (window.switches or 0.0) >= _SWITCHES
 
 
-def _changed(state: State, before: Window, now: Window) -> bool:
-    """Whether there is more reason than at the last trial: with all threads more other work, with fewer less of it."""
-    more = 1.0 if state.settled == state.home else -1.0
-    if _crowded(state, before) != _crowded(state, now):
-        return _crowded(state, now) == (more > 0)
-    if before.room is not None and now.room is not None and more * (before.room - now.room) >= _OTHER_ROOM:
+def _changed(before: Window | None, now: Window) -> bool:
+    """Whether other work is not what it was. (More of it may speak for either: more threads get more turns.)"""
+    if before is None:
+        return True
+    if before.room is not None and now.room is not None and abs(before.room - now.room) >= _OTHER_ROOM:
         return True
     ratio = _pace([now]) / _pace([before])
-    return before.threads == now.threads and (ratio if more > 0 else 1 / ratio) >= _OTHER_PACE
+    return before.threads == now.threads and not 1 / _OTHER_PACE < ratio < _OTHER_PACE
 
 
 def _candidate(state: State, window: Window) -> int:
