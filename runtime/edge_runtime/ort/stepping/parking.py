@@ -19,8 +19,6 @@ from edge_runtime.ort.runner import Arrays, Tensors
 
 __all__ = ["Parking"]
 
-_PATIENCE_S = 5.0
-
 
 class Parking:
     """The pool's threads of one session. For one thread at a time; has to be closed before the session is let go of."""
@@ -35,7 +33,7 @@ class Parking:
         """How many threads are at rest, or are about to be."""
         return 0 if self._gate.is_set() else sum(not resting.failed for resting in self._begun)
 
-    def rest_one(self, feeds: Arrays, patience_s: float = _PATIENCE_S) -> Tensors | None:
+    def rest_one(self, feeds: Arrays, patience_s: float = 60.0) -> Tensors | None:
         """Put one more thread to rest behind a run of `feeds`; returns its outputs.
 
         None where the run does not end within `patience_s`: it lies in the queue of a thread that rests, and is taken

@@ -16,7 +16,8 @@ from edge_runtime.ort.stepping.policy import State, Window, decide
 
 __all__ = ["Stepped", "SteppingRunner", "WithParking", "stepping"]
 
-_RUNS = 3  # at least, in a window
+# For a run behind which a thread rests, and so many times what it takes at best: then it lies behind one that rests.
+_PATIENCE_S, _PATIENCE = 5.0, 20.0
 _LONGEST_S = 5.0  # of a window in which few runs come
 _CLOCK_MS = 1e-3  # for a clock that did not move
 _SHAPES = 32  # of inputs that are told apart; a run of others is not judged by
@@ -77,21 +78,25 @@ class SteppingRunner(AtOnce):
     def run(self, feeds: Arrays) -> Tensors:
         """Run named arrays with the threads of the moment; returns every output by name. Raises EngineError."""
         wanted = self._state.home - self._state.threads
-        if self._parking.resting > wanted:
+        shapes = tuple(array.shape for array in feeds.values())
+        resting = self._parking.resting
+        if resting != wanted:
+            self._begin()
+        if resting > wanted:
             self._parking.call_back()
-            self._begin()
-        elif self._parking.resting < wanted:
-            outputs = self._parking.rest_one(feeds)
-            self._begin()
-            if outputs is not None:
-                return outputs
         before, started = self._switches(), self._clock()
-        outputs = self._runner.run(feeds)
+        outputs = None
+        if resting < wanted:
+            outputs = self._parking.rest_one(feeds, _PATIENCE_S + _PATIENCE * self._best.get(shapes, 0.0) / 1000)
+        if outputs is None:
+            outputs = self._runner.run(feeds)
         ended, after = self._clock(), self._switches()
-        self._ran(tuple(array.shape for array in feeds.values()), (ended - started) * 1000)
+        if self._parking.resting != wanted:
+            return outputs
+        self._ran(shapes, (ended - started) * 1000)
         if before is not None and after is not None:
             self._put_off += after - before
-        if self._runs >= _RUNS and (self._ms >= self._state.window_ms or ended - self._since >= _LONGEST_S):
+        if self._runs and (self._ms >= self._state.window_ms or ended - self._since >= _LONGEST_S):
             self._look(None if after is None else self._put_off / self._ms * 1000)
         return outputs
 

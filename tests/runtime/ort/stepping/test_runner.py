@@ -55,7 +55,7 @@ class Threads:
     def resting(self) -> int:
         return self._world.resting
 
-    def rest_one(self, feeds: Arrays) -> Tensors | None:
+    def rest_one(self, feeds: Arrays, _patience_s: float) -> Tensors | None:
         self._world.resting += 1
         return self._world.run(feeds)
 
