@@ -18,7 +18,17 @@ from edge_runtime.errors import DependencyError, OutputError, UsageError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["PublicKey", "generate", "key_pem", "public_from_pem", "public_of", "read_private", "sign", "verified"]
+__all__ = [
+    "PublicKey",
+    "generate",
+    "key_pem",
+    "public_from_pem",
+    "public_of",
+    "read_private",
+    "sign",
+    "verified",
+    "write_key",
+]
 
 _MOST_BYTES = 16 << 10
 
@@ -52,17 +62,22 @@ def generate(path: Path) -> PublicKey:
     )
     beside = path.with_name(path.name + ".pub.pem")
     for file, data, mode in ((path, pem, 0o600), (beside, key_pem(public).encode(), 0o644)):
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(descriptor)
-        except FileExistsError as error:
-            raise OutputError(f"{file} is there already, and keys are never overwritten; give another name") from error
-        except OSError as error:
-            raise OutputError(f"cannot write {file}: {error.strerror}") from error
+        write_key(file, data, mode)
     return public
+
+
+def write_key(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file that only `mode` lets read. Raises OutputError for one that is there: keys are not made again."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+    except FileExistsError as error:
+        raise OutputError(f"{path} is there already, and keys are never overwritten; give another name") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def key_pem(public: PublicKey) -> str:

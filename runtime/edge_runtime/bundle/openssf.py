@@ -9,11 +9,11 @@ there says signature.json. The one file that needs `model-signing`.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
-from edge_runtime.errors import DependencyError, OutputError, UsageError
+from edge_runtime.bundle.keys import write_key
+from edge_runtime.errors import DependencyError, UsageError
 from edge_runtime.files.atomic import write_bytes
 
 __all__ = ["key_beside", "make_key", "sign_openssf", "signature_beside"]
@@ -46,16 +46,7 @@ def make_key(key: Path) -> Path:
     )
     target = key_beside(key)
     for file, data, mode in ((target, pem, 0o600), (target.with_name(f"{target.name}.pub"), public, 0o644)):
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(descriptor)
-        except FileExistsError as error:
-            raise OutputError(f"{file} is there already, and keys are never overwritten; give another name") from error
-        except OSError as error:
-            raise OutputError(f"cannot write {file}: {error.strerror}") from error
+        write_key(file, data, mode)
     return target
 
 
