@@ -67,7 +67,10 @@ def generate(path: Path) -> PublicKey:
 
 
 def write_key(path: Path, data: bytes, mode: int) -> None:
-    """Write a new file that only `mode` lets read. Raises OutputError for one that is there: keys are not made again."""
+    """Write a new file that only `mode` lets read.
+
+    Raises OutputError for one that is there: a key that is lost cannot be made again.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as stream:
