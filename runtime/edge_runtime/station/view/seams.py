@@ -33,6 +33,7 @@ class _Find:
     prediction: Prediction
     box: Box
     cut: frozenset[str]  # the sides on which the picture goes on beyond the tile, and perhaps the object
+    to_edge: Box  # the box with those sides where the tile ends: of a sliver a pixel is much
 
 
 def joined(found: Sequence[tuple[Rect, Sequence[Prediction]]], region: Rect) -> list[Prediction]:
@@ -41,10 +42,11 @@ def joined(found: Sequence[tuple[Rect, Sequence[Prediction]]], region: Rect) -> 
     Predictions have boxes.
     """
     finds = [
-        _Find(tile, one, one.box, _cut_sides(one.box, rect, region))
+        _Find(tile, one, one.box, cut, _to_edge(one.box, cut, rect))
         for tile, (rect, predictions) in enumerate(found)
         for one in predictions
         if one.box is not None
+        for cut in [_cut_sides(one.box, rect, region)]
     ]
     groups = _groups(finds, [rect for rect, _ in found])
     return sorted((_one(group) for group in groups), key=_order)
@@ -65,6 +67,15 @@ def _cut_sides(box: Box, tile: Rect, region: Rect) -> frozenset[str]:
         "bottom": tile.bottom < region.bottom and box.y2 >= tile.bottom - down,
     }
     return frozenset(side for side, is_cut in sides.items() if is_cut)
+
+
+def _to_edge(box: Box, cut: frozenset[str], tile: Rect) -> Box:
+    return Box(
+        min(box.x1, tile.left) if "left" in cut else box.x1,
+        min(box.y1, tile.top) if "top" in cut else box.y1,
+        max(box.x2, tile.right) if "right" in cut else box.x2,
+        max(box.y2, tile.bottom) if "bottom" in cut else box.y2,
+    )
 
 
 def _groups(finds: Sequence[_Find], tiles: Sequence[Rect]) -> list[list[_Find]]:
@@ -101,7 +112,7 @@ def _agreement(one: _Find, other: _Find, area: Rect) -> float:
     """How far two finds agree in the area that both tiles see, 0..1."""
     if one.prediction.class_id != other.prediction.class_id:
         return 0.0
-    first, second = _clipped(one.box, area), _clipped(other.box, area)
+    first, second = _clipped(one.to_edge, area), _clipped(other.to_edge, area)
     if first is None or second is None:
         return 0.0
     both = max(min(first.x2, second.x2) - max(first.x1, second.x1), 0.0) * max(

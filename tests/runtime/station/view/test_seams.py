@@ -81,6 +81,13 @@ def test_joining_again_changes_nothing_and_the_order_of_tiles_does_not_matter(ob
     assert places(joined(shuffled, REGION)) == places(once)
 
 
+def test_a_sliver_behind_a_seam_is_no_second_object_where_both_tiles_are_a_pixel_off():
+    tiles = [Rect(0, 0, 160, 160), Rect(0, 70, 160, 230)]
+    seen = [(tiles[0], [box(2.6, 5.4, 97.2, 73.7)]), (tiles[1], [box(5.0, 71.3, 95.1, 76.2)])]  # it ends at 75
+    (one,) = joined(seen, Rect(0, 0, 160, 230))
+    assert one.box == Box(2.6, 5.4, 97.2, 73.7)
+
+
 def test_two_halves_that_plain_suppression_would_keep_are_one_object():
     tiles = [Rect(0, 0, 160, 160), Rect(120, 0, 280, 160)]
     halves = [(tiles[0], [box(20, 50, 160, 60, confidence=0.6)]), (tiles[1], [box(120, 51, 270, 61, confidence=0.8)])]
