@@ -53,12 +53,13 @@ def sound_graph(path: Path) -> bytes:
 
 def sound(folder: Path, graph: str, weights: StoredWeights | None, rest: Rest | None = None) -> bool:
     """Whether a lowered graph and its weights are as they were written; both are read for that."""
+    storage = FileStorage(folder)
     try:
         sound_graph(folder / graph)
         if weights is not None:
-            FileStorage(folder).check_rest(Rest(weights.file, 0, weights.size, weights.crc32))
+            storage.check_rest(Rest(weights.file, 0, weights.size, weights.crc32))
         if rest is not None:
-            FileStorage(folder).check_rest(rest)
+            storage.check_rest(rest)
     except EngineError:
         return False
     return True

@@ -133,6 +133,7 @@ class _Preparation:
 
     def _blocks(self, feeds: dict, expected: dict) -> tuple[BlockMeasurement, ...]:  # type: ignore[type-arg]
         """Those cut from the whole graph where it may be lowered as a whole, else the bundle's own."""
+        portable = self.chain
         known = self._sound(read_json(Prepared, self.folder / PREPARED))
         if known is not None and not known.portable:
             return self._measured(known.blocks, expected)
@@ -146,7 +147,6 @@ class _Preparation:
                 return self._measured(cut, expected)
             except (ModelError, EngineError) as error:
                 reason = str(error)
-        portable = Chain(self.bundle, self.request.threads, batches=self.request.batches[-1] > 1)
         self._chain_of(portable, len(self.bundle.manifest.blocks))
         return self._measured(known.blocks if known else None, {}, reason)
 

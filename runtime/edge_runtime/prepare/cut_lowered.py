@@ -150,7 +150,7 @@ class _Cutting:
         options = block_options(import_onnxruntime(), self.threads, packed=True)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self.folder))
         session = load_session(whole, options, self.path.name)
-        names = [*wanted, *(name for name in graph.outputs)]
+        names = [*wanted, *graph.outputs]
         try:
             arrays = session.run([name.decode() for name in names], dict(feeds))
         except Exception as error:  # onnxruntime's exceptions share no other base

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from onnx import helper
 from runner_cases import FLOAT, graph_model
 
+from edge_runtime.blocks.laying import mapped_pages
 from edge_runtime.blocks.prepared import PreparedBlock, Rest, StoredWeights
 from edge_runtime.blocks.sums import SUMS
 from edge_runtime.errors import ModelError
 from edge_runtime.ort.block_session import packed_session
-from edge_runtime.prepare.cut_lowered import cut_whole, unlaid
+from edge_runtime.prepare import cut_lowered
+from edge_runtime.prepare.cut_lowered import cut_whole, relaid, unlaid
 from edge_runtime.prepare.lower import lower
 
 MODELS = {"matrices": perceptron, "convolutions": convolutions}
@@ -155,3 +157,22 @@ def test_a_block_that_cannot_be_laid_has_all_of_its_file_as_weights(tmp_path):
     assert found.weights == StoredWeights("cut-00.bin", 4100, zlib.crc32(b"a" * 4096 + b"rest"))
     assert (found.pages, found.rest) == ((), None)
     assert unlaid(found, tmp_path) is found
+
+
+def test_a_block_with_weights_that_are_not_mapped_streams_the_others_and_answers_as_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(cut_lowered, "choose_cuts", lambda places, *_: places[len(places) // 2 :][:1])
+    bundle, folder = perceptron(tmp_path), tmp_path / "prepared"
+    folder.mkdir()
+    block = cut_whole(bundle.file("model.onnx"), folder, 1, feeds(bundle), 1)[0]
+    assert len(block.pages) > 1
+    expected = packed_session(folder / block.graph, 1).run(None, feeds(bundle))
+    found = relaid(block, folder, block.pages[1:])
+    assert len(found.pages) == len(block.pages) - 1
+    data = (folder / found.weights.file).read_bytes()
+    assert zlib.crc32(data[: found.weights.size]) == found.weights.crc32
+    assert zlib.crc32(data[found.weights.size :]) == found.rest.crc32
+    assert mapped_pages(folder / found.graph, folder / found.weights.file, found.pages, 1) == list(found.pages)
+    again = packed_session(folder / found.graph, 1).run(None, feeds(bundle))
+    for one, other in zip(again, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list(folder.glob("*.old"))
